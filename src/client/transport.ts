@@ -1,0 +1,34 @@
+/**
+ * How a component reaches the API server: one request in, one answer or one stream out. The same interface is
+ * served in process (the handler chain without the bytes), across sites with virtual latency, across workers,
+ * and by `fetch` over HTTP. Objects in answers are deep-frozen and may be shared: clone before changing one.
+ */
+
+/** One API request. `path` holds the query string too, as in HTTP. */
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** For example `/api/v1/namespaces/shop/pods?watch=true&resourceVersion=12`. */
+  readonly path: string;
+  /** Header names in lower case: `content-type`, `accept`, `user-agent`, `impersonate-user` … */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A JSON value (the object itself, not its text). */
+  readonly body?: unknown;
+}
+
+/** One line of a watch stream. */
+export interface WatchEvent<T = unknown> {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  readonly object: T;
+}
+
+/** The answer to one request. Errors are answers too: `status` ≥ 400 and a `Status` object as `body`. */
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** Present for an accepted watch instead of `body`. Ends when the server ends it or the signal aborts. */
+  readonly stream?: AsyncIterable<WatchEvent>;
+}
+
+/** Sends one request. Rejects only when no answer came (`signal` aborted, transport closed). */
+export type ApiTransport = (request: ApiRequest, signal?: AbortSignal) => Promise<ApiResponse>;

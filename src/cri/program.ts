@@ -1,0 +1,44 @@
+/**
+ * What a container image is made of: a program in JavaScript or TypeScript that gets argv, env, files, signals,
+ * stdio and sockets (DESIGN decision 9). Its traffic is real TCP and UDP through the node's kernel. The same
+ * interface serves every in-box image and the user's own (`defineImage`).
+ */
+import type { Clock, Random } from "../time/clock.ts";
+import type { Sockets } from "../kernel/sockets.ts";
+import type { ApiTransport } from "../client/transport.ts";
+
+/** What a program may touch. Everything else of the host is out of its reach. */
+export interface ProgramContext {
+  /** As in Linux: argv[0] is the program's name. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly hostname: string;
+  /** Reads a whole file of the container (`/etc/resolv.conf`, `/etc/hosts`, mounted ConfigMaps); undefined: ENOENT. */
+  readFile(path: string): Uint8Array | undefined;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Aborts with `reason` = "SIGTERM" when the container is asked to stop; a program that goes on is killed later. */
+  readonly signal: AbortSignal;
+  /** Sockets in the pod's network namespace. */
+  readonly net: Sockets;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The API server as this pod's service account reaches it. */
+  readonly api: ApiTransport;
+}
+
+/** An image: what its registry entry says, and the program itself. */
+export interface Image {
+  /** Repository with tag, such as `nginx:1.27`; a name without a tag is `:latest`. */
+  readonly name: string;
+  /** Used where the container has no `command`. */
+  readonly entrypoint: readonly string[];
+  /** Used where the container has no `args`. */
+  readonly cmd?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Runs until the container ends; resolves with the exit code (0 to 255). A rejection is exit code 1, its text on stderr. */
+  run(context: ProgramContext): Promise<number>;
+}
+
+/** Declares an image; exists for its types. */
+export const defineImage = (image: Image): Image => image;
