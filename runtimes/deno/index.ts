@@ -1,0 +1,7 @@
+/** `kubewire/deno` */
+import { clusterOn } from "../../src/cluster.ts";
+import { platform } from "./platform.ts";
+
+export * from "../../src/index.ts";
+export { platform };
+export const createCluster = /* @__PURE__ */ clusterOn(platform);

@@ -1,0 +1,9 @@
+/** The thread of `spawnWorker` in Node: hands its endpoint to the sites of src/time/workers.ts. */
+import { parentPort } from "node:worker_threads";
+import { serveSites } from "../../src/time/workers.ts";
+import { nodeEndpoint } from "./endpoint.ts";
+import { platform } from "./platform.ts";
+
+if (parentPort === null) throw new Error("node-site-worker.js runs in a worker only");
+const port = parentPort;
+serveSites(platform, nodeEndpoint(port, () => port.close()));

@@ -1,0 +1,5 @@
+/** A dedicated worker of a browser. */
+import type { Platform } from "../../src/platform.ts";
+import { webPlatform } from "../web.ts";
+
+export const platform: Platform = /* @__PURE__ */ webPlatform("worker");

@@ -1,0 +1,42 @@
+// npm run build: the kernel, the bundles, the declarations; prints the sizes and fails when one is over its limit.
+import { buildBundles } from "./lib/bundle.mjs";
+import { buildKernel } from "./lib/kernel.mjs";
+
+const KERNEL_LIMIT = 64 * 1024;
+const PAGE_LIMIT = 140 * 1024;
+
+const root = new URL("../", import.meta.url);
+const quiet = process.argv.includes("--quiet");
+const only = process.argv.find((arg) => arg.startsWith("--only="))?.slice("--only=".length);
+const say = (text) => {
+  if (!quiet) process.stdout.write(`${text}\n`);
+};
+const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
+
+async function main() {
+  const started = performance.now();
+  const rebuilt = await buildKernel(root);
+  say(`kernel: ${rebuilt ? "built" : "up to date"} (${Math.round(performance.now() - started)} ms)`);
+  if (only === "kernel") return;
+  const sizes = await buildBundles(root);
+  let failed = false;
+  for (const [name, bytes, limit] of [
+    ["kernel.wasm, gzipped", sizes.kernel, KERNEL_LIMIT],
+    ["browser bundle with kernel, gzipped", sizes.page, PAGE_LIMIT],
+  ]) {
+    const over = bytes > limit;
+    failed ||= over;
+    const line = `${name}: ${kib(bytes)} of ${kib(limit)}`;
+    if (over) process.stderr.write(`${line}: over the limit\n`);
+    else say(line);
+  }
+  say(`dist: built (${Math.round(performance.now() - started)} ms in all)`);
+  if (failed) process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

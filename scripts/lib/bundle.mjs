@@ -1,0 +1,135 @@
+// src/ and runtimes/ -> dist/: one ES module per entry of package.json, with the declarations beside it.
+import { build } from "esbuild";
+import { execFile } from "node:child_process";
+import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { abiHash } from "./abi.mjs";
+
+// Every file lands in dist/ itself: `new URL("../build/kernel.wasm", import.meta.url)` then means the same from
+// dist/ as from runtimes/ (see runtimes/files.ts).
+const SERVER = {
+  target: "node20",
+  entries: {
+    node: "runtimes/node/index.ts",
+    deno: "runtimes/deno/index.ts",
+    cli: "runtimes/node/cli.ts",
+    index: "src/index.ts",
+    kernel: "src/kernel/index.ts",
+    "node-site-worker": "runtimes/node/site-worker.ts",
+    "deno-site-worker": "runtimes/deno/site-worker.ts",
+  },
+};
+const WEB = {
+  target: "es2022",
+  minify: true,
+  entries: {
+    browser: "runtimes/browser/index.ts",
+    worker: "runtimes/worker/index.ts",
+    "worker-main": "runtimes/worker/main.ts",
+    "web-site-worker": "runtimes/browser/site-worker.ts",
+  },
+};
+const EDGE = { target: "es2022", minify: true, entries: { edge: "runtimes/edge/index.ts" } };
+
+const TYPES = {
+  "deno.js": "runtimes/deno/index.d.ts",
+  "index.js": "src/index.d.ts",
+  "kernel.js": "src/kernel/index.d.ts",
+};
+
+/** esbuild's options that every bundle of this repository shares: scripts, tests and benches use them too. */
+export function bundleOptions(root) {
+  return {
+    absWorkingDir: fileURLToPath(root),
+    bundle: true,
+    format: "esm",
+    define: { __KUBEWIRE_ABI__: JSON.stringify(abiHash(root)) },
+    // The edge imports the kernel as a module; its path is the same from dist/ as from runtimes/.
+    external: ["node:*", "*.wasm"],
+    legalComments: "none",
+    logLevel: "warning",
+    charset: "utf8",
+  };
+}
+
+async function bundle(root, { target, minify = false, entries }) {
+  const { metafile } = await build({
+    ...bundleOptions(root),
+    entryPoints: Object.entries(entries).map(([out, path]) => ({ in: path, out })),
+    outdir: "dist",
+    chunkNames: "chunk-[hash]",
+    splitting: true,
+    minify,
+    target,
+    metafile: true,
+  });
+  return metafile;
+}
+
+function declarations(root) {
+  const cwd = fileURLToPath(root);
+  return new Promise((resolve, reject) => {
+    const args = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"];
+    execFile(process.execPath, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      if (error !== null) reject(new Error(`tsc -p tsconfig.build.json failed:\n${stdout}${stderr}`));
+      else resolve();
+    });
+  });
+}
+
+/**
+ * Makes the emitted declarations readable without this repository's compiler options: imports end in `.js`, and
+ * the portable number types of assembly/abi.ts become `number`.
+ */
+function finishDeclarations(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) finishDeclarations(new URL(`${entry.name}/`, folder));
+    else if (entry.name.endsWith(".d.ts")) {
+      const file = new URL(entry.name, folder);
+      const before = readFileSync(file, "utf8");
+      const after = before
+        .replace(/((?:from|import)\s*\(?\s*["']\.{1,2}\/[^"']*)\.ts(["'])/g, "$1.js$2")
+        .replace(/: (?:[ui](?:8|16|32)|[ui]size|f64);/g, ": number;");
+      if (after !== before) writeFileSync(file, after);
+    }
+  }
+}
+
+/** Bundles all entries; returns the gzipped size in bytes of what a page loads (kernel included) and of the kernel. */
+export async function buildBundles(root) {
+  const dist = new URL("dist/", root);
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist, { recursive: true });
+  const [web] = await Promise.all([
+    bundle(root, WEB),
+    bundle(root, SERVER),
+    bundle(root, EDGE),
+    declarations(root),
+  ]);
+  finishDeclarations(new URL("types/", dist));
+  const cli = new URL("cli.js", dist);
+  writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, "utf8")}`);
+  chmodSync(cli, 0o755);
+  // Deno and JSR find the declarations of a plain JavaScript file by this comment.
+  for (const [file, types] of Object.entries(TYPES)) {
+    const url = new URL(file, dist);
+    writeFileSync(url, `/* @ts-self-types="./types/${types}" */\n${readFileSync(url, "utf8")}`);
+  }
+
+  const gzipped = (url) => gzipSync(readFileSync(url), { level: 9 }).length;
+  const kernel = gzipped(new URL("build/kernel.wasm", root));
+  const page = staticClosure(web, "dist/browser.js").reduce((sum, path) => sum + gzipped(new URL(path, root)), kernel);
+  return { kernel, page };
+}
+
+/** The output files that loading `entry` loads. */
+function staticClosure({ outputs }, entry) {
+  const seen = new Set([entry]);
+  for (const path of seen) {
+    for (const { path: next, kind } of outputs[path].imports) {
+      if (kind === "import-statement" && outputs[next] !== undefined) seen.add(next);
+    }
+  }
+  return [...seen];
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+import { abiHash } from "./scripts/lib/abi.mjs";
+
+export default defineConfig({
+  define: { __KUBEWIRE_ABI__: JSON.stringify(abiHash(new URL("./", import.meta.url))) },
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["test/setup/index.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    maxWorkers: 2,
+  },
+});
