@@ -8,7 +8,8 @@ export function abiHash(root) {
   const folder = new URL("abi/", assembly);
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".ts")).sort() : [];
   const hash = createHash("sha256");
-  for (const path of ["abi.ts", ...names.map((name) => `abi/${name}`)]) {
+  const paths = [...(existsSync(new URL("abi.ts", assembly)) ? ["abi.ts"] : []), ...names.map((name) => `abi/${name}`)];
+  for (const path of paths) {
     const text = readFileSync(new URL(path, assembly), "utf8").replaceAll("\r\n", "\n");
     hash.update(`${path}\0${text}\0`);
   }
