@@ -1,0 +1,164 @@
+// Every export of kernel.wasm, and nothing else. The driver (src/kernel/) is the only caller; it writes a record to the
+// mailbox of its instance, calls, and reads the answer there. Handles and lengths are checked here and in the
+// subsystems' commands: no bytes and no order of calls may trap.
+import {
+  CORE_CHARGE, CORE_DELIVER, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
+  ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
+  RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
+} from "./abi/core";
+import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Node, Skb } from "./layout";
+import { arenaDestroy } from "./mm/slab";
+import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
+import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
+import { node, setNode } from "./mm/node";
+import { timersDeadline, timersRun } from "./mm/timer";
+import { backlogRunOne } from "./net/dev";
+import { netCommand, nicDeliver } from "./net/command";
+import { netfilterCommand } from "./netfilter/command";
+import { sockCommand } from "./sock/command";
+import { sockEventsPending, sockEventsTake } from "./sock/events";
+import { skbFree, skbLength } from "./net/skb";
+import { observeDrain, observeFull, observeSet } from "./trace/observe";
+
+// Per instance, not per node: where this instance's driver writes.
+let mailboxAt: usize = 0;
+let uploadAt: usize = 0;
+let uploadOrder: u32 = 0;
+let uploadLength: u32 = 0;
+
+/** Prepares the memory (the first instance) and this instance's mailbox. Returns the mailbox' address, 0: no memory. */
+export function boot(): u32 {
+  atomic.store<u32>(BOOT_MAGIC_AT, BOOT_MAGIC);
+  if (mailboxAt == 0) mailboxAt = chunkAlloc(chunkOrder(MAILBOX_BYTES));
+  return <u32>mailboxAt;
+}
+
+/** Room for `bytes` that the next netfilter command reads beside its record; returns the address, 0: no memory. */
+export function upload(bytes: u32): u32 {
+  if (bytes > 0x10000000) return 0;
+  const order = chunkOrder(<usize>bytes);
+  if (uploadAt != 0 && uploadOrder < order) {
+    chunkFree(uploadAt, uploadOrder);
+    uploadAt = 0;
+  }
+  if (uploadAt == 0) {
+    uploadAt = chunkAlloc(order);
+    uploadOrder = order;
+  }
+  uploadLength = uploadAt == 0 ? 0 : bytes;
+  return <u32>uploadAt;
+}
+
+/** A new node with its initial namespace and a seeded generator. Returns its handle, or -errno. */
+export function node_create(seed: u32, nowLo: u32, nowHi: u32): i32 {
+  return nodeCreate(seed, <u64>nowLo | (<u64>nowHi << 32));
+}
+
+/** Ends a node and gives its memory back. */
+export function node_destroy(handle: u32): i32 {
+  const at = nodeFind(handle);
+  if (at == 0) return -EBADF;
+  setNode(at);
+  nodeForget(handle);
+  arenaDestroy();
+  setNode(0);
+  return 0;
+}
+
+/**
+ * Handles all that is due at `now`: timers, then waiting frames, until nothing is left or the observation ring wants
+ * draining. Leaves the status block in the mailbox. Returns RUN_* flags, or -EBADF.
+ */
+export function run(handle: u32, nowLo: u32, nowHi: u32): i32 {
+  if (!enter(handle)) return -EBADF;
+  const n = node();
+  const now = <u64>nowLo | (<u64>nowHi << 32);
+  if (now > n.now) n.now = now;
+  let more = false;
+  while (true) {
+    if (observeFull()) { more = true; break; }
+    if (backlogRunOne()) continue;
+    if (!timersRun(16)) continue;
+    if (n.backlogHead == 0) break;
+  }
+  store<u64>(mailboxAt + RUN_STATUS_NOW, n.now);
+  store<u64>(mailboxAt + RUN_STATUS_DEADLINE, timersDeadline());
+  return <i32>((more ? RUN_MORE : 0) | (sockEventsPending() ? RUN_EVENTS : 0)
+    | (n.outboxHead != 0 ? RUN_OUTBOX : 0) | (n.obsWrite != 0 ? RUN_OBSERVED : 0));
+}
+
+/** One request: the record of `length` bytes stands in the mailbox. Returns 0 or more, or -errno. */
+export function command(handle: u32, op: u32, length: u32): i32 {
+  if (!enter(handle)) return -EBADF;
+  if (length > MAILBOX_BYTES) return -EINVAL;
+  // What follows the record is zero, so that a short record reads as zeros, not as an earlier answer.
+  memory.fill(mailboxAt + <usize>length, 0, <usize>min<u32>(64, MAILBOX_BYTES - length));
+  switch (op & 0xf00) {
+    case 0: return coreCommand(op, length);
+    case OP_NET: return netCommand(op, mailboxAt, length);
+    case OP_NETFILTER: {
+      const bytes = uploadLength;
+      uploadLength = 0;
+      return netfilterCommand(op, mailboxAt, length, uploadAt, bytes);
+    }
+    case OP_SOCK: return sockCommand(op, mailboxAt, length);
+    default: return -ENOENT;
+  }
+}
+
+function enter(handle: u32): bool {
+  if (mailboxAt == 0) return false;
+  const at = nodeFind(handle);
+  if (at == 0) return false;
+  setNode(at);
+  return true;
+}
+
+function coreCommand(op: u32, length: u32): i32 {
+  const n = node();
+  switch (op) {
+    case CORE_EVENTS: return <i32>sockEventsTake(mailboxAt, MAILBOX_BYTES);
+    case CORE_OUTBOX: return <i32>outboxTake(n);
+    case CORE_OBSERVED: return <i32>observeDrain(mailboxAt, MAILBOX_BYTES);
+    case CORE_OBSERVE: return observeSet(load<u32>(mailboxAt) & 3) ? 0 : -ENOMEM;
+    case CORE_DELIVER: {
+      const frame = load<u32>(mailboxAt, 4);
+      if (length < 8 || frame > length - 8) return -EINVAL;
+      return nicDeliver(load<u32>(mailboxAt), mailboxAt + 8, frame);
+    }
+    case CORE_MEMORY: {
+      store<u64>(mailboxAt, n.bytesUsed);
+      store<u64>(mailboxAt, n.bytesTaken, 8);
+      store<u64>(mailboxAt, <u64>memory.size() << 16, 16);
+      return 24;
+    }
+    case CORE_CHARGE: {
+      const ns = load<u64>(mailboxAt);
+      if (ns > 1_000_000_000_000) return -EINVAL;
+      n.now += ns;
+      return 0;
+    }
+    default: return -ENOENT;
+  }
+}
+
+function outboxTake(n: Node): u32 {
+  let bytes: u32 = 0;
+  while (n.outboxHead != 0) {
+    const skb = changetype<Skb>(n.outboxHead);
+    const length = skbLength(skb);
+    const size = (16 + length + 7) & ~7;
+    if (bytes + size > MAILBOX_BYTES) break;
+    const at = mailboxAt + <usize>bytes;
+    store<u64>(at, skb.tstamp);
+    store<u32>(at, changetype<NetDevice>(skb.dev).ifindex, 8);
+    store<u32>(at, length, 12);
+    memory.copy(at + 16, skb.data, <usize>length);
+    bytes += size;
+    n.outboxHead = skb.next;
+    if (n.outboxHead == 0) n.outboxTail = 0;
+    n.outboxLength--;
+    skbFree(skb);
+  }
+  return bytes;
+}

@@ -1,0 +1,157 @@
+// The memory, and the structures that more than one subsystem looks into. Structures that one subsystem alone uses
+// stand in that subsystem's folder.
+//
+//   Region         From        Size          Written by
+//   null page      0x00000     0x400         nobody: address 0 is "none"
+//   BOOT           0x00400     0x3C00        the first instance, once; counters by atomics
+//   NODE TABLE     0x04000     0xC000        node_create, node_destroy (under the boot lock)
+//   chunks         0x10000     to the end    mm/chunk.ts: 16 KiB << order each
+//
+// Everything else lives in chunks: arenas (one per node), mailboxes (one per instance). No static data: the module
+// has no data segment and no start function, so that many instances share one memory.
+
+/** Bytes of the smallest chunk. */
+export const CHUNK_BYTES: usize = 16384;
+
+export const BOOT_MAGIC_AT: usize = 0x400; // u32: BOOT_MAGIC once boot() ran
+export const BOOT_LOCK_AT: usize = 0x404; // u32: spin lock of the chunk allocator and the node table
+export const BOOT_NEXT_AT: usize = 0x408; // u32: first byte never handed out
+export const BOOT_FREE_AT: usize = 0x440; // u32[16]: free chunks by order
+export const BOOT_MAGIC: u32 = 0x6b775231; // "kwR1"
+
+export const NODE_TABLE_AT: usize = 0x4000; // {u32 Node, u32 generation}[NODES_MAX]
+export const NODES_MAX: u32 = 6144;
+export const CHUNKS_AT: usize = 0x10000;
+
+/** Size classes of the arena allocator, in bytes (mm/slab.ts). */
+export const SLAB_CLASSES: u32 = 12;
+
+/** One kernel: the arena of one node. */
+@unmanaged export class Node {
+  handle: u32;
+  /** OBSERVE_* flags. */
+  observe: u32;
+  /** Nanoseconds since the cluster began, moved on by work. */
+  now: u64;
+  // xoshiro128** state (mm/rng.ts)
+  rng0: u32; rng1: u32; rng2: u32; rng3: u32;
+
+  // mm/slab.ts: free slots by class, and all chunks of the arena for node_destroy
+  slab0: usize; slab1: usize; slab2: usize; slab3: usize; slab4: usize; slab5: usize;
+  slab6: usize; slab7: usize; slab8: usize; slab9: usize; slab10: usize; slab11: usize;
+  chunks: usize;
+  bytesUsed: u64;
+  bytesTaken: u64;
+
+  // mm/handle.ts
+  handles: usize; handlesMax: u32; handlesFree: u32; handlesUsed: u32;
+
+  // net/dev.ts: the softirq backlog, a FIFO of Skb
+  backlogHead: usize; backlogTail: usize; backlogLength: u32;
+  // frames for the underlay, a FIFO of Skb
+  outboxHead: usize; outboxTail: usize; outboxLength: u32;
+
+  // mm/timer.ts
+  timers: usize;
+  jiffies: u64;
+
+  // trace/observe.ts
+  obsBase: usize; obsSize: u32; obsRead: u32; obsWrite: u32; obsLost: u32;
+
+  // sock/events.ts: sockets whose readiness the driver has not heard of, a FIFO
+  eventHead: usize; eventTail: usize;
+
+  // all namespaces, the initial one first
+  netns: usize;
+  netnsNext: u32;
+  /** The next Skb id: what the observer follows a packet by. */
+  skbNext: u32;
+  skbCount: u32;
+  skbMax: u32;
+
+  // One pointer per subsystem for state that spans namespaces, owned by that subsystem.
+  conntrack: usize;
+  sock: usize;
+}
+
+/** One network namespace. */
+@unmanaged export class Netns {
+  next: usize; // Netns of the node
+  handle: u32;
+  /** Counts from 0 in order of creation: what observation records name. */
+  id: u32;
+  devices: usize; // NetDevice list by ifindex
+  ifindexNext: u32;
+  loopback: usize;
+  fib: usize; // net/fib.ts
+  neighbours: usize; // net/neighbour.ts
+  netfilter: usize; // netfilter/
+  sock: usize; // sock/: bound ports and established connections
+  sysctls: usize; // net/sysctl.ts: i32 by SYSCTL_* number
+  snmp: usize; // net/snmp.ts: u64 by SNMP_* number
+  drops: usize; // u64 by DROP_* number
+  /** Generations that caches depend on (routes, addresses, rules). */
+  routeGeneration: u32;
+  ruleGeneration: u32;
+}
+
+/** One network device. Kind-specific state hangs on `priv`. */
+@unmanaged export class NetDevice {
+  next: usize; // NetDevice of the namespace
+  ns: usize; // Netns
+  ifindex: u32;
+  kind: u32; // DEV_* (abi/net.ts)
+  up: u32;
+  mtu: u32;
+  mac0: u32; // first four bytes as they stand in a frame (little-endian load)
+  mac1: u32; // last two bytes
+  name0: u64; name1: u64; // IFNAMSIZ bytes
+  peer: usize; // NetDevice: veth
+  master: usize; // NetDevice: the bridge this is a port of
+  priv: usize;
+  addresses: usize; // net/address.ts list
+  portFlags: u32; // BRPORT_* (abi/net.ts)
+  portNumber: u32;
+  rxPackets: u64; rxBytes: u64; rxDropped: u64;
+  txPackets: u64; txBytes: u64; txDropped: u64;
+}
+
+/**
+ * A packet. The buffer follows the structure; `data` and `tail` move in it. `network` and `transport` are addresses of
+ * the L3 and L4 headers, valid once set by the receive path or the builder.
+ *
+ *   skb │ SKB_BYTES of fields │ headroom … data ├── bytes ──┤ tail … end
+ */
+@unmanaged export class Skb {
+  next: usize; // queue link
+  size: u32; // bytes of the whole allocation
+  id: u32; // journey: kept by clones, encapsulation and reassembly
+  data: usize;
+  tail: usize;
+  end: usize;
+  mac: usize; // Ethernet header, 0: none
+  network: usize;
+  transport: usize;
+  dev: usize; // NetDevice it came in by or goes out of
+  inDev: usize; // NetDevice of arrival, for hooks after routing (0: locally made)
+  protocol: u32; // ethertype in host order
+  pktType: u32; // PACKET_* (abi/net.ts)
+  mark: u32;
+  priority: u32;
+  // routing decision (net/route.ts)
+  rtType: u32; rtFlags: u32;
+  rtDev: usize; rtMtu: u32;
+  rtGatewayHi: u64; rtGatewayLo: u64; // next hop, 16 bytes in network order
+  sock: usize; // sock/ socket that sent it
+  nfct: usize; // netfilter/conntrack entry
+  ctinfo: u32;
+  nfFlags: u32; // netfilter/: traced, bridged, …
+  /** Devices passed: a bound on loops between devices. */
+  hops: u32;
+  tstamp: u64;
+  cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
+}
+
+/** Bytes of the fields, rounded so that the buffer is 16-byte aligned. */
+export const SKB_BYTES: usize = 240;
+export const SKB_HEADROOM: usize = 128;

@@ -1,0 +1,97 @@
+// Packet buffers. One allocation holds the fields and the bytes; a full pool is an error for the caller to count.
+import { Netns, NetDevice, Skb, SKB_BYTES, SKB_HEADROOM } from "../layout";
+import { node } from "../mm/node";
+import { kfree, kmallocRaw } from "../mm/slab";
+import { nfSkbReset } from "../netfilter/hooks";
+import { observeDrop } from "../trace/observe";
+
+/** A packet with `headroom` free bytes before `data` and room for `room` bytes behind it; null (0) when the pool is full. */
+export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
+  const n = node();
+  const size = <u32>SKB_BYTES + headroom + room;
+  if (n.skbCount >= n.skbMax) return changetype<Skb>(0);
+  const at = kmallocRaw(size);
+  if (at == 0) return changetype<Skb>(0);
+  memory.fill(at, 0, SKB_BYTES);
+  n.skbCount++;
+  const skb = changetype<Skb>(at);
+  skb.size = size;
+  skb.data = at + SKB_BYTES + <usize>headroom;
+  skb.tail = skb.data;
+  skb.end = skb.data + <usize>room;
+  skb.id = ++n.skbNext;
+  return skb;
+}
+
+/** Gives a packet back, without a word about why: delivered, or its drop was counted. */
+export function skbFree(skb: Skb): void {
+  nfSkbReset(skb);
+  node().skbCount--;
+  kfree(changetype<usize>(skb), skb.size);
+}
+
+/** Counts the drop in the namespace, tells the observer, and gives the packet back. `reason`: DROP_* of abi/net.ts. */
+export function skbDrop(skb: Skb, ns: Netns, dev: usize, reason: u32): void {
+  const counter = ns.drops + (<usize>reason << 3);
+  store<u64>(counter, load<u64>(counter) + 1);
+  observeDrop(skb, changetype<usize>(ns), dev, reason);
+  skbFree(skb);
+}
+
+/** Bytes from `data` on. */
+@inline export function skbLength(skb: Skb): u32 {
+  return <u32>(skb.tail - skb.data);
+}
+
+/** Makes `bytes` room before the data and returns the new start. The caller knows the headroom, or asked skbRoom. */
+@inline export function skbPush(skb: Skb, bytes: u32): usize {
+  skb.data -= <usize>bytes;
+  return skb.data;
+}
+
+/** Takes `bytes` off the front. */
+@inline export function skbPull(skb: Skb, bytes: u32): usize {
+  skb.data += <usize>bytes;
+  return skb.data;
+}
+
+/** Free bytes before the data. */
+@inline export function skbHeadroom(skb: Skb): u32 {
+  return <u32>(skb.data - changetype<usize>(skb) - SKB_BYTES);
+}
+
+/** A copy with its own bytes and the same journey id, with at least `headroom` free bytes; null (0) when the pool is full. */
+export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
+  const length = skbLength(skb);
+  const copy = skbAlloc(length, headroom);
+  if (changetype<usize>(copy) == 0) return copy;
+  const shift = copy.data - skb.data;
+  memory.copy(copy.data, skb.data, <usize>length);
+  copy.tail = copy.data + <usize>length;
+  copy.id = skb.id;
+  if (skb.mac != 0) copy.mac = skb.mac + shift;
+  if (skb.network != 0) copy.network = skb.network + shift;
+  if (skb.transport != 0) copy.transport = skb.transport + shift;
+  copy.dev = skb.dev;
+  copy.inDev = skb.inDev;
+  copy.protocol = skb.protocol;
+  copy.pktType = skb.pktType;
+  copy.mark = skb.mark;
+  copy.priority = skb.priority;
+  copy.hops = skb.hops;
+  return copy;
+}
+
+/** What crosses into another namespace leaves its connection, mark and route behind (skb_scrub_packet). */
+export function skbScrub(skb: Skb, dev: NetDevice): void {
+  nfSkbReset(skb);
+  skb.mark = 0;
+  skb.priority = 0;
+  skb.rtDev = 0;
+  skb.rtType = 0;
+  skb.sock = 0;
+  skb.inDev = 0;
+  skb.network = 0;
+  skb.transport = 0;
+  skb.dev = changetype<usize>(dev);
+}
