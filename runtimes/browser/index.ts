@@ -11,7 +11,9 @@ export const createCluster = /* @__PURE__ */ clusterOn(platform);
 
 /** An object on the other side of a worker: the same methods, each with a promise of its result. */
 export type Remote<T> = {
-  readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : Promise<T[K]>;
+  readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : Promise<T[K]>;
 };
 
 /** A worker that can hold clusters: `await (await openWorker()).createCluster()`. */

@@ -7,7 +7,7 @@ export function nodeEndpoint(port: Worker | MessagePort, terminate: () => void):
   const messages = mailbox<unknown>();
   const errors = mailbox<Error>();
   // A worker and a port have these events under the same names, but no common type.
-  const emitter = port as { on(event: string, run: (value: never) => void): unknown };
+  const emitter = port as unknown as { on(event: string, run: (value: never) => void): unknown };
   emitter.on("message", messages.deliver);
   emitter.on("messageerror", errors.deliver);
   emitter.on("error", errors.deliver);

@@ -10,7 +10,7 @@ export const platform: Platform = {
   name: "node",
   sharedMemory: canShareMemory(),
   loadKernel: async (shared) => WebAssembly.compile(await readFile(kernelUrl(shared))),
-  entropy: (into) => void webcrypto.getRandomValues(into),
+  entropy: (into) => void webcrypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   wake(afterMs, run) {

@@ -6,4 +6,7 @@ import { platform } from "./platform.ts";
 
 if (parentPort === null) throw new Error("node-site-worker.js runs in a worker only");
 const port = parentPort;
-serveSites(platform, nodeEndpoint(port, () => port.close()));
+serveSites(
+  platform,
+  nodeEndpoint(port, () => port.close()),
+);

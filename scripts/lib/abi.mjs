@@ -6,7 +6,11 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 export function abiHash(root) {
   const assembly = new URL("assembly/", root);
   const folder = new URL("abi/", assembly);
-  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".ts")).sort() : [];
+  const names = existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => name.endsWith(".ts"))
+        .sort()
+    : [];
   const hash = createHash("sha256");
   const paths = [...(existsSync(new URL("abi.ts", assembly)) ? ["abi.ts"] : []), ...names.map((name) => `abi/${name}`)];
   for (const path of paths) {

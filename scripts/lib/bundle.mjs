@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync 
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { abiHash } from "./abi.mjs";
+import { SHIPPABLE } from "./licenses.mjs";
 
 // Every file lands in dist/ itself: `new URL("../build/kernel.wasm", import.meta.url)` then means the same from
 // dist/ as from runtimes/ (see runtimes/files.ts).
@@ -101,12 +102,13 @@ export async function buildBundles(root) {
   const dist = new URL("dist/", root);
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
-  const [web] = await Promise.all([
+  const [web, ...others] = await Promise.all([
     bundle(root, WEB),
     bundle(root, SERVER),
     bundle(root, EDGE),
     declarations(root),
   ]);
+  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, [web, ...others.slice(0, 2)]));
   finishDeclarations(new URL("types/", dist));
   const cli = new URL("cli.js", dist);
   writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, "utf8")}`);
@@ -121,6 +123,29 @@ export async function buildBundles(root) {
   const kernel = gzipped(new URL("build/kernel.wasm", root));
   const page = staticClosure(web, "dist/browser.js").reduce((sum, path) => sum + gzipped(new URL(path, root)), kernel);
   return { kernel, page };
+}
+
+/** The licenses of the packages whose code is in the bundles, which their terms ask to pass on. */
+function thirdPartyLicenses(root, metafiles) {
+  const folders = new Set();
+  for (const { inputs } of metafiles) {
+    for (const path of Object.keys(inputs)) {
+      const folder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path)?.[0];
+      if (folder !== undefined) folders.add(folder);
+    }
+  }
+  return [...folders]
+    .sort()
+    .map((folder) => {
+      const url = new URL(`${folder}/`, root);
+      const { name, version, license } = JSON.parse(readFileSync(new URL("package.json", url), "utf8"));
+      if (!SHIPPABLE.includes(license))
+        throw new Error(`${name} is bundled, but its license (${license}) is not among ${SHIPPABLE}`);
+      const file = readdirSync(url).find((entry) => /^licen[cs]e/i.test(entry));
+      const text = file === undefined ? "" : `\n${readFileSync(new URL(file, url), "utf8").trim()}\n`;
+      return `${name} ${version} (${license})\n${text}`;
+    })
+    .join(`\n${"-".repeat(80)}\n\n`);
 }
 
 /** The output files that loading `entry` loads. */

@@ -19,7 +19,12 @@ function inputsKey(root) {
     }
   };
   walk(new URL("assembly/", root));
-  for (const path of ["asconfig.json", "scripts/lib/kernel.mjs", "scripts/lib/wasm.mjs", "node_modules/assemblyscript/package.json"]) {
+  for (const path of [
+    "asconfig.json",
+    "scripts/lib/kernel.mjs",
+    "scripts/lib/wasm.mjs",
+    "node_modules/assemblyscript/package.json",
+  ]) {
     add(new URL(path, root));
   }
   return hash.digest("hex");

@@ -32,7 +32,7 @@ export function sections(bytes) {
     throw new Error("not a WebAssembly module");
   }
   const found = [];
-  for (let at = 8; at < bytes.length; ) {
+  for (let at = 8; at < bytes.length;) {
     const id = bytes[at];
     const [size, start] = leb(bytes, at + 1);
     if (start + size > bytes.length) throw new Error("truncated WebAssembly module");
