@@ -87,9 +87,12 @@ export function run(handle: u32, nowLo: u32, nowHi: u32): i32 {
     | (n.outboxHead != 0 ? RUN_OUTBOX : 0) | (n.obsWrite != 0 ? RUN_OBSERVED : 0));
 }
 
-/** One request: the record of `length` bytes stands in the mailbox. Returns 0 or more, or -errno. */
-export function command(handle: u32, op: u32, length: u32): i32 {
+/** One request at time `now`: the record of `length` bytes stands in the mailbox. Returns 0 or more, or -errno. */
+export function command(handle: u32, op: u32, length: u32, nowLo: u32, nowHi: u32): i32 {
   if (!enter(handle)) return -EBADF;
+  const n = node();
+  const now = <u64>nowLo | (<u64>nowHi << 32);
+  if (now > n.now) n.now = now;
   if (length > MAILBOX_BYTES) return -EINVAL;
   // What follows the record is zero, so that a short record reads as zeros, not as an earlier answer.
   memory.fill(mailboxAt + <usize>length, 0, <usize>min<u32>(64, MAILBOX_BYTES - length));

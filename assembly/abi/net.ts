@@ -1,5 +1,11 @@
 // Numbers that the kernel and its driver share: links, addresses, routes, neighbours, drop reasons. See core.ts.
 
+// Requests (0x100 + n).
+/** The initial namespace: no record. Returns its handle. */
+export const NET_NETNS_HOST: u32 = 0x100;
+/** A new namespace: no record. Returns its handle. */
+export const NET_NETNS_ADD: u32 = 0x101;
+
 export const DEV_LOOPBACK: u32 = 1;
 export const DEV_VETH: u32 = 2;
 export const DEV_BRIDGE: u32 = 3;

@@ -12,7 +12,7 @@ interface KernelExports {
   node_create(seed: number, nowLo: number, nowHi: number): number;
   node_destroy(handle: number): number;
   run(handle: number, nowLo: number, nowHi: number): number;
-  command(handle: number, op: number, length: number): number;
+  command(handle: number, op: number, length: number, nowLo: number, nowHi: number): number;
 }
 
 /** What `run` left: flags (RUN_*), the node's clock and the next timer's time, both in ns; Infinity: no timer. */
@@ -86,9 +86,12 @@ export class KernelInstance {
     return status;
   }
 
-  /** One request whose record of `length` bytes stands in the mailbox. Returns the kernel's answer, negative for -errno. */
-  command(node: number, op: number, length: number): number {
-    const result = this.#exports.command(node, op, length);
+  /**
+   * One request at time `nowNs`, whose record of `length` bytes stands in the mailbox. Returns the kernel's answer, negative
+   * for -errno.
+   */
+  command(node: number, op: number, length: number, nowNs: number): number {
+    const result = this.#exports.command(node, op, length, nowNs % TWO32, Math.floor(nowNs / TWO32));
     this.#renew();
     return result;
   }

@@ -1,0 +1,29 @@
+/**
+ * What the parts of one node's driver share: the mailbox, the clock, the registry of socket events. Made by `kernel.ts`,
+ * used by the calls of links, iptables, conntrack and sockets.
+ */
+import type { Clock } from "../time/clock.ts";
+import type { KernelInstance } from "./memory.ts";
+
+/** The driver of one node as its parts see it. */
+export interface NodeContext {
+  /** Mailbox (`u8`, `view`, `upload`); records begin at offset 0. */
+  readonly instance: KernelInstance;
+  /** The node. */
+  readonly handle: number;
+  readonly clock: Clock;
+  /**
+   * Asks for a run of the kernel at this virtual instant: called after requests that may have sent something. Returns at
+   * once; packets move and events arrive when the embedding loop runs the node, before it lets time pass.
+   */
+  kick(): void;
+  /**
+   * One request whose record of `length` bytes stands in the mailbox, at the node's current time. Returns the kernel's
+   * answer. Negative results throw `KernelError` (code: the errno's name, message `call: ERRNO`) unless their errno
+   * (positive number) is in `allow`; those are returned as they are.
+   */
+  command(op: number, length: number, call?: string, allow?: readonly number[]): number;
+  /** Registers who hears of a socket's readiness (READY_* of abi/sock.ts); one listener per handle. */
+  onSocketEvent(handle: number, run: (readiness: number) => void): void;
+  offSocketEvent(handle: number): void;
+}
