@@ -88,7 +88,18 @@ export const SLAB_CLASSES: u32 = 12;
   netfilter: usize; // netfilter/
   sock: usize; // sock/: bound ports and established connections
   sysctls: usize; // net/sysctl.ts: i32 by SYSCTL_* number
+  confAll: usize; // net/sysctl.ts: i32 by CONF_* number, net.ipv4.conf.all
+  confDefault: usize; // net.ipv4.conf.default
   snmp: usize; // net/snmp.ts: u64 by SNMP_* number
+  rules: usize; // net/rules.ts, by preference
+  scratch: usize; // net/route.ts: a Route, read at once
+  vxlans: usize; // net/vxlan.ts: the VXLAN devices that listen here
+  peers: usize; // net/peers.ts: rate limits by host
+  fragments: usize; // net/ip-defrag.ts: queues by datagram
+  fragmentBytes: u32;
+  /** The next IP id of packets that may be fragmented. */
+  ipId: u32;
+  icmpCredit: u32; icmpStamp: u64;
   drops: usize; // u64 by DROP_* number
   /** Generations that caches depend on (routes, addresses, rules). */
   routeGeneration: u32;
@@ -108,7 +119,11 @@ export const SLAB_CLASSES: u32 = 12;
   name0: u64; name1: u64; // IFNAMSIZ bytes
   peer: usize; // NetDevice: veth
   master: usize; // NetDevice: the bridge this is a port of
+  portNext: usize; // NetDevice: the bridge's next port
   priv: usize;
+  conf: usize; // net/sysctl.ts: i32 by CONF_* number
+  confSet: u32; // bit by CONF_* number: no longer follows conf.default
+  reachable: u32; // net/neighbour.ts: jiffies for which a neighbour counts as reachable
   addresses: usize; // net/address.ts list
   portFlags: u32; // BRPORT_* (abi/net.ts)
   portNumber: u32;
@@ -148,6 +163,11 @@ export const SLAB_CLASSES: u32 = 12;
   nfFlags: u32; // netfilter/: traced, bridged, …
   /** Devices passed: a bound on loops between devices. */
   hops: u32;
+  /** IP's notes on this packet: IPSKB_* of net/ip-input.ts. */
+  ipFlags: u32;
+  fragMax: u32; // length of the longest fragment it was put together from, 0: none
+  fragLengths: usize; // net/ip-defrag.ts: lengths of those fragments, to be sent in the same pieces
+  bridgeDev: usize; // NetDevice: the port by which a bridged packet came in
   tstamp: u64;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
 }

@@ -1,10 +1,56 @@
-// Numbers that the kernel and its driver share: links, addresses, routes, neighbours, drop reasons. See core.ts.
+// Numbers that the kernel and its driver share: links, addresses, routes, neighbours, sysctls, counters, drop reasons. See
+// core.ts.
 
-// Requests (0x100 + n).
+// Requests (0x100 + n). Records begin with {u32 netns handle}; *_LIST answers whole records from number `skip` on.
 /** The initial namespace: no record. Returns its handle. */
 export const NET_NETNS_HOST: u32 = 0x100;
 /** A new namespace: no record. Returns its handle. */
 export const NET_NETNS_ADD: u32 = 0x101;
+/** Takes a namespace away with all that is in it. */
+export const NET_NETNS_DELETE: u32 = 0x102;
+/** LINK_* record; returns the ifindex. */
+export const NET_LINK_ADD: u32 = 0x103;
+/** {netns, u32 ifindex} */
+export const NET_LINK_DELETE: u32 = 0x104;
+/** SETLINK_* record. */
+export const NET_LINK_SET: u32 = 0x105;
+/** {netns, u32 skip}: LINKINFO_* records. */
+export const NET_LINK_LIST: u32 = 0x106;
+/** {netns, 16 bytes name}; returns the ifindex. */
+export const NET_LINK_FIND: u32 = 0x107;
+/** {netns, u32 ifindex}: one LINKINFO_* record. */
+export const NET_LINK_GET: u32 = 0x108;
+/** ADDRESS_* record. */
+export const NET_ADDRESS_ADD: u32 = 0x109;
+export const NET_ADDRESS_DELETE: u32 = 0x10a;
+export const NET_ADDRESS_LIST: u32 = 0x10b;
+/** ROUTE_* record. */
+export const NET_ROUTE_ADD: u32 = 0x10c;
+export const NET_ROUTE_DELETE: u32 = 0x10d;
+/** {netns, u32 skip, u32 table (0: all)} */
+export const NET_ROUTE_LIST: u32 = 0x10e;
+/** RULE_* record. */
+export const NET_RULE_ADD: u32 = 0x10f;
+export const NET_RULE_DELETE: u32 = 0x110;
+export const NET_RULE_LIST: u32 = 0x111;
+/** NEIGH_* record. */
+export const NET_NEIGH_SET: u32 = 0x112;
+export const NET_NEIGH_DELETE: u32 = 0x113;
+export const NET_NEIGH_LIST: u32 = 0x114;
+/** FDB_* record. */
+export const NET_FDB_SET: u32 = 0x115;
+export const NET_FDB_DELETE: u32 = 0x116;
+/** {netns, u32 skip, u32 ifindex} */
+export const NET_FDB_LIST: u32 = 0x117;
+/** {netns, u32 SYSCTL_* number, u32 ifindex or CONF_OF_*, i32 value}; get returns {i32 value}. Numbers from SYSCTL_CONF are per device. */
+export const NET_SYSCTL_GET: u32 = 0x118;
+export const NET_SYSCTL_SET: u32 = 0x119;
+/** {netns}: u64 by DROP_* number. */
+export const NET_DROPS: u32 = 0x11a;
+/** {netns}: u64 by SNMP_* number. */
+export const NET_SNMP: u32 = 0x11b;
+/** {netns, u32 oif, u32 mark, u32 -, 16 bytes destination, 16 bytes source}: one ROUTE_* record (type, ifindex, gateway, src, mtu), as `ip route get`. */
+export const NET_ROUTE_GET: u32 = 0x11c;
 
 export const DEV_LOOPBACK: u32 = 1;
 export const DEV_VETH: u32 = 2;
@@ -12,15 +58,159 @@ export const DEV_BRIDGE: u32 = 3;
 export const DEV_VXLAN: u32 = 4;
 export const DEV_NIC: u32 = 5;
 
+// NET_LINK_ADD
+export const LINK_KIND: u32 = 4;
+export const LINK_FLAGS: u32 = 8; // LINK_F_*
+export const LINK_MTU: u32 = 12; // 0: the kind's default
+export const LINK_NAME: u32 = 16; // 16 bytes; empty: vethN and the like
+export const LINK_MAC: u32 = 32; // 6 bytes
+export const LINK_PEER_NETNS: u32 = 40;
+export const LINK_PEER_MTU: u32 = 44;
+export const LINK_PEER_NAME: u32 = 48;
+export const LINK_PEER_MAC: u32 = 64;
+export const LINK_VNI: u32 = 72;
+export const LINK_DSTPORT: u32 = 76;
+export const LINK_LOCAL: u32 = 80; // 16 bytes
+export const LINK_LOWER: u32 = 96; // ifindex of the device the outer packets go by, 0: any
+export const LINK_BYTES: u32 = 100;
+export const LINK_F_MAC: u32 = 1;
+export const LINK_F_PEER_MAC: u32 = 2;
+export const LINK_F_NOLEARNING: u32 = 4;
+export const LINK_F_NOUDPCSUM: u32 = 8;
+
+// NET_LINK_SET; SETLINK_MASK says which fields hold (SET_*)
+export const SETLINK_IFINDEX: u32 = 4;
+export const SETLINK_MASK: u32 = 8;
+export const SETLINK_UP: u32 = 12;
+export const SETLINK_MTU: u32 = 16;
+export const SETLINK_MASTER: u32 = 20; // ifindex, 0: none
+export const SETLINK_NETNS: u32 = 24;
+export const SETLINK_PORT_FLAGS: u32 = 28; // BRPORT_*
+export const SETLINK_PORT_MASK: u32 = 32;
+export const SETLINK_NAME: u32 = 36;
+export const SETLINK_MAC: u32 = 52;
+export const SETLINK_BYTES: u32 = 60;
+export const SET_UP: u32 = 1;
+export const SET_MTU: u32 = 2;
+export const SET_MASTER: u32 = 4;
+export const SET_NETNS: u32 = 8;
+export const SET_PORT: u32 = 16;
+export const SET_NAME: u32 = 32;
+export const SET_MAC: u32 = 64;
+
+// Flags of a bridge port (include/linux/if_bridge.h)
+export const BRPORT_HAIRPIN: u32 = 1;
+export const BRPORT_LEARNING: u32 = 2;
+export const BRPORT_FLOOD: u32 = 4;
+export const BRPORT_MCAST_FLOOD: u32 = 8;
+export const BRPORT_BCAST_FLOOD: u32 = 16;
+export const BRPORT_ISOLATED: u32 = 32;
+
+// NET_LINK_LIST, NET_LINK_GET
+export const LINKINFO_IFINDEX: u32 = 0;
+export const LINKINFO_KIND: u32 = 4;
+export const LINKINFO_UP: u32 = 8;
+export const LINKINFO_MTU: u32 = 12;
+export const LINKINFO_MASTER: u32 = 16;
+export const LINKINFO_PEER: u32 = 20; // ifindex in the peer's namespace
+export const LINKINFO_MAC: u32 = 24;
+export const LINKINFO_NAME: u32 = 32;
+export const LINKINFO_STATS: u32 = 48; // u64: rx packets, bytes, dropped, tx packets, bytes, dropped
+export const LINKINFO_PORT_FLAGS: u32 = 96;
+export const LINKINFO_VNI: u32 = 100;
+export const LINKINFO_BYTES: u32 = 104;
+
+export const ADDRESS_IFINDEX: u32 = 4;
+export const ADDRESS_PREFIX: u32 = 8; // bits of the 16-byte address: 96 + those of IPv4
+export const ADDRESS_SCOPE: u32 = 12;
+export const ADDRESS_IP: u32 = 16;
+export const ADDRESS_SKIP: u32 = 4; // NET_ADDRESS_LIST
+export const ADDRESS_BYTES: u32 = 32;
+
+export const ROUTE_FLAGS: u32 = 4; // ROUTE_F_*; NET_ROUTE_LIST: skip
+export const ROUTE_TABLE: u32 = 8; // 0: by type
+export const ROUTE_TYPE: u32 = 12; // RTN_*; NET_ROUTE_DELETE: 0: any
+export const ROUTE_PREFIX: u32 = 16;
+export const ROUTE_SCOPE: u32 = 20; // RT_SCOPE_NOWHERE: by type and gateway
+export const ROUTE_IFINDEX: u32 = 24;
+export const ROUTE_METRIC: u32 = 28;
+export const ROUTE_MTU: u32 = 32;
+export const ROUTE_PROTOCOL: u32 = 36;
+export const ROUTE_DST: u32 = 48;
+export const ROUTE_GATEWAY: u32 = 64; // all zero: none
+export const ROUTE_SOURCE: u32 = 80; // all zero: none
+export const ROUTE_BYTES: u32 = 96;
+export const ROUTE_F_REPLACE: u32 = 1;
+export const ROUTE_F_ONLINK: u32 = 2;
+export const ROUTE_F_APPEND: u32 = 4;
+
+// include/uapi/linux/rtnetlink.h
+export const RTN_UNSPEC: u32 = 0;
+export const RTN_UNICAST: u32 = 1;
+export const RTN_LOCAL: u32 = 2;
+export const RTN_BROADCAST: u32 = 3;
+export const RTN_ANYCAST: u32 = 4;
+export const RTN_MULTICAST: u32 = 5;
+export const RTN_BLACKHOLE: u32 = 6;
+export const RTN_UNREACHABLE: u32 = 7;
+export const RTN_PROHIBIT: u32 = 8;
+export const RTN_THROW: u32 = 9;
+export const RT_SCOPE_UNIVERSE: u32 = 0;
+export const RT_SCOPE_LINK: u32 = 253;
+export const RT_SCOPE_HOST: u32 = 254;
+export const RT_SCOPE_NOWHERE: u32 = 255;
+export const RT_TABLE_DEFAULT: u32 = 253;
+export const RT_TABLE_MAIN: u32 = 254;
+export const RT_TABLE_LOCAL: u32 = 255;
+export const RTPROT_KERNEL: u32 = 2;
+export const RTPROT_BOOT: u32 = 3;
+
+export const RULE_PREF: u32 = 4; // NET_RULE_LIST: skip
+export const RULE_TABLE: u32 = 8;
+export const RULE_MARK: u32 = 12;
+export const RULE_MASK: u32 = 16;
+export const RULE_IIF: u32 = 20;
+export const RULE_SRC_PREFIX: u32 = 24;
+export const RULE_DST_PREFIX: u32 = 28;
+export const RULE_SRC: u32 = 32;
+export const RULE_DST: u32 = 48;
+export const RULE_BYTES: u32 = 64;
+
+export const NEIGH_IFINDEX: u32 = 4; // NET_NEIGH_LIST: skip
+export const NEIGH_STATE: u32 = 8; // NUD_*
+export const NEIGH_IP: u32 = 16;
+export const NEIGH_MAC: u32 = 32;
+export const NEIGH_BYTES: u32 = 40;
+// include/uapi/linux/neighbour.h
+export const NUD_INCOMPLETE: u32 = 0x01;
+export const NUD_REACHABLE: u32 = 0x02;
+export const NUD_STALE: u32 = 0x04;
+export const NUD_DELAY: u32 = 0x08;
+export const NUD_PROBE: u32 = 0x10;
+export const NUD_FAILED: u32 = 0x20;
+export const NUD_NOARP: u32 = 0x40;
+export const NUD_PERMANENT: u32 = 0x80;
+
+export const FDB_IFINDEX: u32 = 4; // NET_FDB_LIST: skip
+export const FDB_FLAGS: u32 = 8; // FDB_F_*; in a list: FDB_S_*
+export const FDB_HAS_DST: u32 = 12; // 1: a remote VTEP (VXLAN); 0: a port of a bridge
+export const FDB_MAC: u32 = 16;
+export const FDB_DST: u32 = 24;
+export const FDB_BYTES: u32 = 40;
+export const FDB_F_APPEND: u32 = 1;
+export const FDB_S_PERMANENT: u32 = 0;
+export const FDB_S_STATIC: u32 = 1;
+export const FDB_S_REACHABLE: u32 = 2;
+
 export const PACKET_HOST: u32 = 0; // include/uapi/linux/if_packet.h
 export const PACKET_BROADCAST: u32 = 1;
 export const PACKET_MULTICAST: u32 = 2;
 export const PACKET_OTHERHOST: u32 = 3;
 export const PACKET_OUTGOING: u32 = 4;
 
-// Why a packet was dropped: names and order as include/net/dropreason-core.h where it has one.
+// Why a packet was dropped: named as include/net/dropreason-core.h names it; where the name differs, its name follows.
 export const DROP_NOT_SPECIFIED: u32 = 0;
-export const DROP_NO_MEMORY: u32 = 1;
+export const DROP_NO_MEMORY: u32 = 1; // NOMEM
 export const DROP_BACKLOG: u32 = 2; // CPU_BACKLOG
 export const DROP_DEV_DOWN: u32 = 3; // DEV_READY
 export const DROP_PKT_TOO_SMALL: u32 = 4;
@@ -29,5 +219,265 @@ export const DROP_UNHANDLED_PROTO: u32 = 6;
 export const DROP_IP_CSUM: u32 = 7;
 export const DROP_IP_INHDR: u32 = 8;
 export const DROP_NETFILTER: u32 = 9; // NETFILTER_DROP
-export const DROP_TOO_MANY_HOPS: u32 = 10;
+export const DROP_TOO_MANY_HOPS: u32 = 10; // RECURSION_LIMIT
+export const DROP_IP_RPFILTER: u32 = 11;
+export const DROP_UNICAST_IN_L2_MULTICAST: u32 = 12;
+export const DROP_IP_NOPROTO: u32 = 13;
+export const DROP_IP_OUTNOROUTES: u32 = 14;
+export const DROP_NEIGH_CREATEFAIL: u32 = 15;
+export const DROP_NEIGH_FAILED: u32 = 16;
+export const DROP_NEIGH_QUEUEFULL: u32 = 17;
+export const DROP_ICMP_CSUM: u32 = 18;
+export const DROP_INVALID_PROTO: u32 = 19;
+export const DROP_IP_INADDRERRORS: u32 = 20;
+export const DROP_IP_INNOROUTES: u32 = 21;
+export const DROP_IP_LOCAL_SOURCE: u32 = 22;
+export const DROP_IP_INVALID_SOURCE: u32 = 23;
+export const DROP_IP_LOCALNET: u32 = 24;
+export const DROP_IP_INVALID_DEST: u32 = 25;
+export const DROP_PKT_TOO_BIG: u32 = 26;
+export const DROP_DUP_FRAG: u32 = 27;
+export const DROP_FRAG_REASM_TIMEOUT: u32 = 28;
+export const DROP_VXLAN_INVALID_HDR: u32 = 29;
+export const DROP_VXLAN_VNI_NOT_FOUND: u32 = 30;
+export const DROP_MAC_INVALID_SOURCE: u32 = 31;
+export const DROP_NO_TX_TARGET: u32 = 32;
+export const DROP_IP_TUNNEL_ECN: u32 = 33;
+export const DROP_LOCAL_MAC: u32 = 34;
+export const DROP_MAC_IEEE_MAC_CONTROL: u32 = 35;
+export const DROP_BRIDGE_NO_PORT: u32 = 36; // BRIDGE_INGRESS_STP_STATE
+export const DROP_NO_SOCKET: u32 = 37;
+export const DROP_SOCKET_RCVBUFF: u32 = 38;
+export const DROP_SOCKET_CLOSE: u32 = 39;
+export const DROP_TCP_CSUM: u32 = 40;
+export const DROP_UDP_CSUM: u32 = 41;
+export const DROP_TCP_FLAGS: u32 = 42;
+export const DROP_TCP_OLD_DATA: u32 = 43;
+export const DROP_TCP_OVERWINDOW: u32 = 44;
+export const DROP_TCP_RESET: u32 = 45;
+export const DROP_TCP_INVALID_SEQUENCE: u32 = 46;
+export const DROP_TCP_INVALID_ACK_SEQUENCE: u32 = 47;
+export const DROP_TCP_OFOMERGE: u32 = 48;
+export const DROP_TCP_ZEROWINDOW: u32 = 49;
+export const DROP_HDR_TRUNC: u32 = 50;
+export const DROP_SOCKET_BACKLOG: u32 = 51;
+export const DROP_TCP_CLOSE: u32 = 52;
+export const DROP_BLACKHOLE_ROUTE: u32 = 53; // IP_OUTNOROUTES
 export const DROPS_MAX: u32 = 64;
+
+// Counters: as /proc/net/snmp and /proc/net/netstat name them.
+export const SNMP_IP_INRECEIVES: u32 = 0;
+export const SNMP_IP_INHDRERRORS: u32 = 1;
+export const SNMP_IP_INADDRERRORS: u32 = 2;
+export const SNMP_IP_FORWDATAGRAMS: u32 = 3;
+export const SNMP_IP_INUNKNOWNPROTOS: u32 = 4;
+export const SNMP_IP_INDISCARDS: u32 = 5;
+export const SNMP_IP_INDELIVERS: u32 = 6;
+export const SNMP_IP_OUTREQUESTS: u32 = 7;
+export const SNMP_IP_OUTDISCARDS: u32 = 8;
+export const SNMP_IP_OUTNOROUTES: u32 = 9;
+export const SNMP_IP_REASMTIMEOUT: u32 = 10;
+export const SNMP_IP_REASMREQDS: u32 = 11;
+export const SNMP_IP_REASMOKS: u32 = 12;
+export const SNMP_IP_REASMFAILS: u32 = 13;
+export const SNMP_IP_FRAGOKS: u32 = 14;
+export const SNMP_IP_FRAGFAILS: u32 = 15;
+export const SNMP_IP_FRAGCREATES: u32 = 16;
+export const SNMP_IP_OUTTRANSMITS: u32 = 17;
+export const SNMP_IPEXT_INNOROUTES: u32 = 18;
+export const SNMP_IPEXT_INTRUNCATEDPKTS: u32 = 19;
+export const SNMP_IPEXT_INMCASTPKTS: u32 = 20;
+export const SNMP_IPEXT_OUTMCASTPKTS: u32 = 21;
+export const SNMP_IPEXT_INBCASTPKTS: u32 = 22;
+export const SNMP_IPEXT_OUTBCASTPKTS: u32 = 23;
+export const SNMP_IPEXT_INOCTETS: u32 = 24;
+export const SNMP_IPEXT_OUTOCTETS: u32 = 25;
+export const SNMP_IPEXT_INMCASTOCTETS: u32 = 26;
+export const SNMP_IPEXT_OUTMCASTOCTETS: u32 = 27;
+export const SNMP_IPEXT_INBCASTOCTETS: u32 = 28;
+export const SNMP_IPEXT_OUTBCASTOCTETS: u32 = 29;
+export const SNMP_IPEXT_INCSUMERRORS: u32 = 30;
+export const SNMP_IPEXT_INNOECTPKTS: u32 = 31;
+export const SNMP_IPEXT_INECT1PKTS: u32 = 32;
+export const SNMP_IPEXT_INECT0PKTS: u32 = 33;
+export const SNMP_IPEXT_INCEPKTS: u32 = 34;
+export const SNMP_IPEXT_REASMOVERLAPS: u32 = 35;
+export const SNMP_ICMP_INMSGS: u32 = 36;
+export const SNMP_ICMP_INERRORS: u32 = 37;
+export const SNMP_ICMP_INCSUMERRORS: u32 = 38;
+export const SNMP_ICMP_INDESTUNREACHS: u32 = 39;
+export const SNMP_ICMP_INTIMEEXCDS: u32 = 40;
+export const SNMP_ICMP_INPARMPROBS: u32 = 41;
+export const SNMP_ICMP_INSRCQUENCHS: u32 = 42;
+export const SNMP_ICMP_INREDIRECTS: u32 = 43;
+export const SNMP_ICMP_INECHOS: u32 = 44;
+export const SNMP_ICMP_INECHOREPS: u32 = 45;
+export const SNMP_ICMP_INTIMESTAMPS: u32 = 46;
+export const SNMP_ICMP_INTIMESTAMPREPS: u32 = 47;
+export const SNMP_ICMP_INADDRMASKS: u32 = 48;
+export const SNMP_ICMP_INADDRMASKREPS: u32 = 49;
+export const SNMP_ICMP_OUTMSGS: u32 = 50;
+export const SNMP_ICMP_OUTERRORS: u32 = 51;
+export const SNMP_ICMP_OUTRATELIMITGLOBAL: u32 = 52;
+export const SNMP_ICMP_OUTRATELIMITHOST: u32 = 53;
+export const SNMP_ICMP_OUTDESTUNREACHS: u32 = 54;
+export const SNMP_ICMP_OUTTIMEEXCDS: u32 = 55;
+export const SNMP_ICMP_OUTPARMPROBS: u32 = 56;
+export const SNMP_ICMP_OUTSRCQUENCHS: u32 = 57;
+export const SNMP_ICMP_OUTREDIRECTS: u32 = 58;
+export const SNMP_ICMP_OUTECHOS: u32 = 59;
+export const SNMP_ICMP_OUTECHOREPS: u32 = 60;
+export const SNMP_ICMP_OUTTIMESTAMPS: u32 = 61;
+export const SNMP_ICMP_OUTTIMESTAMPREPS: u32 = 62;
+export const SNMP_ICMP_OUTADDRMASKS: u32 = 63;
+export const SNMP_ICMP_OUTADDRMASKREPS: u32 = 64;
+export const SNMP_TCP_ACTIVEOPENS: u32 = 65;
+export const SNMP_TCP_PASSIVEOPENS: u32 = 66;
+export const SNMP_TCP_ATTEMPTFAILS: u32 = 67;
+export const SNMP_TCP_ESTABRESETS: u32 = 68;
+export const SNMP_TCP_CURRESTAB: u32 = 69;
+export const SNMP_TCP_INSEGS: u32 = 70;
+export const SNMP_TCP_OUTSEGS: u32 = 71;
+export const SNMP_TCP_RETRANSSEGS: u32 = 72;
+export const SNMP_TCP_INERRS: u32 = 73;
+export const SNMP_TCP_OUTRSTS: u32 = 74;
+export const SNMP_TCP_INCSUMERRORS: u32 = 75;
+export const SNMP_UDP_INDATAGRAMS: u32 = 76;
+export const SNMP_UDP_NOPORTS: u32 = 77;
+export const SNMP_UDP_INERRORS: u32 = 78;
+export const SNMP_UDP_OUTDATAGRAMS: u32 = 79;
+export const SNMP_UDP_RCVBUFERRORS: u32 = 80;
+export const SNMP_UDP_SNDBUFERRORS: u32 = 81;
+export const SNMP_UDP_INCSUMERRORS: u32 = 82;
+export const SNMP_UDP_IGNOREDMULTI: u32 = 83;
+export const SNMP_UDP_MEMERRORS: u32 = 84;
+export const SNMP_MAX: u32 = 85;
+
+// sysctls of a namespace by number; the driver knows their names (src/kernel/sysctls.ts), net/sysctl.ts their defaults.
+export const SYSCTL_IP_DEFAULT_TTL: u32 = 0;
+export const SYSCTL_IP_NO_PMTU_DISC: u32 = 1;
+export const SYSCTL_IP_NONLOCAL_BIND: u32 = 2;
+export const SYSCTL_IP_FORWARD_USE_PMTU: u32 = 3;
+export const SYSCTL_IP_PORT_LOW: u32 = 4;
+export const SYSCTL_IP_PORT_HIGH: u32 = 5;
+export const SYSCTL_IP_UNPRIVILEGED_PORT_START: u32 = 6;
+export const SYSCTL_IPFRAG_TIME: u32 = 7;
+export const SYSCTL_IPFRAG_HIGH_THRESH: u32 = 8;
+export const SYSCTL_IPFRAG_LOW_THRESH: u32 = 9;
+export const SYSCTL_IPFRAG_MAX_DIST: u32 = 10;
+export const SYSCTL_ICMP_ECHO_IGNORE_ALL: u32 = 11;
+export const SYSCTL_ICMP_ECHO_IGNORE_BROADCASTS: u32 = 12;
+export const SYSCTL_ICMP_ERRORS_USE_INBOUND_IFADDR: u32 = 13;
+export const SYSCTL_ICMP_IGNORE_BOGUS_ERROR_RESPONSES: u32 = 14;
+export const SYSCTL_ICMP_RATELIMIT: u32 = 15;
+export const SYSCTL_ICMP_RATEMASK: u32 = 16;
+export const SYSCTL_ICMP_MSGS_PER_SEC: u32 = 17;
+export const SYSCTL_ICMP_MSGS_BURST: u32 = 18;
+export const SYSCTL_BRIDGE_NF_CALL_IPTABLES: u32 = 19;
+export const SYSCTL_BRIDGE_NF_CALL_IP6TABLES: u32 = 20;
+export const SYSCTL_BRIDGE_NF_CALL_ARPTABLES: u32 = 21;
+export const SYSCTL_TCP_ABORT_ON_OVERFLOW: u32 = 22;
+export const SYSCTL_TCP_ADV_WIN_SCALE: u32 = 23;
+export const SYSCTL_TCP_BASE_MSS: u32 = 24;
+export const SYSCTL_TCP_ECN: u32 = 25;
+export const SYSCTL_TCP_FIN_TIMEOUT: u32 = 26;
+export const SYSCTL_TCP_KEEPALIVE_INTVL: u32 = 27;
+export const SYSCTL_TCP_KEEPALIVE_PROBES: u32 = 28;
+export const SYSCTL_TCP_KEEPALIVE_TIME: u32 = 29;
+export const SYSCTL_TCP_MAX_SYN_BACKLOG: u32 = 30;
+export const SYSCTL_TCP_MAX_TW_BUCKETS: u32 = 31;
+export const SYSCTL_TCP_MIN_SND_MSS: u32 = 32;
+export const SYSCTL_TCP_MTU_PROBING: u32 = 33;
+export const SYSCTL_TCP_ORPHAN_RETRIES: u32 = 34;
+export const SYSCTL_TCP_REORDERING: u32 = 35;
+export const SYSCTL_TCP_RETRIES1: u32 = 36;
+export const SYSCTL_TCP_RETRIES2: u32 = 37;
+export const SYSCTL_TCP_RFC1337: u32 = 38;
+export const SYSCTL_TCP_RTO_MAX_MS: u32 = 39;
+export const SYSCTL_TCP_RTO_MIN_US: u32 = 40;
+export const SYSCTL_TCP_SACK: u32 = 41;
+export const SYSCTL_TCP_SLOW_START_AFTER_IDLE: u32 = 42;
+export const SYSCTL_TCP_SYN_RETRIES: u32 = 43;
+export const SYSCTL_TCP_SYNACK_RETRIES: u32 = 44;
+export const SYSCTL_TCP_SYNCOOKIES: u32 = 45;
+export const SYSCTL_TCP_TIMESTAMPS: u32 = 46;
+export const SYSCTL_TCP_TW_REUSE: u32 = 47;
+export const SYSCTL_TCP_WINDOW_SCALING: u32 = 48;
+export const SYSCTL_TCP_RMEM_DEFAULT: u32 = 49;
+export const SYSCTL_TCP_RMEM_MAX: u32 = 50;
+export const SYSCTL_TCP_WMEM_DEFAULT: u32 = 51;
+export const SYSCTL_TCP_WMEM_MAX: u32 = 52;
+export const SYSCTL_CORE_SOMAXCONN: u32 = 53;
+export const SYSCTL_CORE_RMEM_DEFAULT: u32 = 54;
+export const SYSCTL_CORE_WMEM_DEFAULT: u32 = 55;
+export const SYSCTL_NF_CONNTRACK_ACCT: u32 = 56;
+export const SYSCTL_NF_CONNTRACK_BUCKETS: u32 = 57;
+export const SYSCTL_NF_CONNTRACK_CHECKSUM: u32 = 58;
+export const SYSCTL_NF_CONNTRACK_EXPECT_MAX: u32 = 59;
+export const SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT: u32 = 60;
+export const SYSCTL_NF_CONNTRACK_GRE_TIMEOUT: u32 = 61;
+export const SYSCTL_NF_CONNTRACK_GRE_TIMEOUT_STREAM: u32 = 62;
+export const SYSCTL_NF_CONNTRACK_ICMP_TIMEOUT: u32 = 63;
+export const SYSCTL_NF_CONNTRACK_LOG_INVALID: u32 = 64;
+export const SYSCTL_NF_CONNTRACK_MAX: u32 = 65;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_CLOSED: u32 = 66;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_COOKIE_ECHOED: u32 = 67;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_COOKIE_WAIT: u32 = 68;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_ESTABLISHED: u32 = 69;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_HEARTBEAT_SENT: u32 = 70;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_SHUTDOWN_ACK_SENT: u32 = 71;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_SHUTDOWN_RECD: u32 = 72;
+export const SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_SHUTDOWN_SENT: u32 = 73;
+export const SYSCTL_NF_CONNTRACK_TCP_BE_LIBERAL: u32 = 74;
+export const SYSCTL_NF_CONNTRACK_TCP_IGNORE_INVALID_RST: u32 = 75;
+export const SYSCTL_NF_CONNTRACK_TCP_LOOSE: u32 = 76;
+export const SYSCTL_NF_CONNTRACK_TCP_MAX_RETRANS: u32 = 77;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_CLOSE: u32 = 78;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_CLOSE_WAIT: u32 = 79;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_ESTABLISHED: u32 = 80;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_FIN_WAIT: u32 = 81;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_LAST_ACK: u32 = 82;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_MAX_RETRANS: u32 = 83;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_SYN_RECV: u32 = 84;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_SYN_SENT: u32 = 85;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_TIME_WAIT: u32 = 86;
+export const SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_UNACKNOWLEDGED: u32 = 87;
+export const SYSCTL_NF_CONNTRACK_TIMESTAMP: u32 = 88;
+export const SYSCTL_NF_CONNTRACK_UDP_TIMEOUT: u32 = 89;
+export const SYSCTL_NF_CONNTRACK_UDP_TIMEOUT_STREAM: u32 = 90;
+export const SYSCTL_MAX: u32 = 91;
+
+/** Numbers from here on are per device: SYSCTL_CONF + CONF_*. */
+export const SYSCTL_CONF: u32 = 0x100;
+/** Instead of an ifindex: net.ipv4.conf.all, net.ipv4.conf.default. */
+export const CONF_OF_ALL: u32 = 0xffffffff;
+export const CONF_OF_DEFAULT: u32 = 0xfffffffe;
+export const CONF_FORWARDING: u32 = 0;
+export const CONF_RP_FILTER: u32 = 1;
+export const CONF_SEND_REDIRECTS: u32 = 2;
+export const CONF_ACCEPT_REDIRECTS: u32 = 3;
+export const CONF_SECURE_REDIRECTS: u32 = 4;
+export const CONF_SHARED_MEDIA: u32 = 5;
+export const CONF_ACCEPT_SOURCE_ROUTE: u32 = 6;
+export const CONF_ACCEPT_LOCAL: u32 = 7;
+export const CONF_ROUTE_LOCALNET: u32 = 8;
+export const CONF_ARP_IGNORE: u32 = 9;
+export const CONF_ARP_ANNOUNCE: u32 = 10;
+export const CONF_ARP_ACCEPT: u32 = 11;
+export const CONF_ARP_FILTER: u32 = 12;
+export const CONF_ARP_NOTIFY: u32 = 13;
+export const CONF_PROXY_ARP: u32 = 14;
+export const CONF_SRC_VALID_MARK: u32 = 15;
+export const CONF_LOG_MARTIANS: u32 = 16;
+export const CONF_BC_FORWARDING: u32 = 17;
+export const CONF_PROMOTE_SECONDARIES: u32 = 18;
+export const CONF_DROP_GRATUITOUS_ARP: u32 = 19;
+export const CONF_DROP_UNICAST_IN_L2_MULTICAST: u32 = 20;
+export const CONF_NEIGH_BASE_REACHABLE_MS: u32 = 21;
+export const CONF_NEIGH_RETRANS_MS: u32 = 22;
+export const CONF_NEIGH_DELAY_PROBE_S: u32 = 23;
+export const CONF_NEIGH_GC_STALE_S: u32 = 24;
+export const CONF_NEIGH_UCAST_SOLICIT: u32 = 25;
+export const CONF_NEIGH_MCAST_SOLICIT: u32 = 26;
+export const CONF_NEIGH_QUEUE_BYTES: u32 = 27;
+export const CONF_MAX: u32 = 28;

@@ -1,21 +1,543 @@
-// The driver's requests about links, addresses, routes, neighbours and sysctls (what rtnetlink does).
-import { ENOENT, ENOMEM } from "../abi/core";
-import { NET_NETNS_ADD, NET_NETNS_HOST } from "../abi/net";
-import { Netns } from "../layout";
+// The driver's requests about links, addresses, routes, neighbours, forwarding databases, sysctls and counters (what rtnetlink
+// and /proc do). Records are those of abi/net.ts; every field is checked.
+import { EBUSY, EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, ENOBUFS, MAILBOX_BYTES, EBADF,
+  ERANGE } from "../abi/core";
+import {
+  ADDRESS_BYTES, ADDRESS_IFINDEX, ADDRESS_IP, ADDRESS_PREFIX, ADDRESS_SCOPE, DEV_BRIDGE, DEV_NIC, DEV_VETH, DEV_VXLAN,
+  DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, FDB_S_REACHABLE, LINKINFO_BYTES, LINKINFO_MAC,
+  LINKINFO_NAME, LINKINFO_PORT_FLAGS, LINKINFO_STATS, LINKINFO_VNI, LINK_BYTES, LINK_DSTPORT, LINK_F_MAC, LINK_F_PEER_MAC,
+  LINK_FLAGS, LINK_KIND, LINK_LOCAL, LINK_LOWER, LINK_MAC, LINK_MTU, LINK_NAME, LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME,
+  LINK_PEER_NETNS, LINK_VNI, NEIGH_BYTES, NEIGH_IFINDEX, NEIGH_IP, NEIGH_MAC, NEIGH_STATE, NET_ADDRESS_ADD,
+  NET_ADDRESS_DELETE, NET_ADDRESS_LIST, NET_DROPS, NET_FDB_DELETE, NET_FDB_LIST, NET_FDB_SET, NET_LINK_ADD,
+  NET_LINK_DELETE, NET_LINK_FIND, NET_LINK_GET, NET_LINK_LIST, NET_LINK_SET, NET_NEIGH_DELETE, NET_NEIGH_LIST,
+  NET_NEIGH_SET, NET_NETNS_ADD, NET_NETNS_DELETE, NET_NETNS_HOST, NET_ROUTE_ADD, NET_ROUTE_DELETE, NET_ROUTE_GET,
+  NET_ROUTE_LIST, NET_RULE_ADD, NET_RULE_DELETE, NET_RULE_LIST, NET_SNMP, NET_SYSCTL_GET, NET_SYSCTL_SET, ROUTE_BYTES,
+  ROUTE_DST, ROUTE_FLAGS, ROUTE_F_APPEND, ROUTE_F_ONLINK, ROUTE_F_REPLACE, ROUTE_GATEWAY, ROUTE_IFINDEX, ROUTE_METRIC,
+  ROUTE_MTU, ROUTE_PREFIX, ROUTE_PROTOCOL, ROUTE_SCOPE, ROUTE_SOURCE, ROUTE_TABLE, ROUTE_TYPE, RTN_BROADCAST, RTN_LOCAL,
+  RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RT_SCOPE_HOST, RT_SCOPE_LINK, RT_SCOPE_NOWHERE, RT_SCOPE_UNIVERSE, RT_TABLE_LOCAL,
+  RT_TABLE_MAIN, RULE_BYTES, SETLINK_MAC, SETLINK_MASK, SETLINK_MASTER, SETLINK_MTU, SETLINK_NAME, SETLINK_NETNS,
+  SETLINK_PORT_FLAGS, SETLINK_PORT_MASK, SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP,
+  SNMP_MAX,
+} from "../abi/net";
+import { NetDevice, Netns } from "../layout";
 import { node } from "../mm/node";
-import { netnsCreate } from "./netns";
+import { kfree, kmalloc } from "../mm/slab";
+import { isMapped4, raw4 } from "../wire/bytes";
+import { macIsGroup } from "../wire/ethernet";
+import { Address, addressAdd, addressDelete, isMulticast4 } from "./address";
+import { FdbEntry, bridgeFdbBucket, bridgeFdbBuckets, bridgeFdbDelete, bridgeFdbSet, bridgeInit } from "./bridge";
+import { netifRx } from "./dev";
+import {
+  NAME_BYTES, deviceByName, deviceDelete, deviceFind, deviceMove, deviceNew, deviceSetMac, deviceSetMaster, deviceSetMtu,
+  deviceSetName, deviceSetUp, nameValid,
+} from "./devices";
+import {
+  FibEntry, FibTable, fibDelete, fibError, fibInsert, fibLookup, ruleAdd, ruleDelete, ruleWrite,
+} from "./fib";
+import { Neighbour, neighBucket, neighBuckets, neighDelete, neighSet } from "./neighbour";
+import { netnsCreate, netnsDelete, netnsGet } from "./netns";
+import { Route, inetAddrType, routeOutputKey } from "./route";
+import { skbAlloc } from "./skb";
+import { sysctlGet, sysctlSet } from "./sysctl";
+import {
+  VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
+} from "./vxlan";
 
 /** `op` is one of NET_* (abi/net.ts); the record stands at `record`, the answer replaces it. */
 export function netCommand(op: u32, record: usize, length: u32): i32 {
   if (op == NET_NETNS_HOST) return <i32>changetype<Netns>(node().netns).handle;
   if (op == NET_NETNS_ADD) {
-    const ns = netnsCreate();
-    return changetype<usize>(ns) == 0 ? -ENOMEM : <i32>ns.handle;
+    const created = netnsCreate();
+    return changetype<usize>(created) == 0 ? -ENOMEM : <i32>created.handle;
   }
-  return -ENOENT;
+  const ns = netnsGet(load<u32>(record));
+  if (changetype<usize>(ns) == 0) return -EBADF;
+  switch (op) {
+    case NET_NETNS_DELETE: {
+      if (changetype<usize>(ns) == node().netns) return -EBUSY;
+      netnsDelete(ns);
+      return 0;
+    }
+    case NET_LINK_ADD: return length < LINK_BYTES ? -EINVAL : linkAdd(ns, record);
+    case NET_LINK_DELETE: {
+      const dev = deviceFind(ns, load<u32>(record, 4));
+      return dev == 0 ? -ENODEV : deviceDelete(changetype<NetDevice>(dev), false);
+    }
+    case NET_LINK_SET: return linkSet(ns, record);
+    case NET_LINK_LIST: return linkList(ns, record, load<u32>(record, 4));
+    case NET_LINK_FIND: {
+      const dev = deviceByName(ns, load<u64>(record, 4), load<u64>(record, 12));
+      return dev == 0 ? -ENODEV : <i32>changetype<NetDevice>(dev).ifindex;
+    }
+    case NET_LINK_GET: {
+      const dev = deviceFind(ns, load<u32>(record, 4));
+      if (dev == 0) return -ENODEV;
+      linkWrite(changetype<NetDevice>(dev), record);
+      return LINKINFO_BYTES;
+    }
+    case NET_ADDRESS_ADD:
+    case NET_ADDRESS_DELETE: return addressChange(ns, record, op == NET_ADDRESS_ADD);
+    case NET_ADDRESS_LIST: return addressList(ns, record, load<u32>(record, 4));
+    case NET_ROUTE_ADD:
+    case NET_ROUTE_DELETE: return routeChange(ns, record, op == NET_ROUTE_ADD);
+    case NET_ROUTE_LIST: return routeList(ns, record, load<u32>(record, 4), load<u32>(record, 8));
+    case NET_ROUTE_GET: return routeGet(ns, record);
+    case NET_RULE_ADD: return ruleChange(ns, record);
+    case NET_RULE_DELETE: return ruleDelete(ns, load<u32>(record, 4), load<u32>(record, 8));
+    case NET_RULE_LIST: return ruleList(ns, record, load<u32>(record, 4));
+    case NET_NEIGH_SET:
+    case NET_NEIGH_DELETE: return neighChange(ns, record, op == NET_NEIGH_SET);
+    case NET_NEIGH_LIST: return neighList(ns, record, load<u32>(record, 4));
+    case NET_FDB_SET:
+    case NET_FDB_DELETE: return fdbChange(ns, record, op == NET_FDB_SET);
+    case NET_FDB_LIST: return fdbList(ns, record, load<u32>(record, 4), load<u32>(record, 8));
+    case NET_SYSCTL_GET: return sysctlGet(ns, load<u32>(record, 4), load<u32>(record, 8), record);
+    case NET_SYSCTL_SET: return sysctlSet(ns, load<u32>(record, 4), load<u32>(record, 8), load<i32>(record, 12));
+    case NET_DROPS: {
+      memory.copy(record, ns.drops, DROPS_MAX << 3);
+      return DROPS_MAX << 3;
+    }
+    case NET_SNMP: {
+      memory.copy(record, ns.snmp, SNMP_MAX << 3);
+      return SNMP_MAX << 3;
+    }
+    default: return -ENOENT;
+  }
 }
 
 /** A frame of the underlay arrives at the NIC `ifindex` of the initial namespace. */
 export function nicDeliver(ifindex: u32, frame: usize, length: u32): i32 {
-  return -ENOENT;
+  const at = deviceFind(changetype<Netns>(node().netns), ifindex);
+  if (at == 0) return -ENODEV;
+  const dev = changetype<NetDevice>(at);
+  if (dev.kind != DEV_NIC) return -EOPNOTSUPP;
+  const skb = skbAlloc(length);
+  if (changetype<usize>(skb) == 0) {
+    dev.rxDropped++;
+    return 0; // lost on the wire, as far as anybody can tell
+  }
+  memory.copy(skb.data, frame, <usize>length);
+  skb.tail = skb.data + <usize>length;
+  netifRx(skb, dev);
+  return 0;
+}
+
+function linkAdd(ns: Netns, record: usize): i32 {
+  const kind = load<u32>(record, LINK_KIND);
+  const flags = load<u32>(record, LINK_FLAGS);
+  const name = record + LINK_NAME;
+  if (kind < DEV_VETH || kind > DEV_NIC) return -EOPNOTSUPP;
+  if (!nameValid(name)) return -EINVAL;
+  if (deviceByName(ns, load<u64>(name), load<u64>(name, 8)) != 0) return -EEXIST;
+  if (kind == DEV_NIC && changetype<usize>(ns) != node().netns) return -EINVAL;
+  let mtu = load<u32>(record, LINK_MTU);
+  if (mtu != 0 && (mtu < 68 || mtu > 65535)) return -EINVAL;
+  const mac0 = load<u32>(record, LINK_MAC), mac1 = <u32>load<u16>(record, LINK_MAC + 4);
+  if ((flags & LINK_F_MAC) != 0 && (macIsGroup(mac0) || (mac0 | mac1) == 0)) return -EINVAL;
+
+  const peerNs = kind == DEV_VETH && load<u32>(record, LINK_PEER_NETNS) != 0
+    ? netnsGet(load<u32>(record, LINK_PEER_NETNS)) : ns;
+  const peerName = record + LINK_PEER_NAME;
+  const peerMtu = load<u32>(record, LINK_PEER_MTU);
+  if (kind == DEV_VETH) {
+    if (changetype<usize>(peerNs) == 0) return -EBADF;
+    if (!nameValid(peerName) || (peerMtu != 0 && (peerMtu < 68 || peerMtu > 65535))) return -EINVAL;
+    const taken = deviceByName(peerNs, load<u64>(peerName), load<u64>(peerName, 8)) != 0
+      || (changetype<usize>(peerNs) == changetype<usize>(ns) && load<u64>(peerName) == load<u64>(name)
+        && load<u64>(peerName, 8) == load<u64>(name, 8));
+    if (taken) return -EEXIST;
+    const peerMac0 = load<u32>(record, LINK_PEER_MAC);
+    if ((flags & LINK_F_PEER_MAC) != 0 && (macIsGroup(peerMac0) || (peerMac0 | <u32>load<u16>(record, LINK_PEER_MAC + 4)) == 0)) {
+      return -EINVAL;
+    }
+  }
+  const lower = load<u32>(record, LINK_LOWER);
+  if (kind == DEV_VXLAN && lower != 0) {
+    const lowerDev = deviceFind(ns, lower);
+    if (lowerDev == 0) return -ENODEV;
+    if (mtu == 0) mtu = changetype<NetDevice>(lowerDev).mtu - VXLAN_HEADROOM;
+  }
+  // veth_newlink makes the peer first.
+  let peer: usize = 0;
+  if (kind == DEV_VETH) {
+    peer = deviceNew(peerNs, kind, peerName, peerMtu == 0 ? (mtu == 0 ? 1500 : mtu) : peerMtu, (flags & LINK_F_PEER_MAC) != 0,
+      load<u32>(record, LINK_PEER_MAC), <u32>load<u16>(record, LINK_PEER_MAC + 4));
+    if (peer == 0) return -ENOMEM;
+  }
+  const at = deviceNew(ns, kind, name, mtu == 0 ? 1500 : mtu, (flags & LINK_F_MAC) != 0, mac0, mac1);
+  if (at == 0) {
+    if (peer != 0) deviceDelete(changetype<NetDevice>(peer), true);
+    return -ENOMEM;
+  }
+  const dev = changetype<NetDevice>(at);
+  let result = 0;
+  if (kind == DEV_VETH) {
+    dev.peer = peer;
+    changetype<NetDevice>(peer).peer = at;
+  } else if (kind == DEV_BRIDGE) {
+    if (!bridgeInit(dev, (flags & LINK_F_MAC) != 0, mtu != 0)) result = -ENOMEM;
+  } else if (kind == DEV_VXLAN) {
+    const localLo = load<u64>(record, LINK_LOCAL + 8);
+    result = vxlanInit(dev, ns, load<u32>(record, LINK_VNI), load<u32>(record, LINK_DSTPORT), load<u64>(record, LINK_LOCAL),
+      localLo, lower, flags);
+  }
+  if (result == 0) return <i32>dev.ifindex;
+  dev.kind = DEV_NIC; // without the state that its kind would take down
+  deviceDelete(dev, true);
+  return result;
+}
+
+function linkSet(ns: Netns, record: usize): i32 {
+  const at = deviceFind(ns, load<u32>(record, 4));
+  if (at == 0) return -ENODEV;
+  const dev = changetype<NetDevice>(at);
+  const mask = load<u32>(record, SETLINK_MASK);
+  let result = 0;
+  if (mask & SET_NETNS) {
+    const to = netnsGet(load<u32>(record, SETLINK_NETNS));
+    if (changetype<usize>(to) == 0) return -EBADF;
+    if ((mask & SET_NAME) != 0) {
+      // Under its new name, which only has to be free over there.
+      const name = record + SETLINK_NAME;
+      if (!nameValid(name)) return -EINVAL;
+      if (deviceByName(to, load<u64>(name), load<u64>(name, 8)) != 0) return -EEXIST;
+      const name0 = dev.name0, name1 = dev.name1;
+      dev.name0 = load<u64>(name);
+      dev.name1 = load<u64>(name, 8);
+      result = deviceMove(dev, to);
+      if (result != 0) {
+        dev.name0 = name0;
+        dev.name1 = name1;
+      }
+    } else result = deviceMove(dev, to);
+  } else if (mask & SET_NAME) result = deviceSetName(dev, record + SETLINK_NAME);
+  if (result == 0 && (mask & SET_MAC) != 0) {
+    result = deviceSetMac(dev, load<u32>(record, SETLINK_MAC), <u32>load<u16>(record, SETLINK_MAC + 4));
+  }
+  if (result == 0 && (mask & SET_MTU) != 0) result = deviceSetMtu(dev, load<u32>(record, SETLINK_MTU));
+  if (result == 0 && (mask & SET_MASTER) != 0) {
+    const master = load<u32>(record, SETLINK_MASTER);
+    const masterAt = master == 0 ? 0 : deviceFind(changetype<Netns>(dev.ns), master);
+    if (master != 0 && masterAt == 0) return -ENODEV;
+    result = deviceSetMaster(dev, masterAt);
+  }
+  if (result == 0 && (mask & SET_PORT) != 0) {
+    if (dev.master == 0) return -EOPNOTSUPP;
+    const which = load<u32>(record, SETLINK_PORT_MASK) & 63;
+    dev.portFlags = (dev.portFlags & ~which) | (load<u32>(record, SETLINK_PORT_FLAGS) & which);
+  }
+  if (result == 0 && (mask & SET_UP) != 0) result = deviceSetUp(dev, load<u32>(record, SETLINK_UP) != 0);
+  return result;
+}
+
+function linkWrite(dev: NetDevice, to: usize): void {
+  store<u32>(to, dev.ifindex);
+  store<u32>(to, dev.kind, 4);
+  store<u32>(to, dev.up, 8);
+  store<u32>(to, dev.mtu, 12);
+  store<u32>(to, dev.master == 0 ? 0 : changetype<NetDevice>(dev.master).ifindex, 16);
+  store<u32>(to, dev.peer == 0 ? 0 : changetype<NetDevice>(dev.peer).ifindex, 20);
+  store<u32>(to, dev.mac0, LINKINFO_MAC);
+  store<u32>(to, dev.mac1, LINKINFO_MAC + 4);
+  store<u64>(to, dev.name0, LINKINFO_NAME);
+  store<u64>(to, dev.name1, LINKINFO_NAME + 8);
+  store<u64>(to, dev.rxPackets, LINKINFO_STATS);
+  store<u64>(to, dev.rxBytes, LINKINFO_STATS + 8);
+  store<u64>(to, dev.rxDropped, LINKINFO_STATS + 16);
+  store<u64>(to, dev.txPackets, LINKINFO_STATS + 24);
+  store<u64>(to, dev.txBytes, LINKINFO_STATS + 32);
+  store<u64>(to, dev.txDropped, LINKINFO_STATS + 40);
+  store<u32>(to, dev.portFlags, LINKINFO_PORT_FLAGS);
+  store<u32>(to, dev.kind == DEV_VXLAN ? changetype<Vxlan>(dev.priv).vni : 0, LINKINFO_VNI);
+}
+
+function linkList(ns: Netns, to: usize, skip: u32): i32 {
+  let index: u32 = 0, bytes: u32 = 0;
+  for (let at = ns.devices; at != 0 && bytes + LINKINFO_BYTES <= MAILBOX_BYTES; at = changetype<NetDevice>(at).next) {
+    if (index++ < skip) continue;
+    linkWrite(changetype<NetDevice>(at), to + <usize>bytes);
+    bytes += LINKINFO_BYTES;
+  }
+  return <i32>bytes;
+}
+
+function addressChange(ns: Netns, record: usize, add: bool): i32 {
+  const at = deviceFind(ns, load<u32>(record, ADDRESS_IFINDEX));
+  if (at == 0) return -ENODEV;
+  const prefix = load<u32>(record, ADDRESS_PREFIX), scope = load<u32>(record, ADDRESS_SCOPE);
+  const hi = load<u64>(record, ADDRESS_IP), lo = load<u64>(record, ADDRESS_IP + 8);
+  if (!isMapped4(hi, lo & 0xffffffff) || prefix < 96 || prefix > 128 || scope > 255 || raw4(lo) == 0) return -EINVAL;
+  return add ? addressAdd(changetype<NetDevice>(at), hi, lo, prefix, scope)
+    : addressDelete(changetype<NetDevice>(at), hi, lo, prefix);
+}
+
+function addressList(ns: Netns, to: usize, skip: u32): i32 {
+  let index: u32 = 0, bytes: u32 = 0;
+  for (let d = ns.devices; d != 0; d = changetype<NetDevice>(d).next) {
+    for (let at = changetype<NetDevice>(d).addresses; at != 0; at = changetype<Address>(at).next) {
+      if (bytes + ADDRESS_BYTES > MAILBOX_BYTES) return <i32>bytes;
+      if (index++ < skip) continue;
+      const address = changetype<Address>(at);
+      const p = to + <usize>bytes;
+      store<u32>(p, address.secondary);
+      store<u32>(p, changetype<NetDevice>(d).ifindex, ADDRESS_IFINDEX);
+      store<u32>(p, address.prefix, ADDRESS_PREFIX);
+      store<u32>(p, address.scope, ADDRESS_SCOPE);
+      store<u64>(p, address.hi, ADDRESS_IP);
+      store<u64>(p, address.lo, ADDRESS_IP + 8);
+      bytes += ADDRESS_BYTES;
+    }
+  }
+  return <i32>bytes;
+}
+
+/** `ip route add`, `replace`, `append`, `del` (fib_create_info, fib_check_nh). */
+function routeChange(ns: Netns, record: usize, add: bool): i32 {
+  const at = kmalloc(<u32>offsetof<FibEntry>());
+  if (at == 0) return -ENOMEM;
+  const spec = changetype<FibEntry>(at);
+  let result = routeParse(ns, record, spec, add);
+  if (result == 0) {
+    result = add ? fibInsert(ns, spec, load<u32>(record, ROUTE_FLAGS) & (ROUTE_F_REPLACE | ROUTE_F_APPEND)) : fibDelete(ns, spec);
+  }
+  kfree(at, <u32>offsetof<FibEntry>());
+  return result;
+}
+
+function routeParse(ns: Netns, record: usize, spec: FibEntry, add: bool): i32 {
+  const type = load<u32>(record, ROUTE_TYPE);
+  const ifindex = load<u32>(record, ROUTE_IFINDEX);
+  spec.type = add && type == 0 ? RTN_UNICAST : type;
+  spec.prefix = load<u32>(record, ROUTE_PREFIX);
+  spec.hi = load<u64>(record, ROUTE_DST);
+  spec.lo = load<u64>(record, ROUTE_DST + 8);
+  spec.gatewayHi = load<u64>(record, ROUTE_GATEWAY);
+  spec.gatewayLo = load<u64>(record, ROUTE_GATEWAY + 8);
+  spec.sourceHi = load<u64>(record, ROUTE_SOURCE);
+  spec.sourceLo = load<u64>(record, ROUTE_SOURCE + 8);
+  spec.metric = load<u32>(record, ROUTE_METRIC);
+  spec.mtu = load<u32>(record, ROUTE_MTU);
+  spec.protocol = load<u32>(record, ROUTE_PROTOCOL);
+  spec.flags = load<u32>(record, ROUTE_FLAGS) & ROUTE_F_ONLINK;
+  const gateway = (spec.gatewayHi | spec.gatewayLo) != 0;
+  const hostRoute = spec.type == RTN_LOCAL || spec.type == RTN_BROADCAST;
+  spec.table = load<u32>(record, ROUTE_TABLE);
+  if (spec.table == 0) spec.table = hostRoute ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
+  if (spec.prefix > 128 || spec.type > RTN_THROW || !isMapped4(spec.hi, spec.lo & 0xffffffff)
+    || (spec.prefix < 96 && (spec.lo >> 32) != 0)
+    || (gateway && !isMapped4(spec.gatewayHi, spec.gatewayLo & 0xffffffff))) return -EINVAL;
+  spec.scope = load<u32>(record, ROUTE_SCOPE);
+  if (spec.scope > 255) return -EINVAL;
+  if (ifindex != 0) {
+    spec.dev = deviceFind(ns, ifindex);
+    if (spec.dev == 0) return -ENODEV;
+  }
+  if (!add) return 0;
+  // Host bits beyond the prefix are refused (fib_valid_key_len).
+  if (spec.prefix < 128 && (bswap<u32>(raw4(spec.lo)) << (spec.prefix - 96)) != 0 && spec.prefix > 96) return -EINVAL;
+  if (spec.prefix == 96 && raw4(spec.lo) != 0) return -EINVAL;
+  if (spec.scope == RT_SCOPE_NOWHERE) {
+    spec.scope = spec.type == RTN_LOCAL ? RT_SCOPE_HOST
+      : (spec.type == RTN_UNICAST && !gateway) || spec.type == RTN_BROADCAST ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  }
+  if (spec.type > RTN_BROADCAST) {
+    // Blackholes and their like lead nowhere.
+    if (gateway || spec.dev != 0) return -EINVAL;
+    return 0;
+  }
+  if (spec.sourceLo != 0 && (spec.type != RTN_LOCAL || spec.sourceLo != spec.lo)
+    && inetAddrType(ns, spec.sourceHi, spec.sourceLo) != RTN_LOCAL) return -EINVAL;
+  if (gateway) return gatewayCheck(ns, spec);
+  if (spec.dev == 0) return -ENODEV;
+  return changetype<NetDevice>(spec.dev).up || spec.type == RTN_LOCAL ? 0 : -ENETDOWN;
+}
+
+/** fib_check_nh_v4_gw: the gateway is on a link that is up; its device becomes the route's. */
+function gatewayCheck(ns: Netns, spec: FibEntry): i32 {
+  if (spec.type != RTN_UNICAST || spec.scope >= RT_SCOPE_LINK) return -EINVAL;
+  if (spec.flags & ROUTE_F_ONLINK) {
+    if (spec.dev == 0) return -ENODEV;
+    if (inetAddrType(ns, spec.gatewayHi, spec.gatewayLo) != RTN_UNICAST) return -EINVAL;
+    return changetype<NetDevice>(spec.dev).up ? 0 : -ENETDOWN;
+  }
+  const oif = spec.dev == 0 ? 0 : changetype<NetDevice>(spec.dev).ifindex;
+  const at = fibLookup(ns, spec.gatewayHi, spec.gatewayLo, 0, 0xffff0000, 1, oif, 0, RT_SCOPE_LINK);
+  if (at == 0) return fibError == -ENETUNREACH ? -ENETUNREACH : fibError;
+  const via = changetype<FibEntry>(at);
+  if (via.type != RTN_UNICAST && via.type != RTN_LOCAL) return -EINVAL;
+  if (via.type == RTN_LOCAL) return -EINVAL;
+  spec.dev = via.dev;
+  return changetype<NetDevice>(spec.dev).up ? 0 : -ENETDOWN;
+}
+
+function routeList(ns: Netns, to: usize, skip: u32, wanted: u32): i32 {
+  let index: u32 = 0, bytes: u32 = 0;
+  for (let t = ns.fib; t != 0; t = changetype<FibTable>(t).next) {
+    const table = changetype<FibTable>(t);
+    if (wanted != 0 && table.id != wanted) continue;
+    for (let b: u32 = 0; b <= table.mask; b++) {
+      let at = <usize>load<u32>(table.buckets + <usize>(b << 2));
+      for (; at != 0; at = changetype<FibEntry>(at).next) {
+        if (index++ < skip) continue;
+        if (bytes + ROUTE_BYTES > MAILBOX_BYTES) return <i32>bytes;
+        const entry = changetype<FibEntry>(at);
+        const p = to + <usize>bytes;
+        memory.fill(p, 0, ROUTE_BYTES);
+        store<u32>(p, entry.flags, ROUTE_FLAGS);
+        store<u32>(p, entry.table, ROUTE_TABLE);
+        store<u32>(p, entry.type, ROUTE_TYPE);
+        store<u32>(p, entry.prefix, ROUTE_PREFIX);
+        store<u32>(p, entry.scope, ROUTE_SCOPE);
+        store<u32>(p, entry.dev == 0 ? 0 : changetype<NetDevice>(entry.dev).ifindex, ROUTE_IFINDEX);
+        store<u32>(p, entry.metric, ROUTE_METRIC);
+        store<u32>(p, entry.mtu, ROUTE_MTU);
+        store<u32>(p, entry.protocol, ROUTE_PROTOCOL);
+        store<u64>(p, entry.hi, ROUTE_DST);
+        store<u64>(p, entry.lo, ROUTE_DST + 8);
+        store<u64>(p, entry.gatewayHi, ROUTE_GATEWAY);
+        store<u64>(p, entry.gatewayLo, ROUTE_GATEWAY + 8);
+        store<u64>(p, entry.sourceHi, ROUTE_SOURCE);
+        store<u64>(p, entry.sourceLo, ROUTE_SOURCE + 8);
+        bytes += ROUTE_BYTES;
+      }
+    }
+  }
+  return <i32>bytes;
+}
+
+/** `ip route get`. */
+function routeGet(ns: Netns, record: usize): i32 {
+  const hi = load<u64>(record, 16), lo = load<u64>(record, 24), sourceLo = load<u64>(record, 40);
+  if (!isMapped4(hi, lo & 0xffffffff)) return -ENETUNREACH;
+  const route = changetype<Route>(ns.scratch);
+  const result = routeOutputKey(ns, hi, lo, 0, sourceLo == 0 ? 0xffff0000 : sourceLo, load<u32>(record, 4), load<u32>(record, 8), route);
+  if (result != 0) return result;
+  memory.fill(record, 0, ROUTE_BYTES);
+  store<u32>(record, route.type, ROUTE_TYPE);
+  store<u32>(record, 128, ROUTE_PREFIX);
+  store<u32>(record, changetype<NetDevice>(route.dev).ifindex, ROUTE_IFINDEX);
+  store<u32>(record, route.mtu, ROUTE_MTU);
+  store<u64>(record, hi, ROUTE_DST);
+  store<u64>(record, lo, ROUTE_DST + 8);
+  if (route.gatewayLo != lo) {
+    store<u64>(record, route.gatewayHi, ROUTE_GATEWAY);
+    store<u64>(record, route.gatewayLo, ROUTE_GATEWAY + 8);
+  }
+  store<u64>(record, route.sourceHi, ROUTE_SOURCE);
+  store<u64>(record, route.sourceLo, ROUTE_SOURCE + 8);
+  return ROUTE_BYTES;
+}
+
+function ruleChange(ns: Netns, r: usize): i32 {
+  const sourcePrefix = load<u32>(r, 24), destinationPrefix = load<u32>(r, 28);
+  if (sourcePrefix > 128 || destinationPrefix > 128 || load<u32>(r, 8) == 0) return -EINVAL;
+  return ruleAdd(ns, load<u32>(r, 4), load<u32>(r, 8), load<u32>(r, 12), load<u32>(r, 16), load<u32>(r, 20), sourcePrefix,
+    load<u64>(r, 32), load<u64>(r, 40), destinationPrefix, load<u64>(r, 48), load<u64>(r, 56));
+}
+
+function ruleList(ns: Netns, to: usize, skip: u32): i32 {
+  let index: u32 = 0, bytes: u32 = 0;
+  for (let at = ns.rules; at != 0 && bytes + RULE_BYTES <= MAILBOX_BYTES;) {
+    const p = to + <usize>bytes;
+    at = ruleWrite(at, p);
+    if (index++ >= skip) bytes += RULE_BYTES;
+  }
+  return <i32>bytes;
+}
+
+function neighChange(ns: Netns, record: usize, set: bool): i32 {
+  const at = deviceFind(ns, load<u32>(record, NEIGH_IFINDEX));
+  if (at == 0) return -ENODEV;
+  const dev = changetype<NetDevice>(at);
+  const hi = load<u64>(record, NEIGH_IP), lo = load<u64>(record, NEIGH_IP + 8);
+  if (!isMapped4(hi, lo & 0xffffffff)) return -EINVAL;
+  if (!set) return neighDelete(dev, hi, lo);
+  const state = load<u32>(record, NEIGH_STATE);
+  if (state == 0 || state > 0x80 || (state & (state - 1)) != 0 || isMulticast4(raw4(lo))) return -EINVAL;
+  return neighSet(dev, hi, lo, load<u32>(record, NEIGH_MAC), <u32>load<u16>(record, NEIGH_MAC + 4), state);
+}
+
+function neighList(ns: Netns, to: usize, skip: u32): i32 {
+  let index: u32 = 0, bytes: u32 = 0;
+  for (let b: u32 = 0; b < neighBuckets(ns); b++) {
+    for (let at = neighBucket(ns, b); at != 0; at = changetype<Neighbour>(at).next) {
+      if (index++ < skip) continue;
+      if (bytes + NEIGH_BYTES > MAILBOX_BYTES) return <i32>bytes;
+      const n = changetype<Neighbour>(at);
+      const p = to + <usize>bytes;
+      memory.fill(p, 0, NEIGH_BYTES);
+      store<u32>(p, changetype<NetDevice>(n.dev).ifindex, NEIGH_IFINDEX);
+      store<u32>(p, n.state, NEIGH_STATE);
+      store<u64>(p, n.hi, NEIGH_IP);
+      store<u64>(p, n.lo, NEIGH_IP + 8);
+      store<u32>(p, n.mac0, NEIGH_MAC);
+      store<u32>(p, n.mac1, NEIGH_MAC + 4);
+      bytes += NEIGH_BYTES;
+    }
+  }
+  return <i32>bytes;
+}
+
+function fdbChange(ns: Netns, record: usize, set: bool): i32 {
+  const at = deviceFind(ns, load<u32>(record, FDB_IFINDEX));
+  if (at == 0) return -ENODEV;
+  const dev = changetype<NetDevice>(at);
+  const mac0 = load<u32>(record, FDB_MAC), mac1 = <u32>load<u16>(record, FDB_MAC + 4);
+  const hi = load<u64>(record, FDB_DST), lo = load<u64>(record, FDB_DST + 8);
+  const remote = load<u32>(record, FDB_HAS_DST) != 0;
+  if (macIsGroup(mac0)) return -EINVAL;
+  if (dev.kind == DEV_VXLAN) {
+    if (remote ? !isMapped4(hi, lo & 0xffffffff) : set) return -EINVAL;
+    return set ? vxlanFdbSet(dev, mac0, mac1, hi, lo, load<u32>(record, FDB_FLAGS))
+      : vxlanFdbDelete(dev, mac0, mac1, hi, remote ? lo : 0);
+  }
+  if (remote) return -EOPNOTSUPP;
+  return set ? bridgeFdbSet(dev, mac0, mac1) : bridgeFdbDelete(dev, mac0, mac1);
+}
+
+function fdbList(ns: Netns, to: usize, skip: u32, ifindex: u32): i32 {
+  const found = deviceFind(ns, ifindex);
+  if (found == 0) return -ENODEV;
+  const dev = changetype<NetDevice>(found);
+  let index: u32 = 0, bytes: u32 = 0;
+  if (dev.kind == DEV_VXLAN) {
+    for (let b: u32 = 0; b < vxlanFdbBuckets(dev); b++) {
+      for (let at = vxlanFdbBucket(dev, b); at != 0; at = changetype<VxlanFdb>(at).next) {
+        const entry = changetype<VxlanFdb>(at);
+        for (let r = entry.remotes; r != 0; r = changetype<VxlanRemote>(r).next) {
+          if (index++ < skip) continue;
+          if (bytes + FDB_BYTES > MAILBOX_BYTES) return <i32>bytes;
+          fdbWrite(to + <usize>bytes, ifindex, entry.state, entry.mac0, entry.mac1, r);
+          bytes += FDB_BYTES;
+        }
+      }
+    }
+    return <i32>bytes;
+  }
+  // Of a bridge all its entries, of a port those that lead to it.
+  const bridge = dev.kind == DEV_BRIDGE ? dev : changetype<NetDevice>(dev.master);
+  if (changetype<usize>(bridge) == 0) return 0;
+  for (let b: u32 = 0; b < bridgeFdbBuckets(bridge); b++) {
+    for (let at = bridgeFdbBucket(bridge, b); at != 0; at = changetype<FdbEntry>(at).next) {
+      const entry = changetype<FdbEntry>(at);
+      if (dev.kind != DEV_BRIDGE && entry.port != found) continue;
+      if (index++ < skip) continue;
+      if (bytes + FDB_BYTES > MAILBOX_BYTES) return <i32>bytes;
+      fdbWrite(to + <usize>bytes, changetype<NetDevice>(entry.port).ifindex, entry.state, entry.mac0, entry.mac1, 0);
+      bytes += FDB_BYTES;
+    }
+  }
+  return <i32>bytes;
+}
+
+function fdbWrite(p: usize, ifindex: u32, state: u32, mac0: u32, mac1: u32, remote: usize): void {
+  memory.fill(p, 0, FDB_BYTES);
+  store<u32>(p, ifindex, FDB_IFINDEX);
+  store<u32>(p, state, FDB_FLAGS);
+  store<u32>(p, mac0, FDB_MAC);
+  store<u32>(p, mac1, FDB_MAC + 4);
+  if (remote == 0) return;
+  store<u32>(p, 1, FDB_HAS_DST);
+  store<u64>(p, changetype<VxlanRemote>(remote).hi, FDB_DST);
+  store<u64>(p, changetype<VxlanRemote>(remote).lo, FDB_DST + 8);
 }

@@ -1,12 +1,20 @@
 // The way between devices: every hop is a bounded queue append, never recursion. A frame that a device receives waits in
 // the node's backlog (the softirq of its one CPU) until run() takes it.
-import { DROP_BACKLOG, DROP_DEV_DOWN, DROP_TOO_MANY_HOPS } from "../abi/net";
+import {
+  DEV_BRIDGE, DEV_LOOPBACK, DEV_NIC, DEV_VETH, DROP_BACKLOG, DROP_DEV_DOWN, DROP_PKT_TOO_BIG, DROP_TOO_MANY_HOPS,
+  PACKET_HOST, PACKET_OUTGOING,
+} from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge, node } from "../mm/node";
+import { nfSkbReset } from "../netfilter/hooks";
 import { observeFrame } from "../trace/observe";
-import { COST_SOFTIRQ } from "./costs";
+import { ETH_HEADER_LEN } from "../wire/ethernet";
+import { bridgeXmit } from "./bridge";
+import { COST_SOFTIRQ, COST_XMIT } from "./costs";
+import { ipTunnelOut } from "./ip-output";
 import { netifReceiveSkb } from "./receive";
-import { skbDrop, skbLength } from "./skb";
+import { skbDrop, skbLength, skbScrub } from "./skb";
+import { vxlanXmit } from "./vxlan";
 
 /** net.core.netdev_max_backlog */
 const BACKLOG_MAX: u32 = 1000;
@@ -15,7 +23,6 @@ const HOPS_MAX: u32 = 64;
 
 /** A frame (Ethernet header at `data`) arrives at `dev`: it waits for its turn. */
 export function netifRx(skb: Skb, dev: NetDevice): void {
-  const n = node();
   const ns = changetype<Netns>(dev.ns);
   skb.dev = changetype<usize>(dev);
   if (!dev.up) {
@@ -23,6 +30,21 @@ export function netifRx(skb: Skb, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_DEV_DOWN);
     return;
   }
+  backlogAppend(skb, ns, dev);
+}
+
+/**
+ * An encapsulated packet (`data` at its complete IP header, `dev` the device that encapsulated it) leaves by IP when its turn
+ * comes: the way through a tunnel is no recursion either.
+ */
+export function deferOutput(skb: Skb, dev: NetDevice): void {
+  skb.dev = changetype<usize>(dev);
+  skb.pktType = PACKET_OUTGOING;
+  backlogAppend(skb, changetype<Netns>(dev.ns), dev);
+}
+
+function backlogAppend(skb: Skb, ns: Netns, dev: NetDevice): void {
+  const n = node();
   if (++skb.hops > HOPS_MAX) {
     dev.rxDropped++;
     skbDrop(skb, ns, changetype<usize>(dev), DROP_TOO_MANY_HOPS);
@@ -52,6 +74,16 @@ export function backlogRunOne(): bool {
   skb.next = 0;
   charge(COST_SOFTIRQ);
   const dev = changetype<NetDevice>(skb.dev);
+  if (skb.pktType == PACKET_OUTGOING) {
+    skb.pktType = PACKET_HOST;
+    ipTunnelOut(skb, changetype<Netns>(dev.ns));
+    return true;
+  }
+  if (!dev.up) { // went down while the frame waited
+    dev.rxDropped++;
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_DEV_DOWN);
+    return true;
+  }
   dev.rxPackets++;
   dev.rxBytes += <u64>skbLength(skb);
   observeFrame(skb, dev, true);
@@ -59,9 +91,73 @@ export function backlogRunOne(): bool {
   return true;
 }
 
+/** Sends a frame, Ethernet header at `data` (dev_queue_xmit and the device's ndo_start_xmit). Takes it. */
+export function devQueueXmit(skb: Skb, dev: NetDevice): void {
+  const ns = changetype<Netns>(dev.ns);
+  if (!dev.up) {
+    dev.txDropped++;
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_DEV_DOWN);
+    return;
+  }
+  charge(COST_XMIT);
+  observeFrame(skb, dev, false);
+  const length = skbLength(skb);
+  switch (dev.kind) {
+    case DEV_BRIDGE: {
+      countSent(dev, length);
+      bridgeXmit(skb, dev);
+      return;
+    }
+    case DEV_LOOPBACK: {
+      countSent(dev, length);
+      skb.sock = 0;
+      skb.pktType = PACKET_HOST;
+      netifRx(skb, dev);
+      return;
+    }
+    case DEV_VETH: {
+      const peer = changetype<NetDevice>(dev.peer);
+      if (dev.peer == 0 || !peer.up || !forwardable(length, peer)) {
+        dev.txDropped++;
+        skbDrop(skb, ns, changetype<usize>(dev), dev.peer != 0 && peer.up ? DROP_PKT_TOO_BIG : DROP_DEV_DOWN);
+        return;
+      }
+      countSent(dev, length);
+      skb.dev = changetype<usize>(dev);
+      skbScrub(skb, peer);
+      netifRx(skb, peer);
+      return;
+    }
+    case DEV_NIC: {
+      if (!forwardable(length, dev)) {
+        dev.txDropped++;
+        skbDrop(skb, ns, changetype<usize>(dev), DROP_PKT_TOO_BIG);
+        return;
+      }
+      countSent(dev, length);
+      skb.dev = changetype<usize>(dev);
+      outboxAppend(skb);
+      return;
+    }
+    default: vxlanXmit(skb, dev);
+  }
+}
+
+export function countSent(dev: NetDevice, length: u32): void {
+  dev.txPackets++;
+  dev.txBytes += <u64>length;
+}
+
+/** Does a frame of that length fit the device, a VLAN tag included (is_skb_forwardable)? */
+export function forwardable(length: u32, dev: NetDevice): bool {
+  return length <= dev.mtu + ETH_HEADER_LEN + 4;
+}
+
 /** Puts a frame that a NIC sends where the driver collects it for the underlay. */
 export function outboxAppend(skb: Skb): void {
   const n = node();
+  nfSkbReset(skb);
+  skb.ipFlags = 0;
   skb.tstamp = n.now;
   skb.next = 0;
   if (n.outboxTail != 0) changetype<Skb>(n.outboxTail).next = changetype<usize>(skb);

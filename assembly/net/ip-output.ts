@@ -1,15 +1,37 @@
-// Sending IPv4: route, header, OUTPUT, POSTROUTING, neighbour, device.
-import { EHOSTUNREACH } from "../abi/core";
+// Sending IPv4: route, header, OUTPUT, POSTROUTING, neighbour, device (net/ipv4/ip_output.c).
+import { EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM } from "../abi/core";
+import { HOOK_OUTPUT, HOOK_POSTROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
+import {
+  DEV_LOOPBACK, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_PKT_TOO_BIG, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
+  SNMP_IPEXT_OUTBCASTOCTETS, SNMP_IPEXT_OUTBCASTPKTS, SNMP_IPEXT_OUTMCASTOCTETS, SNMP_IPEXT_OUTMCASTPKTS,
+  SNMP_IPEXT_OUTOCTETS, SNMP_IP_FRAGFAILS, SNMP_IP_OUTDISCARDS, SNMP_IP_OUTNOROUTES, SNMP_IP_OUTREQUESTS,
+  SNMP_IP_OUTTRANSMITS,
+} from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
-import { skbFree } from "./skb";
+import { nfHook } from "../netfilter/hooks";
+import { isMapped4, mapped4, raw4 } from "../wire/bytes";
+import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
+import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "../wire/icmp";
+import { IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { inetSelectAddr } from "./address";
+import { devQueueXmit, netifRx } from "./dev";
+import { icmpSend as send } from "./icmp";
+import { DEFRAG_OUT, ipDefragHook } from "./ip-defrag";
+import { ipDoFragment } from "./ip-fragment";
+import { IPSKB_IGNORE_DF, IPSKB_LOOPED } from "./ip-input";
+import { neighOutput } from "./neighbour";
+import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, skbSetRoute } from "./route";
+import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
+import { snmpAdd, snmpInc } from "./snmp";
+import { vxlanNs } from "./vxlan";
 
-/** The answer of routeOutput and routeInput: one per instance, read at once. */
-@unmanaged export class Route {
-  type: u32; // RTN_*
-  dev: usize; // NetDevice out
-  gatewayHi: u64; gatewayLo: u64; // next hop: the gateway, or the destination where it is on the link
-  sourceHi: u64; sourceLo: u64; // preferred source address
-  mtu: u32;
+export { Route } from "./route";
+export { icmpSend } from "./icmp";
+
+/** IP id of the next packet that carries one that means something. */
+export function ipNextId(ns: Netns): u32 {
+  ns.ipId = (ns.ipId + 1) & 0xffff;
+  return ns.ipId;
 }
 
 /**
@@ -17,8 +39,9 @@ import { skbFree } from "./skb";
  * -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL as the route's type has it.
  */
 export function routeOutput(ns: Netns, destinationHi: u64, destinationLo: u64, sourceHi: u64, sourceLo: u64, oif: u32,
-  mark: u32, tos: u32, into: Route): i32 {
-  return -EHOSTUNREACH;
+  mark: u32, tos: u32, into: RouteAnswer): i32 {
+  if (!isMapped4(destinationHi, destinationLo & 0xffffffff)) return -ENETUNREACH;
+  return routeOutputKey(ns, destinationHi, destinationLo, sourceHi, sourceLo, oif, mark, into);
 }
 
 /**
@@ -26,37 +49,188 @@ export function routeOutput(ns: Netns, destinationHi: u64, destinationLo: u64, s
  * IP header, runs OUTPUT and POSTROUTING, finds the neighbour, sends. Takes the packet in every case. 0 or -errno
  * (-EPERM: a hook dropped it; -EMSGSIZE: longer than the MTU with DF).
  */
-export function ipSend(skb: Skb, ns: Netns, sourceHi: u64, sourceLo: u64, destinationHi: u64, destinationLo: u64,
+export function ipSend(packet: Skb, ns: Netns, sourceHi: u64, sourceLo: u64, destinationHi: u64, destinationLo: u64,
   protocol: u32, tos: u32, ttl: u32, df: bool): i32 {
-  skbFree(skb);
-  return -EHOSTUNREACH;
+  const route = changetype<RouteAnswer>(ns.scratch);
+  const result = routeOutput(ns, destinationHi, destinationLo, sourceHi, sourceLo, 0, packet.mark, tos, route);
+  const length = skbLength(packet) + IPV4_HEADER_LEN;
+  if (result != 0) {
+    if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
+    skbDrop(packet, ns, 0, DROP_IP_OUTNOROUTES);
+    return result;
+  }
+  if (length > 65535 || (df && length > route.mtu)) {
+    skbDrop(packet, ns, route.dev, DROP_PKT_TOO_BIG);
+    return -EMSGSIZE;
+  }
+  return ipSendRouted(packet, ns, route, destinationLo, protocol, tos, ttl, df ? IP_DF : 0);
+}
+
+/** As ipSend, with the route at hand: its source goes into the header. */
+export function ipSendRouted(packet: Skb, ns: Netns, route: RouteAnswer, destinationLo: u64, protocol: u32, tos: u32, ttl: u32,
+  fragment: u32): i32 {
+  skbSetRoute(packet, route);
+  const source = raw4(route.sourceLo);
+  const skb = skbEnsureHeadroom(packet, IPV4_HEADER_LEN + ETH_HEADER_LEN, changetype<NetDevice>(ns.loopback));
+  if (changetype<usize>(skb) == 0) return -ENOBUFS;
+  skb.transport = skb.data;
+  skb.network = skbPush(skb, IPV4_HEADER_LEN);
+  skb.protocol = ETH_P_IP;
+  Ipv4View.at(skb.network).write(tos, skbLength(skb), ipNextId(ns), fragment, ttl, protocol, source, raw4(destinationLo));
+  return localOut(skb, ns);
 }
 
 /** Is this one of the namespace's own addresses (local table)? */
 export function addressIsLocal(ns: Netns, hi: u64, lo: u64): bool {
-  return false;
+  return inetAddrType(ns, hi, lo) == RTN_LOCAL;
 }
 
 /** RTN_* of an address by the local table alone, as xt_addrtype and bind() see it (inet_addr_type). */
 export function addressType(ns: Netns, hi: u64, lo: u64): u32 {
-  return 0;
+  return inetAddrType(ns, hi, lo);
 }
 
 /** The address that packets out of `dev` towards `hi:lo` carry (inet_select_addr with scope universe); low word, 0: none. */
 export function selectAddress(dev: NetDevice, hi: u64, lo: u64): u64 {
-  return 0;
+  return inetSelectAddr(dev, hi, lo, 0);
 }
 
-/** Sends an ICMP error about `about` (icmp_send): all of RFC 1122's and Linux's reasons not to are looked at here. Does not take `about`. */
-export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32): void {}
-
-/** After NAT changed a local packet in OUTPUT: routes it anew (ip_route_me_harder). 0 or -errno. */
+/** After NAT or a mark changed a local packet in OUTPUT: routes it anew (ip_route_me_harder). 0 or -errno. */
 export function ipRouteMeHarder(skb: Skb, ns: Netns): i32 {
+  const ip = Ipv4View.at(skb.network);
+  const route = changetype<RouteAnswer>(ns.scratch);
+  const source = mapped4(ip.source);
+  // A source that is not ours (a transparent proxy's) does not take part in the decision.
+  const local = inetAddrType(ns, 0, source) == RTN_LOCAL;
+  const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, local ? source : 0xffff0000, 0, skb.mark, route);
+  if (result != 0) return result;
+  skbSetRoute(skb, route);
   return 0;
 }
 
 /** Sends a packet whose IP header is complete (`network` = `data`), made by the kernel itself (a RST, TEE's copy): route, OUTPUT … */
 export function ipLocalOut(skb: Skb, ns: Netns): i32 {
-  skbFree(skb);
-  return -EHOSTUNREACH;
+  return localOutBy(skb, ns, 0);
+}
+
+/** The outer packet of a tunnel: by the device whose ifindex stands in `cb0`, if one does. */
+export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
+  const oif = <u32>skb.cb0;
+  skb.cb0 = 0;
+  const dev = changetype<NetDevice>(skb.dev);
+  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif);
+}
+
+function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
+  skb.network = skb.data;
+  const ip = Ipv4View.at(skb.network);
+  skb.transport = skb.data + <usize>ip.headerLength;
+  skb.protocol = ETH_P_IP;
+  const route = changetype<RouteAnswer>(ns.scratch);
+  const source = mapped4(ip.source);
+  const known = ip.source != 0 && inetAddrType(ns, 0, source) == RTN_LOCAL;
+  const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, known ? source : 0xffff0000, oif, skb.mark, route);
+  if (result != 0) {
+    if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
+    skbDrop(skb, ns, 0, DROP_IP_OUTNOROUTES);
+    return result;
+  }
+  skbSetRoute(skb, route);
+  return localOut(skb, ns);
+}
+
+/** __ip_local_out and dst_output. */
+function localOut(packet: Skb, ns: Netns): i32 {
+  snmpInc(ns, SNMP_IP_OUTREQUESTS);
+  packet.inDev = 0;
+  const skb = ipDefragHook(packet, ns, DEFRAG_OUT);
+  if (changetype<usize>(skb) == 0) return 0;
+  const verdict = nfHook(HOOK_OUTPUT, skb, ns, 0, skb.rtDev);
+  if (verdict == NF_STOLEN) return 0;
+  if (verdict != NF_ACCEPT) {
+    snmpInc(ns, SNMP_IP_OUTDISCARDS);
+    skbDrop(skb, ns, skb.rtDev, DROP_NETFILTER);
+    return -EPERM;
+  }
+  return dstOutput(skb, ns);
+}
+
+/** A packet that has its route leaves (ip_output, ip_mc_output). */
+export function dstOutput(skb: Skb, ns: Netns): i32 {
+  const dev = changetype<NetDevice>(skb.rtDev);
+  if ((skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) && (skb.rtFlags & RTF_LOCAL) != 0
+    && dev.kind != DEV_LOOPBACK) {
+    loopBack(skb, ns, dev);
+  }
+  skb.dev = skb.rtDev;
+  const verdict = nfHook(HOOK_POSTROUTING, skb, ns, skb.inDev, skb.rtDev);
+  if (verdict == NF_STOLEN) return 0;
+  if (verdict != NF_ACCEPT) {
+    skbDrop(skb, ns, skb.rtDev, DROP_NETFILTER);
+    return -EPERM;
+  }
+  return finishOutput(skb, ns);
+}
+
+/** A copy of what we send to everybody, for ourselves (dev_loopback_xmit). */
+function loopBack(skb: Skb, ns: Netns, dev: NetDevice): void {
+  const copy = skbCopy(skb);
+  if (changetype<usize>(copy) == 0) return;
+  skbCopyRoute(skb, copy);
+  copy.ipFlags = IPSKB_LOOPED;
+  if (nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev)) != NF_ACCEPT) {
+    skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
+    return;
+  }
+  EthernetView.at(skbPush(copy, ETH_HEADER_LEN)).write(0xffffffff, 0xffff, dev.mac0, dev.mac1, ETH_P_IP);
+  netifRx(copy, dev);
+}
+
+// ip_finish_output
+function finishOutput(skb: Skb, ns: Netns): i32 {
+  const mtu = skb.rtMtu;
+  const length = skbLength(skb);
+  if (length <= mtu && skb.fragMax == 0) {
+    finishOutput2(skb, ns);
+    return 0;
+  }
+  // ip_fragment
+  if ((Ipv4View.at(skb.network).fragment & IP_DF) != 0 && length > mtu
+    && ((skb.ipFlags & IPSKB_IGNORE_DF) == 0 || skb.fragMax > mtu)) {
+    snmpInc(ns, SNMP_IP_FRAGFAILS);
+    send(skb, ns, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+    skbDrop(skb, ns, skb.rtDev, DROP_PKT_TOO_BIG);
+    return -EMSGSIZE;
+  }
+  return ipDoFragment(skb, ns, mtu, 0);
+}
+
+/** A packet that fits goes to its neighbour (ip_finish_output2). */
+export function finishOutput2(packet: Skb, ns: Netns): void {
+  const dev = changetype<NetDevice>(packet.rtDev);
+  const length = skbLength(packet);
+  snmpInc(ns, SNMP_IP_OUTTRANSMITS);
+  snmpAdd(ns, SNMP_IPEXT_OUTOCTETS, length);
+  if (packet.rtType == RTN_MULTICAST) {
+    snmpInc(ns, SNMP_IPEXT_OUTMCASTPKTS);
+    snmpAdd(ns, SNMP_IPEXT_OUTMCASTOCTETS, length);
+  } else if (packet.rtType == RTN_BROADCAST) {
+    snmpInc(ns, SNMP_IPEXT_OUTBCASTPKTS);
+    snmpAdd(ns, SNMP_IPEXT_OUTBCASTOCTETS, length);
+  } else if (dev.kind != DEV_LOOPBACK) {
+    neighOutput(packet, dev, packet.rtGatewayHi, packet.rtGatewayLo);
+    return;
+  }
+  // arp_constructor: loopback has no addresses, groups have theirs by rule (arp_mc_map).
+  const skb = skbEnsureHeadroom(packet, ETH_HEADER_LEN, dev);
+  if (changetype<usize>(skb) == 0) return;
+  const eth = EthernetView.at(skbPush(skb, ETH_HEADER_LEN));
+  skb.mac = skb.data;
+  if (dev.kind == DEV_LOOPBACK) eth.write(0, 0, 0, 0, ETH_P_IP);
+  else if (skb.rtType == RTN_BROADCAST) eth.write(0xffffffff, 0xffff, dev.mac0, dev.mac1, ETH_P_IP);
+  else {
+    const group = raw4(skb.rtGatewayLo); // 01:00:5e and the low 23 bits
+    eth.write(0x005e0001 | (((group >>> 8) & 0x7f) << 24), group >>> 16, dev.mac0, dev.mac1, ETH_P_IP);
+  }
+  devQueueXmit(skb, dev);
 }

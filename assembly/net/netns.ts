@@ -1,9 +1,22 @@
 // Network namespaces: creation, look-up, end.
-import { DROPS_MAX } from "../abi/net";
-import { Netns } from "../layout";
-import { HANDLE_NETNS, handleGet, handleNew } from "../mm/handle";
+import { DEV_LOOPBACK, DROPS_MAX, SNMP_MAX } from "../abi/net";
+import { Netns, Node } from "../layout";
+import { HANDLE_NETNS, handleFree, handleGet, handleNew } from "../mm/handle";
 import { node } from "../mm/node";
-import { kmalloc } from "../mm/slab";
+import { random32 } from "../mm/rng";
+import { kfree, kmalloc } from "../mm/slab";
+import { nfNetnsExit, nfNetnsInit } from "../netfilter/hooks";
+import { sockNetnsExit, sockNetnsInit } from "../sock/receive";
+import { deviceNew, devicesExit } from "./devices";
+import { fibExit, fibInit } from "./fib";
+import { icmpInit } from "./icmp";
+import { fragFlush } from "./ip-defrag";
+import { neighExit, neighInit } from "./neighbour";
+import { peersExit } from "./peers";
+import { Route } from "./route";
+import { sysctlExit, sysctlInit } from "./sysctl";
+
+const LOOPBACK_MTU: u32 = 65536;
 
 /** The namespace behind a handle, or null (0). */
 export function netnsGet(handle: u32): Netns {
@@ -16,11 +29,14 @@ export function netnsCreate(): Netns {
   const at = kmalloc(<u32>offsetof<Netns>());
   if (at == 0) return changetype<Netns>(0);
   const ns = changetype<Netns>(at);
-  ns.drops = kmalloc(DROPS_MAX << 3);
-  ns.handle = handleNew(HANDLE_NETNS, at);
-  if (ns.drops == 0 || ns.handle == 0) return changetype<Netns>(0);
-  ns.id = n.netnsNext++;
   ns.ifindexNext = 1;
+  ns.ipId = random32() & 0xffff;
+  if (!fill(ns)) {
+    if (ns.loopback != 0) devicesExit(ns);
+    release(ns);
+    return changetype<Netns>(0);
+  }
+  ns.id = n.netnsNext++;
   if (n.netns == 0) {
     n.netns = at;
   } else {
@@ -29,4 +45,46 @@ export function netnsCreate(): Netns {
     last.next = at;
   }
   return ns;
+}
+
+/** Everything a namespace has from the start; false: no memory. */
+function fill(ns: Netns): bool {
+  ns.drops = kmalloc(DROPS_MAX << 3);
+  ns.snmp = kmalloc(SNMP_MAX << 3);
+  ns.scratch = kmalloc(<u32>offsetof<Route>());
+  if (ns.drops == 0 || ns.snmp == 0 || ns.scratch == 0 || !sysctlInit(ns) || !neighInit(ns) || !fibInit(ns)) return false;
+  ns.handle = handleNew(HANDLE_NETNS, changetype<usize>(ns));
+  if (ns.handle == 0) return false;
+  icmpInit(ns);
+  const name = kmalloc(16);
+  if (name == 0) return false;
+  store<u16>(name, 0x6f6c); // "lo"
+  ns.loopback = deviceNew(ns, DEV_LOOPBACK, name, LOOPBACK_MTU, true, 0, 0);
+  kfree(name, 16);
+  return ns.loopback != 0 && nfNetnsInit(ns) && sockNetnsInit(ns);
+}
+
+/** Ends a namespace that is not the node's first: sockets, devices, tables. */
+export function netnsDelete(ns: Netns): void {
+  const n = node();
+  let link = changetype<usize>(n) + offsetof<Node>("netns");
+  while (load<u32>(link) != 0 && <usize>load<u32>(link) != changetype<usize>(ns)) link = <usize>load<u32>(link);
+  if (load<u32>(link) != 0) store<u32>(link, <u32>ns.next);
+  sockNetnsExit(ns);
+  devicesExit(ns);
+  fragFlush(ns, 0);
+  nfNetnsExit(ns);
+  release(ns);
+}
+
+function release(ns: Netns): void {
+  if (ns.handle != 0) handleFree(ns.handle);
+  fibExit(ns);
+  neighExit(ns);
+  peersExit(ns);
+  sysctlExit(ns);
+  kfree(ns.drops, DROPS_MAX << 3);
+  kfree(ns.snmp, SNMP_MAX << 3);
+  kfree(ns.scratch, <u32>offsetof<Route>());
+  kfree(changetype<usize>(ns), <u32>offsetof<Netns>());
 }

@@ -1,10 +1,62 @@
 // Demultiplexing of received frames: the rx handler of a bridge port first, then the ethertype (net/core/dev.c,
-// __netif_receive_skb_core).
-import { DROP_UNHANDLED_PROTO } from "../abi/net";
+// __netif_receive_skb_core; net/ethernet/eth.c, eth_type_trans).
+import {
+  DEV_LOOPBACK, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
+} from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
-import { skbDrop } from "./skb";
+import { be16 } from "../wire/bytes";
+import {
+  ETH_HEADER_LEN, ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, EthernetView, macIsBroadcast, macIsGroup,
+} from "../wire/ethernet";
+import { arpReceive } from "./arp";
+import { bridgeInput } from "./bridge";
+import { ipReceive } from "./ip-input";
+import { skbDrop, skbLength, skbPull } from "./skb";
+
+const VLAN_HEADER_LEN: u32 = 4;
+
+/** Sets `mac`, `protocol` and `pktType`, and takes the Ethernet header off. False: too short for one. */
+export function ethTypeTrans(skb: Skb, dev: NetDevice): bool {
+  if (skbLength(skb) < ETH_HEADER_LEN) return false;
+  const eth = EthernetView.at(skb.data);
+  skb.mac = skb.data;
+  skb.protocol = eth.type;
+  if (eth.dst0 == dev.mac0 && eth.dst1 == dev.mac1) skb.pktType = PACKET_HOST;
+  else if (macIsGroup(eth.dst0)) skb.pktType = macIsBroadcast(eth.dst0, eth.dst1) ? PACKET_BROADCAST : PACKET_MULTICAST;
+  else skb.pktType = PACKET_OTHERHOST;
+  skbPull(skb, ETH_HEADER_LEN);
+  return true;
+}
 
 /** A frame, Ethernet header at `data`, leaves the backlog of `dev`. */
 export function netifReceiveSkb(skb: Skb, dev: NetDevice): void {
-  skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_UNHANDLED_PROTO);
+  if (!ethTypeTrans(skb, dev)) {
+    dev.rxDropped++;
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_PKT_TOO_SMALL);
+    return;
+  }
+  if (dev.kind != DEV_LOOPBACK) skb.rtType = 0;
+  if (dev.master != 0) {
+    // What comes back is for the host itself; it goes on as a packet of the bridge (or, link-local, of the port).
+    if (!bridgeInput(skb, dev)) return;
+    deliver(skb, changetype<NetDevice>(skb.dev));
+    return;
+  }
+  deliver(skb, dev);
+}
+
+/** To the protocol: `data` behind the Ethernet header. */
+export function deliver(skb: Skb, dev: NetDevice): void {
+  if (skb.protocol == ETH_P_8021Q && skbLength(skb) >= VLAN_HEADER_LEN) {
+    // A priority tag is taken off; there are no VLAN devices, so that any other tag means another host.
+    if ((be16(skb.data, 0) & 0xfff) != 0) skb.pktType = PACKET_OTHERHOST;
+    skb.protocol = be16(skb.data, 2);
+    skbPull(skb, VLAN_HEADER_LEN);
+  }
+  if (skb.protocol == ETH_P_IP) ipReceive(skb, dev);
+  else if (skb.protocol == ETH_P_ARP) arpReceive(skb, dev);
+  else {
+    dev.rxDropped++;
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_UNHANDLED_PROTO);
+  }
 }

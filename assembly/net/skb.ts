@@ -1,4 +1,5 @@
 // Packet buffers. One allocation holds the fields and the bytes; a full pool is an error for the caller to count.
+import { DROP_NO_MEMORY, PACKET_HOST } from "../abi/net";
 import { Netns, NetDevice, Skb, SKB_BYTES, SKB_HEADROOM } from "../layout";
 import { node } from "../mm/node";
 import { kfree, kmallocRaw } from "../mm/slab";
@@ -26,6 +27,7 @@ export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
 /** Gives a packet back, without a word about why: delivered, or its drop was counted. */
 export function skbFree(skb: Skb): void {
   nfSkbReset(skb);
+  if (skb.fragLengths != 0) kfree(skb.fragLengths, load<u32>(skb.fragLengths));
   node().skbCount--;
   kfree(changetype<usize>(skb), skb.size);
 }
@@ -82,11 +84,56 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   return copy;
 }
 
-/** What crosses into another namespace leaves its connection, mark and route behind (skb_scrub_packet). */
+/** The route of `from`, for a packet that goes the same way. */
+export function skbCopyRoute(from: Skb, to: Skb): void {
+  to.rtType = from.rtType;
+  to.rtFlags = from.rtFlags;
+  to.rtDev = from.rtDev;
+  to.rtMtu = from.rtMtu;
+  to.rtGatewayHi = from.rtGatewayHi;
+  to.rtGatewayLo = from.rtGatewayLo;
+}
+
+/**
+ * The packet with at least `bytes` free before the data: itself, or itself in a larger buffer, with all that belongs to it. Null
+ * (0): no memory, and the packet was dropped, counted at `dev`.
+ */
+export function skbEnsureHeadroom(skb: Skb, bytes: u32, dev: NetDevice): Skb {
+  if (skbHeadroom(skb) >= bytes) return skb;
+  const length = skbLength(skb);
+  const larger = skbAlloc(length, <u32>SKB_HEADROOM);
+  if (changetype<usize>(larger) == 0) {
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_NO_MEMORY);
+    return larger;
+  }
+  const size = larger.size, data = larger.data, end = larger.end;
+  memory.copy(changetype<usize>(larger), changetype<usize>(skb), SKB_BYTES);
+  larger.size = size;
+  larger.data = data;
+  larger.end = end;
+  larger.tail = data + <usize>length;
+  memory.copy(data, skb.data, <usize>length);
+  const shift = data - skb.data;
+  larger.mac = 0;
+  if (skb.network != 0) larger.network = skb.network + shift;
+  if (skb.transport != 0) larger.transport = skb.transport + shift;
+  node().skbCount--;
+  kfree(changetype<usize>(skb), skb.size);
+  return larger;
+}
+
+/**
+ * What goes on to another device of the host leaves its connection and route behind, and, where that device is in another
+ * namespace, its mark too (skb_scrub_packet).
+ */
 export function skbScrub(skb: Skb, dev: NetDevice): void {
   nfSkbReset(skb);
-  skb.mark = 0;
+  if (skb.dev == 0 || changetype<NetDevice>(skb.dev).ns != dev.ns) skb.mark = 0;
   skb.priority = 0;
+  skb.ipFlags = 0;
+  skb.fragMax = 0;
+  skb.bridgeDev = 0;
+  skb.pktType = PACKET_HOST;
   skb.rtDev = 0;
   skb.rtType = 0;
   skb.sock = 0;

@@ -17,6 +17,9 @@ export function nfSkbReset(skb: Skb): void {
   skb.nfFlags = 0;
 }
 
+/** Does anything in the namespace track connections, so that fragments have to be put together first? */
+export function nfDefragNeeded(ns: Netns): bool { return false; }
+
 /** A packet made in answer to `about` (an ICMP error, a RST) belongs to its connection (nf_ct_attach). */
 export function nfCtAttach(skb: Skb, about: Skb): void {}
 

@@ -1,0 +1,140 @@
+// ARP: net/ipv4/arp.c.
+import {
+  CONF_ARP_ACCEPT, CONF_ARP_ANNOUNCE, CONF_ARP_FILTER, CONF_ARP_IGNORE, CONF_DROP_GRATUITOUS_ARP, CONF_FORWARDING,
+  CONF_PROXY_ARP, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, NUD_REACHABLE,
+  NUD_STALE, PACKET_HOST, PACKET_OTHERHOST, RTN_LOCAL, RTN_UNICAST, RT_SCOPE_HOST, RT_SCOPE_LINK,
+} from "../abi/net";
+import { NetDevice, Netns, Skb } from "../layout";
+import { node } from "../mm/node";
+import { NS_PER_JIFFY } from "../mm/timer";
+import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpView } from "../wire/arp";
+import { mapped4, raw4 } from "../wire/bytes";
+import { ETH_HEADER_LEN, ETH_P_ARP, EthernetView } from "../wire/ethernet";
+import { Address, addressMatches, addressOnlink, inetSelectAddr, isLoopback4, isMulticast4 } from "./address";
+import { devQueueXmit } from "./dev";
+import { NEIGH_OVERRIDE, Neighbour, neighFind, neighFindOrCreate, neighUpdate } from "./neighbour";
+import { inetAddrType, routeInput } from "./route";
+import { skbAlloc, skbDrop, skbFree, skbLength, skbPush } from "./skb";
+import { devConf, maxConf, orConf } from "./sysctl";
+
+/** neigh/DEV/locktime: in jiffies: within it the first answer counts. */
+const LOCKTIME: u64 = 250;
+
+/** Sends one ARP packet; the Ethernet destination is `to`. */
+function arpSend(dev: NetDevice, operation: u32, to0: u32, to1: u32, senderIp: u32, targetMac0: u32, targetMac1: u32,
+  targetIp: u32): void {
+  const skb = skbAlloc(ARP_LEN);
+  if (changetype<usize>(skb) == 0) return;
+  skb.tail = skb.data + <usize>ARP_LEN;
+  skb.protocol = ETH_P_ARP;
+  skb.dev = changetype<usize>(dev);
+  ArpView.at(skb.data).write(operation, dev.mac0, dev.mac1, senderIp, targetMac0, targetMac1, targetIp);
+  const at = skbPush(skb, ETH_HEADER_LEN);
+  skb.mac = at;
+  EthernetView.at(at).write(to0, to1, dev.mac0, dev.mac1, ETH_P_ARP);
+  devQueueXmit(skb, dev);
+}
+
+/**
+ * Asks for the MAC of `hi:lo` (arp_solicit). `packetSource`: the source of the packet that waits, raw, 0: none. `unicast`: asks the MAC
+ * known so far, else everybody.
+ */
+export function arpSolicit(dev: NetDevice, hi: u64, lo: u64, packetSource: u32, unicast: bool, mac0: u32, mac1: u32): void {
+  const ns = changetype<Netns>(dev.ns);
+  const target = raw4(lo);
+  let source: u32 = 0;
+  const announce = maxConf(dev, CONF_ARP_ANNOUNCE);
+  if (packetSource != 0 && announce < 2 && inetAddrType(ns, 0, mapped4(packetSource)) == RTN_LOCAL
+    && (announce == 0 || addressOnlink(dev, 0, lo, 0, mapped4(packetSource)))) {
+    source = packetSource;
+  }
+  if (source == 0) source = raw4(inetSelectAddr(dev, hi, lo, RT_SCOPE_LINK));
+  if (unicast) arpSend(dev, ARP_REQUEST, mac0, mac1, source, 0, 0, target);
+  else arpSend(dev, ARP_REQUEST, 0xffffffff, 0xffff, source, 0, 0, target);
+}
+
+/** An ARP packet, `data` at its header (arp_rcv, arp_process). */
+export function arpReceive(skb: Skb, dev: NetDevice): void {
+  const ns = changetype<Netns>(dev.ns);
+  if (skb.pktType == PACKET_OTHERHOST || dev.kind == DEV_LOOPBACK) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_OTHERHOST);
+    return;
+  }
+  if (skbLength(skb) < ARP_LEN) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_PKT_TOO_SMALL);
+    return;
+  }
+  if (arpProcess(skb, ArpView.at(skb.data), ns, dev)) skbFree(skb);
+  else skbDrop(skb, ns, changetype<usize>(dev), DROP_NOT_SPECIFIED);
+}
+
+/** True: understood, whether or not there was anything to do. */
+function arpProcess(skb: Skb, arp: ArpView, ns: Netns, dev: NetDevice): bool {
+  const operation = arp.operation;
+  if (!arp.valid || (operation != ARP_REQUEST && operation != ARP_REPLY)) return false;
+  const senderIp = arp.senderIp, targetIp = arp.targetIp;
+  const sha0 = arp.senderMac0, sha1 = arp.senderMac1;
+  if (isMulticast4(targetIp) || (isLoopback4(targetIp) && !orConf(dev, CONF_ROUTE_LOCALNET))) return false;
+  if (senderIp == targetIp && orConf(dev, CONF_DROP_GRATUITOUS_ARP)) return false;
+  const target = mapped4(targetIp), sender = mapped4(senderIp);
+
+  // RFC 2131's duplicate address detection: answered, never learnt from.
+  if (senderIp == 0) {
+    if (operation == ARP_REQUEST && inetAddrType(ns, 0, target) == RTN_LOCAL && !ignored(ns, dev, senderIp, targetIp)) {
+      arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
+    }
+    return true;
+  }
+  if (operation == ARP_REQUEST && routeInput(skb, ns, dev, targetIp, senderIp, 0) == 0) {
+    if (skb.rtType == RTN_LOCAL) {
+      if (ignored(ns, dev, senderIp, targetIp)) return true;
+      if (orConf(dev, CONF_ARP_FILTER)) {
+        // arp_filter: only if the way back to the asker leads out of this device.
+        if (routeInput(skb, ns, dev, senderIp, targetIp, 0) == 0 && skb.rtDev != changetype<usize>(dev)) return true;
+      }
+      heardOf(dev, sender, sha0, sha1);
+      arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
+      return true;
+    }
+    if (devConf(dev, CONF_FORWARDING) != 0 && skb.rtType == RTN_UNICAST && orConf(dev, CONF_PROXY_ARP)
+      && skb.rtDev != changetype<usize>(dev)) {
+      heardOf(dev, sender, sha0, sha1);
+      arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
+      return true;
+    }
+  }
+
+  const gratuitous = targetIp == senderIp && inetAddrType(ns, 0, sender) == RTN_UNICAST
+    && (operation == ARP_REQUEST || (arp.targetMac0 == sha0 && arp.targetMac1 == sha1));
+  let at = neighFind(dev, 0, sender);
+  if (at == 0 && maxConf(dev, CONF_ARP_ACCEPT) == 1
+    && (gratuitous || (operation == ARP_REPLY && inetAddrType(ns, 0, sender) == RTN_UNICAST))) {
+    at = neighFindOrCreate(dev, 0, sender);
+  }
+  if (at == 0) return true;
+  const n = changetype<Neighbour>(at);
+  const replace = gratuitous || node().now / NS_PER_JIFFY > n.updated + LOCKTIME;
+  const reachable = operation == ARP_REPLY && skb.pktType == PACKET_HOST;
+  neighUpdate(n, true, sha0, sha1, reachable ? NUD_REACHABLE : NUD_STALE, replace ? NEIGH_OVERRIDE : 0);
+  return true;
+}
+
+/** Who asks is worth remembering (neigh_event_ns). */
+function heardOf(dev: NetDevice, lo: u64, mac0: u32, mac1: u32): void {
+  const at = neighFindOrCreate(dev, 0, lo);
+  if (at != 0) neighUpdate(changetype<Neighbour>(at), true, mac0, mac1, NUD_STALE, NEIGH_OVERRIDE);
+}
+
+/** arp_ignore: is this request to stay unanswered? */
+function ignored(ns: Netns, dev: NetDevice, senderIp: u32, targetIp: u32): bool {
+  const mode = maxConf(dev, CONF_ARP_IGNORE);
+  if (mode == 0) return false;
+  if (mode == 8) return true;
+  if (mode > 3) return false;
+  for (let at = dev.addresses; at != 0; at = changetype<Address>(at).next) {
+    const address = changetype<Address>(at);
+    if (address.lo != mapped4(targetIp) || (mode == 3 && address.scope >= RT_SCOPE_HOST)) continue;
+    if (mode != 2 || addressMatches(address, 0, mapped4(senderIp))) return false;
+  }
+  return true;
+}

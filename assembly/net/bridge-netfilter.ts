@@ -1,0 +1,142 @@
+// Bridged IPv4 through the hooks of IPv4, as if the bridge had routed it (net/bridge/br_netfilter_hooks.c), while
+// net.bridge.bridge-nf-call-iptables is set:
+//
+//   port ──► PREROUTING(in br) ──► forwarding database ──► FORWARD(in br, out br) ──► POSTROUTING(out br) ──► port
+//                  │ destination changed                     └─► up to IP, without a second PREROUTING
+//                  └─► route: back out of the bridge (new MAC, still bridged), or up to IP
+import { HOOK_FORWARD, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
+import {
+  DROP_IP_INHDR, DROP_IP_INVALID_DEST, DROP_NETFILTER, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST,
+  SNMP_IPEXT_INTRUNCATEDPKTS, SNMP_IP_INHDRERRORS, SYSCTL_BRIDGE_NF_CALL_IPTABLES,
+} from "../abi/net";
+import { NetDevice, Netns, Skb } from "../layout";
+import { nfHook } from "../netfilter/hooks";
+import { ETH_P_IP, EthernetView } from "../wire/ethernet";
+import { Ipv4View } from "../wire/ipv4";
+import { bridgeForwardFrame } from "./bridge";
+import { DEFRAG_BRIDGE, ipDefragHook } from "./ip-defrag";
+import { ipDoFragment } from "./ip-fragment";
+import { Neighbour, neighConnected, neighFindOrCreate, neighOutput } from "./neighbour";
+import { deliver } from "./receive";
+import { routeInput } from "./route";
+import { skbDrop, skbLength } from "./skb";
+import { snmpInc } from "./snmp";
+import { sysctl } from "./sysctl";
+
+/** Has passed PREROUTING as a bridged frame. */
+export const IPSKB_BRIDGED: u32 = 0x100;
+/** Waits for the MAC of its new destination on the same bridge. */
+export const IPSKB_BRIDGED_DNAT: u32 = 0x200;
+
+/** Before forwarding (br_nf_pre_routing). True: go on with the frame; false: it was taken. */
+export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice): bool {
+  const ns = changetype<Netns>(dev.ns);
+  if (frame.protocol != ETH_P_IP || sysctl(ns, SYSCTL_BRIDGE_NF_CALL_IPTABLES) == 0) return true;
+  if (!validate(frame, ns)) {
+    skbDrop(frame, ns, changetype<usize>(port), DROP_IP_INHDR);
+    return false;
+  }
+  const skb = ipDefragHook(frame, ns, DEFRAG_BRIDGE);
+  if (changetype<usize>(skb) == 0) return false;
+  const other = skb.pktType == PACKET_OTHERHOST;
+  if (other) skb.pktType = PACKET_HOST;
+  skb.ipFlags |= IPSKB_BRIDGED;
+  const before = Ipv4View.at(skb.network).destination;
+  skb.dev = changetype<usize>(dev);
+  const verdict = nfHook(HOOK_PREROUTING, skb, ns, changetype<usize>(dev), 0);
+  if (verdict == NF_STOLEN) return false;
+  if (verdict != NF_ACCEPT) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
+    return false;
+  }
+  if (other) skb.pktType = PACKET_OTHERHOST;
+  skb.dev = changetype<usize>(port);
+  if (changetype<usize>(skb) != changetype<usize>(frame)) {
+    // Put together from fragments: another packet than the caller's, so it goes on from here.
+    if (redirect(skb, ns, port, dev, before) && bridgeForwardFrame(skb, port)) deliver(skb, changetype<NetDevice>(skb.dev));
+    return false;
+  }
+  return redirect(skb, ns, port, dev, before);
+}
+
+/** Where the destination was changed, the frame gets a new MAC (br_nf_pre_routing_finish). As bridgeNfPreRouting. */
+function redirect(skb: Skb, ns: Netns, port: NetDevice, dev: NetDevice, before: u32): bool {
+  const ip = Ipv4View.at(skb.network);
+  if (ip.destination == before) return true;
+  if (routeInput(skb, ns, dev, ip.destination, ip.source, ip.tos) != 0) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_INVALID_DEST);
+    return false;
+  }
+  const eth = EthernetView.at(skb.mac);
+  if (skb.rtType == RTN_UNICAST && skb.rtDev == changetype<usize>(dev)) {
+    const at = neighFindOrCreate(dev, skb.rtGatewayHi, skb.rtGatewayLo);
+    if (at != 0 && neighConnected(changetype<Neighbour>(at))) {
+      const n = changetype<Neighbour>(at);
+      eth.write(n.mac0, n.mac1, eth.src0, eth.src1, ETH_P_IP);
+      skb.pktType = PACKET_OTHERHOST;
+      return true;
+    }
+    // The neighbour code writes a header of its own: the sender's MAC is kept aside and put back by bridgeNfDnatXmit.
+    skb.ipFlags |= IPSKB_BRIDGED_DNAT;
+    skb.bridgeDev = changetype<usize>(port);
+    skb.cb0 = <u64>eth.src0;
+    skb.cb1 = <u64>eth.src1;
+    neighOutput(skb, dev, skb.rtGatewayHi, skb.rtGatewayLo);
+    return false;
+  }
+  eth.write(dev.mac0, dev.mac1, eth.src0, eth.src1, ETH_P_IP);
+  skb.pktType = PACKET_HOST;
+  return true;
+}
+
+/** A redirected frame comes out of the neighbour code by the bridge (br_nf_dev_xmit): it is bridged on. True: taken. */
+export function bridgeNfDnatXmit(skb: Skb, dev: NetDevice): bool {
+  if ((skb.ipFlags & IPSKB_BRIDGED_DNAT) == 0) return false;
+  skb.ipFlags &= ~IPSKB_BRIDGED_DNAT;
+  const port = changetype<NetDevice>(skb.bridgeDev);
+  if (skb.bridgeDev == 0 || port.master != changetype<usize>(dev)) {
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_IP_INVALID_DEST);
+    return true;
+  }
+  const eth = EthernetView.at(skb.mac);
+  eth.write(eth.dst0, eth.dst1, <u32>skb.cb0, <u32>skb.cb1, ETH_P_IP);
+  skb.dev = skb.bridgeDev;
+  if (bridgeForwardFrame(skb, port)) deliver(skb, changetype<NetDevice>(skb.dev));
+  return true;
+}
+
+/** Between two ports (br_nf_forward_ip, br_nf_post_routing). True: send it; false: it was taken. */
+export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
+  const ns = changetype<Netns>(dev.ns);
+  if ((skb.ipFlags & IPSKB_BRIDGED) == 0 || skb.protocol != ETH_P_IP) return true;
+  skb.network = skb.data;
+  skb.pktType = PACKET_HOST;
+  const bridge = changetype<usize>(dev);
+  let verdict = nfHook(HOOK_FORWARD, skb, ns, bridge, bridge);
+  if (verdict == NF_ACCEPT) verdict = nfHook(HOOK_POSTROUTING, skb, ns, 0, bridge);
+  if (verdict == NF_STOLEN) return false;
+  if (verdict != NF_ACCEPT) {
+    skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);
+    return false;
+  }
+  if (skb.fragMax != 0 && skbLength(skb) > to.mtu) {
+    ipDoFragment(skb, ns, to.mtu, changetype<usize>(to));
+    return false;
+  }
+  return true;
+}
+
+/** br_validate_ipv4: what ip_rcv would refuse is dropped here; what is behind the packet's length is cut off. */
+function validate(skb: Skb, ns: Netns): bool {
+  const length = skbLength(skb);
+  const ip = Ipv4View.at(skb.data);
+  if (!ip.check(length)) {
+    const truncated = length >= 20 && ip.headerLength <= length && ip.length > length;
+    snmpInc(ns, truncated ? SNMP_IPEXT_INTRUNCATEDPKTS : SNMP_IP_INHDRERRORS);
+    return false;
+  }
+  skb.network = skb.data;
+  skb.transport = skb.data + <usize>ip.headerLength;
+  skb.tail = skb.data + <usize>ip.length;
+  return true;
+}

@@ -1,0 +1,246 @@
+// IPv4 coming in: checks, PREROUTING, route, then delivery or forwarding (net/ipv4/ip_input.c, ip_forward.c).
+import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, OBS_DELIVER } from "../abi/core";
+import { HOOK_FORWARD, HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
+import {
+  CONF_DROP_UNICAST_IN_L2_MULTICAST, CONF_FORWARDING, DEV_LOOPBACK, DROP_BLACKHOLE_ROUTE, DROP_IP_CSUM,
+  DROP_IP_INADDRERRORS, DROP_IP_INHDR, DROP_IP_INNOROUTES, DROP_IP_NOPROTO, DROP_NETFILTER, DROP_NOT_SPECIFIED,
+  DROP_OTHERHOST, DROP_PKT_TOO_BIG, DROP_PKT_TOO_SMALL, DROP_UNICAST_IN_L2_MULTICAST, PACKET_BROADCAST, PACKET_HOST,
+  PACKET_MULTICAST, PACKET_OTHERHOST, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNREACHABLE, SNMP_IPEXT_INBCASTOCTETS,
+  SNMP_IPEXT_INBCASTPKTS, SNMP_IPEXT_INCSUMERRORS, SNMP_IPEXT_INMCASTOCTETS, SNMP_IPEXT_INMCASTPKTS,
+  SNMP_IPEXT_INNOECTPKTS, SNMP_IPEXT_INNOROUTES, SNMP_IPEXT_INOCTETS, SNMP_IPEXT_INTRUNCATEDPKTS, SNMP_IP_FORWDATAGRAMS,
+  SNMP_IP_FRAGFAILS, SNMP_IP_INADDRERRORS, SNMP_IP_INDELIVERS, SNMP_IP_INHDRERRORS, SNMP_IP_INRECEIVES,
+  SNMP_IP_INUNKNOWNPROTOS,
+} from "../abi/net";
+import { NetDevice, Netns, Skb } from "../layout";
+import { charge } from "../mm/node";
+import { nfHook } from "../netfilter/hooks";
+import { sockReceive } from "../sock/receive";
+import { observeRecord, tracing } from "../trace/observe";
+import { mapped4, raw4 } from "../wire/bytes";
+import { checksum } from "../wire/checksum";
+import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PROT_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED } from "../wire/icmp";
+import { IPPROTO_ICMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
+import { IPSKB_BRIDGED } from "./bridge-netfilter";
+import { COST_FORWARD } from "./costs";
+import { icmpReceive, icmpSend } from "./icmp";
+import { DEFRAG_IN, DEFRAG_LOCAL, ipDefrag, ipDefragHook } from "./ip-defrag";
+import { ipOptionsForward, ipOptionsReceive } from "./ip-options";
+import { dstOutput } from "./ip-output";
+import { peerAllowError, peerAllowRedirect } from "./peers";
+import { RTF_REDIRECT, errorCode, routeDrop, routeInput } from "./route";
+import { skbDrop, skbLength, skbPull } from "./skb";
+import { snmpAdd, snmpInc } from "./snmp";
+import { devConf, orConf } from "./sysctl";
+import { vxlanReceive } from "./vxlan";
+
+// Notes on a packet: Skb.ipFlags (IPSKB_* of include/net/ip.h).
+/** Its options say that routers on the way write into them. */
+export const IPSKB_OPTIONS: u32 = 0x01;
+/** Was put together from fragments with DF, the longest of them fragMax long. */
+export const IPSKB_FRAG_PMTU: u32 = 0x02;
+/** DF does not forbid to send it in fragments (skb->ignore_df). */
+export const IPSKB_IGNORE_DF: u32 = 0x04;
+/** Our own broadcast or multicast, coming back to us: its route is known. */
+export const IPSKB_LOOPED: u32 = 0x08;
+/** Passed POSTROUTING already. */
+export const IPSKB_REROUTED: u32 = 0x10;
+/** Taken by a source route to its next hop. */
+export const IPSKB_FORWARDED: u32 = 0x20;
+
+/** A packet, `data` at the IP header (ip_rcv). */
+export function ipReceive(packet: Skb, dev: NetDevice): void {
+  const ns = changetype<Netns>(dev.ns);
+  if (packet.pktType == PACKET_OTHERHOST) {
+    dev.rxDropped++;
+    skbDrop(packet, ns, changetype<usize>(dev), DROP_OTHERHOST);
+    return;
+  }
+  const reason = receiveCore(packet, ns);
+  if (reason >= 0) {
+    skbDrop(packet, ns, changetype<usize>(dev), <u32>reason);
+    return;
+  }
+  packet.inDev = changetype<usize>(dev);
+  let skb = packet;
+  // A bridged packet that is for the host after all has been through PREROUTING as a frame (ip_sabotage_in).
+  if ((skb.ipFlags & IPSKB_BRIDGED) == 0) {
+    skb = ipDefragHook(packet, ns, DEFRAG_IN);
+    if (changetype<usize>(skb) == 0) return;
+    const verdict = nfHook(HOOK_PREROUTING, skb, ns, changetype<usize>(dev), 0);
+    if (verdict == NF_STOLEN) return;
+    if (verdict != NF_ACCEPT) {
+      skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
+      return;
+    }
+  } else skb.ipFlags &= ~IPSKB_BRIDGED;
+  ipReceiveFinish(skb, ns, dev);
+}
+
+/** ip_rcv_core: -1 when the header is sound, else why not. */
+function receiveCore(skb: Skb, ns: Netns): i32 {
+  const available = skbLength(skb);
+  snmpInc(ns, SNMP_IP_INRECEIVES);
+  snmpAdd(ns, SNMP_IPEXT_INOCTETS, available);
+  const ip = Ipv4View.at(skb.data);
+  const header = available >= IPV4_HEADER_LEN ? ip.headerLength : 0;
+  if (header < IPV4_HEADER_LEN || <u32>load<u8>(skb.data) >>> 4 != 4) {
+    snmpInc(ns, SNMP_IP_INHDRERRORS);
+    return DROP_IP_INHDR;
+  }
+  snmpInc(ns, SNMP_IPEXT_INNOECTPKTS + (ip.tos & 3));
+  if (header > available) {
+    snmpInc(ns, SNMP_IP_INHDRERRORS);
+    return DROP_IP_INHDR;
+  }
+  if (checksum(skb.data, header) != 0) {
+    snmpInc(ns, SNMP_IPEXT_INCSUMERRORS);
+    snmpInc(ns, SNMP_IP_INHDRERRORS);
+    return DROP_IP_CSUM;
+  }
+  const length = ip.length;
+  if (available < length) {
+    snmpInc(ns, SNMP_IPEXT_INTRUNCATEDPKTS);
+    return DROP_PKT_TOO_SMALL;
+  }
+  if (length < header) {
+    snmpInc(ns, SNMP_IP_INHDRERRORS);
+    return DROP_IP_INHDR;
+  }
+  skb.network = skb.data;
+  skb.transport = skb.data + <usize>header;
+  skb.tail = skb.data + <usize>length;
+  return -1;
+}
+
+/** After PREROUTING: route and go (ip_rcv_finish). */
+export function ipReceiveFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
+  const ip = Ipv4View.at(skb.network);
+  // What comes by loopback, or loops back, still has the route it was sent by.
+  const routed = skb.rtType != 0 && (dev.kind == DEV_LOOPBACK || (skb.ipFlags & IPSKB_LOOPED) != 0);
+  if (!routed && routeInput(skb, ns, dev, ip.destination, ip.source, ip.tos) != 0) {
+    skbDrop(skb, ns, changetype<usize>(dev), routeDrop);
+    return;
+  }
+  if (ip.headerLength > IPV4_HEADER_LEN && !ipOptionsReceive(skb, ns, dev)) return;
+  const length = skbLength(skb);
+  if (skb.rtType == RTN_MULTICAST) {
+    snmpInc(ns, SNMP_IPEXT_INMCASTPKTS);
+    snmpAdd(ns, SNMP_IPEXT_INMCASTOCTETS, length);
+  } else if (skb.rtType == RTN_BROADCAST) {
+    snmpInc(ns, SNMP_IPEXT_INBCASTPKTS);
+    snmpAdd(ns, SNMP_IPEXT_INBCASTOCTETS, length);
+  } else if ((skb.pktType == PACKET_BROADCAST || skb.pktType == PACKET_MULTICAST)
+    && orConf(dev, CONF_DROP_UNICAST_IN_L2_MULTICAST)) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_UNICAST_IN_L2_MULTICAST);
+    return;
+  }
+  switch (skb.rtType) {
+    case RTN_LOCAL:
+    case RTN_BROADCAST:
+    case RTN_MULTICAST: ipLocalDeliver(skb, ns, dev); break;
+    case RTN_UNREACHABLE: ipError(skb, ns, dev); break;
+    default: ipForward(skb, ns, dev);
+  }
+}
+
+/** There is no way there (ip_error). */
+function ipError(skb: Skb, ns: Netns, dev: NetDevice): void {
+  const errno = skb.rtMtu;
+  if (devConf(dev, CONF_FORWARDING) == 0) {
+    if (errno == EHOSTUNREACH) snmpInc(ns, SNMP_IP_INADDRERRORS);
+    else if (errno == ENETUNREACH) snmpInc(ns, SNMP_IPEXT_INNOROUTES);
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_INADDRERRORS);
+    return;
+  }
+  const code = errorCode(errno);
+  if (code < 0) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_BLACKHOLE_ROUTE);
+    return;
+  }
+  if (errno == ENETUNREACH) snmpInc(ns, SNMP_IPEXT_INNOROUTES);
+  const source = Ipv4View.at(skb.network).source;
+  if (peerAllowError(ns, 0, mapped4(source))) icmpSend(skb, ns, ICMP_DEST_UNREACH, <u32>code, 0);
+  skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_INNOROUTES);
+}
+
+/** For this host (ip_local_deliver). */
+export function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
+  let skb = packet;
+  if ((Ipv4View.at(skb.network).fragment & (IP_MF | IP_OFFSET)) != 0) {
+    skb = ipDefrag(packet, ns, DEFRAG_LOCAL);
+    if (changetype<usize>(skb) == 0) return;
+  }
+  const verdict = nfHook(HOOK_INPUT, skb, ns, changetype<usize>(dev), 0);
+  if (verdict == NF_STOLEN) return;
+  if (verdict != NF_ACCEPT) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
+    return;
+  }
+  const ip = Ipv4View.at(skb.network);
+  const protocol = ip.protocol;
+  skb.transport = skb.network + <usize>ip.headerLength;
+  skb.data = skb.transport;
+  if (protocol == IPPROTO_ICMP) {
+    traceDeliver(skb, ns, dev, protocol);
+    snmpInc(ns, SNMP_IP_INDELIVERS);
+    icmpReceive(skb, ns, dev);
+    return;
+  }
+  if (protocol == IPPROTO_UDP && vxlanReceive(skb, ns)) {
+    snmpInc(ns, SNMP_IP_INDELIVERS);
+    return;
+  }
+  if (sockReceive(skb, ns, protocol)) {
+    snmpInc(ns, SNMP_IP_INDELIVERS);
+    return;
+  }
+  snmpInc(ns, SNMP_IP_INUNKNOWNPROTOS);
+  icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0);
+  skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_NOPROTO);
+}
+
+function traceDeliver(skb: Skb, ns: Netns, dev: NetDevice, protocol: u32): void {
+  if (!tracing()) return;
+  const at = observeRecord(OBS_DELIVER, skb, changetype<usize>(ns), changetype<usize>(dev), 8);
+  if (at == 0) return;
+  store<u32>(at, protocol);
+  store<u32>(at, 0, 4);
+}
+
+/** For another host (ip_forward). */
+function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
+  if (skb.pktType != PACKET_HOST) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_NOT_SPECIFIED);
+    return;
+  }
+  charge(COST_FORWARD);
+  const ip = Ipv4View.at(skb.network);
+  const ttl = ip.ttl;
+  if (ttl <= 1) {
+    snmpInc(ns, SNMP_IP_INHDRERRORS);
+    icmpSend(skb, ns, ICMP_TIME_EXCEEDED, 0, 0);
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_INHDR);
+    return;
+  }
+  const mtu = skb.rtMtu;
+  // ip_exceeds_mtu
+  if (skbLength(skb) > mtu && (ip.fragment & IP_DF) != 0 && (skb.fragMax > mtu || (skb.ipFlags & IPSKB_IGNORE_DF) == 0)) {
+    snmpInc(ns, SNMP_IP_FRAGFAILS);
+    icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_PKT_TOO_BIG);
+    return;
+  }
+  ip.setTtl(ttl - 1);
+  if ((skb.rtFlags & RTF_REDIRECT) != 0 && peerAllowRedirect(ns, 0, mapped4(ip.source))) {
+    icmpSend(skb, ns, ICMP_REDIRECT, 1, bswap<u32>(raw4(skb.rtGatewayLo)));
+  }
+  const verdict = nfHook(HOOK_FORWARD, skb, ns, changetype<usize>(dev), skb.rtDev);
+  if (verdict == NF_STOLEN) return;
+  if (verdict != NF_ACCEPT) {
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
+    return;
+  }
+  snmpInc(ns, SNMP_IP_FORWDATAGRAMS);
+  if (skb.ipFlags & IPSKB_OPTIONS) ipOptionsForward(skb, ns);
+  dstOutput(skb, ns);
+}

@@ -1,0 +1,116 @@
+// What is remembered about single hosts: how many ICMP errors they were sent (net/ipv4/inetpeer.c), and the path MTU towards
+// them (the exceptions of net/ipv4/route.c). A direct-mapped table: hosts that share a slot replace one another, which only makes a
+// limit or a path MTU be learnt anew.
+import { SYSCTL_ICMP_RATELIMIT } from "../abi/net";
+import { Netns } from "../layout";
+import { hashWord, mix32 } from "../mm/hash";
+import { node } from "../mm/node";
+import { kfree, kmalloc } from "../mm/slab";
+import { NS_PER_JIFFY } from "../mm/timer";
+import { sysctl } from "./sysctl";
+
+const PEERS: u32 = 128;
+const HZ: u32 = 250;
+/** ip_rt_mtu_expires */
+const MTU_EXPIRES_NS: u64 = 600_000_000_000;
+/** ip_rt_min_pmtu */
+const MTU_MIN: u32 = 552;
+
+@unmanaged class Peer {
+  hi: u64; lo: u64;
+  last: u64; // jiffies of the last look at the tokens
+  mtuUntil: u64; // ns
+  tokens: u32; // jiffies
+  redirects: u32;
+  mtu: u32;
+}
+
+function peerFind(ns: Netns, hi: u64, lo: u64, create: bool): usize {
+  if (ns.peers == 0) {
+    if (!create) return 0;
+    ns.peers = kmalloc(PEERS * <u32>offsetof<Peer>());
+    if (ns.peers == 0) return 0;
+  }
+  const hash = mix32(hashWord(hashWord(<u32>hi ^ <u32>(hi >> 32), <u32>lo), <u32>(lo >> 32)));
+  const at = ns.peers + <usize>((hash & (PEERS - 1)) * <u32>offsetof<Peer>());
+  const peer = changetype<Peer>(at);
+  if (peer.lo == lo && peer.hi == hi) return at;
+  if (!create) return 0;
+  memory.fill(at, 0, offsetof<Peer>());
+  peer.hi = hi;
+  peer.lo = lo;
+  // inet_getpeer: as if it had been quiet for a minute.
+  const now = node().now / NS_PER_JIFFY;
+  peer.last = now;
+  peer.tokens = 60 * HZ;
+  return at;
+}
+
+export function peersExit(ns: Netns): void {
+  if (ns.peers != 0) kfree(ns.peers, PEERS * <u32>offsetof<Peer>());
+}
+
+/** May one more of the limited ICMP messages go to this host (inet_peer_xrlim_allow)? */
+export function peerAllow(ns: Netns, hi: u64, lo: u64): bool {
+  const limit = <u32>sysctl(ns, SYSCTL_ICMP_RATELIMIT) * HZ / 1000;
+  if (limit == 0) return true;
+  return take(ns, hi, lo, limit, 6 * limit);
+}
+
+/** The limit of ip_error() on unreachable destinations: one a second, five at once. */
+export function peerAllowError(ns: Netns, hi: u64, lo: u64): bool {
+  return take(ns, hi, lo, HZ, 5 * HZ);
+}
+
+function take(ns: Netns, hi: u64, lo: u64, cost: u32, burst: u32): bool {
+  const at = peerFind(ns, hi, lo, true);
+  if (at == 0) return true;
+  const peer = changetype<Peer>(at);
+  const now = node().now / NS_PER_JIFFY;
+  const passed = now - peer.last;
+  peer.last = now;
+  peer.tokens = <u32>min<u64>(<u64>peer.tokens + passed, <u64>burst);
+  if (peer.tokens < cost) return false;
+  peer.tokens -= cost;
+  return true;
+}
+
+/** May a redirect go to this host (ip_rt_send_redirect: at most nine, each after twice the pause of the one before)? */
+export function peerAllowRedirect(ns: Netns, hi: u64, lo: u64): bool {
+  const at = peerFind(ns, hi, lo, true);
+  if (at == 0) return true;
+  const peer = changetype<Peer>(at);
+  const now = node().now / NS_PER_JIFFY;
+  const load: u32 = HZ / 50;
+  if (now > peer.last + <u64>(load << 10)) {
+    peer.tokens = 0;
+    peer.redirects = 0;
+  }
+  if (peer.redirects >= 9) {
+    peer.last = now;
+    return false;
+  }
+  if (peer.redirects != 0 && now <= peer.last + <u64>(load << peer.redirects)) return false;
+  peer.last = now;
+  peer.redirects++;
+  return true;
+}
+
+/** A "fragmentation needed" came about packets to this host (ipv4_update_pmtu). */
+export function pmtuUpdate(ns: Netns, hi: u64, lo: u64, mtu: u32): void {
+  const at = peerFind(ns, hi, lo, true);
+  if (at == 0) return;
+  const peer = changetype<Peer>(at);
+  const value = max<u32>(mtu, MTU_MIN);
+  if (peer.mtu != 0 && peer.mtuUntil > node().now && peer.mtu <= value) return;
+  peer.mtu = value;
+  peer.mtuUntil = node().now + MTU_EXPIRES_NS;
+}
+
+/** The smaller of `mtu` and what is known about the path to this host. */
+export function pmtuOf(ns: Netns, hi: u64, lo: u64, mtu: u32): u32 {
+  const at = peerFind(ns, hi, lo, false);
+  if (at == 0) return mtu;
+  const peer = changetype<Peer>(at);
+  return peer.mtu != 0 && peer.mtuUntil > node().now ? min<u32>(mtu, peer.mtu) : mtu;
+}

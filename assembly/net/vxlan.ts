@@ -1,0 +1,465 @@
+// VXLAN devices: drivers/net/vxlan/vxlan_core.c. Frames go out in UDP to the VTEP that the forwarding database names for their
+// destination MAC; UDP to the device's port comes in before any socket.
+import { ENOENT, ENOMEM, EEXIST, EINVAL, OBS_ENCAP } from "../abi/core";
+import {
+  DROP_DEV_DOWN, DROP_IP_TUNNEL_ECN, DROP_LOCAL_MAC, DROP_NOT_SPECIFIED, DROP_NO_TX_TARGET, DROP_UDP_CSUM,
+  DROP_VXLAN_INVALID_HDR, DROP_VXLAN_VNI_NOT_FOUND, FDB_F_APPEND, FDB_S_PERMANENT, FDB_S_REACHABLE, LINK_F_NOLEARNING,
+  LINK_F_NOUDPCSUM, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
+  SYSCTL_IP_PORT_HIGH, SYSCTL_IP_PORT_LOW,
+} from "../abi/net";
+import { NetDevice, Netns, Skb } from "../layout";
+import { hashWord, mix32 } from "../mm/hash";
+import { charge, node } from "../mm/node";
+import { random32 } from "../mm/rng";
+import { kfree, kmalloc } from "../mm/slab";
+import { observeRecord, tracing } from "../trace/observe";
+import { mapped4, raw4 } from "../wire/bytes";
+import { checksumAdd, checksumFold, checksumPatch16, pseudo4 } from "../wire/checksum";
+import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
+import { IPPROTO_TCP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
+import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
+import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
+import { COST_VXLAN } from "./costs";
+import { countSent, deferOutput, netifRx } from "./dev";
+import { ipNextId } from "./ip-output";
+import { ethTypeTrans } from "./receive";
+import { skbCopy, skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
+import { snmpInc } from "./snmp";
+import { sysctl } from "./sysctl";
+
+const AGEING_NS: u64 = 300_000_000_000;
+const FDB_MAX: u32 = 65536;
+/** What the outer headers take, Ethernet included (VXLAN_HEADROOM). */
+export const VXLAN_HEADROOM: u32 = IPV4_HEADER_LEN + UDP_HEADER_LEN + VXLAN_HEADER_LEN + ETH_HEADER_LEN;
+const INET_ECN_MASK: u32 = 3;
+const INET_ECN_CE: u32 = 3;
+
+@unmanaged export class Vxlan {
+  next: usize; // Vxlan of the namespace it was made in
+  dev: usize; // NetDevice
+  ns: usize; // Netns: where the outer packets live
+  lower: u32; // ifindex there, 0: any
+  vni: u32;
+  port: u32;
+  flags: u32; // LINK_F_NOLEARNING, LINK_F_NOUDPCSUM
+  seed: u32; // of the flow hash
+  localHi: u64; localLo: u64; // 0: chosen by route
+  fdb: usize; // VxlanFdb[mask + 1]
+  mask: u32;
+  count: u32;
+}
+
+@unmanaged export class VxlanFdb {
+  next: usize; // VxlanFdb: hash chain
+  mac0: u32; mac1: u32;
+  state: u32; // FDB_S_PERMANENT or FDB_S_REACHABLE
+  remotes: usize; // VxlanRemote, in order of arrival
+  updated: u64; // ns
+}
+
+@unmanaged export class VxlanRemote {
+  next: usize;
+  hi: u64; lo: u64;
+}
+
+/** The device's state; 0, -EEXIST (VNI and port are taken in the namespace), -EINVAL or -ENOMEM. */
+export function vxlanInit(dev: NetDevice, ns: Netns, vni: u32, port: u32, localHi: u64, localLo: u64, lower: u32,
+  flags: u32): i32 {
+  if (vni >= 1 << 24 || port == 0 || port > 65535) return -EINVAL;
+  for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
+    if (changetype<Vxlan>(at).vni == vni && changetype<Vxlan>(at).port == port) return -EEXIST;
+  }
+  const at = kmalloc(<u32>offsetof<Vxlan>());
+  if (at == 0) return -ENOMEM;
+  const vxlan = changetype<Vxlan>(at);
+  vxlan.mask = 15;
+  vxlan.fdb = kmalloc(16 << 2);
+  if (vxlan.fdb == 0) {
+    kfree(at, <u32>offsetof<Vxlan>());
+    return -ENOMEM;
+  }
+  vxlan.dev = changetype<usize>(dev);
+  vxlan.ns = changetype<usize>(ns);
+  vxlan.lower = lower;
+  vxlan.vni = vni;
+  vxlan.port = port;
+  vxlan.flags = flags & (LINK_F_NOLEARNING | LINK_F_NOUDPCSUM);
+  vxlan.localHi = localHi;
+  vxlan.localLo = localLo;
+  vxlan.seed = random32();
+  vxlan.next = ns.vxlans;
+  ns.vxlans = at;
+  dev.priv = at;
+  return 0;
+}
+
+export function vxlanDelete(dev: NetDevice): void {
+  const vxlan = changetype<Vxlan>(dev.priv);
+  const ns = changetype<Netns>(vxlan.ns);
+  let link = changetype<usize>(ns) + offsetof<Netns>("vxlans");
+  while (load<u32>(link) != 0 && <usize>load<u32>(link) != dev.priv) link = <usize>load<u32>(link); // `next` is the first field
+  if (load<u32>(link) != 0) store<u32>(link, <u32>vxlan.next);
+  for (let b: u32 = 0; b <= vxlan.mask; b++) {
+    const bucket = vxlan.fdb + <usize>(b << 2);
+    while (load<u32>(bucket) != 0) fdbRemove(vxlan, bucket, <usize>load<u32>(bucket));
+  }
+  kfree(vxlan.fdb, (vxlan.mask + 1) << 2);
+  kfree(dev.priv, <u32>offsetof<Vxlan>());
+  dev.priv = 0;
+}
+
+/** The device ends that others of the namespace sent by: they go too (vxlan_handle_lowerdev_unregister). */
+export function vxlanLowerOf(ns: Netns, ifindex: u32): usize {
+  for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
+    if (changetype<Vxlan>(at).lower == ifindex) return changetype<Vxlan>(at).dev;
+  }
+  return 0;
+}
+
+/** One that lives elsewhere while its namespace ends. */
+export function vxlanAny(ns: Netns): usize {
+  return ns.vxlans == 0 ? 0 : changetype<Vxlan>(ns.vxlans).dev;
+}
+
+/** Sends a frame through the tunnel, Ethernet header at `data` (vxlan_xmit). Takes it. */
+export function vxlanXmit(skb: Skb, dev: NetDevice): void {
+  const vxlan = changetype<Vxlan>(dev.priv);
+  const eth = EthernetView.at(skb.data);
+  let found = fdbFind(vxlan, eth.dst0, eth.dst1);
+  if (found == 0) found = fdbFind(vxlan, 0, 0); // the default destinations
+  if (found == 0 || changetype<VxlanFdb>(found).remotes == 0) {
+    dev.txDropped++;
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_NO_TX_TARGET);
+    return;
+  }
+  // Copies to all but the first, which gets the frame itself, last.
+  const first = changetype<VxlanRemote>(changetype<VxlanFdb>(found).remotes);
+  for (let at = first.next; at != 0; at = changetype<VxlanRemote>(at).next) {
+    const copy = skbCopy(skb);
+    if (changetype<usize>(copy) == 0) {
+      dev.txDropped++;
+      continue;
+    }
+    xmitOne(copy, dev, vxlan, changetype<VxlanRemote>(at));
+  }
+  xmitOne(skb, dev, vxlan, first);
+}
+
+function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote): void {
+  charge(COST_VXLAN);
+  countSent(dev, skbLength(frame));
+  const ns = changetype<Netns>(vxlan.ns);
+  const skb = skbEnsureHeadroom(frame, VXLAN_HEADROOM, dev);
+  if (changetype<usize>(skb) == 0) return;
+  const hash = flowHash(skb, vxlan.seed);
+  // ip_tunnel_ecn_encap: only ECN is inherited, and congestion is not shown to the underlay's endpoints.
+  let tos: u32 = 0;
+  if (EthernetView.at(skb.data).type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + 2) {
+    const inner = <u32>load<u8>(skb.data, 15) & INET_ECN_MASK;
+    tos = inner == INET_ECN_CE ? 2 : inner;
+  }
+  const destination = raw4(remote.lo);
+  const source = vxlan.localLo != 0 ? raw4(vxlan.localLo) : 0;
+  VxlanView.at(skbPush(skb, VXLAN_HEADER_LEN)).write(vxlan.vni);
+  const udp = skbPush(skb, UDP_HEADER_LEN);
+  const length = skbLength(skb);
+  const low = <u32>sysctl(ns, SYSCTL_IP_PORT_LOW), high = <u32>sysctl(ns, SYSCTL_IP_PORT_HIGH);
+  const port = <u32>((<u64>(hash ^ (hash << 16)) * <u64>(high - low)) >> 32) + low;
+  UdpView.at(udp).write(port, vxlan.port, length);
+  if ((vxlan.flags & LINK_F_NOUDPCSUM) == 0) {
+    const sum = ~checksumFold(checksumAdd(pseudo4(source, destination, IPPROTO_UDP, length), udp, length)) & 0xffff;
+    UdpView.at(udp).checksum = sum == 0 ? 0xffff : sum;
+  }
+  const ip = skbPush(skb, IPV4_HEADER_LEN);
+  Ipv4View.at(ip).write(tos, length + IPV4_HEADER_LEN, ipNextId(ns), 0, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), IPPROTO_UDP, source,
+    destination);
+  traceEncap(skb, dev, vxlan, mapped4(source), remote.lo, 0);
+  // skb_scrub_packet, without the mark being lost where the tunnel stays in its namespace.
+  const mark = vxlan.ns == dev.ns ? skb.mark : 0;
+  skb.dev = changetype<usize>(dev);
+  skbScrub(skb, dev);
+  skb.mark = mark;
+  skb.mac = 0;
+  skb.network = ip;
+  skb.transport = udp;
+  skb.protocol = ETH_P_IP;
+  skb.cb0 = <u64>vxlan.lower;
+  deferOutput(skb, dev);
+}
+
+function traceEncap(skb: Skb, dev: NetDevice, vxlan: Vxlan, local: u64, remote: u64, direction: u32): void {
+  if (!tracing()) return;
+  const at = observeRecord(OBS_ENCAP, skb, dev.ns, changetype<usize>(dev), 40);
+  if (at == 0) return;
+  store<u32>(at, vxlan.vni);
+  store<u64>(at, 0, 4);
+  store<u64>(at, local, 12);
+  store<u64>(at, 0, 20);
+  store<u64>(at, remote, 28);
+  store<u32>(at, direction, 36);
+}
+
+/** The namespace of the outer packets. */
+export function vxlanNs(dev: NetDevice): Netns {
+  return changetype<Netns>(changetype<Vxlan>(dev.priv).ns);
+}
+
+/** Hash of the inner flow, the same in both directions (skb_get_hash); of the MACs where it is no IPv4. */
+function flowHash(skb: Skb, seed: u32): u32 {
+  const eth = EthernetView.at(skb.data);
+  const length = skbLength(skb);
+  const ip = Ipv4View.at(skb.data + ETH_HEADER_LEN);
+  if (eth.type != ETH_P_IP || length < ETH_HEADER_LEN + IPV4_HEADER_LEN) {
+    return mix32(hashWord(hashWord(seed, eth.dst0 ^ eth.src0), (eth.dst1 ^ eth.src1) | (eth.type << 16)));
+  }
+  let h = hashWord(seed, ip.source ^ ip.destination);
+  h = hashWord(h, (ip.source + ip.destination) ^ ip.protocol);
+  const header = ip.headerLength;
+  if ((ip.protocol == IPPROTO_TCP || ip.protocol == IPPROTO_UDP) && (ip.fragment & (IP_OFFSET | IP_MF)) == 0
+    && header >= IPV4_HEADER_LEN && length >= ETH_HEADER_LEN + header + 4) {
+    const udp = UdpView.at(skb.data + <usize>(ETH_HEADER_LEN + header));
+    h = hashWord(h, udp.sourcePort ^ udp.destinationPort);
+    h = hashWord(h, udp.sourcePort + udp.destinationPort);
+  }
+  return mix32(h);
+}
+
+/**
+ * UDP for this host, `data` at the UDP header: true when a VXLAN device listens on the port, and has taken the packet
+ * (udp_queue_rcv_one_skb, vxlan_rcv).
+ */
+export function vxlanReceive(skb: Skb, ns: Netns): bool {
+  if (ns.vxlans == 0 || skbLength(skb) < UDP_HEADER_LEN) return false;
+  const udp = UdpView.at(skb.data);
+  const port = udp.destinationPort;
+  let listening = false;
+  for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
+    const vxlan = changetype<Vxlan>(at);
+    if (vxlan.port == port && changetype<NetDevice>(vxlan.dev).up) listening = true;
+  }
+  if (!listening) return false;
+  const reason = decapsulate(skb, ns, udp, port);
+  if (reason >= 0) skbDrop(skb, ns, skb.dev, <u32>reason);
+  return true;
+}
+
+/** -1: taken by the device; else why it is dropped. */
+function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
+  const ip = Ipv4View.at(skb.network);
+  const length = udp.length;
+  if (length < UDP_HEADER_LEN || length > skbLength(skb)) {
+    snmpInc(ns, SNMP_UDP_INERRORS);
+    return DROP_NOT_SPECIFIED;
+  }
+  skb.tail = skb.data + <usize>length;
+  if (udp.checksum != 0
+    && checksumFold(checksumAdd(pseudo4(ip.source, ip.destination, IPPROTO_UDP, length), skb.data, length)) != 0xffff) {
+    snmpInc(ns, SNMP_UDP_INCSUMERRORS);
+    snmpInc(ns, SNMP_UDP_INERRORS);
+    return DROP_UDP_CSUM;
+  }
+  snmpInc(ns, SNMP_UDP_INDATAGRAMS);
+  if (length < UDP_HEADER_LEN + VXLAN_HEADER_LEN) return DROP_VXLAN_INVALID_HDR;
+  const header = VxlanView.at(skb.data + UDP_HEADER_LEN);
+  if ((header.flags & VXLAN_I) == 0) return DROP_VXLAN_INVALID_HDR;
+  const vni = header.word >>> 8;
+  let at = ns.vxlans;
+  while (at != 0 && (changetype<Vxlan>(at).vni != vni || changetype<Vxlan>(at).port != port)) {
+    at = changetype<Vxlan>(at).next;
+  }
+  if (at == 0) return DROP_VXLAN_VNI_NOT_FOUND;
+  const vxlan = changetype<Vxlan>(at);
+  const dev = changetype<NetDevice>(vxlan.dev);
+  // Reserved bits must be zero (vxlan->cfg.reserved_bits).
+  if (header.flags != VXLAN_I || (header.word & 0xff) != 0) {
+    dev.rxDropped++;
+    return DROP_VXLAN_INVALID_HDR;
+  }
+  const outerSource = ip.source, outerTos = ip.tos, outerDestination = ip.destination;
+  skbPull(skb, UDP_HEADER_LEN + VXLAN_HEADER_LEN);
+  if (skbLength(skb) < ETH_HEADER_LEN) {
+    dev.rxDropped++;
+    return DROP_VXLAN_INVALID_HDR;
+  }
+  const eth = EthernetView.at(skb.data);
+  if (eth.src0 == dev.mac0 && eth.src1 == dev.mac1) return DROP_LOCAL_MAC;
+  if ((vxlan.flags & LINK_F_NOLEARNING) == 0) snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource));
+  if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN && !ecnDecapsulate(skb, outerTos)) {
+    dev.rxDropped++;
+    return DROP_IP_TUNNEL_ECN;
+  }
+  if (!dev.up) return DROP_DEV_DOWN;
+  charge(COST_VXLAN);
+  traceEncap(skb, dev, vxlan, mapped4(outerDestination), mapped4(outerSource), 1);
+  skbScrub(skb, dev);
+  skb.mac = 0;
+  netifRx(skb, dev);
+  return -1;
+}
+
+/** RFC 6040: congestion met on the way shows in the inner header; false: the inner one can not carry it (INET_ECN_decapsulate). */
+function ecnDecapsulate(skb: Skb, outerTos: u32): bool {
+  if ((outerTos & INET_ECN_MASK) != INET_ECN_CE) {
+    return true;
+  }
+  const at = skb.data + ETH_HEADER_LEN;
+  const tos = <u32>load<u8>(at, 1);
+  const inner = tos & INET_ECN_MASK;
+  if (inner == 0) return false;
+  if (inner == INET_ECN_CE) return true;
+  const before = <u32>load<u16>(at);
+  store<u8>(at, <u8>(tos | INET_ECN_CE), 1);
+  checksumPatch16(Ipv4View.at(at).checksumAt, before, <u32>load<u16>(at));
+  return true;
+}
+
+function bucketOf(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
+  return vxlan.fdb + <usize>((mix32(hashWord(mac1, mac0)) & vxlan.mask) << 2);
+}
+
+function fdbFind(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
+  let link = bucketOf(vxlan, mac0, mac1);
+  for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
+    const entry = changetype<VxlanFdb>(at);
+    if (entry.mac0 == mac0 && entry.mac1 == mac1) {
+      if (entry.state != FDB_S_REACHABLE) return at;
+      if (entry.updated + AGEING_NS > node().now) {
+        return at;
+      }
+      fdbRemove(vxlan, link, at);
+      return 0;
+    }
+    link = at; // `next` is the first field
+  }
+  return 0;
+}
+
+function fdbRemove(vxlan: Vxlan, link: usize, at: usize): void {
+  const entry = changetype<VxlanFdb>(at);
+  store<u32>(link, <u32>entry.next);
+  vxlan.count--;
+  while (entry.remotes != 0) {
+    const remote = entry.remotes;
+    entry.remotes = changetype<VxlanRemote>(remote).next;
+    kfree(remote, <u32>offsetof<VxlanRemote>());
+  }
+  kfree(at, <u32>offsetof<VxlanFdb>());
+}
+
+function fdbCreate(vxlan: Vxlan, mac0: u32, mac1: u32, state: u32): usize {
+  if (vxlan.count >= FDB_MAX) return 0;
+  if (vxlan.count > vxlan.mask << 1) grow(vxlan);
+  const at = kmalloc(<u32>offsetof<VxlanFdb>());
+  if (at == 0) return 0;
+  const entry = changetype<VxlanFdb>(at);
+  entry.mac0 = mac0;
+  entry.mac1 = mac1;
+  entry.state = state;
+  entry.updated = node().now;
+  const bucket = bucketOf(vxlan, mac0, mac1);
+  entry.next = <usize>load<u32>(bucket);
+  store<u32>(bucket, <u32>at);
+  vxlan.count++;
+  return at;
+}
+
+function grow(vxlan: Vxlan): void {
+  const before = vxlan.mask + 1;
+  const buckets = kmalloc(before << 3);
+  if (buckets == 0) return;
+  const old = vxlan.fdb;
+  vxlan.fdb = buckets;
+  vxlan.mask = (before << 1) - 1;
+  for (let b: u32 = 0; b < before; b++) {
+    let at = <usize>load<u32>(old + <usize>(b << 2));
+    while (at != 0) {
+      const entry = changetype<VxlanFdb>(at);
+      const next = entry.next;
+      const bucket = bucketOf(vxlan, entry.mac0, entry.mac1);
+      entry.next = <usize>load<u32>(bucket);
+      store<u32>(bucket, <u32>at);
+      at = next;
+    }
+  }
+  kfree(old, before << 2);
+}
+
+function addRemote(entry: VxlanFdb, hi: u64, lo: u64): i32 {
+  let link = changetype<usize>(entry) + offsetof<VxlanFdb>("remotes");
+  for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
+    if (changetype<VxlanRemote>(at).lo == lo && changetype<VxlanRemote>(at).hi == hi) return -EEXIST;
+    link = at; // `next` is the first field
+  }
+  const at = kmalloc(<u32>offsetof<VxlanRemote>());
+  if (at == 0) return -ENOMEM;
+  changetype<VxlanRemote>(at).hi = hi;
+  changetype<VxlanRemote>(at).lo = lo;
+  store<u32>(link, <u32>at);
+  return 0;
+}
+
+/** Learns where a MAC lives (vxlan_snoop): entries set by hand are not changed. */
+function snoop(vxlan: Vxlan, mac0: u32, mac1: u32, source: u64): void {
+  let at = fdbFind(vxlan, mac0, mac1);
+  if (at == 0) {
+    at = fdbCreate(vxlan, mac0, mac1, FDB_S_REACHABLE);
+    if (at != 0) addRemote(changetype<VxlanFdb>(at), 0, source);
+    return;
+  }
+  const entry = changetype<VxlanFdb>(at);
+  if (entry.state == FDB_S_PERMANENT || entry.remotes == 0) return;
+  entry.updated = node().now;
+  changetype<VxlanRemote>(entry.remotes).lo = source;
+}
+
+/** `bridge fdb replace` or, with FDB_F_APPEND, `append`. Several remotes only for the all-zero MAC, as Linux has it. */
+export function vxlanFdbSet(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u64, flags: u32): i32 {
+  const vxlan = changetype<Vxlan>(dev.priv);
+  let at = fdbFind(vxlan, mac0, mac1);
+  const fresh = at == 0;
+  if (fresh) at = fdbCreate(vxlan, mac0, mac1, FDB_S_PERMANENT);
+  if (at == 0) return -ENOMEM;
+  const entry = changetype<VxlanFdb>(at);
+  entry.state = FDB_S_PERMANENT;
+  if ((flags & FDB_F_APPEND) == 0 && entry.remotes != 0) {
+    const remote = changetype<VxlanRemote>(entry.remotes);
+    remote.hi = hi;
+    remote.lo = lo;
+    return 0;
+  }
+  const result = addRemote(entry, hi, lo);
+  if (result == -ENOMEM && fresh) vxlanFdbDelete(dev, mac0, mac1, 0, 0);
+  return result;
+}
+
+/** `bridge fdb del`; `lo` 0: with all its remotes. */
+export function vxlanFdbDelete(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u64): i32 {
+  const vxlan = changetype<Vxlan>(dev.priv);
+  const found = fdbFind(vxlan, mac0, mac1);
+  if (found == 0) return -ENOENT;
+  const entry = changetype<VxlanFdb>(found);
+  if (lo != 0) {
+    let link = changetype<usize>(entry) + offsetof<VxlanFdb>("remotes");
+    let at = <usize>load<u32>(link);
+    while (at != 0 && (changetype<VxlanRemote>(at).lo != lo || changetype<VxlanRemote>(at).hi != hi)) {
+      link = at;
+      at = <usize>load<u32>(link);
+    }
+    if (at == 0) return -ENOENT;
+    store<u32>(link, <u32>changetype<VxlanRemote>(at).next);
+    kfree(at, <u32>offsetof<VxlanRemote>());
+    if (entry.remotes != 0) return 0;
+  }
+  let link = bucketOf(vxlan, mac0, mac1);
+  while (<usize>load<u32>(link) != found) link = <usize>load<u32>(link);
+  fdbRemove(vxlan, link, found);
+  return 0;
+}
+
+/** For listings: the buckets of the table. */
+export function vxlanFdbBuckets(dev: NetDevice): u32 {
+  return changetype<Vxlan>(dev.priv).mask + 1;
+}
+export function vxlanFdbBucket(dev: NetDevice, b: u32): usize {
+  return <usize>load<u32>(changetype<Vxlan>(dev.priv).fdb + <usize>(b << 2));
+}
