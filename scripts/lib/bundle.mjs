@@ -39,7 +39,11 @@ const TYPES = {
   "kernel.js": "src/kernel/index.d.ts",
 };
 
-/** esbuild's options that every bundle of this repository shares: scripts, tests and benches use them too. */
+/**
+ * esbuild's options that every bundle of this repository shares: scripts, tests and benches use them too.
+ * @param {URL} root
+ * @returns {import("esbuild").BuildOptions}
+ */
 export function bundleOptions(root) {
   return {
     absWorkingDir: fileURLToPath(root),
