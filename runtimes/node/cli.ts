@@ -3,11 +3,13 @@ import { readFile, readdir, open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { main } from "../../src/cli/main.ts";
 import type { CliHost } from "../../src/platform.ts";
+import { version } from "../../package.json";
 import { packageUrl } from "../files.ts";
 import { platform } from "./platform.ts";
 
 const host: CliHost = {
   platform,
+  version,
   args: process.argv.slice(2),
   env: process.env,
   stdout: (text) => void process.stdout.write(text),
