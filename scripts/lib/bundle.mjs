@@ -1,7 +1,7 @@
 // src/ and runtimes/ -> dist/: one ES module per entry of package.json, with the declarations beside it.
 import { build } from "esbuild";
 import { execFile } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { abiHash } from "./abi.mjs";
@@ -58,11 +58,11 @@ export function bundleOptions(root) {
   };
 }
 
-async function bundle(root, { target, minify = false, entries }) {
+async function bundle(root, outdir, { target, minify = false, entries }) {
   const { metafile } = await build({
     ...bundleOptions(root),
     entryPoints: Object.entries(entries).map(([out, path]) => ({ in: path, out })),
-    outdir: "dist",
+    outdir,
     chunkNames: "chunk-[hash]",
     splitting: true,
     minify,
@@ -72,10 +72,10 @@ async function bundle(root, { target, minify = false, entries }) {
   return metafile;
 }
 
-function declarations(root) {
+function declarations(root, outdir) {
   const cwd = fileURLToPath(root);
   return new Promise((resolve, reject) => {
-    const args = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"];
+    const args = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", `${outdir}/types`];
     execFile(process.execPath, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       if (error !== null) reject(new Error(`tsc -p tsconfig.build.json failed:\n${stdout}${stderr}`));
       else resolve();
@@ -103,14 +103,16 @@ function finishDeclarations(folder) {
 
 /** Bundles all entries; returns the gzipped size in bytes of what a page loads (kernel included) and of the kernel. */
 export async function buildBundles(root) {
-  const dist = new URL("dist/", root);
+  // Built aside and moved, so that a dist/ in use is gone for a moment only.
+  const outdir = `.cache/dist-${process.pid}`;
+  const dist = new URL(`${outdir}/`, root);
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
   const [web, ...others] = await Promise.all([
-    bundle(root, WEB),
-    bundle(root, SERVER),
-    bundle(root, EDGE),
-    declarations(root),
+    bundle(root, outdir, WEB),
+    bundle(root, outdir, SERVER),
+    bundle(root, outdir, EDGE),
+    declarations(root, outdir),
   ]);
   writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, [web, ...others.slice(0, 2)]));
   finishDeclarations(new URL("types/", dist));
@@ -125,7 +127,13 @@ export async function buildBundles(root) {
 
   const gzipped = (url) => gzipSync(readFileSync(url), { level: 9 }).length;
   const kernel = gzipped(new URL("build/kernel.wasm", root));
-  const page = staticClosure(web, "dist/browser.js").reduce((sum, path) => sum + gzipped(new URL(path, root)), kernel);
+  const page = staticClosure(web, `${outdir}/browser.js`).reduce(
+    (sum, path) => sum + gzipped(new URL(path, root)),
+    kernel,
+  );
+  const target = new URL("dist/", root);
+  rmSync(target, { recursive: true, force: true });
+  renameSync(dist, target);
   return { kernel, page };
 }
 
