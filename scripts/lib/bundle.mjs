@@ -14,12 +14,20 @@ const SERVER = {
   entries: {
     node: "runtimes/node/index.ts",
     deno: "runtimes/deno/index.ts",
-    cli: "runtimes/node/cli.ts",
     index: "src/index.ts",
     kernel: "src/kernel/index.ts",
     "node-site-worker": "runtimes/node/site-worker.ts",
     "deno-site-worker": "runtimes/deno/site-worker.ts",
   },
+};
+// One file of its own: the command-line parser it bundles is CommonJS, which needs a `require` for Node's own modules.
+const CLI = {
+  target: "node20",
+  platform: "node",
+  banner: {
+    js: `import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);`,
+  },
+  entries: { cli: "runtimes/node/cli.ts" },
 };
 const WEB = {
   target: "es2022",
@@ -58,16 +66,15 @@ export function bundleOptions(root) {
   };
 }
 
-async function bundle(root, outdir, { target, minify = false, entries }) {
+async function bundle(root, outdir, { entries, ...options }) {
   const { metafile } = await build({
     ...bundleOptions(root),
     entryPoints: Object.entries(entries).map(([out, path]) => ({ in: path, out })),
     outdir,
     chunkNames: "chunk-[hash]",
     splitting: true,
-    minify,
-    target,
     metafile: true,
+    ...options,
   });
   return metafile;
 }
@@ -111,10 +118,11 @@ export async function buildBundles(root) {
   const [web, ...others] = await Promise.all([
     bundle(root, outdir, WEB),
     bundle(root, outdir, SERVER),
+    bundle(root, outdir, CLI),
     bundle(root, outdir, EDGE),
     declarations(root, outdir),
   ]);
-  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, [web, ...others.slice(0, 2)]));
+  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, [web, ...others.slice(0, 3)]));
   finishDeclarations(new URL("types/", dist));
   const cli = new URL("cli.js", dist);
   writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, "utf8")}`);
