@@ -1,0 +1,50 @@
+/** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
+import type { KubeObject } from "./apimachinery/meta.ts";
+import type { ApiTransport } from "./client/transport.ts";
+import { createApiServer, stamp } from "./kube-apiserver/server.ts";
+import { createControllerManager } from "./kube-controller-manager/index.ts";
+import { createScheduler } from "./kube-scheduler/index.ts";
+import type { Logger } from "./log.ts";
+import { createMemoryStorage } from "./storage/memory.ts";
+import type { StorageEvent } from "./storage/storage.ts";
+import type { Clock, Random } from "./time/clock.ts";
+
+export interface ControlPlaneOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly clusterCidr: string;
+  readonly serviceCidr: string;
+}
+
+export interface ControlPlane {
+  readonly handle: ApiTransport;
+  fetch(request: Request): Promise<Response>;
+  /** Starts controllers and scheduler. */
+  start(): void;
+  /** Every change of every object so far, in order of revision, as lines of JSON: revision, type (put, delete), key, object. */
+  eventLines(): string[];
+}
+
+export const createControlPlane = (options: ControlPlaneOptions): ControlPlane => {
+  const { clock, random, log, clusterCidr, serviceCidr } = options;
+  const storage = createMemoryStorage<KubeObject>({ stamp });
+  const events: StorageEvent<KubeObject>[] = [];
+  storage.watch("", 0, { event: (event) => void events.push(event) });
+  const server = createApiServer({ clock, random, log, storage, serviceCidr });
+  const deps = { transport: server.handle, clock, log };
+  const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr });
+  const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
+  return {
+    handle: server.handle,
+    fetch: server.fetch,
+    start() {
+      controllers.start();
+      scheduler.start();
+    },
+    eventLines: () => events.map(eventLine),
+  };
+};
+
+const eventLine = ({ revision, type, key, kv, previous }: StorageEvent<KubeObject>): string =>
+  JSON.stringify({ revision, type, key, object: (kv ?? previous)?.value });
