@@ -3,7 +3,7 @@
  * replicas, Service, client pod; the client asks `http://web.shop.svc.cluster.local/`. Imports are included, and so
  * is the start of Node itself. Beside it, in turns: `@ngrok/webernetes`, the same job at the level of HTTP objects.
  */
-import { type Bench, type Measured, median } from "./bench.ts";
+import { type Bench, type Measured, median } from "./lib/bench.ts";
 
 /** Milliseconds since the process began, as both programs print them. */
 export interface BootTimes {
@@ -17,7 +17,7 @@ export interface BootTimes {
   readonly answered: number;
 }
 
-const SIDES = { kubewire: "bench/boot-kubewire.ts", webernetes: "bench/boot-webernetes.ts" } as const;
+const SIDES = { kubewire: "bench/boot/kubewire.ts", webernetes: "bench/boot/webernetes.ts" } as const;
 const STEPS = ["imported", "booted", "ready", "answered"] as const;
 
 export async function main({ prepare, runs }: Bench): Promise<Measured> {

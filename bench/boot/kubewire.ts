@@ -1,6 +1,6 @@
 /** Our side of bench/boot.ts: the same job with real packets, in virtual time. */
-import { createCluster } from "../runtimes/node/index.ts";
-import type { BootTimes } from "./boot.ts";
+import { createCluster } from "../../runtimes/node/index.ts";
+import type { BootTimes } from "../boot.ts";
 
 const imported = performance.now();
 

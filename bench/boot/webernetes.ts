@@ -1,6 +1,6 @@
 /** The peer's side of bench/boot.ts: its own controllers, scheduler, kubelets, DNS and Service, in its real time. */
 import { BaseImage, Cluster, type ProcessContext } from "@ngrok/webernetes";
-import type { BootTimes } from "./boot.ts";
+import type { BootTimes } from "../boot.ts";
 
 const imported = performance.now();
 
