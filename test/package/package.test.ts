@@ -1,11 +1,12 @@
 /** The package as npm would publish it: packed, judged by publint and attw, installed into an empty project, used. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { build } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const execute = promisify(execFile);
@@ -32,7 +33,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("the tarball holds what is listed, and no sources or tests", async () => {
   const files = (await run("tar", ["-tzf", tarball], folder)).trim().split("\n");
-  for (const path of ["LICENSE", "README.md", "build/kernel.wasm", "build/kernel.plain.wasm", "dist/node.js"]) {
+  for (const path of [
+    "examples/first-run/web.yaml",
+    "LICENSE",
+    "README.md",
+    "build/kernel.wasm",
+    "build/kernel.plain.wasm",
+    "dist/node.js",
+  ]) {
     expect(files).toContain(`package/${path}`);
   }
   expect(files.filter((path) => /^package\/(?:src|assembly|runtimes|test|scripts|node_modules)\//.test(path))).toEqual(
@@ -78,6 +86,48 @@ test("Deno imports kubewire/deno from node_modules", async () => {
     console.log(typeof createCluster, (await platform.loadKernel(false)) instanceof WebAssembly.Module);`;
   const args = ["eval", "--node-modules-dir=manual", script];
   expect(await run(join(root, "node_modules/.bin/deno"), args, folder)).toBe("function true\n");
+});
+
+test("workerd serves a worker that imports kubewire/edge, its kernel as a module", async () => {
+  const script = `import { createCluster, platform } from "./dist/edge.js";
+    export default { async test() {
+      const module = await platform.loadKernel(false);
+      if (typeof createCluster !== "function" || WebAssembly.Module.exports(module).length === 0) throw new Error("bad");
+    } };`;
+  const config = `using Workerd = import "/workerd/workerd.capnp";
+    const config :Workerd.Config = (services = [(name = "main", worker = .main)]);
+    const main :Workerd.Worker = (
+      modules = [
+        (name = "main.js", esModule = embed "main.js"),
+        (name = "dist/edge.js", esModule = embed "node_modules/kubewire/dist/edge.js"),
+        (name = "build/kernel.plain.wasm", wasm = embed "node_modules/kubewire/build/kernel.plain.wasm"),
+      ],
+      compatibilityDate = "2026-11-01",
+      compatibilityFlags = ["nodejs_compat"],
+    );`;
+  writeFileSync(join(folder, "main.js"), script);
+  writeFileSync(join(folder, "edge.capnp"), config);
+  await run(join(root, "node_modules/.bin/workerd"), ["test", "edge.capnp"], folder);
+});
+
+test("a page bundler finds the kernel and both workers", async () => {
+  const page = join(folder, "page");
+  mkdirSync(page);
+  writeFileSync(join(page, "index.html"), '<!doctype html><script type="module" src="./main.js"></script>');
+  const script = `import { openWorker, platform } from "kubewire/browser";
+    globalThis.kubewire = { openWorker, platform };`;
+  writeFileSync(join(page, "main.js"), script);
+  await build({ root: page, base: "./", logLevel: "error", configFile: false, build: { assetsInlineLimit: 0 } });
+  const assets = readdirSync(join(page, "dist/assets")).map((name) => name.replace(/-[\w-]{8}\./, "."));
+  const expected = ["kernel.wasm", "kernel.plain.wasm", "web-site-worker.js", "worker-main.js"];
+  expect(assets).toEqual(expect.arrayContaining(expected));
+});
+
+test("jsr.json and package.json agree on the version, and JSR would take it", async () => {
+  const jsr = JSON.parse(readFileSync(join(root, "jsr.json"), "utf8")) as { version: string };
+  expect(jsr.version).toBe(manifest["version"]);
+  const args = ["publish", "--config", "jsr.json", "--dry-run", "--allow-dirty", "--no-check", "--quiet"];
+  await run(join(root, "node_modules/.bin/deno"), args, root);
 });
 
 test("a strict TypeScript project checks against the declarations", async () => {
