@@ -115,14 +115,18 @@ export async function buildBundles(root) {
   const dist = new URL(`${outdir}/`, root);
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
-  const [web, ...others] = await Promise.all([
-    bundle(root, outdir, WEB),
-    bundle(root, outdir, SERVER),
-    bundle(root, outdir, CLI),
-    bundle(root, outdir, EDGE),
+  const jobs = [
+    ...[WEB, SERVER, CLI, EDGE].map((entries) => bundle(root, outdir, entries)),
     declarations(root, outdir),
-  ]);
-  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, [web, ...others.slice(0, 3)]));
+  ];
+  const failed = (await Promise.allSettled(jobs)).find(({ status }) => status === "rejected");
+  if (failed !== undefined) {
+    rmSync(dist, { recursive: true, force: true });
+    throw failed.reason;
+  }
+  const metafiles = await Promise.all(jobs.slice(0, -1));
+  const [web] = metafiles;
+  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, metafiles));
   finishDeclarations(new URL("types/", dist));
   const cli = new URL("cli.js", dist);
   writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, "utf8")}`);
