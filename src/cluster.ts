@@ -141,7 +141,7 @@ export const clusterOn =
 
     const settings: NodeSettings = {
       seed, epochMs, controlPlane: CONTROL_PLANE, clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local", podCidr: POD_CIDR,
-      serviceCidr: SERVICE_CIDR, observe,
+      observe,
     };
     const threads = Math.min(workers, nodeCount);
     const memory = shared ? newKernelMemory(true) : undefined;

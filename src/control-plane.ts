@@ -2,8 +2,8 @@
 import type { KubeObject } from "./apimachinery/meta.ts";
 import type { ApiTransport } from "./client/transport.ts";
 import { createApiServer, stamp } from "./kube-apiserver/server.ts";
-import { createControllerManager } from "./kube-controller-manager/index.ts";
-import { createScheduler } from "./kube-scheduler/index.ts";
+import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
+import { createScheduler } from "./kube-scheduler/scheduler.ts";
 import type { Logger } from "./log.ts";
 import { createMemoryStorage } from "./storage/memory.ts";
 import type { StorageEvent } from "./storage/storage.ts";

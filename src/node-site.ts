@@ -5,6 +5,7 @@
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
 import { newSiteTransport } from "./client/site-transport.ts";
 import type { Image } from "./cri/program.ts";
+import type { ExecResult } from "./cri/types.ts";
 import { createNodeKernel, type NodeKernelHandle } from "./kernel/kernel.ts";
 import { runHostCommand } from "./kernel/host-commands.ts";
 import type { KernelInstance } from "./kernel/memory.ts";
@@ -36,7 +37,6 @@ export interface NodeSettings {
   readonly clusterDns: string;
   readonly clusterDomain: string;
   readonly podCidr: string;
-  readonly serviceCidr: string;
   readonly observe: ObserveOptions;
 }
 
@@ -100,7 +100,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     },
   });
   const namespaces: Netns[] = [kernel.host];
-  const observer = new Observer({ node: spec.name, namespaces, podOf: (netns) => agent.podOf(netns) });
+  const observer = new Observer({ node: spec.name, namespaces, podOf: (netns) => podOf(agent, netns) });
   const addNetns = kernel.addNetns.bind(kernel);
   // The kernel numbers namespaces in order of creation, and so does the observer.
   kernel.addNetns = (name) => {
@@ -133,21 +133,22 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     pending = true;
   });
 
+  const log = deps.log.with({ node: spec.name });
   const agent = createNodeAgent({
     name: spec.name,
     nodeIP: spec.address.slice(0, spec.address.indexOf("/")),
+    iface: NIC,
     kernel,
     transport: newSiteTransport(site, settings.controlPlane),
     clock: site,
     random: random.fork("agent"),
-    log: deps.log.with({ node: spec.name }),
+    log: deps.log,
     images: deps.images,
-    clusterDNS: settings.clusterDns,
+    flannel: { network: settings.podCidr },
+    clusterDNS: [settings.clusterDns],
     clusterDomain: settings.clusterDomain,
-    podCidr: settings.podCidr,
-    serviceCidr: settings.serviceCidr,
-    nic: NIC,
   });
+  agent.start().catch((error: unknown) => log.error("the node did not start", { err: String(error) }));
   site.listen("exec", (request: ExecRequest, from) => void answerExec(site, agent, request, from));
 
   return {
@@ -170,12 +171,31 @@ const bootHost = (host: Netns, { address, mac, mtu }: NodeSpec): void => {
 };
 
 const answerExec = async (site: Site, agent: NodeAgent, request: ExecRequest, from: number): Promise<void> => {
-  const { id, namespace, pod, container, argv } = request;
+  const { id } = request;
   let answer: ExecAnswer;
   try {
-    answer = { id, ...(await agent.exec({ namespace, pod, container }, argv)) };
+    answer = { id, ...(await execInPod(agent, request)) };
   } catch (error) {
     answer = { id, stdout: "", stderr: "", error: error instanceof Error ? error.message : String(error) };
   }
   site.send(from, "exec-answer", answer, SITE_API_LATENCY_NS);
+};
+
+/** The pod whose sandbox has the namespace `netns`: `namespace/name`. */
+const podOf = (agent: NodeAgent, netns: string): string | undefined => {
+  const sandbox = agent.runtime.listPodSandboxes().find((status) => status.netns.endsWith(`/${netns}`));
+  return sandbox === undefined ? undefined : `${sandbox.config.namespace}/${sandbox.config.name}`;
+};
+
+/** Throws what `kubectl exec` would print. */
+const execInPod = ({ runtime }: NodeAgent, { namespace, pod, container, argv }: ExecRequest): Promise<ExecResult> => {
+  const sandbox = runtime
+    .listPodSandboxes()
+    .find(({ config, state }) => config.namespace === namespace && config.name === pod && state === "SANDBOX_READY");
+  const containers = sandbox === undefined ? [] : runtime.listContainers(sandbox.id);
+  const named = containers.filter(({ name }) => container === undefined || name === container);
+  if (named.length === 0 && container !== undefined) throw new Error(`container ${container} is not valid for pod ${pod}`);
+  const running = named.find(({ state }) => state === "CONTAINER_RUNNING");
+  if (running === undefined) throw new Error(`unable to upgrade connection: container not found ("${container ?? pod}")`);
+  return runtime.execSync(running.id, argv);
 };

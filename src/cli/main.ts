@@ -22,6 +22,7 @@ export const main = async (host: CliHost): Promise<number> => {
   };
   const program = new Command("kubewire")
     .description("A whole Kubernetes cluster, down to the packets")
+    .version(host.version)
     .exitOverride()
     .configureOutput({ writeOut: host.stdout, writeErr: host.stderr });
 
