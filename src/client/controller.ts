@@ -29,11 +29,9 @@ export interface Controller {
   reconcile(key: string, signal: AbortSignal): Promise<Result>;
 }
 
-/** Starts the workers of a controller; they end when `signal` aborts. */
+/** Starts the workers of a controller; they end when the queue is shut down, and give up retrying when `signal` aborts. */
 export function runController(controller: Controller, queue: WorkQueue, log: Logger, signal: AbortSignal): void {
   const named = log.with({ controller: controller.name });
-  if (signal.aborted) queue.shutDown();
-  else signal.addEventListener("abort", () => queue.shutDown(), { once: true });
   for (let i = 0; i < (controller.workers ?? 5); i++) void work(controller, queue, named, signal);
 }
 
@@ -57,9 +55,13 @@ async function work(controller: Controller, queue: WorkQueue, log: Logger, signa
   }
 }
 
-/** Queue, setup and run in one, for controllers that stand alone. Start the informers in between. */
+/** Queue, setup, run and shutdown in one, for controllers that stand alone. Start the informers in between. */
 export function prepareController(controller: Controller, clock: Clock, log: Logger): (signal: AbortSignal) => void {
   const queue = createWorkQueue(clock);
   controller.setup(queue);
-  return (signal) => runController(controller, queue, log, signal);
+  return (signal) => {
+    if (signal.aborted) queue.shutDown();
+    else signal.addEventListener("abort", () => queue.shutDown(), { once: true });
+    runController(controller, queue, log, signal);
+  };
 }

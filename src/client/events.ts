@@ -3,6 +3,7 @@
  * instead of making another object.
  */
 import type { Draft, KubeObject } from "../apimachinery/meta.ts";
+import { isAlreadyExists } from "../apimachinery/status.ts";
 import { formatTime } from "../apimachinery/time.ts";
 import type { Event } from "../api/types.generated.ts";
 import type { Logger } from "../log.ts";
@@ -16,6 +17,8 @@ export interface EventRecorder {
 
 /** How many distinct events are remembered for counting (upstream's LRU has 4096). */
 const REMEMBERED_MAX = 4096;
+/** How many names are tried for one event. */
+const TICKS_MAX = 1000n;
 
 export function createEventRecorder(client: Client, clock: Clock, log: Logger, source: { component: string; host?: string }): EventRecorder {
   const seen = new Map<string, Promise<Event | undefined>>();
@@ -23,7 +26,8 @@ export function createEventRecorder(client: Client, clock: Clock, log: Logger, s
     event(about, type, reason, message, fieldPath) {
       const { namespace, name, uid } = about.metadata;
       const key = `${about.kind}/${namespace ?? ""}/${name}/${uid}/${fieldPath ?? ""}/${type}/${reason}/${message}`;
-      const time = formatTime(clock.nowMs());
+      const now = clock.nowMs();
+      const time = formatTime(now);
       const previous = seen.get(key);
       const write = async (): Promise<Event | undefined> => {
         try {
@@ -32,7 +36,15 @@ export function createEventRecorder(client: Client, clock: Clock, log: Logger, s
             const count = (last.count ?? 1) + 1;
             return await client.events.patch(last.metadata.namespace!, last.metadata.name, "merge", { count, lastTimestamp: time });
           }
-          return await client.events.create(newEvent(about, type, reason, message, fieldPath, time, clock, source));
+          // Upstream's names end in the nanosecond; where time stands still between two events, the next one is taken.
+          for (let tick = 0n; ; tick++) {
+            const suffix = (BigInt(Math.floor(now * 1000)) * 1000n + tick).toString(16);
+            try {
+              return await client.events.create(newEvent(about, suffix, type, reason, message, fieldPath, time, source));
+            } catch (e) {
+              if (!isAlreadyExists(e) || tick >= TICKS_MAX) throw e;
+            }
+          }
         } catch (e) {
           log.error("Unable to write event", { reason, err: e });
           return undefined;
@@ -48,10 +60,10 @@ export function createEventRecorder(client: Client, clock: Clock, log: Logger, s
   };
 }
 
-function newEvent(about: KubeObject, type: string, reason: string, message: string, fieldPath: string | undefined, time: string, clock: Clock, source: { component: string; host?: string }): Draft<Event> {
+function newEvent(about: KubeObject, suffix: string, type: string, reason: string, message: string, fieldPath: string | undefined, time: string, source: { component: string; host?: string }): Draft<Event> {
   const { namespace, name, uid, resourceVersion } = about.metadata;
   return {
-    metadata: { name: `${name}.${Math.floor(clock.nowMs() * 1e6).toString(16)}${(clock.nowNs() % 0x10000).toString(16).padStart(4, "0")}`, namespace: namespace ?? "default" },
+    metadata: { name: `${name}.${suffix}`, namespace: namespace ?? "default" },
     involvedObject: {
       apiVersion: about.apiVersion, kind: about.kind, name, uid, resourceVersion,
       ...(namespace === undefined ? {} : { namespace }),

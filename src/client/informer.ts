@@ -215,7 +215,18 @@ export function createInformers(client: Client, options: InformerOptions): Infor
       return informer as never;
     },
     start(signal) {
-      for (const informer of made.values()) informer.start(signal);
+      // Each informer has a signal of its own, so that many of them cost the caller's one listener.
+      const stops: AbortController[] = [];
+      for (const informer of made.values()) {
+        const stop = new AbortController();
+        stops.push(stop);
+        informer.start(stop.signal);
+      }
+      const abort = (): void => {
+        for (const stop of stops) stop.abort(signal.reason);
+      };
+      if (signal.aborted) abort();
+      else signal.addEventListener("abort", abort, { once: true });
     },
     async waitForSync() {
       await Promise.all([...made.values()].map((informer) => informer.synced));

@@ -72,6 +72,11 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
       });
       context.informers.start(signal);
       await context.informers.waitForSync();
+      const shutDown = (): void => {
+        for (const queue of queues) queue.shutDown();
+      };
+      if (signal.aborted) shutDown();
+      else signal.addEventListener("abort", shutDown, { once: true });
       controllers.forEach((controller, i) => runController(controller, queues[i]!, log, signal));
     },
   };
