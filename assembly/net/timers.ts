@@ -1,8 +1,15 @@
 // What a timer calls when it fires: dispatch by number, since function values would need a data segment.
+import { ctGc } from "../netfilter/conntrack";
 
 export const TIMER_NONE: u32 = 0;
+/** Sweep of the connections: the node's table. */
+export const TIMER_CONNTRACK_GC: u32 = 32;
 
 /** Called by the wheel with what the timer was armed with. */
 export function timerFire(kind: u32, owner: usize): void {
   assert(kind != TIMER_NONE && owner != 0);
+  switch (kind) {
+    case TIMER_CONNTRACK_GC: ctGc(owner); break;
+    default: break;
+  }
 }
