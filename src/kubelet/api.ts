@@ -1,17 +1,6 @@
 /** Single requests to the API server, for resources that the typed client does not name (tokens). */
+import { ApiError, type Status } from "../apimachinery/status.ts";
 import type { ApiTransport } from "../client/transport.ts";
-
-/** An answer with status 400 or more. */
-export class ApiError extends Error {
-  readonly status: number;
-  readonly reason: string;
-  constructor(status: number, reason: string, message: string) {
-    super(message);
-    this.name = "ApiError";
-    this.status = status;
-    this.reason = reason;
-  }
-}
 
 export interface Api {
   get<T>(path: string): Promise<T>;
@@ -26,8 +15,7 @@ export function newApi(transport: ApiTransport, userAgent: string, signal?: Abor
     const headers = { "content-type": "application/json", accept: "application/json", "user-agent": userAgent };
     const response = await transport({ method, path, headers, ...(body === undefined ? {} : { body }) }, signal);
     if (response.status < 400) return response.body as T;
-    const status = response.body as { reason?: string; message?: string } | undefined;
-    throw new ApiError(response.status, status?.reason ?? "", status?.message ?? `the server answered ${response.status}`);
+    throw new ApiError(response.body as Status);
   };
   return {
     get: (path) => send("GET", path),

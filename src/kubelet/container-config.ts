@@ -3,7 +3,8 @@
  * Follows kubernetes pkg/kubelet: kubelet_pods.go (makeEnvironmentVariables, ensureHostsFile), network/dns/dns.go.
  */
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Volume } from "../api/types.generated.ts";
-import { ApiError, type Api } from "./api.ts";
+import { isNotFound } from "../apimachinery/status.ts";
+import type { Api } from "./api.ts";
 
 /** Something a container needs is not there: the container waits with this reason (CreateContainerConfigError). */
 export class ConfigError extends Error {
@@ -161,9 +162,9 @@ async function fetchData(
     if (kind === "configmap") for (const [key, value] of Object.entries(object.binaryData ?? {})) out[key] = base64(value);
     return out;
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    if (!isNotFound(error)) throw error;
     if (optional) return undefined;
-    throw new ConfigError(error.message);
+    throw new ConfigError((error as Error).message);
   }
 }
 

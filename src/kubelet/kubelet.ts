@@ -2,7 +2,7 @@
  * The kubelet of one node: registers it, keeps its status and lease fresh, and gives every pod bound to it a worker.
  * Follows kubernetes pkg/kubelet/kubelet.go, with status_manager.go and component-helpers' lease controller.
  */
-import { isConflict, isNotFound } from "../apimachinery/status.ts";
+import { isAlreadyExists, isConflict, isNotFound } from "../apimachinery/status.ts";
 import type { Lease, Node, Pod, PodStatus } from "../api/types.generated.ts";
 import type { Client } from "../client/client.ts";
 import { createInformer, type Informers } from "../client/informer.ts";
@@ -124,7 +124,7 @@ export class Kubelet {
         try {
           await client.nodes.create({ ...node, status } as never);
         } catch (error) {
-          if ((error as { status?: { reason?: string } }).status?.reason !== "AlreadyExists" && (error as { reason?: string }).reason !== "AlreadyExists") throw error;
+          if (!isAlreadyExists(error)) throw error;
           await client.nodes.patch("", identity.name, "merge", { metadata: node.metadata });
           await client.nodes.patch("", identity.name, "merge", { status }, "status");
         }

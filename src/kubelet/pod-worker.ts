@@ -62,8 +62,10 @@ export class PodWorker {
 
   /** The pod as the API server has it now. */
   update(pod: Pod): void {
+    const before = this.pod;
     this.pod = pod;
-    this.sync();
+    // Our own writes of the status come back too: they are no reason to look again.
+    if (intent(before) !== intent(pod)) this.sync();
   }
 
   /** The pod is gone from the API server without our doing: it is killed all the same. */
@@ -452,6 +454,14 @@ export class PodWorker {
     this.over = true;
     this.deps.onTerminated(this.pod);
   }
+}
+
+/** What of a pod tells the kubelet to do something. */
+function intent({ metadata, spec, status }: Pod): string {
+  const gates = new Set((spec.readinessGates ?? []).map(({ conditionType }) => conditionType));
+  const { deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = metadata;
+  const foreign = gates.size === 0 ? [] : (status.conditions ?? []).filter(({ type }) => gates.has(type)).map((c) => [c.type, c.status]);
+  return JSON.stringify([deletionTimestamp, deletionGracePeriodSeconds, labels, annotations, spec, foreign]);
 }
 
 /** A volume could not be filled. */
