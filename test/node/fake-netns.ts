@@ -31,13 +31,17 @@ class Queue<T> {
     if (this.failure !== undefined) throw this.failure;
     if (signal?.aborted === true) throw signal.reason;
     return new Promise((resolve, reject) => {
-      const waiter = { resolve, reject };
+      const onAbort = (): void => {
+        this.waiters.splice(this.waiters.indexOf(waiter), 1);
+        reject(signal?.reason);
+      };
+      const done = <A>(settle: (value: A) => void) => (value: A): void => {
+        signal?.removeEventListener("abort", onAbort);
+        settle(value);
+      };
+      const waiter = { resolve: done(resolve), reject: done(reject) };
       this.waiters.push(waiter);
-      signal?.addEventListener("abort", () => {
-        const at = this.waiters.indexOf(waiter);
-        if (at >= 0) this.waiters.splice(at, 1);
-        reject(signal.reason);
-      }, { once: true });
+      signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
 }
