@@ -2,13 +2,14 @@
  * The composition root: a cluster out of a platform. Builds the sites (the embedding program, the control plane, the nodes), the
  * underlay between them and the loop that takes them through time, and offers what a user does with a cluster.
  */
-import { parseManifests, type Manifest } from "./api/manifest.ts";
+import { applyManifests, parseManifests } from "./api/manifest.ts";
 import { systemManifests } from "./addons.ts";
 import { newSiteTransport, serveSiteApi } from "./client/site-transport.ts";
-import { pathOf, resourceFor } from "./api/resources.ts";
+import { resourceFor } from "./api/resources.ts";
 import type { KubeObject } from "./apimachinery/meta.ts";
+import { createClient, type Client } from "./client/client.ts";
 import { isReady } from "./client/ready.ts";
-import type { ApiRequest, ApiResponse, ApiTransport } from "./client/transport.ts";
+import type { ApiTransport } from "./client/transport.ts";
 import { createControlPlane, type ControlPlane } from "./control-plane.ts";
 import { addNodes, type CrewCalls, type CrewStart, type NodeFigures } from "./crew.ts";
 import type { Image } from "./cri/program.ts";
@@ -78,8 +79,10 @@ export interface Cluster {
   runTo(timeNs: number): Promise<void>;
   /** One request to the API server, as its administrator. */
   readonly api: ApiTransport;
-  /** Runs the cluster until `work`, which uses `api`, is done: for anything that waits for more than one answer. */
-  drive<T>(work: (api: ApiTransport) => Promise<T>): Promise<T>;
+  /** The typed client over `api`. */
+  readonly client: Client;
+  /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
+  drive<T>(work: (client: Client) => Promise<T>): Promise<T>;
   /** Creates or updates what YAML (one or more documents) describes. Throws ManifestError with file and line. */
   apply(yaml: string, fileName?: string): Promise<KubeObject[]>;
   /** Waits until all these objects are Ready (Pod), Available (Deployment), Active (Namespace) …; rejects after `timeoutMs`. */
@@ -93,7 +96,7 @@ export interface Cluster {
   observations(): Promise<Observations[]>;
   /** SHA-256 of every wire's frames since the start, in order of the wires' names; needs `observe.digest` from the start. */
   frameDigests(): Promise<[wire: string, sha256: string][]>;
-  /** Every change of every object since the start, in order of revision, as lines of JSON. */
+  /** Every change of every object since the start, in order of revision, as lines of JSON; needs `observe.digest` from the start. */
   eventLines(): string[];
   figures(): Promise<NodeFigures[]>;
   linkStats(node: string): LinkStats | undefined;
@@ -101,6 +104,7 @@ export interface Cluster {
   close(): void;
 }
 
+const USER_AGENT = { userAgent: "kubewire" };
 const USER = 0;
 const CONTROL_PLANE = 1;
 const FIRST_NODE = 2;
@@ -136,7 +140,9 @@ export const clusterOn =
     const master = new Site({ name: "control-plane", index: CONTROL_PLANE, epochMs, random: random.fork("control-plane"), post: local.post });
     local.add(user);
     local.add(master);
-    const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR });
+    const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
+      recordEvents: observe.digest ?? false,
+    });
     serveSiteApi(master, controlPlane.handle);
 
     const settings: NodeSettings = {
@@ -168,7 +174,12 @@ export const clusterOn =
     controlPlane.start();
 
     const transport = newSiteTransport(user, CONTROL_PLANE);
-    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, close: () => remote.forEach((crew) => crew.terminate()) });
+    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay,
+      close() {
+        controlPlane.stop();
+        for (const crew of remote) crew.terminate();
+      },
+    });
     await cluster.boot();
     return cluster;
   };
@@ -210,8 +221,11 @@ class RunningCluster implements Cluster {
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
   readonly epochMs: number;
   readonly api: ApiTransport;
+  readonly client: Client;
   readonly close: () => void;
   readonly #parts: Parts;
+  /** For use inside of `drive`, where the loop runs already. */
+  readonly #client: Client;
   readonly #execs = new Map<number, (answer: ExecAnswer) => void>();
   #execIds = 0;
 
@@ -220,6 +234,8 @@ class RunningCluster implements Cluster {
     this.epochMs = parts.epochMs;
     this.nodes = parts.specs.map(({ name, address }) => ({ name, address: address.slice(0, address.indexOf("/")) }));
     this.api = (request, signal) => parts.loop.drive(parts.transport(request, signal));
+    this.client = createClient(this.api, USER_AGENT);
+    this.#client = createClient(parts.transport, USER_AGENT);
     this.close = parts.close;
     parts.user.listen("exec-answer", (answer: ExecAnswer) => {
       this.#execs.get(answer.id)?.(answer);
@@ -246,25 +262,21 @@ class RunningCluster implements Cluster {
     return this.#parts.loop.runTo(timeNs);
   }
 
-  drive<T>(work: (api: ApiTransport) => Promise<T>): Promise<T> {
-    return this.#parts.loop.drive(work(this.#parts.transport));
+  drive<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    return this.#parts.loop.drive(work(this.#client));
   }
 
   apply(yaml: string, fileName = "manifest"): Promise<KubeObject[]> {
     const manifests = parseManifests(yaml, fileName);
-    return this.drive(async (api) => {
-      const applied: KubeObject[] = [];
-      for (const manifest of manifests) applied.push(await applyOne(api, manifest));
-      return applied;
-    });
+    return this.drive((client) => applyManifests(client, manifests));
   }
 
   waitReady(objects: readonly Identity[], timeoutMs = 60_000): Promise<void> {
-    return this.drive(async (api) => {
+    return this.drive(async (client) => {
       const limit = new AbortController();
       const cancel = this.#parts.user.after(timeoutMs, () => limit.abort("timeout"));
       try {
-        for (const object of objects) await waitUntilReady(api, object, limit.signal);
+        for (const object of objects) await waitUntilReady(client, object, limit.signal);
       } finally {
         cancel();
       }
@@ -272,11 +284,9 @@ class RunningCluster implements Cluster {
   }
 
   exec({ namespace = "default", pod, container }: PodName, argv: readonly string[]): Promise<ExecResult> {
-    return this.drive(async (api) => {
-      const { status, body } = await api({ method: "GET", path: `/api/v1/namespaces/${namespace}/pods/${pod}` });
-      if (status !== 200) throw new Error((body as { message: string }).message);
-      const nodeName = (body as { spec: { nodeName?: string } }).spec.nodeName;
-      const node = this.#parts.specs.find(({ name }) => name === nodeName);
+    return this.drive(async (client) => {
+      const { spec } = await client.pods.get(namespace, pod);
+      const node = this.#parts.specs.find(({ name }) => name === spec.nodeName);
       if (node === undefined) throw new Error(`pod ${pod} does not have a host assigned`);
       const answer = await new Promise<ExecAnswer>((resolve) => {
         const id = this.#execIds++;
@@ -330,49 +340,22 @@ class RunningCluster implements Cluster {
   }
 }
 
-/** Creates an object, or updates the one that is there. */
-const applyOne = async (api: ApiTransport, { object }: Manifest): Promise<KubeObject> => {
-  const path = pathsOf(object);
-  const query = "?fieldManager=kubewire&fieldValidation=Strict";
-  const created = await api({ method: "POST", path: `${path.collection}${query}`, body: object });
-  if (created.status !== 409) return succeed(created);
-  const current = succeed(await api({ method: "GET", path: path.object }));
-  const body = { ...object, metadata: { ...object.metadata, resourceVersion: current.metadata.resourceVersion } };
-  return succeed(await api({ method: "PUT", path: `${path.object}${query}`, body }));
-};
-
-/** Where an object lives. A namespaced one without a namespace is in `default`. */
-const pathsOf = ({ apiVersion, kind, metadata }: Identity): { collection: string; object: string } => {
+/** Reads the object, then watches it, until it is ready. */
+const waitUntilReady = async (client: Client, { apiVersion, kind, metadata }: Identity, signal: AbortSignal): Promise<void> => {
   const resource = resourceFor(apiVersion, kind);
   if (resource === undefined) throw new Error(`no matches for kind "${kind}" in version "${apiVersion}"`);
-  const namespace = metadata.namespace ?? "default";
-  return { collection: pathOf(resource, namespace), object: pathOf(resource, namespace, metadata.name) };
-};
-
-const succeed = ({ status, body }: ApiResponse): KubeObject => {
-  if (status >= 400) throw new Error((body as { message: string }).message);
-  return body as KubeObject;
-};
-
-/** Reads the object, then watches it, until it is ready. */
-const waitUntilReady = async (api: ApiTransport, object: Identity, signal: AbortSignal): Promise<void> => {
-  const path = pathsOf(object);
-  const { name } = object.metadata;
-  const list = async (): Promise<{ items: KubeObject[]; metadata: { resourceVersion: string } }> => {
-    const request: ApiRequest = { method: "GET", path: `${path.collection}?fieldSelector=metadata.name%3D${name}` };
-    return succeed(await api(request, signal)) as never;
-  };
+  const namespace = resource.namespaced ? (metadata.namespace ?? "default") : "";
+  const fieldSelector = `metadata.name=${metadata.name}`;
+  const target = client.resource(resource);
   try {
-    const { items, metadata } = await list();
-    if (items[0] !== undefined && isReady(items[0])) return;
-    const from = `&watch=true&resourceVersion=${metadata.resourceVersion}`;
-    const answer = await api({ method: "GET", path: `${path.collection}?fieldSelector=metadata.name%3D${name}${from}` }, signal);
-    for await (const event of answer.stream ?? []) {
-      if (event.type !== "DELETED" && isReady(event.object as KubeObject)) return;
+    const { items, metadata: { resourceVersion } } = await target.list(namespace, { fieldSelector }, signal);
+    if (items[0] !== undefined && isReady({ ...items[0], kind })) return;
+    for await (const event of await target.watch(namespace, { fieldSelector, resourceVersion }, signal)) {
+      if (event.type !== "DELETED" && isReady({ ...(event.object as KubeObject), kind })) return;
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-  if (signal.aborted) throw new Error(`timed out waiting for the condition on ${object.kind} ${name}`);
-  throw new Error(`the watch of ${object.kind} ${name} ended`);
+  if (signal.aborted) throw new Error(`timed out waiting for the condition on ${resource.resource}/${metadata.name}`);
+  throw new Error(`the watch of ${resource.resource}/${metadata.name} ended`);
 };

@@ -15,6 +15,8 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
   readonly clusterCidr: string;
   readonly serviceCidr: string;
+  /** Keep every change of every object, for `eventLines`. */
+  readonly recordEvents: boolean;
 }
 
 export interface ControlPlane {
@@ -22,7 +24,8 @@ export interface ControlPlane {
   fetch(request: Request): Promise<Response>;
   /** Starts controllers and scheduler. */
   start(): void;
-  /** Every change of every object so far, in order of revision, as lines of JSON: revision, type (put, delete), key, object. */
+  stop(): void;
+  /** With `recordEvents`: every change of every object so far, in order of revision, as lines of JSON: revision, type (put, delete), key, object. */
   eventLines(): string[];
 }
 
@@ -30,18 +33,23 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   const { clock, random, log, clusterCidr, serviceCidr } = options;
   const storage = createMemoryStorage<KubeObject>({ stamp });
   const events: StorageEvent<KubeObject>[] = [];
-  storage.watch("", 0, { event: (event) => void events.push(event) });
+  if (options.recordEvents) storage.watch("", 0, { event: (event) => void events.push(event) });
   const server = createApiServer({ clock, random, log, storage, serviceCidr });
   const deps = { transport: server.handle, clock, log };
   const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr });
   const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
+  const running = new AbortController();
   return {
     handle: server.handle,
     fetch: server.fetch,
     start() {
-      controllers.start();
-      scheduler.start();
+      for (const component of [controllers, scheduler]) {
+        component.start(running.signal).catch((error: unknown) => {
+          if (!running.signal.aborted) log.error("a component of the control plane did not start", { err: String(error) });
+        });
+      }
     },
+    stop: () => running.abort(new Error("control plane stopped")),
     eventLines: () => events.map(eventLine),
   };
 };

@@ -28,6 +28,8 @@ interface Bucket<V> {
 export function createMemoryStorage<V extends object>(options: MemoryStorageOptions<V> = {}): Storage<V> {
   const historyMax = options.historyMax ?? 20_000;
   const buckets = new Map<string, Bucket<V>>();
+  /** Those whose prefix is shorter than a bucket's. */
+  const widest: Watcher<V>[] = [];
   let history: StorageEvent<V>[] = [];
   let historyStart = 0;
   let revision = 1;
@@ -132,7 +134,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
       revision = next;
       for (const event of events) {
         history.push(event);
-        for (const watcher of [...bucketOf(event.key).watchers])
+        for (const watcher of [...bucketOf(event.key).watchers, ...widest])
           if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
       }
       dropHistory(history.length - historyStart - historyMax);
@@ -143,7 +145,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
       if (afterRevision < compacted) throw new CompactedError();
       for (let i = firstAfter(afterRevision); i < history.length; i++)
         if (history[i]!.key.startsWith(prefix)) sink.event(history[i]!);
-      const { watchers } = bucketOf(prefix);
+      const watchers = prefix.split("/").length > 3 ? bucketOf(prefix).watchers : widest;
       const watcher = { prefix, sink };
       watchers.push(watcher);
       return () => {
