@@ -70,8 +70,8 @@ export class CniError extends Error {
   }
 
   /** The object on stdout. */
-  toObject(cniVersion: string): { cniVersion: string; code: number; msg: string; details?: string } {
-    return { cniVersion, code: this.code, msg: this.message, ...(this.details === "" ? {} : { details: this.details }) };
+  toObject(): { code: number; msg: string; details?: string } {
+    return { code: this.code, msg: this.message, ...(this.details === "" ? {} : { details: this.details }) };
   }
 }
 

@@ -5,6 +5,7 @@
 import { sha512 } from "@noble/hashes/sha2.js";
 import type { Netns } from "../../kernel/netns.ts";
 import { cidrContains, compareIp, formatCidr, formatIp, maskIp, nextIp, parseCidr, parseIp } from "../ip.ts";
+import { loadArgs } from "../skel.ts";
 import { CNI_ERROR, CniError, findPlugin, type CniCall, type CniIp, type CniPlugin, type CniResult, type CniRoute, type NetConf } from "../types.ts";
 
 /** Undoes the steps done so far, last first, when a later one fails. */
@@ -14,7 +15,7 @@ export const bridge: CniPlugin = {
   type: "bridge",
 
   add(raw, call) {
-    const conf = readConf(raw);
+    const conf = readConf(raw, call);
     const { host } = call;
     const netns = call.netns!;
     const undo: Undo = [];
@@ -41,7 +42,7 @@ export const bridge: CniPlugin = {
           }
         }
       } else {
-        netns.setLink(call.ifName, { up: true });
+        netns.setLink(call.ifName, { up: !conf.noInterface });
       }
       const mac = (ns: Netns, name: string): string => ns.link(name)?.mac ?? "";
       return {
@@ -60,21 +61,25 @@ export const bridge: CniPlugin = {
   },
 
   check(raw, call) {
-    const conf = readConf(raw);
-    if (raw.prevResult === undefined) fail("required prevResult missing");
-    if (conf.ipamType !== undefined) findPlugin(call.plugins, conf.ipamType).check(raw, call);
-    if (call.host.link(conf.bridge) === undefined) fail(`bridge ${conf.bridge} not found`);
-    if (call.netns?.link(call.ifName) === undefined) {
-      fail(`Container Interface name in prevResult: ${call.ifName} not found`);
-    }
+    const conf = readConf(raw, call);
+    if (conf.ipamType === undefined) fail("no plugin name provided");
+    findPlugin(call.plugins, conf.ipamType).check(raw, call);
+    if (raw.prevResult === undefined) fail("Required prevResult missing");
+    if (call.host.link(conf.bridge) === undefined) fail(`Bridge interface ${conf.bridge} not found`);
+    if (call.netns?.link(call.ifName) === undefined) fail(`Interface name ${call.ifName} not found`);
     const present = call.netns.addresses().filter(({ dev }) => dev === call.ifName).map(({ cidr }) => cidr);
     for (const { address } of raw.prevResult.ips ?? []) {
       if (!present.includes(address)) fail(`Failed to match addr ${address} on interface ${call.ifName}`);
     }
+    for (const { dst, gw } of raw.prevResult.routes ?? []) {
+      const wanted = dst === "0.0.0.0/0" || dst === "::/0" ? "default" : dst;
+      const found = call.netns.routes().some((route) => route.dst === wanted && (gw === undefined || route.via === gw));
+      if (!found) fail(`Expected Route ${routeText(dst, gw)} not found in routing table`);
+    }
   },
 
   del(raw, call) {
-    const conf = readConf(raw);
+    const conf = readConf(raw, call);
     if (conf.ipamType !== undefined) call.plugins.get(conf.ipamType)?.del(raw, call);
     const { netns, host } = call;
     const here = netns?.addresses().filter(({ dev }) => dev === call.ifName).map(({ cidr }) => cidr) ?? [];
@@ -85,19 +90,31 @@ export const bridge: CniPlugin = {
   },
 };
 
+/** A route as Go prints its types.Route. */
+function routeText(dst: string, gw: string | undefined): string {
+  const { ip, bits } = parseCidr(dst)!;
+  const mask = maskIp(new Uint8Array(ip.length).fill(255), bits);
+  let hex = "";
+  for (const byte of mask) hex += byte.toString(16).padStart(2, "0");
+  return `{Dst:{IP:${formatIp(ip)} Mask:${hex}} GW:${gw ?? "<nil>"} MTU:0 AdvMSS:0 Priority:0 Table:<nil> Scope:<nil>}`;
+}
+
 function fail(message: string): never {
   throw new CniError(CNI_ERROR.internal, message);
 }
 
-function readConf(raw: NetConf): {
+function readConf(raw: NetConf, call: CniCall): {
   name: string; bridge: string; isGateway: boolean; isDefaultGateway: boolean; forceAddress: boolean; ipMasq: boolean;
-  mtu: number; hairpinMode: boolean; mac: string | undefined; ipamType: string | undefined;
+  mtu: number; hairpinMode: boolean; mac: string | undefined; ipamType: string | undefined; vlan: boolean; noInterface: boolean;
 } {
   const flag = (field: string): boolean => raw[field] === true;
   if (raw["mtu"] !== undefined && typeof raw["mtu"] !== "number") {
     throw new CniError(CNI_ERROR.internal, "failed to load netconf: json: cannot unmarshal string into Go struct field NetConf.mtu of type int");
   }
   if (flag("hairpinMode") && flag("promiscMode")) fail("cannot set hairpin mode and promiscuous mode at the same time");
+  const vlan = typeof raw["vlan"] === "number" ? raw["vlan"] : 0;
+  if (vlan < 0 || vlan > 4094) fail(`invalid VLAN ID ${vlan} (must be between 0 and 4094)`);
+  const args = loadArgs(call.args, ["MAC"]);
   const isDefaultGateway = flag("isDefaultGateway");
   const type = raw.ipam?.type;
   return {
@@ -109,16 +126,20 @@ function readConf(raw: NetConf): {
     ipMasq: flag("ipMasq"),
     mtu: (raw["mtu"] as number | undefined) ?? 0,
     hairpinMode: flag("hairpinMode"),
-    mac: (raw.runtimeConfig?.["mac"] ?? raw.args?.cni?.["mac"]) as string | undefined,
+    mac: (raw.runtimeConfig?.["mac"] ?? raw.args?.cni?.["mac"] ?? args.get("MAC")) as string | undefined,
+    vlan: vlan > 0 || raw["vlanTrunk"] !== undefined,
+    noInterface: flag("disableContainerInterface"),
     ipamType: type === undefined || type === "" ? undefined : type,
   };
 }
 
 /** ensureBridge: makes it unless it is there, and keeps its MAC from following its ports'. */
-function ensureBridge(host: Netns, { bridge: name, mtu }: { bridge: string; mtu: number }): string {
+function ensureBridge(host: Netns, { bridge: name, mtu, vlan }: { bridge: string; mtu: number; vlan: boolean }): string {
+  // Bridges of this kernel do not filter VLANs.
+  if (vlan) fail(`failed to create bridge "${name}": could not add "${name}": operation not supported`);
   const found = host.link(name);
   if (found === undefined) host.addLink({ kind: "bridge", name, ...(mtu > 0 ? { mtu } : {}) });
-  else if (found.kind !== "bridge") fail(`"${name}" already exists but is not a bridge`);
+  else if (found.kind !== "bridge") fail(`failed to create bridge "${name}": "${name}" already exists but is not a bridge`);
   host.setLink(name, { up: true, mac: host.link(name)!.mac });
   return name;
 }
@@ -126,11 +147,14 @@ function ensureBridge(host: Netns, { bridge: name, mtu }: { bridge: string; mtu:
 function setupVeth(conf: ReturnType<typeof readConf>, brName: string, call: CniCall, undo: Undo): string {
   const { host, ifName } = call;
   const netns = call.netns!;
-  if (netns.link(ifName) !== undefined) fail(`container veth name ("${ifName}") peer provided ("") already exists`);
+  if (conf.mac !== undefined && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(conf.mac)) {
+    fail(`failed to make veth pair: address ${conf.mac}: invalid MAC address`);
+  }
   let name: string;
   do {
     name = `veth${call.random.uint32().toString(16).padStart(8, "0")}`;
   } while (host.link(name) !== undefined);
+  if (netns.link(ifName) !== undefined) fail(`container veth name ("${ifName}") peer provided ("${name}") already exists`);
   const mtu = conf.mtu > 0 ? { mtu: conf.mtu } : {};
   host.addLink({
     kind: "veth", name, ...mtu, peer: { name: ifName, netns, ...mtu, ...(conf.mac === undefined ? {} : { mac: conf.mac }) },
@@ -170,7 +194,7 @@ function configureContainer(netns: Netns, ifName: string, ips: readonly CniIp[],
   }
 }
 
-/** ensureAddr for every gateway, and forwarding on. */
+/** ensureAddr for every gateway, and forwarding on. One IPv4 address; several IPv6 ones if they do not overlap. */
 function configureGateway(host: Netns, brName: string, ips: readonly CniIp[], force: boolean): void {
   for (const { address, gateway } of ips) {
     if (gateway === undefined) continue;
@@ -182,7 +206,7 @@ function configureGateway(host: Netns, brName: string, ips: readonly CniIp[], fo
       const have = parseCidr(cidr);
       if (have === undefined || have.ip.length !== gw.ip.length) continue;
       if (have.bits === gw.bits && compareIp(have.ip, gw.ip) === 0) there = true;
-      else if (cidrContains(have, gw.ip) || cidrContains(gw, have.ip)) {
+      else if (gw.ip.length === 4 || cidrContains(have, gw.ip) || cidrContains(gw, have.ip)) {
         if (!force) fail(`failed to set bridge addr: "${brName}" already has an IP address different from ${wanted}`);
         host.deleteAddress(brName, cidr);
       }

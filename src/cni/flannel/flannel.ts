@@ -37,7 +37,7 @@ export function parseSubnetEnv(text: string): SubnetEnv {
     if (cidr !== undefined && parseCidr(cidr) === undefined) fail(`failed to load flannel 'subnet.env' file: invalid CIDR address: ${cidr}. Check the flannel pod log for this node.`);
   }
   const missing = [
-    network === undefined ? "FLANNEL_NETWORK" : "", subnet === undefined ? "FLANNEL_SUBNET" : "",
+    network === undefined ? "FLANNEL_NETWORK, FLANNEL_IPV6_NETWORK" : "", subnet === undefined ? "FLANNEL_SUBNET, FLANNEL_IPV6_SUBNET" : "",
     mtu === undefined ? "FLANNEL_MTU" : "", ipMasq === undefined ? "FLANNEL_IPMASQ" : "",
   ].filter((name) => name !== "");
   if (missing.length > 0) fail(`failed to load flannel 'subnet.env' file: ${SUBNET_ENV} is missing ${missing.join(", ")}. Check the flannel pod log for this node.`);

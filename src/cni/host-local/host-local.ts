@@ -3,6 +3,7 @@
  * Follows containernetworking/plugins plugins/ipam/host-local: backend/allocator and backend/disk.
  */
 import { cidrContains, compareIp, formatCidr, formatIp, lastIp, maskIp, nextIp, parseCidr, parseIp, type Cidr, type IpBytes } from "../ip.ts";
+import { loadArgs } from "../skel.ts";
 import { CNI_ERROR, CniError, type CniCall, type CniFiles, type CniIp, type CniPlugin, type CniResult, type CniRoute, type NetConf } from "../types.ts";
 
 interface RangeConf {
@@ -37,11 +38,16 @@ export const hostLocal: CniPlugin = {
       sets.forEach((set, index) => {
         const at = requested.findIndex((ip) => set.some((range) => contains(range, ip)));
         const wanted = at < 0 ? undefined : requested.splice(at, 1)[0];
-        ips.push(allocate(set, index, store, call, wanted));
+        try {
+          ips.push(allocate(set, index, store, call, wanted));
+        } catch (error) {
+          fail(`failed to allocate for range ${index}: ${(error as Error).message}`);
+        }
       });
       if (requested.length > 0) fail(`failed to allocate all requested IPs: ${requested.map(formatIp).join(",")}`);
     } catch (error) {
-      store.release(call.containerId, call.ifName);
+      // Only what this call reserved: the same interface may hold addresses from an earlier one.
+      for (const { address } of ips) store.releaseIp(address.split("/")[0]!);
       throw error;
     }
     return { cniVersion: conf.cniVersion ?? "1.0.0", ips, ...(ipam.routes === undefined ? {} : { routes: ipam.routes }) } satisfies CniResult;
@@ -96,7 +102,7 @@ function load(conf: NetConf, call: CniCall): { sets: Range[][]; ipam: IpamConf; 
 function canonicalRange(conf: RangeConf, set: number): Range {
   const bad = (message: string): never => fail(`invalid range set ${set}: ${message}`);
   const subnet = parseCidr(conf.subnet ?? "");
-  if (subnet === undefined) throw new CniError(CNI_ERROR.decoding, `invalid CIDR address: ${conf.subnet ?? ""}`);
+  if (subnet === undefined) throw new CniError(CNI_ERROR.internal, `invalid CIDR address: ${conf.subnet ?? ""}`);
   const { ip, bits } = subnet;
   const total = ip.length * 8;
   if (total - bits <= 1) bad(`Network ${formatCidr(subnet)} too small to allocate from`);
@@ -107,14 +113,14 @@ function canonicalRange(conf: RangeConf, set: number): Range {
   const address = (text: string | undefined, fallback: IpBytes, what: string): IpBytes => {
     if (text === undefined || text === "") return fallback;
     const parsed = parseIp(text);
-    if (parsed === undefined) throw new CniError(CNI_ERROR.decoding, `invalid IP address: ${text}`);
+    if (parsed === undefined) throw new CniError(CNI_ERROR.internal, `invalid IP address: ${text}`);
     if (!cidrContains(subnet, parsed)) bad(`${what} ${text} not in network ${formatCidr(subnet)}`);
     return parsed;
   };
   const top = lastIp(subnet);
   const first = nextIp(network);
   const gateway = conf.gateway === undefined || conf.gateway === "" ? first : parseIp(conf.gateway);
-  if (gateway === undefined) throw new CniError(CNI_ERROR.decoding, `invalid IP address: ${conf.gateway}`);
+  if (gateway === undefined) throw new CniError(CNI_ERROR.internal, `invalid IP address: ${conf.gateway}`);
   const start = address(conf.rangeStart, first, "RangeStart");
   const end = address(conf.rangeEnd, ip.length === 4 ? nextIp(top, -1) : top, "RangeEnd");
   if (compareIp(start, end) > 0) bad(`RangeStart ${formatIp(start)} not in network ${formatCidr(subnet)}`);
@@ -131,7 +137,8 @@ const rangeText = (range: Range): string => `${formatIp(range.start)}-${formatIp
 /** The addresses someone asks for: CNI_ARGS, `args.cni.ips`, `runtimeConfig.ips`. */
 function requestedIps(conf: NetConf, call: CniCall): IpBytes[] {
   const texts: string[] = [];
-  for (const pair of (call.args ?? "").split(";")) if (pair.startsWith("IP=")) texts.push(pair.slice(3));
+  const ip = loadArgs(call.args, ["IP"]).get("IP");
+  if (ip !== undefined && ip !== "") texts.push(ip);
   for (const list of [conf.args?.cni?.["ips"], conf.runtimeConfig?.["ips"]]) if (Array.isArray(list)) texts.push(...(list as string[]));
   return texts.map((text) => {
     const ip = text.includes("/") ? parseCidr(text)?.ip : parseIp(text);
@@ -200,6 +207,10 @@ class Store {
 
   byId(id: string, ifName: string): IpBytes[] {
     return this.paths(id, ifName).flatMap((path) => parseIp(path.slice(this.directory.length + 1)) ?? []);
+  }
+
+  releaseIp(ip: string): void {
+    this.files.remove(`${this.directory}/${ip}`);
   }
 
   release(id: string, ifName: string): void {
