@@ -18,7 +18,7 @@ const { types, kubernetes } = JSON.parse(readFileSync(join(shared, "k8s/types.js
 
 const KINDS = [
   "core.v1.Binding", "core.v1.ConfigMap", "core.v1.Event", "core.v1.Namespace", "core.v1.Node", "core.v1.Pod",
-  "core.v1.Secret", "core.v1.Service", "core.v1.ServiceAccount", "apps.v1.Deployment", "apps.v1.ReplicaSet",
+  "core.v1.Secret", "core.v1.Service", "core.v1.ServiceAccount", "apps.v1.Deployment", "apps.v1.ReplicaSet", "autoscaling.v1.Scale",
   "coordination.v1.Lease", "discovery.v1.EndpointSlice",
 ];
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1.";

@@ -161,8 +161,13 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
     const decoded = decode(field.type, item, path === "" ? key : `${path}.${key}`, type.name, report);
     if (field.pointer || field.required || field.value || !isZero(decoded)) out[key] = decoded;
   }
-  for (const field of type.always) if (out[field.name] === undefined) out[field.name] = zero(field.type);
+  for (const field of type.always) if (out[field.name] === undefined) out[field.name] = zeroOf(field);
   return out;
+}
+
+/** A required struct that is not held by value is a pointer, and null when it is not set. */
+function zeroOf(field: Field): unknown {
+  return field.type.kind === "struct" && !field.value ? null : zero(field.type);
 }
 
 /** The empty object of a type, as Go writes it. */
@@ -175,7 +180,7 @@ function zero(type: FieldType): unknown {
   switch (type.kind) {
     case "struct": {
       const out: Record<string, unknown> = {};
-      for (const field of structType(type.name).always) out[field.name] = zero(field.type);
+      for (const field of structType(type.name).always) out[field.name] = zeroOf(field);
       return out;
     }
     case "string": return "";

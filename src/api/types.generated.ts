@@ -104,6 +104,14 @@ export interface ReplicaSet {
   status: ReplicaSetStatus;
 }
 
+export interface Scale {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: ScaleSpec;
+  status: ScaleStatus;
+}
+
 export interface Lease {
   apiVersion: string;
   kind: string;
@@ -350,6 +358,15 @@ export interface ReplicaSetStatus {
   observedGeneration?: number | undefined;
   readyReplicas?: number | undefined;
   replicas: number;
+}
+
+export interface ScaleSpec {
+  replicas?: number | undefined;
+}
+
+export interface ScaleStatus {
+  replicas: number;
+  selector?: string | undefined;
 }
 
 export interface LeaseSpec {

@@ -18,7 +18,7 @@ const QUALIFIED_MESSAGE =
 
 function regexError(message: string, format: string, ...examples: string[]): string {
   if (examples.length === 0) return `${message} (regex used for validation is '${format}')`;
-  return `${message} (e.g. ${examples.map((e) => `'${e}'`).join(" or ")}, regex used for validation is '${format}')`;
+  return `${message} (e.g. ${examples.map((e) => `'${e}'`).join(",  or ")}, regex used for validation is '${format}')`;
 }
 
 const maxLength = (n: number): string => `must be no more than ${n} characters`;

@@ -5,8 +5,8 @@
 import { decodeStruct, DecodeError, emptyStruct } from "../api/schema.ts";
 import { apiVersionOf } from "../api/resources.ts";
 import type { ResourceName } from "../api/resources.ts";
-import type { Binding, Namespace, Pod } from "../api/types.generated.ts";
-import { deepEqual, deepFreeze } from "../apimachinery/meta.ts";
+import type { Binding, Deployment, Namespace, Pod, Scale } from "../api/types.generated.ts";
+import { deepCopy, deepEqual, deepFreeze } from "../apimachinery/meta.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 import { generateName, newUid } from "../apimachinery/names.ts";
 import {
@@ -14,6 +14,7 @@ import {
   newPathNotFound, newUnsupportedMediaType, OPTIMISTIC_LOCK,
 } from "../apimachinery/status.ts";
 import type { GroupResource, Status } from "../apimachinery/status.ts";
+import { formatSelector, labelSelector } from "../apimachinery/selectors.ts";
 import { formatTime } from "../apimachinery/time.ts";
 import type { ApiRequest, ApiResponse } from "../client/transport.ts";
 import type { KeyValue, Storage } from "../storage/storage.ts";
@@ -35,7 +36,7 @@ export interface Requester {
   userAgent: string;
 }
 
-export interface HandlersOptions extends RegistryContext {
+export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   storage: Storage<KubeObject>;
   registry: readonly Descriptor[];
 }
@@ -51,9 +52,13 @@ type Mutable = KubeObject & { spec?: unknown; status?: unknown };
 const NO_HEADERS: Readonly<Record<string, string>> = {};
 const RETRIES_MAX = 10;
 
-export function createHandlers(options: HandlersOptions): Handlers {
-  const { storage, clock, random } = options;
-  const byResource = new Map(options.registry.map((d) => [d.name.resource, d]));
+export function createHandlers(given: HandlersOptions): Handlers {
+  const { storage, clock, random } = given;
+  const byResource = new Map(given.registry.map((d) => [d.name.resource, d]));
+  const options: HandlersOptions & RegistryContext = {
+    ...given,
+    find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
+  };
   const namespaces = byResource.get("namespaces")!;
   const reader = createReader({ storage, clock });
   const gr = (d: Descriptor): GroupResource => ({ group: d.name.group, resource: d.name.resource });
@@ -64,11 +69,15 @@ export function createHandlers(options: HandlersOptions): Handlers {
     if (subresource !== "") {
       if (descriptor.name.resource === "pods" && subresource === "binding") {
         if (verb !== "create") throw methodNotAllowed();
-        return bind(info, request, user);
+        return bind(info, request);
       }
       if (descriptor.name.resource === "namespaces" && subresource === "finalize") {
         if (verb !== "update") throw methodNotAllowed();
         return update(info, request, user);
+      }
+      if (subresource === "scale" && descriptor.scalable === true) {
+        if (verb !== "get" && verb !== "update" && verb !== "patch") throw methodNotAllowed();
+        return scale(info, request, user);
       }
       if (subresource !== "status" || !descriptor.hasStatus) throw newPathNotFound();
       if (verb !== "get" && verb !== "update" && verb !== "patch") throw methodNotAllowed();
@@ -156,6 +165,11 @@ export function createHandlers(options: HandlersOptions): Handlers {
   }
 
   function track(info: RequestInfo, user: Requester, before: KubeObject | undefined, after: Mutable): void {
+    // Tracking starts at the creation or never (skipNonAppliedManager).
+    if (before !== undefined && before.metadata.managedFields === undefined) {
+      delete after.metadata.managedFields;
+      return;
+    }
     const { kind } = descriptorKind(info);
     const managed = updateManagedFields({
       type: kind,
@@ -201,14 +215,14 @@ export function createHandlers(options: HandlersOptions): Handlers {
       meta.namespace = namespace;
     }
     delete meta.managedFields;
+    delete meta.deletionTimestamp;
+    delete meta.deletionGracePeriodSeconds;
+    delete meta.selfLink;
     trackFields();
     await admitNamespace(descriptor, namespace, meta.name ?? "");
-    descriptor.admitCreate?.(object, options);
+    await descriptor.admitCreate?.(object, options);
     // BeforeCreate: what the server decides.
     if ((meta.resourceVersion ?? "") !== "") throw plainFailure(500, "resourceVersion should not be set on objects to be created");
-    delete (meta as { deletionTimestamp?: string }).deletionTimestamp;
-    delete (meta as { deletionGracePeriodSeconds?: number }).deletionGracePeriodSeconds;
-    delete (meta as { selfLink?: string }).selfLink;
     meta.uid = newUid(random);
     meta.creationTimestamp = now();
     const generated = meta.name === undefined && meta.generateName !== undefined;
@@ -240,14 +254,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
   async function update(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body);
-    const meta = object.metadata;
-    if (info.descriptor.name.namespaced) {
-      if (meta.namespace !== undefined && meta.namespace !== info.namespace)
-        throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
-      meta.namespace = info.namespace;
-    }
-    if (meta.name === undefined) throw newBadRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
-    if (meta.name !== info.name) throw newBadRequest(`the name of the object (${meta.name}) does not match the name on the URL (${info.name})`);
+    checkName(info, object);
     const stored = await guaranteedUpdate(info, user, dryRun, () => {
       // Each attempt starts from a fresh object: the hooks change it.
       return decodeBody(info, request.body).object;
@@ -255,22 +262,29 @@ export function createHandlers(options: HandlersOptions): Handlers {
     return { status: 200, headers, body: stored };
   }
 
+  /** The object must be the one the URL names. Follows rest.EnsureObjectNamespaceMatchesRequestNamespace and checkName. */
+  function checkName(info: RequestInfo, { metadata: meta }: KubeObject): void {
+    if (info.descriptor.name.namespaced) {
+      if (meta.namespace !== undefined && meta.namespace !== info.namespace)
+        throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
+      meta.namespace = info.namespace;
+    }
+    if (meta.name === undefined) throw newBadRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
+    if (meta.name !== info.name) throw newBadRequest(`the name of the object (${meta.name}) does not match the name on the URL (${info.name})`);
+  }
+
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    const type = (request.headers?.["content-type"] ?? "").split(";")[0]!.trim();
+    if (info.query.has("force")) {
+      const errors = new FieldErrors();
+      errors.forbidden("force", "may not be specified for non-apply patch");
+      throw newInvalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", errors.list);
+    }
     let warnings = NO_HEADERS;
-    const apply = (current: KubeObject): unknown => {
-      switch (type) {
-        case "application/merge-patch+json": return mergePatch(current, request.body);
-        case "application/json-patch+json": return jsonPatch(current, request.body);
-        case "application/strategic-merge-patch+json": return strategicMergePatch(info.descriptor.name.kind, current, request.body);
-        default:
-          throw newUnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
-      }
-    };
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const { object, headers } = decodeBody(info, apply(current));
+      const { object, headers } = decodeBody(info, applyPatch(request, info.descriptor.name.kind, current));
       warnings = headers;
+      checkName(info, object);
       return object;
     });
     return { status: 200, headers: warnings, body: stored };
@@ -327,12 +341,13 @@ export function createHandlers(options: HandlersOptions): Handlers {
     for (const port of was.ports) if (port !== undefined && !kept.has(port)) options.nodePorts.release(port);
   }
 
-  function checkPreconditions({ descriptor, name }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>): void {
+  function checkPreconditions({ descriptor, name, verb }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>): void {
     const meta = object.metadata;
     const live = current.value.metadata;
     const sent = meta.resourceVersion ?? "";
     if (sent !== "" && !/^\d+$/.test(sent)) throw plainFailure(500, `strconv.ParseUint: parsing ${JSON.stringify(sent)}: invalid syntax`);
-    if (meta.uid !== undefined && meta.uid !== live.uid)
+    // A patch is judged by validation instead: there the uid is immutable.
+    if (verb === "update" && meta.uid !== undefined && meta.uid !== live.uid)
       throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${current.key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
     const unconditional = sent === "" || Number(sent) === 0;
     if (unconditional) {
@@ -343,7 +358,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
       }
     } else if (Number(sent) !== current.modRevision) throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
     meta.resourceVersion = live.resourceVersion;
-    meta.uid = live.uid;
+    meta.uid ??= live.uid;
   }
 
   /** Managed fields, strategy and validation of an update. */
@@ -357,7 +372,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
     meta.creationTimestamp = was.creationTimestamp;
     keep(meta, was, "generation");
     keep(meta, was, "generateName");
-    keep(meta, was, "deletionTimestamp");
+    if (meta.deletionTimestamp === undefined) keep(meta, was, "deletionTimestamp");
     keep(meta, was, "deletionGracePeriodSeconds");
     delete (meta as { selfLink?: string }).selfLink;
     const errors = new FieldErrors();
@@ -369,8 +384,9 @@ export function createHandlers(options: HandlersOptions): Handlers {
       object.status = (old as Mutable).status;
     } else {
       descriptor.prepareForUpdate?.(object, old, options);
+      // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
       validateObjectMetaUpdate(object, old, errors);
-      validateObjectMeta(object, descriptor, errors);
+      validateObjectMetaUpdate(object, old, errors);
       descriptor.validate?.(object, errors);
       descriptor.validateUpdate?.(object, old, errors);
     }
@@ -382,13 +398,45 @@ export function createHandlers(options: HandlersOptions): Handlers {
     throw newInvalid(descriptor.name, meta.name, errors.list);
   }
 
+  /** GET, PUT and PATCH of the Scale of an object. Follows pkg/registry/apps/deployment/storage ScaleREST. */
+  async function scale(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
+    const { descriptor, name, namespace, verb } = info;
+    const found = await storage.get(storageKey(descriptor, namespace, name));
+    if (found === undefined) throw newNotFound({ group: descriptor.name.group, resource: `${descriptor.name.resource}/scale` }, name);
+    if (verb === "get") return { status: 200, headers: NO_HEADERS, body: scaleOf(found.value) };
+    const dryRun = isDryRun(info);
+    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
+      const wanted = verb === "update" ? request.body : applyPatch(request, "Scale", scaleOf(current));
+      let sent: Scale;
+      try {
+        sent = decodeStruct("Scale", wanted, { strict: [] }) as unknown as Scale;
+      } catch (e) {
+        throw e instanceof DecodeError ? newBadRequest(`Scale in version "v1" cannot be handled as a Scale: ${e.message}`) : e;
+      }
+      checkName(info, sent);
+      const replicas = sent.spec?.replicas ?? 0;
+      if (replicas < 0) {
+        const errors = new FieldErrors();
+        errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+        throw newInvalid({ group: "autoscaling", kind: "Scale" }, name, errors.list);
+      }
+      const next = deepCopy(current) as Mutable & { spec: { replicas: number } };
+      next.spec.replicas = replicas;
+      next.metadata.resourceVersion = sent.metadata.resourceVersion;
+      return next;
+    });
+    return { status: 200, headers: NO_HEADERS, body: scaleOf(stored) };
+  }
+
   /** POST pods/NAME/binding: the scheduler's word. Follows pkg/registry/core/pod/storage BindingREST. */
-  async function bind(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
+  async function bind(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
     const binding = decodeStruct("Binding", request.body, { strict: [] }) as unknown as Binding;
-    const errors = new FieldErrors();
-    if (binding.target.kind !== undefined && binding.target.kind !== "Node") errors.notSupported("target.kind", binding.target.kind, ["Node", ""]);
-    if ((binding.target.name ?? "") === "") errors.required("target.name");
-    if (errors.list.length > 0) throw newInvalid({ group: "", kind: "Binding" }, binding.metadata.name ?? info.name, errors.list);
+    if (binding.metadata.name !== info.name) throw newBadRequest("name in URL does not match name in Binding object");
+    // Plain field errors upstream, hence 500.
+    if (binding.target.kind !== undefined && binding.target.kind !== "Node")
+      throw plainFailure(500, `target.kind: Unsupported value: ${JSON.stringify(binding.target.kind)}: supported values: "Node", "<empty>"`);
+    if ((binding.target.name ?? "") === "") throw plainFailure(500, "target.name: Required value");
+    const dryRun = isDryRun(info);
     const pods = info.descriptor;
     const key = storageKey(pods, info.namespace, info.name);
     const conflict = (message: string): ApiError => newConflict({ group: "", resource: "pods/binding" }, info.name, message);
@@ -400,6 +448,8 @@ export function createHandlers(options: HandlersOptions): Handlers {
         throw conflict(`Precondition failed: UID in precondition: ${binding.metadata.uid}, UID in object meta: ${pod.metadata.uid}`);
       if (pod.metadata.deletionTimestamp !== undefined) throw conflict(`pod ${info.name} is being deleted, cannot be assigned to a host`);
       if (pod.spec.nodeName !== undefined) throw conflict(`pod ${info.name} is already assigned to node "${pod.spec.nodeName}"`);
+      if ((pod.spec.schedulingGates ?? []).length > 0) throw conflict(`pod ${info.name} has non-empty .spec.schedulingGates`);
+      if (dryRun) return { status: 201, headers: NO_HEADERS, body: { ...success(), code: 201 } };
       const time = now();
       const conditions = [...(pod.status.conditions ?? [])];
       const at = conditions.findIndex((c) => c.type === "PodScheduled");
@@ -413,9 +463,8 @@ export function createHandlers(options: HandlersOptions): Handlers {
         spec: { ...pod.spec, nodeName: binding.target.name! },
         status: { ...pod.status, conditions },
       };
-      void user;
       const result = await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "put", key, value: next }]);
-      if (result.succeeded) return { status: 201, headers: NO_HEADERS, body: success() };
+      if (result.succeeded) return { status: 201, headers: NO_HEADERS, body: { ...success(), code: 201 } };
     }
     throw conflict(OPTIMISTIC_LOCK);
   }
@@ -510,6 +559,34 @@ export function createHandlers(options: HandlersOptions): Handlers {
       descriptor.setDefaults?.(decoded);
       return createObject(descriptor, namespace, decoded, false, () => {});
     },
+  };
+}
+
+/** The patched form of an object of this kind. Throws 415 for a patch type that is not known. */
+function applyPatch(request: ApiRequest, kind: string, current: unknown): unknown {
+  const { body } = request;
+  switch ((request.headers?.["content-type"] ?? "").split(";")[0]!.trim()) {
+    case "application/merge-patch+json":
+      if (Array.isArray(body)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+      return mergePatch(current, body);
+    case "application/json-patch+json": return jsonPatch(current, body);
+    case "application/strategic-merge-patch+json": return strategicMergePatch(kind, current, body);
+    default:
+      throw newUnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+  }
+}
+
+/** The Scale of a Deployment or ReplicaSet. */
+function scaleOf(object: KubeObject): Scale {
+  const { metadata, spec, status } = object as Deployment & KubeObject;
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
+  const selector = formatSelector(labelSelector(spec.selector));
+  return {
+    kind: "Scale",
+    apiVersion: "autoscaling/v1",
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: spec.replicas === 0 || spec.replicas === undefined ? {} : { replicas: spec.replicas },
+    status: { replicas: status.replicas ?? 0, selector },
   };
 }
 

@@ -57,7 +57,7 @@ function parseBody(text: string, contentType: string, method: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    throw newBadRequest(`couldn't get version/kind; json parse error: ${jsonProblem(text)}`);
+    throw newBadRequest(`${method === "PATCH" ? "error decoding patch" : "couldn't get version/kind; json parse error"}: ${jsonProblem(text)}`);
   }
 }
 
@@ -66,6 +66,13 @@ function jsonProblem(text: string): string {
   const trimmed = text.trim();
   if (trimmed === "" || /[{[,:]$/.test(trimmed)) return "unexpected end of JSON input";
   const first = trimmed[0]!;
+  // A word that starts like null, true or false and goes on differently.
+  for (const word of ["null", "true", "false"]) {
+    let same = 1;
+    if (first !== word[0]) continue;
+    while (same < word.length && trimmed[same] === word[same]) same++;
+    if (same < word.length && same < trimmed.length) return `invalid character '${trimmed[same]}' in literal ${word} (expecting '${word[same]}')`;
+  }
   if (!"{[\"-0123456789tfn".includes(first)) return `invalid character '${first}' looking for beginning of value`;
   return "unexpected end of JSON input";
 }

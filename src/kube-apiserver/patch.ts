@@ -23,9 +23,9 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return out;
 }
 
-function unprocessable(message: string): ApiError {
+function unprocessable(message = "the server rejected our request due to an error in our request"): ApiError {
   return new ApiError({
-    kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason: "Invalid", code: 422,
+    kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason: "Invalid", details: {}, code: 422,
   });
 }
 
@@ -41,33 +41,33 @@ export function jsonPatch(target: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw newBadRequest("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp");
   const root = { value: deepCopy(target) };
   for (const operation of patch as Operation[]) {
+    if (!isObject(operation)) throw newBadRequest(`error decoding patch: json: cannot unmarshal ${typeof operation} into Go value of type handlers.jsonPatchOp`);
     const path = String(operation.path ?? "");
     switch (operation.op) {
       case "add": add(root, path, deepCopy(operation.value)); break;
       case "remove": remove(root, path); break;
       case "replace":
-        if (lookup(root, path) === undefined) throw unprocessable(`the server rejected our request due to an error in our request`);
         set(root, path, deepCopy(operation.value));
         break;
       case "move": {
         const value = lookup(root, String(operation.from ?? ""));
-        if (value === undefined) throw unprocessable("the server rejected our request due to an error in our request");
+        if (value === undefined) throw unprocessable();
         remove(root, String(operation.from));
         add(root, path, value);
         break;
       }
       case "copy": {
         const value = lookup(root, String(operation.from ?? ""));
-        if (value === undefined) throw unprocessable("the server rejected our request due to an error in our request");
+        if (value === undefined) throw unprocessable();
         add(root, path, deepCopy(value));
         break;
       }
       case "test":
         if (!deepEqual(lookup(root, path) ?? null, operation.value ?? null))
-          throw unprocessable("the server rejected our request due to an error in our request");
+          throw unprocessable();
         break;
       default:
-        throw unprocessable("the server rejected our request due to an error in our request");
+        throw unprocessable();
     }
   }
   return root.value;
@@ -89,7 +89,7 @@ function parentOf(root: { value: unknown }, path: string): { parent: unknown; ke
   const list = segments(path);
   const key = list.pop() ?? "";
   const parent = lookup(root, list.map((s) => `/${s.replace(/~/g, "~0").replace(/\//g, "~1")}`).join(""));
-  if (!isObject(parent) && !Array.isArray(parent)) throw unprocessable("the server rejected our request due to an error in our request");
+  if (!isObject(parent) && !Array.isArray(parent)) throw unprocessable();
   return { parent, key };
 }
 
@@ -111,7 +111,7 @@ function add(root: { value: unknown }, path: string, value: unknown): void {
   else if (key === "-") parent.push(value);
   else {
     const at = Number(key);
-    if (!Number.isInteger(at) || at < 0 || at > parent.length) throw unprocessable("the server rejected our request due to an error in our request");
+    if (!Number.isInteger(at) || at < 0 || at > parent.length) throw unprocessable();
     parent.splice(at, 0, value);
   }
 }
@@ -119,17 +119,17 @@ function add(root: { value: unknown }, path: string, value: unknown): void {
 function remove(root: { value: unknown }, path: string): void {
   const { parent, key } = parentOf(root, path);
   if (Array.isArray(parent)) {
-    if (!(Number(key) >= 0 && Number(key) < parent.length)) throw unprocessable("the server rejected our request due to an error in our request");
+    if (!(Number(key) >= 0 && Number(key) < parent.length)) throw unprocessable();
     parent.splice(Number(key), 1);
   } else {
-    if (!((parent as Json)[key] !== undefined)) throw unprocessable("the server rejected our request due to an error in our request");
+    if (!((parent as Json)[key] !== undefined)) throw unprocessable();
     delete (parent as Json)[key];
   }
 }
 
 /** Strategic merge of a patch into an object of the struct type `type`. */
 export function strategicMergePatch(type: string, target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) throw newBadRequest("json: cannot unmarshal array into Go value of type map[string]interface {}");
+  if (!isObject(patch)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
   return mergeStruct(type, isObject(target) ? target : {}, patch);
 }
 
@@ -159,7 +159,8 @@ function mergeStruct(type: string, target: Json, patch: Json): Json {
     if (!key.startsWith("$setElementOrder/")) continue;
     const name = key.slice("$setElementOrder/".length);
     const field = fields.get(name);
-    if (patch[name] === undefined && field !== undefined && Array.isArray(out[name])) out[name] = ordered(out[name] as unknown[], patch[key], field.patchKey);
+    const list = out[name];
+    if (patch[name] === undefined && field?.patchKey !== undefined && Array.isArray(list)) out[name] = ordered(list, patch[key], field.patchKey, list);
   }
   return out;
 }
@@ -174,8 +175,9 @@ function mergeField(field: Field, target: unknown, patch: unknown, order: unknow
   if (type.kind !== "list" || !Array.isArray(patch) || field.patchKey === undefined) return deepCopy(patch);
   const existing = Array.isArray(target) ? [...(target as unknown[])] : [];
   if (field.patchKey === "") {
+    const live = [...existing];
     for (const item of patch) if (!existing.includes(item)) existing.push(item);
-    return ordered(existing, order, "");
+    return ordered(existing, order ?? patch, "", live);
   }
   return mergeList(field, existing, patch, order);
 }
@@ -197,6 +199,7 @@ function mergeList(field: Field, existing: unknown[], patch: unknown[], order: u
   const of = (field.type as { of: FieldType }).of;
   if (patch.some((item) => isObject(item) && item["$patch"] === "replace"))
     return patch.filter((item) => !(isObject(item) && item["$patch"] === "replace")).map(deepCopy);
+  const live = [...existing];
   for (const item of patch) {
     if (!isObject(item)) throw newBadRequest("strategic merge patch: list item is not a map");
     const value = item[key];
@@ -207,23 +210,33 @@ function mergeList(field: Field, existing: unknown[], patch: unknown[], order: u
     } else if (at >= 0) existing[at] = of.kind === "struct" ? mergeStruct(of.name, existing[at] as Json, item) : deepCopy(item);
     else existing.push(of.kind === "struct" ? mergeStruct(of.name, {}, item) : deepCopy(item));
   }
-  return ordered(existing, order, key);
+  return ordered(existing, order ?? patch, key, live);
 }
 
 function goMap(item: Json): string {
   return `map[${Object.keys(item).sort().map((k) => `${k}:${String(item[k])}`).join(" ")}]`;
 }
 
-/** Items in the order of `$setElementOrder`, the others keeping their places after the ones before them. */
-function ordered(items: unknown[], order: unknown, key: string | undefined): unknown[] {
-  if (!Array.isArray(order) || key === undefined) return items;
-  const rank = (item: unknown): number => order.findIndex((o) => (key === "" ? o === item : isObject(o) && isObject(item) && o[key] === item[key]));
-  const listed = items.filter((item) => rank(item) >= 0).sort((a, b) => rank(a) - rank(b));
+/**
+ * Patched items in the patch's order, the server's own ones merged in by the live order. `order` is
+ * `$setElementOrder`, or the patch itself. Follows normalizeElementOrder and mergeSortedSlice.
+ */
+function ordered(items: unknown[], order: unknown, key: string, live: readonly unknown[]): unknown[] {
+  if (!Array.isArray(order)) return items;
+  const rank = (list: readonly unknown[], item: unknown): number =>
+    list.findIndex((o) => (key === "" ? o === item : isObject(o) && isObject(item) && o[key] === item[key]));
+  const patched = items.filter((item) => rank(order, item) >= 0).sort((a, b) => rank(order, a) - rank(order, b));
+  const kept = items.filter((item) => rank(order, item) < 0);
   const out: unknown[] = [];
-  let next = 0;
-  for (const item of items) {
-    if (rank(item) < 0) out.push(item);
-    else out.push(listed[next++]);
+  let i = 0;
+  let j = 0;
+  while (i < kept.length || j < patched.length) {
+    if (i >= kept.length) out.push(patched[j++]);
+    else if (j >= patched.length) out.push(kept[i++]);
+    else {
+      const [l, r] = [rank(live, kept[i]), rank(live, patched[j])];
+      out.push(l >= 0 && r >= 0 && l < r ? kept[i++] : patched[j++]);
+    }
   }
   return out;
 }

@@ -31,7 +31,9 @@ const TOO_OLD_LIST = "The provided continue parameter is too old to display a co
 export function createReader({ storage, clock }: { storage: Storage<KubeObject>; clock: Clock }): Reader {
   return {
     async get({ descriptor, namespace, name, query }) {
-      parseRevision(query.get("resourceVersion"));
+      const wanted = parseRevision(query.get("resourceVersion"));
+      const current = wanted === 0 ? 0 : await storage.revision();
+      if (wanted > current) throw tooLarge(wanted, current);
       const found = await storage.get(storageKey(descriptor, namespace, name));
       if (found === undefined) throw newNotFound({ group: descriptor.name.group, resource: descriptor.name.resource }, name);
       return { status: 200, headers: HEADERS, body: found.value };
@@ -40,10 +42,13 @@ export function createReader({ storage, clock }: { storage: Storage<KubeObject>;
     async list(info) {
       const { descriptor, namespace, query } = info;
       const match = selection(info);
-      const limit = Math.max(0, intParam(query, "limit") ?? 0);
+      intParam(query, "timeoutSeconds");
       const prefix = storagePrefixOf(descriptor, namespace);
       const token = query.get("continue") ?? "";
       const sentRevision = query.get("resourceVersion") ?? "";
+      // "Any revision" is answered from the watch cache, whole.
+      const asked = Math.max(0, intParam(query, "limit") ?? 0);
+      const limit = sentRevision === "0" && token === "" ? 0 : asked;
       validateVersionMatch(query, token, sentRevision);
       let from: string | undefined;
       let revision: number | undefined;
@@ -164,9 +169,9 @@ function fieldsOf(descriptor: Descriptor, object: KubeObject): Record<string, st
 function parseRevision(text: string | null): number {
   if (text === null || text === "") return 0;
   if (!/^\d+$/.test(text)) {
-    const errors = new FieldErrors();
-    errors.invalid("resourceVersion", text, `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
-    throw newBadRequest(`Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
+    // A plain Go error upstream, hence 500.
+    const quoted = JSON.stringify(text);
+    throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", code: 500, message: `resourceVersion: Invalid value: ${quoted}: strconv.ParseUint: parsing ${quoted}: invalid syntax` });
   }
   return Number(text);
 }

@@ -77,7 +77,7 @@ function verbOf(method: ApiRequest["method"], name: string, query: URLSearchPara
     case "PUT": return "update";
     case "PATCH": return "patch";
     case "DELETE": return name === "" ? "deletecollection" : "delete";
-    case "GET": return isTrue(query.get("watch")) ? "watch" : name === "" ? "list" : "get";
+    case "GET": return name !== "" ? "get" : isTrue(query.get("watch")) ? "watch" : "list";
   }
 }
 

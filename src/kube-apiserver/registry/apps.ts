@@ -20,6 +20,7 @@ export const deployments: Descriptor<Deployment> = {
   validateName: validateDNS1123Subdomain,
   allowUnconditionalUpdate: true,
   generation: true,
+  scalable: true,
   setDefaults({ spec }) {
     spec.replicas ??= 1;
     spec.strategy ??= {};
@@ -79,6 +80,7 @@ export const replicaSets: Descriptor<ReplicaSet> = {
   validateName: validateDNS1123Subdomain,
   allowUnconditionalUpdate: true,
   generation: true,
+  scalable: true,
   selectableNames: ["status.replicas"],
   selectable: ({ status }) => ({ "status.replicas": String(status.replicas ?? 0) }),
   setDefaults({ spec }) {

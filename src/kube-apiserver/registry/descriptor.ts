@@ -13,6 +13,8 @@ export interface RegistryContext {
   readonly random: Random;
   readonly serviceIPs: import("./allocators.ts").IPAllocator;
   readonly nodePorts: import("./allocators.ts").PortAllocator;
+  /** The stored object, for admission that depends on others. */
+  find(resource: string, namespace: string, name: string): Promise<KubeObject | undefined>;
 }
 
 /** Undone when the write it belongs to fails. */
@@ -23,6 +25,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   /** As in `/registry/<prefix>/…`; upstream's odd ones are `minions`, `services/specs`. */
   readonly storagePrefix: string;
   readonly hasStatus: boolean;
+  /** Whether it has the `scale` subresource. */
+  readonly scalable?: boolean;
   /** Names that objects may have. */
   readonly validateName: (name: string) => string[];
   /** Whether an update may come without resourceVersion. */
@@ -37,7 +41,7 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   /** Fills what the client left out (pkg/apis/<group>/v1/defaults.go). */
   readonly setDefaults?: (object: T) => void;
   /** Mutating admission at creation: the default plugins' part. */
-  readonly admitCreate?: (object: T, context: RegistryContext) => void;
+  readonly admitCreate?: (object: T, context: RegistryContext) => void | Promise<void>;
   /** Fields the client does not own, at creation. */
   readonly prepareForCreate?: (object: T, context: RegistryContext) => void;
   readonly prepareForUpdate?: (object: T, old: T, context: RegistryContext) => void;

@@ -45,6 +45,10 @@ export function validateObjectMeta(object: KubeObject, descriptor: Descriptor, e
   validateLabels(meta.labels, "metadata.labels", errors);
   validateAnnotations(meta.annotations, "metadata.annotations", errors);
   validateOwnerReferences(meta, errors);
+  validateFinalizers(meta, errors);
+}
+
+function validateFinalizers(meta: ObjectMeta, errors: FieldErrors): void {
   for (const [i, finalizer] of (meta.finalizers ?? []).entries()) {
     const path = `metadata.finalizers[${i}]`;
     const problems = validateLabelKey(finalizer);
@@ -83,5 +87,9 @@ export function validateObjectMetaUpdate(object: KubeObject, old: KubeObject, er
     if (added.length > 0)
       errors.forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((f) => JSON.stringify(f)).join(", ")}}`);
   }
-  if (!deepEqual(meta.deletionTimestamp, was.deletionTimestamp)) errors.invalid("metadata.deletionTimestamp", meta.deletionTimestamp ?? null, "field is immutable");
+  if (!deepEqual(meta.deletionTimestamp, was.deletionTimestamp)) errors.list.push({ type: "FieldValueInvalid", field: "metadata.deletionTimestamp", message: `Invalid value: ${(meta.deletionTimestamp ?? "").replace(/^(.*)T(.*)Z$/, "$1 $2 +0000 UTC")}: field is immutable` });
+  validateLabels(meta.labels, "metadata.labels", errors);
+  validateAnnotations(meta.annotations, "metadata.annotations", errors);
+  validateOwnerReferences(meta, errors);
+  if (!deepEqual(meta.finalizers, was.finalizers)) validateFinalizers(meta, errors);
 }

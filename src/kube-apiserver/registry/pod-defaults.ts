@@ -36,6 +36,10 @@ export function setPodDefaults(pod: Pod): void {
   }
   pod.spec.enableServiceLinks ??= true;
   pod.status.phase ??= "Pending";
+  // One address under its old name and its new one (conversion of the core types).
+  const { status } = pod;
+  if (status.podIP !== undefined && (status.podIPs ?? []).length === 0) status.podIPs = [{ ip: status.podIP }];
+  else if (status.podIP === undefined && status.podIPs?.[0] !== undefined) status.podIP = status.podIPs[0].ip;
 }
 
 function setVolumeDefaults(volume: Volume): void {

@@ -1,16 +1,18 @@
 /**
  * Pods. Follows pkg/registry/core/pod/strategy.go and pkg/apis/core/validation/validation.go (ValidatePodSpec).
  */
-import type { Container, Pod, PodSpec } from "../../api/types.generated.ts";
+import type { Container, Pod, PodSpec, ServiceAccount } from "../../api/types.generated.ts";
 import { RESOURCES } from "../../api/resources.ts";
 import { deepEqual } from "../../apimachinery/meta.ts";
+import type { KubeObject } from "../../apimachinery/meta.ts";
+import { randomSuffix } from "../../apimachinery/names.ts";
 import { parseQuantity } from "../../apimachinery/quantity.ts";
 import {
   validateConfigMapKey, validateDNS1123Label, validateDNS1123Subdomain, validateEnvVarName, validateLabelKey,
   validateLabelValue, validatePortName, validatePortNumber,
 } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
-import type { Descriptor } from "./descriptor.ts";
+import type { Descriptor, RegistryContext } from "./descriptor.ts";
 import { setPodDefaults } from "./pod-defaults.ts";
 
 export const pods: Descriptor<Pod> = {
@@ -32,12 +34,14 @@ export const pods: Descriptor<Pod> = {
     "status.nominatedNodeName": status.nominatedNodeName,
   }),
   setDefaults: setPodDefaults,
-  admitCreate(pod) {
-    // ServiceAccount: the name; Priority; DefaultTolerationSeconds (plugin/pkg/admission).
+  // The plugins ServiceAccount, Priority and DefaultTolerationSeconds (plugin/pkg/admission).
+  async admitCreate(pod, context) {
     if (pod.spec.serviceAccountName === undefined) {
       pod.spec.serviceAccountName = "default";
       pod.spec.serviceAccount = "default";
     }
+    const account = await context.find("serviceaccounts", pod.metadata.namespace!, pod.spec.serviceAccountName);
+    if (account !== undefined) mountToken(pod, account as ServiceAccount & KubeObject, context);
     pod.spec.priority ??= 0;
     pod.spec.preemptionPolicy ??= "PreemptLowerPriority";
     for (const key of ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]) {
@@ -70,6 +74,36 @@ export const pods: Descriptor<Pod> = {
     return seconds < 0 ? 1 : seconds;
   },
 };
+
+const TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/**
+ * The projected volume with token, CA and namespace. Follows plugin/pkg/admission/serviceaccount (mountServiceAccountToken,
+ * TokenVolumeSource), sources as the recorded server writes them. A pod whose account does not exist is admitted without,
+ * where upstream refuses it: no controller makes the accounts yet.
+ */
+function mountToken(pod: Pod, account: ServiceAccount & KubeObject, { random }: RegistryContext): void {
+  if ((pod.spec.automountServiceAccountToken ?? account.automountServiceAccountToken) === false) return;
+  let name: string | undefined;
+  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+    if (container.volumeMounts?.some((m) => m.mountPath === TOKEN_PATH) === true) continue;
+    name ??= `kube-api-access-${randomSuffix(random, 5)}`;
+    (container.volumeMounts ??= []).push({ name, readOnly: true, mountPath: TOKEN_PATH });
+  }
+  if (name === undefined) return;
+  (pod.spec.volumes ??= []).push({
+    name,
+    projected: {
+      sources: [
+        { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
+        { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+        { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+        { configMap: { name: "openshift-service-ca.crt", items: [{ key: "service-ca.crt", path: "service-ca.crt" }] } },
+      ],
+      defaultMode: 420,
+    },
+  });
+}
 
 /** `spec` with the fields that may change set as they were, so that anything else shows. Follows ValidatePodUpdate. */
 function mutableView(spec: PodSpec, old: PodSpec): PodSpec {
@@ -113,6 +147,9 @@ const PULL_POLICIES = ["Always", "IfNotPresent", "Never"];
 const PROTOCOLS = ["SCTP", "TCP", "UDP"];
 const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
+/** In the order in which validateVolumeSource looks at them: the later one of two is refused. */
+const VOLUME_SOURCES = "emptyDir hostPath gitRepo gcePersistentDisk awsElasticBlockStore secret nfs iscsi glusterfs flocker persistentVolumeClaim rbd cinder cephfs downwardAPI fc configMap azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk storageos projected scaleIO csi ephemeral".split(" ");
+
 /** Follows ValidatePodSpec; `path` is where the spec stands. */
 export function validatePodSpec(spec: PodSpec, path: string, errors: FieldErrors): void {
   const volumes = new Set<string>();
@@ -122,7 +159,7 @@ export function validatePodSpec(spec: PodSpec, path: string, errors: FieldErrors
     else errors.invalidAll(`${at}.name`, volume.name, validateDNS1123Label(volume.name));
     if (volumes.has(volume.name)) errors.duplicate(`${at}.name`, volume.name);
     volumes.add(volume.name);
-    const sources = Object.keys(volume).filter((k) => k !== "name");
+    const sources = Object.keys(volume).filter((k) => k !== "name").sort((a, b) => VOLUME_SOURCES.indexOf(a) - VOLUME_SOURCES.indexOf(b));
     if (sources.length === 0) errors.required(at, "must specify a volume type");
     for (const extra of sources.slice(1)) errors.forbidden(`${at}.${extra}`, "may not specify more than 1 volume type");
     if (volume.configMap !== undefined && (volume.configMap.name ?? "") === "") errors.required(`${at}.configMap.name`);

@@ -4,7 +4,7 @@
 import type { Service, ServiceSpec } from "../../api/types.generated.ts";
 import { RESOURCES } from "../../api/resources.ts";
 import {
-  parseIPv4, validateDNS1035Label, validateDNS1123Label, validateDNS1123Subdomain, validatePortName, validatePortNumber,
+  parseIPv4, validateDNS1035Label, validateDNS1123Label, validateDNS1123Subdomain, validateLabelKey, validateLabelValue, validatePortName, validatePortNumber,
 } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
 import { AllocationError } from "./allocators.ts";
@@ -65,6 +65,11 @@ export const services: Descriptor<Service> = {
         if (was.ports?.some((p) => p.nodePort === port.nodePort)) delete port.nodePort;
       if (spec.type === "ClusterIP" && (spec.externalIPs ?? []).length === 0) delete spec.externalTrafficPolicy;
     }
+    if (spec.type !== "LoadBalancer" && was.type === "LoadBalancer") {
+      delete spec.allocateLoadBalancerNodePorts;
+      delete spec.loadBalancerClass;
+      delete spec.healthCheckNodePort;
+    }
     if (spec.type === "ExternalName" && was.type !== "ExternalName") {
       for (const field of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] as const) delete spec[field];
     }
@@ -77,7 +82,7 @@ export const services: Descriptor<Service> = {
   validateUpdate(service, old, errors) {
     const ips = service.spec.clusterIPs ?? [];
     if (service.spec.type !== "ExternalName" && old.spec.type !== "ExternalName" && ips[0] !== old.spec.clusterIPs?.[0])
-      errors.invalid("spec.clusterIPs[0]", ips, "primary clusterIP can not be unset or changed".replace(" or changed", ""));
+      errors.invalid("spec.clusterIPs[0]", ips, "may not change once set");
     validateService(service, errors);
   },
   allocate,
@@ -162,6 +167,24 @@ function validateService({ spec }: Service, errors: FieldErrors): void {
   if (spec.sessionAffinity === "ClientIP" && timeout !== undefined && (timeout <= 0 || timeout > 86400))
     errors.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", timeout, "must be greater than 0 and less than 86400");
   if (!TYPES.includes(spec.type!)) errors.notSupported("spec.type", spec.type, TYPES);
+  for (const key of Object.keys(spec.selector ?? {})) {
+    errors.invalidAll("spec.selector", key, validateLabelKey(key));
+    errors.invalidAll("spec.selector", spec.selector![key], validateLabelValue(spec.selector![key]!));
+  }
+  for (const [i, ip] of (spec.externalIPs ?? []).entries()) {
+    const value = parseIPv4(ip);
+    if (value === undefined && !ip.includes(":")) errors.invalid(`spec.externalIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    else if (value === 0) errors.invalid(`spec.externalIPs[${i}]`, ip, "may not be unspecified (0.0.0.0 or ::)");
+    else if (value !== undefined && value >>> 24 === 127) errors.invalid(`spec.externalIPs[${i}]`, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  }
+  for (const field of ["internalTrafficPolicy", "externalTrafficPolicy"] as const)
+    if (spec[field] !== undefined && spec[field] !== "Cluster" && spec[field] !== "Local") errors.notSupported(`spec.${field}`, spec[field], ["Cluster", "Local"]);
+  if (spec.healthCheckNodePort !== undefined && !(spec.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local"))
+    errors.invalid("spec.healthCheckNodePort", spec.healthCheckNodePort, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
+  if (spec.type !== "LoadBalancer") {
+    if (spec.allocateLoadBalancerNodePorts !== undefined) errors.forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'");
+    if (spec.loadBalancerClass !== undefined) errors.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
+  } else if (spec.loadBalancerClass !== undefined) errors.invalidAll("spec.loadBalancerClass", spec.loadBalancerClass, validateLabelKey(spec.loadBalancerClass));
   if (spec.type === "ExternalName") return;
   if (spec.clusterIP === undefined && ips.length > 0) errors.invalid("spec.clusterIPs", ips, "must be empty when `clusterIP` is not specified");
   else if (spec.clusterIP !== undefined && ips[0] !== spec.clusterIP) errors.invalid("spec.clusterIPs", ips, "first value must match `clusterIP`");
