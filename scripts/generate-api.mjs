@@ -87,6 +87,8 @@ HTTPGetAction.port TCPSocketAction.port ResourceFieldSelector.divisor
 const BYTES = new Set(["ConfigMap.binaryData", "Secret.data"]);
 // Kinds without a status or spec struct of their own hold these by value; Endpoints of RC-like kinds do not occur here.
 const NOT_VALUE = new Set(["ReplicationControllerSpec.template"]);
+// Required lists that may be empty: an empty list reads back as null.
+const NULLABLE = new Set(["EndpointSlice.endpoints", "EndpointSlice.ports"]);
 // `omitempty` fields that OpenAPI calls required, and fields without `omitempty` that it does not.
 const WRITTEN = new Set(["Event.reportingComponent", "Event.reportingInstance", "EndpointSlice.ports"]);
 
@@ -170,7 +172,8 @@ while (queue.length > 0) {
       (name === "ObjectMeta" && ["name", "uid", "resourceVersion", "creationTimestamp"].includes(field));
     const enumeration = f.enum?.length ? f.enum.map((v) => JSON.stringify(v)).join(" | ") : undefined;
     const t = enumeration !== undefined && tok === "s" && f.enum.every((v) => v !== "") ? `${enumeration} | (string & {})` : tsOf(tok);
-    ts.push(`  ${field}${always ? "" : "?"}: ${t}${always ? "" : " | undefined"};`);
+    const nullable = NULLABLE.has(id) ? " | null" : "";
+    ts.push(`  ${field}${always ? "" : "?"}: ${t}${nullable}${always ? "" : " | undefined"};`);
   }
   schemaLines.push(`${name}=${parts.join(",")}`);
   tsBlocks.push(`export interface ${name} {\n${ts.join("\n")}\n}\n`);

@@ -122,10 +122,10 @@ export interface Lease {
 export interface EndpointSlice {
   addressType: "FQDN" | "IPv4" | "IPv6" | (string & {});
   apiVersion: string;
-  endpoints: Endpoint[];
+  endpoints: Endpoint[] | null;
   kind: string;
   metadata: ObjectMeta;
-  ports?: EndpointPort[] | undefined;
+  ports?: EndpointPort[] | null | undefined;
 }
 
 export interface DeleteOptions {

@@ -508,7 +508,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
       const blocked = finalizers.length > 0 || (isNamespace && ((value as Namespace).spec.finalizers ?? []).length > 0);
       const was = value.metadata;
       const compare = [{ key, modRevision: current.modRevision }];
-      if (grace === 0 && !blocked) {
+      // A graceful deletion that is cut short shows as such before the object goes.
+      const cutShort = was.deletionTimestamp !== undefined && (was.deletionGracePeriodSeconds ?? 0) > 0;
+      if (grace === 0 && !blocked && !(cutShort && !asked.dryRun)) {
         if (asked.dryRun) return { object: value, gone: true };
         const result = await storage.txn(compare, [{ type: "delete", key }]);
         if (!result.succeeded) continue;
@@ -538,7 +540,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
       }
       if (asked.dryRun) return { object: deepFreeze(next), gone: false };
       const result = await storage.txn(compare, [{ type: "put", key, value: next }]);
-      if (result.succeeded) return { object: result.written[0]!.value, gone: false };
+      if (!result.succeeded) continue;
+      if (grace === 0 && !blocked && cutShort) continue;
+      return { object: result.written[0]!.value, gone: false };
     }
     throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
   }

@@ -79,6 +79,8 @@ const isEmptySet = (set: FieldSet): boolean => {
   return true;
 };
 
+const onlyItself = (set: FieldSet): boolean => set["."] !== undefined && Object.keys(set).length === 1;
+
 /** `a` without the places in `b`; what is below a place of `b` is gone, too, when `b` ends there. */
 function subtract(a: FieldSet, b: FieldSet): FieldSet {
   const out: FieldSet = {};
@@ -87,7 +89,9 @@ function subtract(a: FieldSet, b: FieldSet): FieldSet {
     if (gone === undefined) out[key] = a[key]!;
     else if (!isEmptySet(gone)) {
       const rest = subtract(a[key]!, gone);
-      if (!isEmptySet(rest)) out[key] = rest;
+      // A place that is owned without anything below it is written as a leaf.
+      if (onlyItself(rest)) out[key] = {};
+      else if (!isEmptySet(rest)) out[key] = rest;
     }
   }
   return out;
@@ -148,8 +152,7 @@ function compareField(field: Field, element: string, before: unknown, after: unk
     if (!deepEqual(before, after)) set[element] = {};
     return;
   }
-  const onlyItself = Object.keys(added).length === 1 && added["."] !== undefined;
-  if (onlyItself) set[element] = {};
+  if (onlyItself(added)) set[element] = {};
   else put(set, element, added);
   put(removed, element, gone);
 }

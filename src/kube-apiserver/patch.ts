@@ -137,6 +137,7 @@ function mergeStruct(type: string, target: Json, patch: Json): Json {
   const directive = patch["$patch"];
   if (directive === "replace") return withoutDirectives(patch);
   if (directive === "delete") return {};
+  if (directive !== undefined && directive !== "merge") throw failure(`unknown patch type: ${String(directive)} in map: ${goMap(patch)}`);
   const { fields } = structType(type);
   const out: Json = { ...target };
   const retain = patch["$retainKeys"];
@@ -174,6 +175,7 @@ function mergeField(field: Field, target: unknown, patch: unknown, order: unknow
   if (type.kind === "map" && isObject(patch)) return mergeMap(type.of, target, patch);
   if (type.kind !== "list" || !Array.isArray(patch) || field.patchKey === undefined) return deepCopy(patch);
   const existing = Array.isArray(target) ? [...(target as unknown[])] : [];
+  checkOrder(patch, order, field.patchKey);
   if (field.patchKey === "") {
     const live = [...existing];
     for (const item of patch) if (!existing.includes(item)) existing.push(item);
@@ -203,7 +205,7 @@ function mergeList(field: Field, existing: unknown[], patch: unknown[], order: u
   for (const item of patch) {
     if (!isObject(item)) throw newBadRequest("strategic merge patch: list item is not a map");
     const value = item[key];
-    if (value === undefined) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message: `map: ${goMap(item)} does not contain declared merge key: ${key}`, code: 500 });
+    if (value === undefined) throw failure(`map: ${goMap(item)} does not contain declared merge key: ${key}`);
     const at = existing.findIndex((e) => isObject(e) && e[key] === value);
     if (item["$patch"] === "delete") {
       if (at >= 0) existing.splice(at, 1);
@@ -211,6 +213,23 @@ function mergeList(field: Field, existing: unknown[], patch: unknown[], order: u
     else existing.push(of.kind === "struct" ? mergeStruct(of.name, {}, item) : deepCopy(item));
   }
   return ordered(existing, order ?? patch, key, live);
+}
+
+/** What fails without a reason: plain Go errors upstream. */
+function failure(message: string): ApiError {
+  return new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code: 500 });
+}
+
+/** Every patched item must be in the order list. Follows validatePatchWithSetOrderList. */
+function checkOrder(patch: readonly unknown[], order: unknown, key: string): void {
+  if (!Array.isArray(order)) return;
+  const goList = (list: readonly unknown[]): string => `[${list.map((v) => (isObject(v) ? goMap(v) : String(v))).join(" ")}]`;
+  let at = 0;
+  for (const item of patch) {
+    if (isObject(item) && item["$patch"] !== undefined) continue;
+    while (at < order.length && !(key === "" ? order[at] === item : isObject(order[at]) && isObject(item) && (order[at] as Json)[key] === item[key])) at++;
+    if (at++ >= order.length) throw failure(`The order in patch list:\n${goList(patch)}\n doesn't match $setElementOrder list:\n${goList(order)}\n`);
+  }
 }
 
 function goMap(item: Json): string {

@@ -250,6 +250,8 @@ function validateContainer(container: Container, path: string, volumes: Readonly
     if (probe === undefined) continue;
     const handlers = [probe.exec, probe.httpGet, probe.tcpSocket, probe.grpc].filter((h) => h !== undefined).length;
     if (handlers === 0) errors.required(`${path}.${kind}`, "must specify a handler type");
+    for (const extra of (["exec", "httpGet", "tcpSocket", "grpc"] as const).filter((h) => probe[h] !== undefined).slice(1))
+      errors.forbidden(`${path}.${kind}.${extra}`, "may not specify more than 1 handler type");
     for (const field of ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] as const)
       if ((probe[field] ?? 0) < 0) errors.invalid(`${path}.${kind}.${field}`, probe[field], "must be greater than or equal to 0");
     if (kind !== "readinessProbe" && probe.successThreshold !== 1) errors.invalid(`${path}.${kind}.successThreshold`, probe.successThreshold, "must be 1");

@@ -161,6 +161,12 @@ export const events: Descriptor<Event> = {
   },
 };
 
+/** Lists without items read back as null, as after a trip through protobuf. */
+function emptyAsNull(slice: EndpointSlice): void {
+  if (slice.endpoints?.length === 0) slice.endpoints = null;
+  if (slice.ports?.length === 0) slice.ports = null;
+}
+
 const ADDRESS_TYPES = ["FQDN", "IPv4", "IPv6"];
 
 export const endpointSlices: Descriptor<EndpointSlice> = {
@@ -178,8 +184,10 @@ export const endpointSlices: Descriptor<EndpointSlice> = {
   },
   prepareForCreate(slice) {
     slice.metadata.generation = 1;
+    emptyAsNull(slice);
   },
   prepareForUpdate(slice, old) {
+    emptyAsNull(slice);
     const same = deepEqual(slice.endpoints, old.endpoints) && deepEqual(slice.ports, old.ports) && deepEqual(slice.metadata.labels, old.metadata.labels);
     slice.metadata.generation = same ? old.metadata.generation : (old.metadata.generation ?? 0) + 1;
   },
