@@ -58,7 +58,7 @@ function main(plugin: CniPlugin, env: Readonly<Record<string, string>>, stdin: s
   if (since !== undefined && at < (SUPPORTED_VERSIONS as readonly string[]).indexOf(since)) {
     throw new CniError(CNI_ERROR.incompatibleVersion, `config version does not allow ${command}`);
   }
-  // These plugins have no state of their own to check or to collect beyond their IPAM's, which the runner's DEL frees.
+  // These plugins answer both with nothing: as of v1.7 host-local keeps what GC does not name.
   if (command === "GC" || command === "STATUS") return null;
   const path = env["CNI_NETNS"] ?? "";
   const netns = path === "" ? undefined : node.openNetns(path);

@@ -52,15 +52,14 @@ const PULL_MS = 10;
 /** 128 + SIGKILL. */
 const EXIT_KILLED = 137;
 
-/** Files every program finds: images are programs and bring none. */
-const NO_FILE = undefined;
-
 export class Runtime implements RuntimeService, ImageService {
   private readonly deps: RuntimeDeps;
   private readonly random: Random;
   private readonly sandboxes = new Map<string, Sandbox>();
   private readonly containers = new Map<string, Container>();
   private readonly pulled = new Map<string, Image>();
+  /** Counts program starts, so that two equal ones draw different numbers. */
+  private launches = 0;
   private onEnd: (status: ContainerStatus) => void = () => undefined;
 
   constructor(deps: RuntimeDeps) {
@@ -262,10 +261,10 @@ export class Runtime implements RuntimeService, ImageService {
     const run = async (): Promise<number> => image.run({
       argv, env: { ...image.env, ...config.env, HOSTNAME: sandbox.status.config.hostname },
       hostname: sandbox.status.config.hostname,
-      readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : (config.readFile(path) ?? NO_FILE)),
+      readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : config.readFile(path)),
       stdout: (text) => { if (!over) stdout(text); },
       stderr: (text) => { if (!over) stderr(text); },
-      signal: stop.signal, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${argv.join(" ")}`), api: this.deps.api,
+      signal: stop.signal, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
     });
     run().then((code) => finish(code & 255), (error: unknown) => {
       if (!over && !(error instanceof ExecutableNotFound)) stderr(`${error instanceof Error ? error.message : String(error)}\n`);

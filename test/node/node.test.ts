@@ -195,3 +195,41 @@ test("environment, ConfigMap volume, resolv.conf, hosts", async () => {
   expect(await run("cat", "/etc/hosts")).toContain("10.244.1.2\tconf\n");
   await agent.stop();
 });
+
+test("a pod that is bound after its creation arrives, one of another node does not", async () => {
+  const cluster = await testCluster();
+  const { agent } = cluster.addNode(1);
+  await cluster.clock.advance(200);
+  const spec = { containers: [{ name: "c", image: "registry.k8s.io/pause:3.10" }] };
+  await cluster.createPod("mine", spec);
+  await cluster.createPod("other", { ...spec, nodeName: "node-9" });
+  await cluster.clock.advance(100);
+  expect((await cluster.pod("mine")).status.conditions ?? []).toEqual([]);
+  const bound = await cluster.transport({
+    method: "POST", path: "/api/v1/namespaces/default/pods/mine/binding",
+    body: { apiVersion: "v1", kind: "Binding", metadata: { name: "mine", namespace: "default" }, target: { apiVersion: "v1", kind: "Node", name: "node-1" } },
+  });
+  expect(bound.status).toBe(201);
+  await until(cluster, "mine", 1000, ready);
+  expect(agent.runtime.listPodSandboxes().map(({ config }) => config.name)).toEqual(["mine"]);
+  await cluster.client.pods.delete("default", "mine");
+  await cluster.clock.advance(100);
+  expect((await cluster.client.pods.list("default")).items.map(({ metadata }) => metadata.name)).toEqual(["other"]);
+  await agent.stop();
+});
+
+test("a pod on the host's network has the node's address and leaves the network alone", async () => {
+  const cluster = await testCluster();
+  const { agent, kernel } = cluster.addNode(1);
+  await cluster.clock.advance(200);
+  await cluster.createPod("host", { nodeName: "node-1", hostNetwork: true, containers: [{ name: "c", image: "httpd", ports: [{ containerPort: 80 }] }] });
+  const pod = await until(cluster, "host", 1000, ready);
+  expect(pod.status.podIP).toBe("192.168.0.11");
+  expect([...kernel.all.keys()]).toEqual([""]);
+  expect(kernel.host.listeners.has("80")).toBe(true);
+  await cluster.client.pods.delete("default", "host");
+  await cluster.clock.advance(100);
+  expect(kernel.host.listeners.has("80")).toBe(false);
+  expect(kernel.all.size).toBe(1);
+  await agent.stop();
+});

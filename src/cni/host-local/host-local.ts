@@ -18,6 +18,7 @@ interface IpamConf extends RangeConf {
   readonly ranges?: readonly (readonly RangeConf[])[];
   readonly routes?: readonly CniRoute[];
   readonly dataDir?: string;
+  readonly resolvConf?: string;
 }
 
 interface Range {
@@ -32,6 +33,7 @@ export const hostLocal: CniPlugin = {
 
   add(conf, call) {
     const { sets, ipam, store } = load(conf, call);
+    const dns = ipam.resolvConf === undefined || ipam.resolvConf === "" ? undefined : resolvConfDns(ipam.resolvConf, call.files);
     const requested = requestedIps(conf, call);
     const ips: CniIp[] = [];
     try {
@@ -50,7 +52,7 @@ export const hostLocal: CniPlugin = {
       for (const { address } of ips) store.releaseIp(address.split("/")[0]!);
       throw error;
     }
-    return { cniVersion: conf.cniVersion ?? "1.0.0", ips, ...(ipam.routes === undefined ? {} : { routes: ipam.routes }) } satisfies CniResult;
+    return { cniVersion: conf.cniVersion ?? "1.0.0", ips, ...(ipam.routes === undefined ? {} : { routes: ipam.routes }), ...(dns === undefined ? {} : { dns }) } satisfies CniResult;
   },
 
   check(conf, call) {
@@ -68,6 +70,19 @@ export const hostLocal: CniPlugin = {
 
 function fail(message: string): never {
   throw new CniError(CNI_ERROR.internal, message);
+}
+
+/** dns.go: parseResolvConf. */
+function resolvConfDns(path: string, files: CniFiles): Record<string, unknown> {
+  const text = files.read(path) ?? fail(`open ${path}: no such file or directory`);
+  const lines = text.split("\n").map((line) => line.trim().split(/\s+/)).filter(([key]) => key !== undefined && !/^[#;]/.test(key));
+  const all = (key: string): string[] => lines.filter(([name]) => name === key).flatMap(([, ...values]) => values);
+  const nameservers = lines.filter(([name]) => name === "nameserver").map(([, value]) => value!);
+  const domain = all("domain")[0], search = all("search"), options = all("options");
+  return {
+    ...(nameservers.length > 0 ? { nameservers } : {}), ...(domain === undefined ? {} : { domain }),
+    ...(search.length > 0 ? { search } : {}), ...(options.length > 0 ? { options } : {}),
+  };
 }
 
 function load(conf: NetConf, call: CniCall): { sets: Range[][]; ipam: IpamConf; store: Store } {

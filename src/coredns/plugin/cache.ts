@@ -38,8 +38,7 @@ export const cache = definePlugin<CacheConfig>({
     }
     return { successMax, denialMax, entries };
   },
-  build({ successMax, denialMax, entries }, next, { clock, zones }) {
-    void zones;
+  build({ successMax, denialMax, entries }, next, { clock }) {
     const table = new Map<string, { message: Message; storedMs: number; ttl: number }>();
     return {
       async serveDns(request) {
