@@ -5,6 +5,7 @@
 import { isAlreadyExists, isConflict, isNotFound } from "../apimachinery/status.ts";
 import type { Lease, Node, Pod, PodStatus } from "../api/types.generated.ts";
 import type { Client } from "../client/client.ts";
+import { createEventRecorder, type EventRecorder } from "../client/events.ts";
 import { createInformer, type Informers } from "../client/informer.ts";
 import type { ApiTransport } from "../client/transport.ts";
 import type { ImageService, RuntimeService } from "../cri/types.ts";
@@ -13,7 +14,6 @@ import type { Logger } from "../log.ts";
 import type { Cancel, Clock, Random } from "../time/clock.ts";
 import { newApi } from "./api.ts";
 import type { DnsConfig } from "./container-config.ts";
-import { newEventRecorder, type EventRecorder } from "./events.ts";
 import { initialNode, nodeStatus, statusChanged, type NodeHealth, type NodeIdentity } from "./node-status.ts";
 import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
 import { rfc3339Micro } from "./time.ts";
@@ -57,7 +57,7 @@ export class Kubelet {
   constructor(deps: KubeletDeps) {
     this.deps = deps;
     const { name } = deps.identity;
-    this.events = newEventRecorder(newApi(deps.transport, "kubelet"), deps.clock, "kubelet", name);
+    this.events = createEventRecorder(deps.client, deps.clock, deps.log, { component: "kubelet", host: name });
     this.statuses = new StatusManager(deps.client, deps.clock, deps.log);
   }
 
@@ -110,7 +110,8 @@ export class Kubelet {
 
   private event(type: "Normal" | "Warning", reason: string, message: string): void {
     const { name } = this.deps.identity;
-    this.events.event({ kind: "Node", name, uid: name }, type, reason, message);
+    // The node's uid in events is its name, as upstream's.
+    this.events.event({ apiVersion: "v1", kind: "Node", metadata: { name, uid: name } } as never, type, reason, message);
   }
 
   /** tryRegisterWithAPIServer, again and again from 100 ms up to 7 s. */

@@ -3,7 +3,8 @@
  * takes the next steps. Follows kubernetes pkg/kubelet: pod_workers.go, kubelet.go (SyncPod, SyncTerminatingPod),
  * kuberuntime/kuberuntime_manager.go (computePodActions), images/image_manager.go.
  */
-import type { Container, ObjectReference, Pod, PodStatus } from "../api/types.generated.ts";
+import type { Container, Pod, PodStatus } from "../api/types.generated.ts";
+import type { EventRecorder } from "../client/events.ts";
 import { CriError, type ContainerStatus, type ImageService, type RuntimeService } from "../cri/types.ts";
 import type { Sockets } from "../kernel/sockets.ts";
 import type { Logger } from "../log.ts";
@@ -12,7 +13,6 @@ import type { Api } from "./api.ts";
 import { Backoff } from "./backoff.ts";
 import { ConfigError, environment, expand, fileReader, hostsFile, podHostname, resolvConf, volumeFiles, type DnsConfig,
   type PodSources, type VolumeFiles } from "./container-config.ts";
-import type { EventRecorder } from "./events.ts";
 import { initDone, isSidecar, podStatus, type ContainerRecord } from "./pod-status.ts";
 import { ContainerProber } from "./prober.ts";
 import { goDuration } from "./time.ts";
@@ -117,12 +117,9 @@ export class PodWorker {
     return `${this.pod.metadata.namespace ?? "default"}/${this.pod.metadata.name}`;
   }
 
-  private ref(fieldPath?: string): ObjectReference {
-    const { metadata } = this.pod;
-    return {
-      kind: "Pod", apiVersion: "v1", name: metadata.name, namespace: metadata.namespace, uid: metadata.uid,
-      resourceVersion: metadata.resourceVersion, ...(fieldPath === undefined ? {} : { fieldPath }),
-    };
+  /** An event about the pod, or about one of its containers by its field path. */
+  private event(fieldPath: string | undefined, type: "Normal" | "Warning", reason: string, message: string): void {
+    this.deps.events.event({ ...this.pod, apiVersion: "v1", kind: "Pod" }, type, reason, message, fieldPath);
   }
 
   private later(delayMs: number): void {
@@ -173,7 +170,7 @@ export class PodWorker {
     this.publish();
     const notReady = pod.spec.hostNetwork === true ? undefined : deps.networkNotReady();
     if (notReady !== undefined) {
-      deps.events.event(this.ref(), "Warning", "NetworkNotReady", `network is not ready: ${notReady}`);
+      this.event(undefined, "Warning", "NetworkNotReady", `network is not ready: ${notReady}`);
       this.later(1000);
       return false;
     }
@@ -183,7 +180,7 @@ export class PodWorker {
       this.later(this.setupRetryMs);
       this.setupRetryMs = Math.min(this.setupRetryMs * 2, 122_000);
       if (!(error instanceof MountError)) throw error;
-      deps.events.event(this.ref(), "Warning", "FailedMount", error.message);
+      this.event(undefined, "Warning", "FailedMount", error.message);
       return false;
     }
     const { hostname } = podHostname(pod, deps.dns.clusterDomain, deps.nodeName);
@@ -195,7 +192,7 @@ export class PodWorker {
       this.setupRetryMs = 500;
       return true;
     } catch (error) {
-      deps.events.event(this.ref(), "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${(error as Error).message}`);
+      this.event(undefined, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${(error as Error).message}`);
       this.later(10_000);
       return false;
     }
@@ -242,7 +239,7 @@ export class PodWorker {
 
   /** Starts the container if it should run and does not. */
   private async syncContainer(container: Container, restartPolicy: string, field: string): Promise<void> {
-    const { deps, pod } = this;
+    const { pod } = this;
     const record = this.record(container.name);
     const { current } = record;
     if (current?.state === "CONTAINER_RUNNING") return;
@@ -253,7 +250,7 @@ export class PodWorker {
       if (left > 0) {
         const full = `${pod.metadata.name}_${pod.metadata.namespace ?? "default"}(${pod.metadata.uid})`;
         if (record.waiting?.reason !== "CrashLoopBackOff") {
-          deps.events.event(this.containerRef(container, field), "Warning", "BackOff", `Back-off restarting failed container ${container.name} in pod ${full}`);
+          this.event(containerPath(container, field), "Warning", "BackOff", `Back-off restarting failed container ${container.name} in pod ${full}`);
         }
         record.waiting = {
           reason: "CrashLoopBackOff",
@@ -277,26 +274,22 @@ export class PodWorker {
   }
   private wakeAtMs = 0;
 
-  private containerRef(container: Container, field: string): ObjectReference {
-    return this.ref(`spec.${field}{${container.name}}`);
-  }
-
   /** images/image_manager.go: EnsureImageExists. */
   private async ensureImage(container: Container, record: ContainerRecord, field: string): Promise<boolean> {
-    const { runtime, events, clock } = this.deps;
+    const { runtime, clock } = this.deps;
     const image = container.image ?? "";
-    const about = this.containerRef(container, field);
+    const about = containerPath(container, field);
     const latest = /(^|\/)[^:@/]+(:latest)?$/.test(image);
     const policy = container.imagePullPolicy ?? (latest ? "Always" : "IfNotPresent");
     const present = runtime.imageStatus(image) !== undefined;
     if (present && policy !== "Always") {
-      events.event(about, "Normal", "Pulled", `Container image "${image}" already present on machine`);
+      this.event(about, "Normal", "Pulled", `Container image "${image}" already present on machine`);
       return true;
     }
     if (!present && policy === "Never") {
       record.waiting = { reason: "ErrImageNeverPull", message: `Container image "${image}" is not present with pull policy of Never` };
-      events.event(about, "Warning", "ErrImageNeverPull", record.waiting.message!);
-      events.event(about, "Warning", "Failed", "Error: ErrImageNeverPull");
+      this.event(about, "Warning", "ErrImageNeverPull", record.waiting.message!);
+      this.event(about, "Warning", "Failed", "Error: ErrImageNeverPull");
       this.wakeIn(10_000);
       return false;
     }
@@ -306,14 +299,14 @@ export class PodWorker {
       const former = record.waiting;
       const cause = former?.reason === "ErrImagePull" ? `: ErrImagePull: ${former.message ?? ""}` : /: ErrImagePull: .*$/.exec(former?.message ?? "")?.[0] ?? "";
       if (former?.reason !== "ImagePullBackOff") {
-        events.event(about, "Normal", "BackOff", `Back-off pulling image "${image}"`);
-        events.event(about, "Warning", "Failed", "Error: ImagePullBackOff");
+        this.event(about, "Normal", "BackOff", `Back-off pulling image "${image}"`);
+        this.event(about, "Warning", "Failed", "Error: ImagePullBackOff");
       }
       record.waiting = { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}"${cause}` };
       this.wakeIn(left);
       return false;
     }
-    events.event(about, "Normal", "Pulling", `Pulling image "${image}"`);
+    this.event(about, "Normal", "Pulling", `Pulling image "${image}"`);
     const startedMs = clock.nowMs();
     try {
       await runtime.pullImage(image);
@@ -324,22 +317,22 @@ export class PodWorker {
         ? `Failed to apply default image tag "${image}": couldn't parse image name "${image}": invalid reference format`
         : (error as Error).message;
       record.waiting = { reason, message };
-      events.event(about, "Warning", invalid ? "InspectFailed" : "Failed", invalid ? message : `Failed to pull image "${image}": ${message}`);
-      events.event(about, "Warning", "Failed", `Error: ${reason}`);
+      this.event(about, "Warning", invalid ? "InspectFailed" : "Failed", invalid ? message : `Failed to pull image "${image}": ${message}`);
+      this.event(about, "Warning", "Failed", `Error: ${reason}`);
       if (!invalid) this.backoff.next(key, clock.nowMs());
       // The next look turns the error into its back-off.
       this.wakeIn(invalid ? 10_000 : 2_000);
       return false;
     }
     const took = goDuration(clock.nowMs() - startedMs);
-    events.event(about, "Normal", "Pulled",
+    this.event(about, "Normal", "Pulled",
       `Successfully pulled image "${image}" in ${took} (${took} including waiting). Image size: ${runtime.imageStatus(image)?.sizeBytes ?? 0} bytes.`);
     return true;
   }
 
   private async startContainer(container: Container, record: ContainerRecord, field: string): Promise<void> {
     const { deps, pod } = this;
-    const about = this.containerRef(container, field);
+    const about = containerPath(container, field);
     const former = record.current;
     const attempt = former === undefined ? 0 : record.restarts + 1;
     let id: string;
@@ -359,13 +352,13 @@ export class PodWorker {
       const message = (error as Error).message;
       const reason = error instanceof ConfigError ? "CreateContainerConfigError" : "CreateContainerError";
       record.waiting = { reason, message };
-      deps.events.event(about, "Warning", "Failed", `Error: ${message}`);
+      this.event(about, "Warning", "Failed", `Error: ${message}`);
       this.wakeIn(10_000);
       return;
     }
-    deps.events.event(about, "Normal", "Created", `Created container: ${container.name}`);
+    this.event(about, "Normal", "Created", `Created container: ${container.name}`);
     deps.runtime.startContainer(id);
-    deps.events.event(about, "Normal", "Started", `Started container ${container.name}`);
+    this.event(about, "Normal", "Started", `Started container ${container.name}`);
     if (former !== undefined) {
       record.restarts = attempt;
       record.previous = former;
@@ -376,7 +369,7 @@ export class PodWorker {
     this.startProbes(container, record, about);
   }
 
-  private startProbes(container: Container, record: ContainerRecord, about: ObjectReference): void {
+  private startProbes(container: Container, record: ContainerRecord, about: string): void {
     const { deps, pod } = this;
     if (container.startupProbe === undefined && container.readinessProbe === undefined && container.livenessProbe === undefined) return;
     const current = record.current!;
@@ -387,7 +380,7 @@ export class PodWorker {
       {
         onFailure: (kind, output) => {
           const title = kind[0]!.toUpperCase() + kind.slice(1);
-          deps.events.event(about, "Warning", "Unhealthy", `${title} probe failed: ${output}`);
+          this.event(about, "Warning", "Unhealthy", `${title} probe failed: ${output}`);
         },
         onChange: (kind, success) => {
           if (!success && kind !== "readiness") void this.killForProbe(container, current.id, kind, about);
@@ -399,10 +392,10 @@ export class PodWorker {
     prober.start();
   }
 
-  private async killForProbe(container: Container, id: string, kind: string, about: ObjectReference): Promise<void> {
+  private async killForProbe(container: Container, id: string, kind: string, about: string): Promise<void> {
     if (this.killing.has(id)) return;
     this.killing.add(id);
-    this.deps.events.event(about, "Normal", "Killing", `Container ${container.name} failed ${kind} probe, will be restarted`);
+    this.event(about, "Normal", "Killing", `Container ${container.name} failed ${kind} probe, will be restarted`);
     const probe = kind === "liveness" ? container.livenessProbe : container.startupProbe;
     const grace = probe?.terminationGracePeriodSeconds ?? this.pod.spec.terminationGracePeriodSeconds ?? 30;
     await this.deps.runtime.stopContainer(id, grace * 1000);
@@ -429,7 +422,7 @@ export class PodWorker {
 
   /** SyncTerminatingPod and SyncTerminatedPod: probes, containers with grace, sandbox; then the API object goes. */
   private async terminate(): Promise<void> {
-    const { runtime, events } = this.deps;
+    const { runtime } = this.deps;
     this.terminating = true;
     this.wake?.();
     this.wake = undefined;
@@ -440,7 +433,7 @@ export class PodWorker {
       const live = runtime.listContainers(this.sandboxId).filter(({ state }) => state === "CONTAINER_RUNNING");
       const kill = (container: ContainerStatus): Promise<void> => {
         const field = sidecars.has(container.name) ? "initContainers" : "containers";
-        events.event(this.ref(`spec.${field}{${container.name}}`), "Normal", "Killing", `Stopping container ${container.name}`);
+        this.event(`spec.${field}{${container.name}}`, "Normal", "Killing", `Stopping container ${container.name}`);
         return runtime.stopContainer(container.id, Math.max(0, grace) * 1000);
       };
       await Promise.all(live.filter(({ name }) => !sidecars.has(name)).map(kill));
@@ -455,6 +448,9 @@ export class PodWorker {
     this.deps.onTerminated(this.pod);
   }
 }
+
+/** How events name a container of a pod. */
+const containerPath = (container: Container, field: string): string => `spec.${field}{${container.name}}`;
 
 /** What of a pod tells the kubelet to do something. */
 function intent({ metadata, spec, status }: Pod): string {
