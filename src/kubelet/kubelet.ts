@@ -16,7 +16,7 @@ import { newApi } from "./api.ts";
 import type { DnsConfig } from "./container-config.ts";
 import { initialNode, nodeStatus, statusChanged, type NodeHealth, type NodeIdentity } from "./node-status.ts";
 import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
-import { rfc3339Micro } from "./time.ts";
+import { formatMicroTime } from "../apimachinery/time.ts";
 
 export interface KubeletDeps {
   readonly identity: NodeIdentity;
@@ -166,7 +166,7 @@ export class Kubelet {
     let lease: Lease | undefined;
     while (!signal.aborted) {
       try {
-        const spec = { holderIdentity: identity.name, leaseDurationSeconds: LEASE_SECONDS, renewTime: rfc3339Micro(clock.nowMs()) };
+        const spec = { holderIdentity: identity.name, leaseDurationSeconds: LEASE_SECONDS, renewTime: formatMicroTime(clock.nowMs()) };
         lease = lease === undefined
           ? await client.leases.create({ metadata: { name: identity.name, namespace: "kube-node-lease" }, spec } as never)
           : await client.leases.update({ ...lease, spec: { ...lease.spec, ...spec } } as never);

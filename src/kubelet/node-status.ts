@@ -1,6 +1,6 @@
 /** The kubelet's Node object: what it registers, its conditions, its lease. Follows pkg/kubelet/kubelet_node_status.go and nodestatus/setters.go. */
 import type { Node, NodeCondition, NodeStatus } from "../api/types.generated.ts";
-import { rfc3339 } from "./time.ts";
+import { formatTime } from "../apimachinery/time.ts";
 
 export const VERSION = "v1.32.13";
 
@@ -61,7 +61,7 @@ export function nodeStatus(
   identity: NodeIdentity, known: Node | undefined, health: NodeHealth, images: readonly { names: readonly string[]; sizeBytes: number }[], nowMs: number,
 ): NodeStatus {
   const before = new Map((known?.status.conditions ?? []).map((condition) => [condition.type, condition]));
-  const now = rfc3339(nowMs);
+  const now = formatTime(nowMs);
   const make = (type: string, status: string, reason: string, message: string): NodeCondition => {
     const former = before.get(type);
     return {

@@ -4,7 +4,7 @@
  */
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from "../api/types.generated.ts";
 import type { ContainerStatus as RuntimeStatus } from "../cri/types.ts";
-import { rfc3339 } from "./time.ts";
+import { formatTime } from "../apimachinery/time.ts";
 
 /** What the kubelet knows of one container of a pod. */
 export interface ContainerRecord {
@@ -52,7 +52,7 @@ export function podStatus(facts: PodFacts): PodStatus {
     hostIP,
     hostIPs: [{ ip: hostIP }],
     ...(podIPs.length > 0 ? { podIP: podIPs[0]!, podIPs: podIPs.map((ip) => ({ ip })) } : {}),
-    startTime: pod.status.startTime ?? rfc3339(nowMs),
+    startTime: pod.status.startTime ?? formatTime(nowMs),
     ...(initStatuses.length > 0 ? { initContainerStatuses: initStatuses } : {}),
     containerStatuses: statuses,
     qosClass: pod.status.qosClass ?? qosClass(pod),
@@ -71,7 +71,7 @@ function containerStatus(container: Container, record: ContainerRecord | undefin
   const running = current?.state === "CONTAINER_RUNNING";
   let state: ContainerState, lastState: ContainerState = {};
   if (running) {
-    state = { running: { startedAt: rfc3339(current.startedAtMs) } };
+    state = { running: { startedAt: formatTime(current.startedAtMs) } };
     if (record?.previous !== undefined) lastState = { terminated: terminated(record.previous) };
   } else if (waiting !== undefined) {
     state = { waiting: { reason: waiting.reason, ...(waiting.message === undefined ? {} : { message: waiting.message }) } };
@@ -97,7 +97,7 @@ function containerStatus(container: Container, record: ContainerRecord | undefin
 const terminated = (run: RuntimeStatus): NonNullable<ContainerState["terminated"]> => ({
   exitCode: run.exitCode, reason: run.reason, ...(run.message === "" ? {} : { message: run.message }),
   // A run that never came to start has the epoch here, as the runtime reports it.
-  startedAt: rfc3339(run.reason === "StartError" ? 0 : run.startedAtMs), finishedAt: rfc3339(run.finishedAtMs),
+  startedAt: formatTime(run.reason === "StartError" ? 0 : run.startedAtMs), finishedAt: formatTime(run.finishedAtMs),
   containerID: `containerd://${run.id}`,
 });
 
@@ -139,7 +139,7 @@ function conditions(
     const changed = former?.status !== status;
     return {
       type, status, lastProbeTime: null as unknown as string,
-      lastTransitionTime: changed ? rfc3339(nowMs) : (former?.lastTransitionTime ?? rfc3339(nowMs)),
+      lastTransitionTime: changed ? formatTime(nowMs) : (former?.lastTransitionTime ?? formatTime(nowMs)),
       ...(reason === "" ? {} : { reason }), ...(message === "" ? {} : { message }),
     } as PodCondition;
   };

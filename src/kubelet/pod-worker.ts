@@ -15,7 +15,7 @@ import { ConfigError, environment, expand, fileReader, hostsFile, podHostname, r
   type PodSources, type VolumeFiles } from "./container-config.ts";
 import { initDone, isSidecar, podStatus, type ContainerRecord } from "./pod-status.ts";
 import { ContainerProber } from "./prober.ts";
-import { goDuration } from "./time.ts";
+import { goDuration } from "./duration.ts";
 
 export interface PodWorkerDeps {
   readonly api: Api;
