@@ -4,8 +4,17 @@
 
 /** RFC 3339 in UTC with seconds, from milliseconds since the epoch: `2026-11-20T10:07:06Z`. */
 export function formatTime(epochMs: number): string {
-  return `${new Date(Math.floor(epochMs / 1000) * 1000).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(epochMs / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastText = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
+  }
+  return lastText;
 }
+
+// Most times that are written are the present one.
+let lastSecond = NaN;
+let lastText = "";
 
 /** RFC 3339 with six fractional digits, as MicroTime is written (Lease times, event times). */
 export function formatMicroTime(epochMs: number): string {

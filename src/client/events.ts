@@ -18,10 +18,17 @@ export interface EventRecorder {
 /** How many distinct events are remembered for counting (upstream's LRU has 4096). */
 const REMEMBERED_MAX = 4096;
 /** How many names are tried for one event. */
-const TICKS_MAX = 1000n;
+const ATTEMPTS_MAX = 1000;
 
 export function createEventRecorder(client: Client, clock: Clock, log: Logger, source: { component: string; host?: string }): EventRecorder {
   const seen = new Map<string, Promise<Event | undefined>>();
+  let last = 0n;
+  /** Upstream's names end in the nanosecond; where time stands still between two events, the next one is taken. */
+  const nextSuffix = (nowMs: number): string => {
+    const ns = BigInt(Math.floor(nowMs * 1000)) * 1000n;
+    last = ns > last ? ns : last + 1n;
+    return last.toString(16);
+  };
   return {
     event(about, type, reason, message, fieldPath) {
       const { namespace, name, uid } = about.metadata;
@@ -31,18 +38,17 @@ export function createEventRecorder(client: Client, clock: Clock, log: Logger, s
       const previous = seen.get(key);
       const write = async (): Promise<Event | undefined> => {
         try {
-          const last = await previous;
-          if (last !== undefined) {
-            const count = (last.count ?? 1) + 1;
-            return await client.events.patch(last.metadata.namespace!, last.metadata.name, "merge", { count, lastTimestamp: time });
+          const written = await previous;
+          if (written !== undefined) {
+            const count = (written.count ?? 1) + 1;
+            return await client.events.patch(written.metadata.namespace!, written.metadata.name, "merge", { count, lastTimestamp: time });
           }
-          // Upstream's names end in the nanosecond; where time stands still between two events, the next one is taken.
-          for (let tick = 0n; ; tick++) {
-            const suffix = (BigInt(Math.floor(now * 1000)) * 1000n + tick).toString(16);
+          for (let attempt = 0; ; attempt++) {
             try {
-              return await client.events.create(newEvent(about, suffix, type, reason, message, fieldPath, time, source));
+              return await client.events.create(newEvent(about, nextSuffix(now), type, reason, message, fieldPath, time, source));
             } catch (e) {
-              if (!isAlreadyExists(e) || tick >= TICKS_MAX) throw e;
+              // Another component took the same nanosecond for the same object.
+              if (!isAlreadyExists(e) || attempt >= ATTEMPTS_MAX) throw e;
             }
           }
         } catch (e) {

@@ -4,7 +4,6 @@
  */
 import { ApiError, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "../client/transport.ts";
-import { parseYamlBody } from "./yaml-body.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
 const ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -12,7 +11,10 @@ const METADATA_ONLY = /as=(PartialObjectMetadata(?:List)?);/;
 /** The largest body that is read (3 MiB, MaxRequestBodyBytes). */
 const BODY_BYTES_MAX = 3 * 1024 * 1024;
 
-export async function serveFetch(handle: ApiTransport, request: Request): Promise<Response> {
+/** Reads YAML; throws on what is none. Injected, so that a server that never sees YAML carries no parser. */
+export type ParseYaml = (text: string) => unknown;
+
+export async function serveFetch(handle: ApiTransport, request: Request, parseYaml?: ParseYaml): Promise<Response> {
   try {
     const url = request.url;
     const slash = url.indexOf("/", url.indexOf("://") + 3);
@@ -27,7 +29,7 @@ export async function serveFetch(handle: ApiTransport, request: Request): Promis
     if (text.length > BODY_BYTES_MAX) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "RequestEntityTooLarge", code: 413, message: `Request entity too large: limit is ${BODY_BYTES_MAX}` });
     const stop = new AbortController();
     request.signal.addEventListener("abort", () => stop.abort());
-    const body = text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", request.method);
+    const body = text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", request.method, parseYaml);
     const response = await handle({ method: request.method as ApiRequest["method"], path, headers, ...(body === undefined ? {} : { body }) }, stop.signal);
     return render(response, form, stop);
   } catch (e) {
@@ -49,9 +51,15 @@ function negotiate(accept: string): "object" | "metadata" {
   throw newNotAcceptable(`only the following media types are accepted: ${ACCEPTED}`);
 }
 
-function parseBody(text: string, contentType: string, method: string): unknown {
+function parseBody(text: string, contentType: string, method: string, parseYaml: ParseYaml | undefined): unknown {
   const type = contentType.split(";")[0]!.trim();
-  if (type === "application/yaml") return parseYamlBody(text);
+  if (type === "application/yaml" && parseYaml !== undefined) {
+    try {
+      return parseYaml(text);
+    } catch {
+      throw newBadRequest("error converting YAML to JSON: yaml: invalid document");
+    }
+  }
   if (method !== "PATCH" && type !== "" && type !== "application/json" && type !== "text/plain")
     throw newUnsupportedMediaType(`the body of the request was in an unknown format - accepted media types include: ${ACCEPTED}`);
   try {

@@ -17,6 +17,7 @@ import { bootstrap } from "./bootstrap.ts";
 import { createHandlers } from "./handlers.ts";
 import type { Requester } from "./handlers.ts";
 import { serveFetch } from "./http.ts";
+import type { ParseYaml } from "./http.ts";
 import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
 import { REGISTRY } from "./registry/index.ts";
@@ -30,6 +31,8 @@ export interface ApiServerOptions {
   storage?: Storage<KubeObject>;
   /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
   serviceCidr?: string;
+  /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
+  parseYaml?: ParseYaml;
   /** The address of the API server that the Service default/kubernetes leads to (default 192.168.0.1, port 6443). */
   advertiseAddress?: string;
   advertisePort?: number;
@@ -78,7 +81,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     }
   };
 
-  return { handle, ready, fetch: (request) => serveFetch(handle, request) };
+  return { handle, ready, fetch: (request) => serveFetch(handle, request, options.parseYaml) };
 }
 
 /** Who asks. In process everybody is the administrator; the manager of fields comes from the user agent. */

@@ -35,12 +35,22 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
   let revision = 1;
   let compacted = 0;
 
+  /** Watchers of prefixes that are shorter than a bucket's name. */
+  const wide: Watcher<V>[] = [];
+
+  /** The bucket that holds every key with this prefix; "" when there may be several. */
+  const bucketName = (prefix: string): string => {
+    const first = prefix.indexOf("/", 1);
+    return first < 0 ? "" : prefix.slice(0, prefix.indexOf("/", first + 1) + 1);
+  };
   const bucketOf = (key: string): Bucket<V> => {
-    const name = key.slice(0, key.indexOf("/", key.indexOf("/", 1) + 1) + 1);
+    const name = bucketName(key);
     let bucket = buckets.get(name);
     if (bucket === undefined) buckets.set(name, (bucket = { byKey: new Map(), sorted: [], watchers: [] }));
     return bucket;
   };
+
+  const bucketsOf = (prefix: string): Bucket<V>[] => (bucketName(prefix) === "" ? [...buckets.values()] : [bucketOf(prefix)]);
 
   /** Index in `history` of the first event after `after`. */
   const firstAfter = (after: number): number => {
@@ -66,7 +76,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
 
   const undoTo = (prefix: string, wanted: number): KeyValue<V>[] => {
     const state = new Map<string, KeyValue<V>>();
-    for (const [key, kv] of bucketOf(prefix).byKey) if (key.startsWith(prefix)) state.set(key, kv);
+    for (const bucket of bucketsOf(prefix)) for (const [key, kv] of bucket.byKey) if (key.startsWith(prefix)) state.set(key, kv);
     for (let i = history.length - 1; i >= historyStart && history[i]!.revision > wanted; i--) {
       const event = history[i]!;
       if (!event.key.startsWith(prefix)) continue;
@@ -90,6 +100,10 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
       if (at !== undefined && at < compacted) throw new CompactedError();
       if (at !== undefined && at < revision) {
         const all = undoTo(prefix, at).filter((kv) => kv.key >= from);
+        return { items: limit > 0 ? all.slice(0, limit) : all, count: all.length, revision };
+      }
+      if (bucketName(prefix) === "") {
+        const all = undoTo(prefix, revision).filter((kv) => kv.key >= from);
         return { items: limit > 0 ? all.slice(0, limit) : all, count: all.length, revision };
       }
       const { byKey, sorted } = bucketOf(prefix);
@@ -136,6 +150,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
         history.push(event);
         for (const watcher of [...bucketOf(event.key).watchers, ...widest])
           if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
+        for (const watcher of [...wide]) if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
       }
       dropHistory(history.length - historyStart - historyMax);
       return { succeeded: true, revision, written };

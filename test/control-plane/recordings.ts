@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { parse } from "yaml";
 import { createApiServer } from "../../src/kube-apiserver/server.ts";
 import { silent } from "../../src/log.ts";
 import type { Logger } from "../../src/log.ts";
@@ -35,6 +36,6 @@ export async function replayRecordings(only: string, log: Logger = silent): Prom
   const { replay } = (await import(pathToFileURL(join(dir, "replay.mjs")).href)) as {
     replay(options: unknown): Promise<{ scenarios: Scenario[] }>;
   };
-  const server = createApiServer({ clock, random: testRandom(7), log });
+  const server = createApiServer({ clock, random: testRandom(7), log, parseYaml: (text) => parse(text) as unknown });
   return (await replay({ fetch: (request: Request) => server.fetch(request), dir, token: "t", only, mode: "api" })).scenarios;
 }
