@@ -35,9 +35,6 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
   let revision = 1;
   let compacted = 0;
 
-  /** Watchers of prefixes that are shorter than a bucket's name. */
-  const wide: Watcher<V>[] = [];
-
   /** The bucket that holds every key with this prefix; "" when there may be several. */
   const bucketName = (prefix: string): string => {
     const first = prefix.indexOf("/", 1);
@@ -50,6 +47,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
     return bucket;
   };
 
+  /** All buckets that may hold keys with this prefix. */
   const bucketsOf = (prefix: string): Bucket<V>[] => (bucketName(prefix) === "" ? [...buckets.values()] : [bucketOf(prefix)]);
 
   /** Index in `history` of the first event after `after`. */
@@ -150,7 +148,6 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
         history.push(event);
         for (const watcher of [...bucketOf(event.key).watchers, ...widest])
           if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
-        for (const watcher of [...wide]) if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
       }
       dropHistory(history.length - historyStart - historyMax);
       return { succeeded: true, revision, written };
@@ -160,7 +157,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
       if (afterRevision < compacted) throw new CompactedError();
       for (let i = firstAfter(afterRevision); i < history.length; i++)
         if (history[i]!.key.startsWith(prefix)) sink.event(history[i]!);
-      const watchers = prefix.split("/").length > 3 ? bucketOf(prefix).watchers : widest;
+      const watchers = bucketName(prefix) === "" ? widest : bucketOf(prefix).watchers;
       const watcher = { prefix, sink };
       watchers.push(watcher);
       return () => {

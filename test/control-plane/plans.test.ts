@@ -47,6 +47,11 @@ describe("deployment", () => {
       expect(planOld(d, [oldRS], newRS).map((s) => s.replicas)).toEqual([expected]);
     });
 
+  test("new pods that are not available yet keep old ones alive", () => {
+    expect(planOld(deployment(10, 2, 2), [rs(8, 6)], rs(4, 0))).toEqual([]);
+    expect(planOld(deployment(10, 2, 2), [rs(8)], rs(4, 4)).map((s) => s.replicas)).toEqual([4]);
+  });
+
   test("a change of size is shared out in proportion", () => {
     // sync_test.go TestScale: 10 -> 20 with two sets of 5; and 12 -> 24 with 5, 5 and 5 (surge 3).
     const annotated = (n: number, max: number): ReplicaSet => rs(n, n, { annotations: { "deployment.kubernetes.io/max-replicas": String(max), "deployment.kubernetes.io/desired-replicas": String(max) } });
