@@ -1,33 +1,44 @@
 // npm run digest [-- ARGS]: the parity scenario in every runtime, with every kind of memory and several numbers of
-// workers. Prints a table; exits 1 when any two digests differ, or a run fails. `--seed N`, `--loss P` and
-// `--only RUNTIME` narrow or change what is run; the first two go to the scenario.
+// workers (0: the nodes run in the thread of the control plane). Prints a table; exits 1 when any two digests differ, or
+// a run fails. `--seed N`, `--loss P`, `-f PATH`, `--from POD` and `--to URL` are those of `kubewire digest`;
+// `--only RUNTIME` runs a part of the table.
 import { buildBundles } from "./lib/bundle.mjs";
 import { buildKernel } from "./lib/kernel.mjs";
 import { importTs } from "./lib/run-ts.mjs";
 
 const root = new URL("../", import.meta.url);
 
+const WORKERS = [0, 1, 2, 4];
+
 /** runtime of the harness, workers, shared memory */
 const RUNS = [
-  ...[true, false].flatMap((shared) => [1, 2, 4].map((workers) => ["node", workers, shared])),
-  ...[true, false].flatMap((shared) => [1, 2, 4].map((workers) => ["deno", workers, shared])),
-  ...[1, 2, 4].map((workers) => ["chromium+isolated", workers, true]),
-  ...[1, 2, 4].map((workers) => ["chromium", workers, false]),
-  ["chromium-worker+isolated", 1, true],
-  ["chromium-worker", 1, false],
-  ["workerd", 1, false],
+  ...["node", "deno"].flatMap((name) => [true, false].flatMap((shared) => WORKERS.map((n) => [name, n, shared]))),
+  ...WORKERS.map((n) => ["chromium+isolated", n, true]),
+  ...WORKERS.map((n) => ["chromium", n, false]),
+  ["chromium-worker+isolated", 0, true],
+  ["chromium-worker", 0, false],
+  ["workerd", 0, false],
 ];
 
+const OPTIONS = {
+  "--seed": "seed",
+  "--loss": "loss",
+  "-f": "filename",
+  "--from": "from",
+  "--to": "to",
+  "--only": "only",
+};
+const NUMBERS = ["seed", "loss"];
+
 function parseArgs(argv) {
-  const options = {};
+  const options = { from: "shop/client", to: "http://web.shop.svc.cluster.local/" };
   for (let n = 0; n < argv.length; n += 2) {
-    const [name, value] = [argv[n], argv[n + 1]];
-    if (value === undefined) throw new Error(`${name} needs a value`);
-    if (name === "--seed" || name === "--loss") {
-      options[name.slice(2)] = Number(value);
-      if (!Number.isFinite(options[name.slice(2)])) throw new Error(`${name} ${value}: not a number`);
-    } else if (name === "--only") options.only = value;
-    else throw new Error(`unknown option ${name}`);
+    const [flag, text] = [argv[n], argv[n + 1]];
+    const name = OPTIONS[flag];
+    if (name === undefined) throw new Error(`unknown option ${flag}`);
+    if (text === undefined) throw new Error(`${flag} needs a value`);
+    options[name] = NUMBERS.includes(name) ? Number(text) : text;
+    if (Number.isNaN(options[name])) throw new Error(`${flag} ${text}: not a number`);
   }
   return options;
 }
@@ -43,10 +54,13 @@ function print(columns) {
 }
 
 async function main() {
-  const { only, ...scenario } = parseArgs(process.argv.slice(2));
+  const { only, seed, loss, ...named } = parseArgs(process.argv.slice(2));
   await buildKernel(root);
   await buildBundles(root);
   const { run } = await importTs(root, "test/runtimes/harness/index.ts");
+  const { nodeHost } = await importTs(root, "runtimes/node/host.ts");
+  const { readScenario } = await importTs(root, "src/cli/scenario.ts");
+  const scenario = await readScenario(nodeHost([]), named);
   print(["runtime", "workers", "memory", "sha256", "seconds"]);
   const digests = new Set();
   let failed = 0;
@@ -56,7 +70,7 @@ async function main() {
     const started = performance.now();
     const seconds = () => ((performance.now() - started) / 1000).toFixed(2);
     try {
-      const args = { shared, options: { ...scenario, workers } };
+      const args = { shared, options: { scenario, seed, loss, workers } };
       const { sha256 } = await run(runtime, { root, entry: "test/runtimes/entries/digest.ts", args });
       digests.add(sha256);
       print([runtime, workers, memory, sha256, seconds()]);

@@ -45,6 +45,9 @@ export interface Platform {
 /** What the command line needs of its host, beside the platform. Paths are the host's own. */
 export interface CliHost {
   readonly platform: Platform;
+  /** Of the package. */
+  readonly version: string;
+  /** Without the names of the runtime and of the script. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   stdout(text: string): void;

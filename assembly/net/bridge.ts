@@ -179,7 +179,7 @@ export function bridgeForwardFrame(skb: Skb, port: NetDevice): bool {
   const eth = EthernetView.at(skb.mac);
   if (port.portFlags & BRPORT_LEARNING) fdbLearn(dev, port, eth.src0, eth.src1);
   const group = macIsGroup(eth.dst0);
-  const found = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
+  const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
   if (found != 0) {
     const entry = changetype<FdbEntry>(found);
     if (entry.state == FDB_S_PERMANENT) {
@@ -281,7 +281,7 @@ export function bridgeXmit(skb: Skb, dev: NetDevice): void {
   if (bridgeNfDnatXmit(skb, dev)) return;
   skb.bridgeDev = 0;
   const group = macIsGroup(eth.dst0);
-  const found = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
+  const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
   traceBridge(skb, dev, found == 0 ? 0 : changetype<NetDevice>(changetype<FdbEntry>(found).port).ifindex, 0);
   if (found != 0) {
     const to = changetype<NetDevice>(changetype<FdbEntry>(found).port);

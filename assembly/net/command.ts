@@ -217,7 +217,7 @@ function linkSet(ns: Netns, record: usize): i32 {
   if (result == 0 && (mask & SET_MTU) != 0) result = deviceSetMtu(dev, load<u32>(record, SETLINK_MTU));
   if (result == 0 && (mask & SET_MASTER) != 0) {
     const master = load<u32>(record, SETLINK_MASTER);
-    const masterAt = master == 0 ? 0 : deviceFind(changetype<Netns>(dev.ns), master);
+    const masterAt: usize = master == 0 ? 0 : deviceFind(changetype<Netns>(dev.ns), master);
     if (master != 0 && masterAt == 0) return -ENODEV;
     result = deviceSetMaster(dev, masterAt);
   }

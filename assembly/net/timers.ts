@@ -1,16 +1,21 @@
 // What a timer calls when it fires: dispatch by number, since function values would need a data segment.
+import { ctGc } from "../netfilter/conntrack";
 import { fragTimer } from "./ip-defrag";
 import { neighTimer } from "./neighbour";
 
 export const TIMER_NONE: u32 = 0;
 export const TIMER_NEIGHBOUR: u32 = 1;
 export const TIMER_FRAGMENT: u32 = 2;
+/** Sweep of the connections: the node's table. */
+export const TIMER_CONNTRACK_GC: u32 = 16;
 
 /** Called by the wheel with what the timer was armed with. */
 export function timerFire(kind: u32, owner: usize): void {
+  assert(kind != TIMER_NONE && owner != 0);
   switch (kind) {
     case TIMER_NEIGHBOUR: neighTimer(owner); break;
     case TIMER_FRAGMENT: fragTimer(owner); break;
-    default: assert(false);
+    case TIMER_CONNTRACK_GC: ctGc(owner); break;
+    default: break;
   }
 }

@@ -1,7 +1,61 @@
 // The driver's requests about tables, rules and connections.
-import { ENOENT } from "../abi/core";
+import { EBADF, EINVAL, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
+import {
+  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_GET, NF_IPSET_ADD, NF_IPSET_NEW, NF_IPSET_TEST,
+  NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
+} from "../abi/netfilter";
+import { netnsGet } from "../net/netns";
+import { ctDelete, ctList } from "./conntrack";
+import { SET_NAME, ipsetAdd, ipsetNew, ipsetTest } from "./match-set";
+import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
+import { tableReplace } from "./table";
 
 /** `op` is one of NF_* commands (abi/netfilter.ts); the record stands at `record`; `upload` holds what was uploaded before. */
 export function netfilterCommand(op: u32, record: usize, length: u32, upload: usize, uploadLength: u32): i32 {
-  return -ENOENT;
+  if (length < 8) return -EINVAL;
+  const ns = netnsGet(load<u32>(record));
+  if (changetype<usize>(ns) == 0) return -EBADF;
+  if (!nfNetCreate(ns)) return -ENOMEM;
+  const nf = nfNet(ns), a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
+  switch (op) {
+    case NF_REPLACE: return upload == 0 ? -EINVAL : tableReplace(ns, a, b, upload, uploadLength);
+    case NF_COUNTERS: return counters(nf, a, b, c, record, false);
+    case NF_ZERO: return counters(nf, a, b, c, record, true);
+    case NF_GET:
+      if (a == NFCT_COUNT) return <i32>nf.conntrackCount;
+      return a >= NFCT_SETTINGS ? -ENOENT : <i32>setting(nf, a);
+    case NF_SET:
+      if (a >= NFCT_SETTINGS) return -ENOENT;
+      if (a == NFCT_COUNT || b > 0x7fffffff) return -EINVAL;
+      settingPut(nf, a, b);
+      return 0;
+    case NF_CT_LIST: return <i32>ctList(ns, a, record, MAILBOX_BYTES);
+    case NF_CT_DELETE: return ctDelete(ns, a);
+    case NF_STAT: return a >= NFSTATS ? -ENOENT : <i32>statGet(nf, a);
+    case NF_IPSET_NEW: return length < 40 ? -EINVAL : ipsetNew(nf, record + 4, load<u32>(record, 4 + SET_NAME));
+    case NF_IPSET_ADD: {
+      const prefix = load<u32>(record, 40);
+      if (length < 48 || prefix > 32) return -EINVAL;
+      return ipsetAdd(nf, record + 4, load<u32>(record, 36), prefix, load<u32>(record, 44));
+    }
+    case NF_IPSET_TEST: return length < 36 ? -EINVAL : ipsetTest(nf, record + 4);
+    default: return -ENOENT;
+  }
+}
+
+/** Reads counters of a table to `record`, or sets them to zero. */
+function counters(nf: NfNet, table: u32, first: u32, count: u32, record: usize, zero: bool): i32 {
+  const at: usize = table >= TABLES ? 0 : nfTable(nf, table);
+  if (at == 0) return -ENOENT;
+  const t = changetype<XtTable>(at), have = t.rules + t.builtins;
+  if (first > have) return -EINVAL;
+  let n = min<u32>(count, have - first);
+  const from = t.counters + (<usize>first << 4);
+  if (zero) {
+    memory.fill(from, 0, <usize>n << 4);
+    return 0;
+  }
+  n = min<u32>(n, MAILBOX_BYTES >>> 4);
+  memory.copy(record, from, <usize>n << 4);
+  return <i32>(n << 4);
 }

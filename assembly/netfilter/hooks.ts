@@ -1,28 +1,101 @@
-// The five hooks of IPv4 and IPv6 and what runs at each, in order.
-import { NF_ACCEPT } from "../abi/netfilter";
+// The five hooks of IPv4 and what runs at each, in the order of the priorities of include/uapi/linux/netfilter_ipv4.h.
+//
+//   in ──► PREROUTING ──► route ──► FORWARD ──────────────► POSTROUTING ──► out
+//          raw     -300     │       mangle   -150      ▲    mangle   -150
+//          conntr. -200     │       filter      0      │    nat src   100
+//          mangle  -150     ▼       security   50      │    confirm   max
+//          nat dst -100   INPUT                      OUTPUT
+//                         mangle   -150              raw      -300
+//                         filter      0              conntr.  -200
+//                         security   50              mangle   -150, then a new route if it changed what routes look at
+//                         nat src   100              nat dst  -100, then a new route if it changed the destination
+//                         confirm   max              filter      0
+//                           ▼                        security   50
+//                        sockets ──────────────────────┘
+//
+// A table is there once the driver has loaded it. Connection tracking, and NAT with it, runs in a namespace only while a loaded
+// rule needs it (nf_ct_netns_get): a nat table without such a rule is never asked.
+import {
+  HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
+  TABLE_RAW, TABLE_SECURITY,
+} from "../abi/netfilter";
 import { Netns, Skb } from "../layout";
+import { charge } from "../mm/node";
+import { COST_HOOK } from "../net/costs";
+import { ipRouteMeHarder } from "../net/ip-output";
+import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit } from "./conntrack";
+import { ipsetExit } from "./match-set";
+import { natHook } from "./nat";
+import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
+import { tableRemove } from "./table";
+import { iptDoTable } from "./xtables";
 
 /**
  * Runs everything registered at `hook` on the packet (`skb.network` is set; `inDev`, `outDev` are devices or 0). NF_ACCEPT: go
  * on with the packet, whose addresses may have changed. NF_DROP: the caller drops it. NF_STOLEN: it is no longer the caller's.
  */
 export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
-  return NF_ACCEPT;
+  if (ns.netfilter == 0) return NF_ACCEPT;
+  const nf = nfNet(ns);
+  if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
+  charge(COST_HOOK);
+  const first = hook == HOOK_PREROUTING || hook == HOOK_OUTPUT;
+  const tracked = nf.conntrackUsers != 0;
+  let verdict = NF_ACCEPT;
+  if (first) {
+    if (nf.table0 != 0) verdict = iptDoTable(skb, ns, nf, TABLE_RAW, hook, inDev, outDev);
+    if (verdict == NF_ACCEPT && tracked) verdict = ctIn(skb, ns, hook);
+  }
+  if (verdict == NF_ACCEPT && nf.table1 != 0) verdict = mangle(skb, ns, nf, hook, inDev, outDev);
+  if (verdict == NF_ACCEPT && first && nfTable(nf, TABLE_NAT) != 0) verdict = natHook(skb, ns, nf, hook, inDev, outDev);
+  if (verdict == NF_ACCEPT && hook != HOOK_PREROUTING && hook != HOOK_POSTROUTING) {
+    if (nf.table3 != 0) verdict = iptDoTable(skb, ns, nf, TABLE_FILTER, hook, inDev, outDev);
+    if (verdict == NF_ACCEPT && nf.table4 != 0) verdict = iptDoTable(skb, ns, nf, TABLE_SECURITY, hook, inDev, outDev);
+  }
+  if (verdict == NF_ACCEPT && (hook == HOOK_INPUT || hook == HOOK_POSTROUTING)) {
+    if (nfTable(nf, TABLE_NAT) != 0) verdict = natHook(skb, ns, nf, hook, inDev, outDev);
+    if (verdict == NF_ACCEPT && tracked) verdict = ctConfirm(skb, ns);
+  }
+  return verdict;
+}
+
+/** The mangle table; in OUTPUT a packet whose mark, addresses or TOS it changed is routed anew (ipt_mangle_out). */
+function mangle(skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev: usize): u32 {
+  if (hook != HOOK_OUTPUT) return iptDoTable(skb, ns, nf, TABLE_MANGLE, hook, inDev, outDev);
+  const ip = skb.network;
+  const mark = skb.mark, tos = load<u8>(ip, 1), addresses = load<u64>(ip, 12);
+  const verdict = iptDoTable(skb, ns, nf, TABLE_MANGLE, hook, inDev, outDev);
+  if (verdict == NF_ACCEPT
+    && (skb.mark != mark || load<u8>(skb.network, 1) != tos || load<u64>(skb.network, 12) != addresses)
+    && ipRouteMeHarder(skb, ns) < 0) return NF_DROP;
+  return verdict;
 }
 
 /** Lets go of the packet's connection (nf_reset_ct): it is freed, or crosses into another namespace. */
 export function nfSkbReset(skb: Skb): void {
-  skb.nfct = 0;
-  skb.ctinfo = 0;
+  ctDetach(skb);
   skb.nfFlags = 0;
 }
 
 /** Does anything in the namespace track connections, so that fragments have to be put together first? */
-export function nfDefragNeeded(ns: Netns): bool { return false; }
+export function nfDefragNeeded(ns: Netns): bool {
+  return ns.netfilter != 0 && nfNet(ns).conntrackUsers != 0;
+}
 
 /** A packet made in answer to `about` (an ICMP error, a RST) belongs to its connection (nf_ct_attach). */
-export function nfCtAttach(skb: Skb, about: Skb): void {}
+export function nfCtAttach(skb: Skb, about: Skb): void {
+  ctAttach(skb, about);
+}
 
 /** A namespace begins (before anything passes) or ends (after its devices and sockets are gone). */
-export function nfNetnsInit(ns: Netns): bool { return true; }
-export function nfNetnsExit(ns: Netns): void {}
+export function nfNetnsInit(ns: Netns): bool {
+  return nfNetCreate(ns);
+}
+export function nfNetnsExit(ns: Netns): void {
+  if (ns.netfilter == 0) return;
+  const nf = nfNet(ns);
+  for (let i: u32 = 0; i < TABLES; i++) tableRemove(nf, i);
+  ipsetExit(nf);
+  ctNetnsExit(ns);
+  nfNetFree(ns);
+}

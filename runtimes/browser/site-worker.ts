@@ -1,5 +1,5 @@
-/** The thread of `spawnWorker` in browsers: hands its endpoint to the sites of src/time/workers.ts. */
-import { serveSites } from "../../src/time/workers.ts";
+/** The thread of `spawnWorker` in browsers: serves the sites that the composition root puts here. */
+import { serveSites } from "../../src/crew.ts";
 import { platform } from "../worker/platform.ts";
 import { scopeEndpoint } from "../worker-scope.ts";
 

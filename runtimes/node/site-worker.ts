@@ -1,6 +1,6 @@
-/** The thread of `spawnWorker` in Node: hands its endpoint to the sites of src/time/workers.ts. */
+/** The thread of `spawnWorker` in Node: serves the sites that the composition root puts here. */
 import { parentPort } from "node:worker_threads";
-import { serveSites } from "../../src/time/workers.ts";
+import { serveSites } from "../../src/crew.ts";
 import { nodeEndpoint } from "./endpoint.ts";
 import { platform } from "./platform.ts";
 

@@ -1,7 +1,7 @@
 // src/ and runtimes/ -> dist/: one ES module per entry of package.json, with the declarations beside it.
 import { build } from "esbuild";
 import { execFile } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { abiHash } from "./abi.mjs";
@@ -14,12 +14,20 @@ const SERVER = {
   entries: {
     node: "runtimes/node/index.ts",
     deno: "runtimes/deno/index.ts",
-    cli: "runtimes/node/cli.ts",
     index: "src/index.ts",
     kernel: "src/kernel/index.ts",
     "node-site-worker": "runtimes/node/site-worker.ts",
     "deno-site-worker": "runtimes/deno/site-worker.ts",
   },
+};
+// One file of its own: the command-line parser it bundles is CommonJS, which needs a `require` for Node's own modules.
+const CLI = {
+  target: "node20",
+  platform: "node",
+  banner: {
+    js: `import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);`,
+  },
+  entries: { cli: "runtimes/node/cli.ts" },
 };
 const WEB = {
   target: "es2022",
@@ -39,7 +47,11 @@ const TYPES = {
   "kernel.js": "src/kernel/index.d.ts",
 };
 
-/** esbuild's options that every bundle of this repository shares: scripts, tests and benches use them too. */
+/**
+ * esbuild's options that every bundle of this repository shares: scripts, tests and benches use them too.
+ * @param {URL} root
+ * @returns {import("esbuild").BuildOptions}
+ */
 export function bundleOptions(root) {
   return {
     absWorkingDir: fileURLToPath(root),
@@ -54,24 +66,23 @@ export function bundleOptions(root) {
   };
 }
 
-async function bundle(root, { target, minify = false, entries }) {
+async function bundle(root, outdir, { entries, ...options }) {
   const { metafile } = await build({
     ...bundleOptions(root),
     entryPoints: Object.entries(entries).map(([out, path]) => ({ in: path, out })),
-    outdir: "dist",
+    outdir,
     chunkNames: "chunk-[hash]",
     splitting: true,
-    minify,
-    target,
     metafile: true,
+    ...options,
   });
   return metafile;
 }
 
-function declarations(root) {
+function declarations(root, outdir) {
   const cwd = fileURLToPath(root);
   return new Promise((resolve, reject) => {
-    const args = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"];
+    const args = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", `${outdir}/types`];
     execFile(process.execPath, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       if (error !== null) reject(new Error(`tsc -p tsconfig.build.json failed:\n${stdout}${stderr}`));
       else resolve();
@@ -99,16 +110,23 @@ function finishDeclarations(folder) {
 
 /** Bundles all entries; returns the gzipped size in bytes of what a page loads (kernel included) and of the kernel. */
 export async function buildBundles(root) {
-  const dist = new URL("dist/", root);
+  // Built aside and moved, so that a dist/ in use is gone for a moment only.
+  const outdir = `.cache/dist-${process.pid}`;
+  const dist = new URL(`${outdir}/`, root);
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
-  const [web, ...others] = await Promise.all([
-    bundle(root, WEB),
-    bundle(root, SERVER),
-    bundle(root, EDGE),
-    declarations(root),
-  ]);
-  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, [web, ...others.slice(0, 2)]));
+  const jobs = [
+    ...[WEB, SERVER, CLI, EDGE].map((entries) => bundle(root, outdir, entries)),
+    declarations(root, outdir),
+  ];
+  const failed = (await Promise.allSettled(jobs)).find(({ status }) => status === "rejected");
+  if (failed !== undefined) {
+    rmSync(dist, { recursive: true, force: true });
+    throw failed.reason;
+  }
+  const metafiles = await Promise.all(jobs.slice(0, -1));
+  const [web] = metafiles;
+  writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, metafiles));
   finishDeclarations(new URL("types/", dist));
   const cli = new URL("cli.js", dist);
   writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, "utf8")}`);
@@ -121,7 +139,13 @@ export async function buildBundles(root) {
 
   const gzipped = (url) => gzipSync(readFileSync(url), { level: 9 }).length;
   const kernel = gzipped(new URL("build/kernel.wasm", root));
-  const page = staticClosure(web, "dist/browser.js").reduce((sum, path) => sum + gzipped(new URL(path, root)), kernel);
+  const page = staticClosure(web, `${outdir}/browser.js`).reduce(
+    (sum, path) => sum + gzipped(new URL(path, root)),
+    kernel,
+  );
+  const target = new URL("dist/", root);
+  rmSync(target, { recursive: true, force: true });
+  renameSync(dist, target);
   return { kernel, page };
 }
 

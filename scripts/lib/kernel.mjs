@@ -1,7 +1,7 @@
 // assembly/ -> build/kernel.wasm (shared memory), build/kernel.plain.wasm, build/kernel.debug.wasm (assertions on).
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { abiHash } from "./abi.mjs";
 import { assertStateless, toPlain, withCustomSection } from "./wasm.mjs";
@@ -30,16 +30,31 @@ function inputsKey(root) {
   return hash.digest("hex");
 }
 
-/** Runs asc for one target of asconfig.json. Rejects with the compiler's own messages. */
+/** The module of one target of asconfig.json. Rejects with the compiler's own messages. */
 function asc(root, target) {
   const cwd = fileURLToPath(root);
+  const outFile = `build/.${target}-${process.pid}.wasm`;
   const args = ["node_modules/assemblyscript/bin/asc.js", "--config", "asconfig.json", "--target", target];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      if (error !== null) reject(new Error(`asc --target ${target} failed:\n${stdout}${stderr}`));
-      else resolve();
-    });
+    execFile(
+      process.execPath,
+      [...args, "--outFile", outFile],
+      { cwd, maxBuffer: 1 << 26 },
+      (error, stdout, stderr) => {
+        const file = new URL(outFile, root);
+        if (error !== null) reject(new Error(`asc --target ${target} failed:\n${stdout}${stderr}`));
+        else resolve(readFileSync(file));
+        rmSync(file, { force: true });
+      },
+    );
   });
+}
+
+/** Written beside and renamed, so that who reads meanwhile sees the old file or the new one. */
+function replaceFile(url, bytes) {
+  const beside = new URL(`${url.href}.${process.pid}`);
+  writeFileSync(beside, bytes);
+  renameSync(beside, url);
 }
 
 /** Builds what is out of date; returns whether anything was. */
@@ -55,22 +70,17 @@ export async function buildKernel(root) {
   if (fresh) return false;
 
   rmSync(keyFile, { force: true });
-  await Promise.all([asc(root, "shared"), asc(root, "debug")]);
+  const [shared, debug] = await Promise.all([asc(root, "shared"), asc(root, "debug")]);
   const abi = abiHash(root);
-  const finish = (from, to) => {
-    const bytes = readFileSync(new URL(from, build));
-    assertStateless(bytes, to);
+  const finish = (name, bytes) => {
+    assertStateless(bytes, name);
     const finished = withCustomSection(bytes, "kubewire.abi", abi);
-    if (!WebAssembly.validate(finished)) throw new Error(`${to} does not validate`);
-    writeFileSync(new URL(to, build), finished);
-    rmSync(new URL(from, build));
-    return finished;
+    if (!WebAssembly.validate(finished)) throw new Error(`${name} does not validate`);
+    replaceFile(new URL(name, build), finished);
   };
-  const shared = finish("kernel.asc.wasm", "kernel.wasm");
-  finish("kernel.debug.asc.wasm", "kernel.debug.wasm");
-  const plain = toPlain(shared);
-  if (!WebAssembly.validate(plain)) throw new Error("kernel.plain.wasm does not validate");
-  writeFileSync(new URL("kernel.plain.wasm", build), plain);
+  finish("kernel.wasm", shared);
+  finish("kernel.debug.wasm", debug);
+  finish("kernel.plain.wasm", toPlain(shared));
   writeFileSync(keyFile, key);
   return true;
 }

@@ -265,7 +265,7 @@ function readData(r: Reader, type: number, length: number): RecordData {
 class Writer {
   bytes = new Uint8Array(512);
   at = 0;
-  /** Offsets of name suffixes written so far, by their canonical text. */
+  /** Offsets of name suffixes written so far, as they are spelt: a pointer must not change a letter's case. */
   private readonly names = new Map<string, number>();
 
   private room(length: number): void {
@@ -299,7 +299,7 @@ class Writer {
   name(name: string, compress: boolean): void {
     const labels = labelsOf(name);
     for (let i = 0; i < labels.length; i++) {
-      const suffix = labels.slice(i).map((label) => labelText(label)).join(".").toLowerCase();
+      const suffix = labels.slice(i).map((label) => labelText(label)).join(".");
       const known = this.names.get(suffix);
       if (compress && known !== undefined) {
         this.u16(0xc000 | known);
@@ -333,16 +333,17 @@ export function encode(message: Message, sizeMax = 65535): Uint8Array {
   }
   const optSize = message.edns === undefined ? 0 : 11 + message.edns.options.reduce((sum, o) => sum + 4 + o.data.length, 0);
   const counts = [0, 0, 0];
-  let truncated = message.truncated;
+  let truncated = message.truncated, full = false;
   [message.answers, message.authorities, message.additionals].forEach((records, section) => {
     for (const record of records) {
-      if (truncated) return;
+      if (full) return;
       const before = w.at;
       writeRecord(w, record);
       if (w.at + optSize > sizeMax) {
         w.at = before;
         // What is missing of the additional section is not a loss (RFC 2181, section 9).
-        truncated = section < 2;
+        truncated ||= section < 2;
+        full = true;
         return;
       }
       counts[section]!++;

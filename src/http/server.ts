@@ -59,12 +59,10 @@ export async function serveHttp({ net, port, signal, handler }: HttpServerOption
 async function serveConnection(stream: TcpStream, handler: HttpServerOptions["handler"], signal: AbortSignal): Promise<void> {
   const reader = new StreamReader(stream);
   for (let keep = true; keep; ) {
-    let head = false;
     try {
       const line = await reader.line(signal);
       if (line === undefined) return;
       if (line === "") continue; // RFC 9112, section 2.2: an empty line before the request
-      head = true;
       const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) (HTTP\/1\.[01])$/.exec(line);
       if (match === null) throw new HttpError(400, "malformed request line");
       const headers = await readHeaders(reader, signal);
@@ -77,7 +75,7 @@ async function serveConnection(stream: TcpStream, handler: HttpServerOptions["ha
       });
       await writeResponse(stream, response, keep, match[1] === "HEAD");
     } catch (error) {
-      if (!(error instanceof HttpError) || !head) throw error;
+      if (!(error instanceof HttpError)) throw error;
       await writeResponse(stream, {
         status: error.status, reason: error.status === 400 ? "Bad Request" : "Request Header Fields Too Large",
         headers: [["Content-Type", "text/plain"]], body: new TextEncoder().encode(`${error.message}\n`),

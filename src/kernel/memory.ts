@@ -39,6 +39,13 @@ export const errnoName = (result: number): string => names[-result] ?? `errno ${
 export const newKernelMemory = (shared: boolean): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES, shared });
 
+/** Compares the hash of `assembly/abi/` that the build put into the module with the one it put into this file. */
+const checkAbi = (module: WebAssembly.Module): void => {
+  const [section] = WebAssembly.Module.customSections(module, "kubewire.abi");
+  const found = section === undefined ? "none" : new TextDecoder().decode(section);
+  if (found !== __KUBEWIRE_ABI__) throw new KernelError("EINVAL", `kernel.wasm has ABI ${found}, its driver ${__KUBEWIRE_ABI__}`);
+};
+
 /** One instance of the kernel over a memory. Requests are written through `u8`/`view`, from offset 0 of the mailbox. */
 export class KernelInstance {
   readonly memory: WebAssembly.Memory;
@@ -50,7 +57,9 @@ export class KernelInstance {
   #buffer: ArrayBufferLike;
   readonly #status: RunStatus = { flags: 0, nowNs: 0, deadlineNs: Infinity };
 
+  /** Throws KernelError EINVAL for a kernel that was built from other record layouts than this driver. */
   constructor(module: WebAssembly.Module, memory: WebAssembly.Memory) {
+    checkAbi(module);
     this.memory = memory;
     const instance = new WebAssembly.Instance(module, { env: { memory } });
     this.#exports = instance.exports as unknown as KernelExports;

@@ -1,6 +1,6 @@
 /** Service ports as kube-proxy looks at them. Follows kubernetes pkg/proxy/serviceport.go and servicechangetracker.go. */
 import type { Service, ServicePort as ApiServicePort } from "../api/types.generated.ts";
-import { canonicalIp, formatIp, maskIp, parseCidr, type Cidr } from "../cni/ip.ts";
+import { canonicalIp, maskIp, parseCidr, type Cidr } from "../cni/ip.ts";
 
 export type IpFamily = "IPv4" | "IPv6";
 
@@ -108,6 +108,3 @@ function clusterIpByFamily(all: readonly string[] | undefined, first: string, fa
   const found = (all !== undefined && all.length > 0 ? all : [first]).find((text) => familyOf(text) === family);
   return found === undefined ? undefined : canonicalIp(found);
 }
-
-/** Prints a source range as Go's net.IPNet.String. */
-export const formatRange = ({ ip, bits }: Cidr): string => `${formatIp(ip)}/${bits}`;

@@ -16,6 +16,7 @@ const TOOLS: readonly Tool[] = [
   { commands: ["chromium", "chromium-browser", "google-chrome"], packages: ["chromium"] },
   { commands: ["tshark"], packages: ["tshark"] },
   { commands: ["capinfos"], packages: ["wireshark-common"] },
+  { commands: ["editcap"], packages: ["wireshark-common"] },
   { commands: ["iptables-legacy-restore", "iptables-restore"], packages: ["iptables"] },
 ];
 

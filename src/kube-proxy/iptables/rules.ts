@@ -3,10 +3,10 @@
  * Follows kubernetes pkg/proxy/iptables/proxier.go: syncProxyRules and the tables above it.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { cidrContains, parseIp } from "../../cni/ip.ts";
+import { cidrContains, formatCidr, parseIp } from "../../cni/ip.ts";
 import type { ProxierConfig } from "../config.ts";
 import { categorizeEndpoints, type Endpoint } from "../endpoints.ts";
-import { externallyAccessible, formatRange, type ServicePort } from "../service.ts";
+import { externallyAccessible, type ServicePort } from "../service.ts";
 
 /** What one sync writes, and what it leaves in the nat table. */
 export interface Rules {
@@ -274,7 +274,7 @@ function writeFirewall(port: ServicePort, chain: string, target: string, config:
   const node = config.nodeIP === undefined ? undefined : parseIp(config.nodeIP);
   let allowFromNode = false;
   for (const cidr of port.loadBalancerSourceRanges) {
-    sink.rules.push(`${head} -s ${formatRange(cidr)} -j ${target}`);
+    sink.rules.push(`${head} -s ${formatCidr(cidr)} -j ${target}`);
     allowFromNode ||= node !== undefined && cidrContains(cidr, node);
   }
   // A VIP that is also a local address is the source of the node's own requests to it.

@@ -51,8 +51,8 @@ export interface Bundle {
   readonly timeoutMs: number;
 }
 
-/** A bootstrap turns `main`'s promise into this, whatever happens. */
-export type Outcome = { readonly value: unknown } | { readonly error: string };
+/** A bootstrap turns `main`'s promise into this, whatever happens; a runner may add the process's peak memory. */
+export type Outcome = ({ readonly value: unknown } | { readonly error: string }) & { readonly peakBytes?: number };
 
 const FOLDER = ".cache";
 
@@ -76,7 +76,10 @@ const RUNNERS = {
 };
 
 /** Runs the job; rejects with the error of `main`, or when the runtime ended without an answer. */
-export async function run(runtime: Runtime, job: Job): Promise<unknown> {
+export const run = async (runtime: Runtime, job: Job): Promise<unknown> => (await measure(runtime, job)).value;
+
+/** The same, with the most memory that the process held (resident), where the runner can tell: in workerd on Linux. */
+export async function measure(runtime: Runtime, job: Job): Promise<{ value: unknown; peakBytes?: number }> {
   const [kind, isolated] = runtime.split("+") as [keyof typeof RUNNERS, string?];
   const root = fileURLToPath(job.root);
   const path = `${FOLDER}/${kind}-${randomBytes(6).toString("hex")}.js`;
@@ -101,7 +104,7 @@ export async function run(runtime: Runtime, job: Job): Promise<unknown> {
     const bundle = { root, path, args: job.args ?? null, timeoutMs: job.timeoutMs ?? 120_000 };
     const outcome = await RUNNERS[kind](bundle, isolated === "isolated");
     if ("error" in outcome) throw new Error(`${runtime}: ${outcome.error}`);
-    return outcome.value;
+    return outcome;
   } finally {
     rmSync(join(root, path), { force: true });
   }

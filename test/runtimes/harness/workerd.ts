@@ -1,6 +1,6 @@
 /** workerd: the bundle as a worker with `nodejs_compat`, asked once over HTTP. */
 import { spawn } from "node:child_process";
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import type { Bundle, Outcome } from "./index.ts";
@@ -43,7 +43,11 @@ export async function runInWorkerd({ root, path, args, timeoutMs }: Bundle): Pro
       signal: AbortSignal.timeout(timeoutMs),
     });
     if (!response.ok) throw new Error(`workerd: HTTP ${response.status}\n${await response.text()}\n${log}`);
-    return (await response.json()) as Outcome;
+    const outcome = (await response.json()) as Outcome;
+    const peak = /^VmHWM:\s*(\d+) kB$/m.exec(
+      await readFile(`/proc/${workerd.pid}/status`, "utf8").catch(() => ""),
+    )?.[1];
+    return peak === undefined ? outcome : { ...outcome, peakBytes: Number(peak) * 1024 };
   } finally {
     workerd.kill("SIGKILL");
     await ended;

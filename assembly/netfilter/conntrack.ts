@@ -1,0 +1,614 @@
+// Connection tracking, net/netfilter/nf_conntrack_core.c: one table per node over (namespace, tuple). Every entry stands in
+// it twice, once per direction. Entries live from their first packet; until POSTROUTING or INPUT confirms them they belong
+// to that packet alone and go with it.
+import { ENOENT } from "../abi/core";
+import {
+  CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
+  IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
+  IP_CT_ESTABLISHED_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, NFCT_CHECKSUM, NFCT_MAX,
+  NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_ACCEPT,
+  NF_DROP, NF_REPEAT,
+} from "../abi/netfilter";
+import { OBS_CT } from "../abi/core";
+import { Netns, Skb } from "../layout";
+import { charge, node } from "../mm/node";
+import { kfree, kmalloc } from "../mm/slab";
+import { Timer, timerAfter, timerDelete } from "../mm/timer";
+import { COST_CONNTRACK } from "../net/costs";
+import { TIMER_CONNTRACK_GC } from "../net/timers";
+import { observeRecord, tracing } from "../trace/observe";
+import { be16 } from "../wire/bytes";
+import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
+import { icmpTrack, genericTrack, sctpTrack, udpTrack } from "./conntrack-proto";
+import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
+import { NfNet, nfNet, setting, statCount } from "./state";
+import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
+
+/**
+ * One connection, 168 bytes of a 192-byte slot. `next0`, `next1` chain it by its original and its reply tuple; a link is the
+ * address of an entry plus 1 if it continues at that entry's reply side.
+ */
+@unmanaged export class Conntrack {
+  next0: usize;
+  next1: usize;
+  ns: usize; // Netns
+  use: u32;
+  // tuple orig
+  orig0: u64; orig1: u64;
+  // tuple reply
+  reply0: u64; reply1: u64;
+  status: u32;
+  mark: u32;
+  /** ns on the node's clock; before confirmation: ns from then on. */
+  timeout: u64;
+  id: u32;
+  /** The next of the same source (net/nf_nat_core.c, nat_bysource). */
+  bysource: usize;
+  masqIfindex: u32;
+  /** Of the protocol: TCP, SCTP. */
+  state: u32;
+  // TCP (conntrack-tcp.ts): per direction {u32 end, u32 maxend, u32 maxwin, u32 maxack, u8 scale, u8 flags, u16 0}
+  seen0a: u64; seen0b: u64; seen0c: u32;
+  seen1a: u32; seen1b: u64; seen1c: u64;
+  lastSeq: u32; lastAck: u32; lastEnd: u32;
+  lastWin: u16; lastWscale: u8; lastFlags: u8;
+  lastDir: u8; lastIndex: u8; retrans: u8; pad: u8;
+}
+
+export const CT_BYTES: u32 = 192;
+const ORIG: usize = 16, REPLY: usize = 32;
+/** UDP: when the connection counts as a stream (u64 ns), where TCP has its windows. */
+export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
+
+/** The node's table (`Node.conntrack`). */
+@unmanaged class CtTable {
+  buckets: usize; // tagged links
+  bysource: usize; // Conntrack
+  mask: u32;
+  count: u32;
+  nextId: u32;
+  /** Where the next sweep begins. */
+  cursor: u32;
+  timer: Timer;
+}
+const TIMER_AT: usize = offsetof<CtTable>("timer");
+const TABLE_BYTES: u32 = 24 + 64;
+const FIRST_BUCKETS: u32 = 256;
+
+const NS: u64 = 1_000_000_000;
+const GC_INTERVAL: u64 = 20 * NS;
+const GC_BUCKETS: u32 = 4096;
+const EARLY_DROP_BUCKETS: u32 = 8;
+
+@inline export function ctTuple(ct: Conntrack, reply: bool): usize {
+  return changetype<usize>(ct) + (reply ? REPLY : ORIG);
+}
+
+@inline function ctDirectionNext(entry: usize, side: usize): usize {
+  return load<usize>(entry + (side << 2));
+}
+
+@inline export function ctIsReply(ctinfo: u32): bool {
+  return ctinfo >= IP_CT_ESTABLISHED_REPLY && ctinfo != IP_CT_UNTRACKED;
+}
+
+/** The packet's connection, or null (0). */
+@inline export function skbCt(skb: Skb): Conntrack {
+  return changetype<Conntrack>(skb.nfct);
+}
+
+function table(): CtTable {
+  const n = node();
+  if (n.conntrack == 0) {
+    const at = kmalloc(TABLE_BYTES);
+    if (at == 0) return changetype<CtTable>(0);
+    const t = changetype<CtTable>(at);
+    t.buckets = kmalloc(FIRST_BUCKETS << 2);
+    t.bysource = kmalloc(FIRST_BUCKETS << 2);
+    if (t.buckets == 0 || t.bysource == 0) {
+      if (t.buckets != 0) kfree(t.buckets, FIRST_BUCKETS << 2);
+      if (t.bysource != 0) kfree(t.bysource, FIRST_BUCKETS << 2);
+      kfree(at, TABLE_BYTES);
+      return changetype<CtTable>(0);
+    }
+    t.mask = FIRST_BUCKETS - 1;
+    const timer = gcTimer(t);
+    timer.kind = TIMER_CONNTRACK_GC;
+    timer.owner = at;
+    n.conntrack = at;
+  }
+  return changetype<CtTable>(n.conntrack);
+}
+
+@inline function gcTimer(t: CtTable): Timer {
+  return changetype<Timer>((changetype<usize>(t) + TIMER_AT + 7) & ~7);
+}
+
+/** How long until the entry ends, in ns; 0: it is over. */
+export function ctExpires(ct: Conntrack): u64 {
+  if (!(ct.status & IPS_CONFIRMED)) return ct.timeout;
+  const now = node().now;
+  return ct.timeout > now ? ct.timeout - now : 0;
+}
+
+/** Restarts the entry's timeout (nf_ct_refresh). */
+export function ctRefresh(ct: Conntrack, seconds: u32): void {
+  const ns = <u64>seconds * NS;
+  ct.timeout = ct.status & IPS_CONFIRMED ? node().now + ns : ns;
+}
+
+// Look-up
+
+/** The link (entry, +1: reply side) of a tuple, or 0. Entries found over are taken away on the way. */
+function find(ns: Netns, tuple: usize): usize {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return 0;
+  const bucket = t.buckets + (<usize>(tupleHash(tuple, ns.id) & t.mask) << 2);
+  let link = load<usize>(bucket);
+  while (link != 0) {
+    const entry = link & ~1, side = link & 1;
+    const next = ctDirectionNext(entry, side);
+    if (tupleEqual(entry + ORIG + (side << 4), tuple) && changetype<Conntrack>(entry).ns == changetype<usize>(ns)) {
+      if (ctExpires(changetype<Conntrack>(entry)) != 0) return link;
+      ctKill(changetype<Conntrack>(entry));
+      // Both sides may have stood in this bucket: begin anew.
+      link = load<usize>(bucket);
+      continue;
+    }
+    link = next;
+  }
+  return 0;
+}
+
+/** Is this reply tuple in use by another connection than `but` (nf_conntrack_tuple_taken)? */
+export function ctTupleTaken(ns: Netns, tuple: usize, but: Conntrack): bool {
+  const link = find(ns, tuple);
+  if (link == 0) return false;
+  const other = changetype<Conntrack>(link & ~1);
+  // Two packets of one flow, both not yet confirmed when they began: not a clash.
+  return !tupleEqual(ctTuple(other, false), ctTuple(but, false));
+}
+
+/** The entry of a tuple for NAT's last resort (nf_nat_used_tuple_harder): null (0) unless found by its reply side. */
+export function ctFindReply(ns: Netns, tuple: usize): Conntrack {
+  const link = find(ns, tuple);
+  return changetype<Conntrack>(link & 1 ? link & ~1 : <usize>0);
+}
+
+/** First entry of a source's chain, for NAT (find_appropriate_src). */
+export function ctBysource(ns: Netns, orig: usize): usize {
+  const t = changetype<CtTable>(node().conntrack);
+  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & t.mask) << 2));
+}
+
+function sourceHash(ns: Netns, orig: usize): u32 {
+  const tuple = Tuple.at(orig);
+  return (tuple.src * 0x85ebca6b ^ (<u32>tuple.sport << 8) ^ <u32>tuple.proto ^ ns.id * 0xc2b2ae35) * 0x9e3779b1 >>> 7;
+}
+
+/** NAT has decided on the entry's source (nf_nat_setup_info): from now on others of that source find it. */
+export function ctBysourceAdd(ct: Conntrack): void {
+  const t = changetype<CtTable>(node().conntrack);
+  const head = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.mask) << 2);
+  ct.bysource = load<usize>(head);
+  store<usize>(head, changetype<usize>(ct));
+}
+
+// Life
+
+/** A reference less; the last one frees. */
+export function ctPut(ct: Conntrack): void {
+  if (--ct.use != 0) return;
+  const t = changetype<CtTable>(node().conntrack);
+  if (ct.status & IPS_SRC_NAT_DONE) {
+    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.mask) << 2);
+    while (load<usize>(at) != 0 && load<usize>(at) != changetype<usize>(ct)) {
+      at = load<usize>(at) + offsetof<Conntrack>("bysource");
+    }
+    if (load<usize>(at) != 0) store<usize>(at, ct.bysource);
+  }
+  t.count--;
+  if (ct.ns != 0) nfNet(changetype<Netns>(ct.ns)).conntrackCount--;
+  kfree(changetype<usize>(ct), CT_BYTES);
+}
+
+/** Takes a confirmed entry out of the table (nf_ct_kill); false: it was not there any more. */
+export function ctKill(ct: Conntrack): bool {
+  if ((ct.status & (IPS_CONFIRMED | IPS_DYING)) != IPS_CONFIRMED) return false;
+  ct.status |= IPS_DYING;
+  unlink(ct, 0);
+  unlink(ct, 1);
+  ctPut(ct);
+  return true;
+}
+
+function unlink(ct: Conntrack, side: usize): void {
+  const t = changetype<CtTable>(node().conntrack);
+  const want = changetype<usize>(ct) | side;
+  const hash = tupleHash(ctTuple(ct, side != 0), changetype<Netns>(ct.ns).id);
+  let at = t.buckets + (<usize>(hash & t.mask) << 2);
+  while (load<usize>(at) != 0) {
+    const link = load<usize>(at);
+    const next = (link & ~1) + ((link & 1) << 2);
+    if (link == want) {
+      store<usize>(at, load<usize>(next));
+      return;
+    }
+    at = next;
+  }
+}
+
+function link(t: CtTable, ct: Conntrack, side: usize): void {
+  const hash = tupleHash(ctTuple(ct, side != 0), changetype<Netns>(ct.ns).id);
+  const bucket = t.buckets + (<usize>(hash & t.mask) << 2);
+  store<usize>(changetype<usize>(ct) + (side << 2), load<usize>(bucket));
+  store<usize>(bucket, changetype<usize>(ct) | side);
+}
+
+/** Doubles the buckets; entries of one chain keep their order. Without memory the chains just get longer. */
+function grow(t: CtTable): void {
+  const old = t.mask + 1, bytes = old << 3;
+  if (bytes == 0 || old >= 0x1000000) return;
+  const buckets = kmalloc(bytes), bysource = kmalloc(bytes);
+  if (buckets == 0 || bysource == 0) {
+    if (buckets != 0) kfree(buckets, bytes);
+    if (bysource != 0) kfree(bysource, bytes);
+    return;
+  }
+  const before = t.buckets, sources = t.bysource;
+  t.buckets = buckets;
+  t.bysource = bysource;
+  t.mask = (old << 1) - 1;
+  for (let i: u32 = 0; i < old; i++) {
+    // Chains are built at their heads: turn them round first.
+    let turned: usize = 0, at = load<usize>(before + (<usize>i << 2));
+    while (at != 0) {
+      const field = (at & ~1) + ((at & 1) << 2);
+      const next = load<usize>(field);
+      store<usize>(field, turned);
+      turned = at;
+      at = next;
+    }
+    while (turned != 0) {
+      const next = ctDirectionNext(turned & ~1, turned & 1);
+      link(t, changetype<Conntrack>(turned & ~1), turned & 1);
+      turned = next;
+    }
+    at = load<usize>(sources + (<usize>i << 2));
+    while (at != 0) {
+      const ct = changetype<Conntrack>(at);
+      const next = ct.bysource;
+      ct.bysource = turned;
+      turned = at;
+      at = next;
+    }
+    while (turned != 0) {
+      const ct = changetype<Conntrack>(turned);
+      turned = ct.bysource;
+      ctBysourceAdd(ct);
+    }
+  }
+  kfree(before, old << 2);
+  kfree(sources, old << 2);
+}
+
+/** An unconfirmed entry, owned by the caller; null (0): table full or no memory. */
+function create(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
+  const t = table();
+  if (changetype<usize>(t) == 0) return changetype<Conntrack>(0);
+  const max = setting(nf, NFCT_MAX);
+  if (max != 0 && nf.conntrackCount >= max && !earlyDrop(t, ns, nf, tuple)) {
+    statCount(nf, NFSTAT_DROP);
+    return changetype<Conntrack>(0);
+  }
+  const at = kmalloc(CT_BYTES);
+  if (at == 0) return changetype<Conntrack>(0);
+  const ct = changetype<Conntrack>(at);
+  ct.ns = changetype<usize>(ns);
+  ct.use = 1;
+  ct.id = ++t.nextId;
+  tupleCopy(at + ORIG, tuple);
+  tupleCopy(at + REPLY, reply);
+  nf.conntrackCount++;
+  if (++t.count > t.mask) grow(t);
+  return ct;
+}
+
+/** Makes room: takes the first entry that is over or not assured from a few buckets (early_drop). */
+function earlyDrop(t: CtTable, ns: Netns, nf: NfNet, tuple: usize): bool {
+  const hash = tupleHash(tuple, ns.id);
+  for (let i: u32 = 0; i < EARLY_DROP_BUCKETS; i++) {
+    let link = load<usize>(t.buckets + (<usize>((hash + i) & t.mask) << 2));
+    while (link != 0) {
+      const ct = changetype<Conntrack>(link & ~1);
+      if (ct.ns == changetype<usize>(ns)
+        && (ctExpires(ct) == 0 || !(ct.status & IPS_ASSURED)
+          || (<u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP && tcpCanEarlyDrop(ct)))
+        && ctKill(ct)) {
+        statCount(nf, NFSTAT_EARLY_DROP);
+        return true;
+      }
+      link = ctDirectionNext(link & ~1, link & 1);
+    }
+  }
+  return false;
+}
+
+/** The sweep: takes away what is over in a bounded part of the table, and comes again while there is anything. */
+export function ctGc(owner: usize): void {
+  const t = changetype<CtTable>(owner);
+  const buckets = min<u32>(t.mask + 1, GC_BUCKETS);
+  for (let i: u32 = 0; i < buckets; i++) {
+    const bucket = t.buckets + (<usize>(t.cursor & t.mask) << 2);
+    t.cursor++;
+    let link = load<usize>(bucket);
+    while (link != 0) {
+      const ct = changetype<Conntrack>(link & ~1);
+      if (ctExpires(ct) == 0 && ctKill(ct)) {
+        link = load<usize>(bucket);
+        continue;
+      }
+      link = ctDirectionNext(link & ~1, link & 1);
+    }
+  }
+  if (t.count != 0) timerAfter(gcTimer(t), GC_INTERVAL);
+}
+
+/** All entries of a namespace go with it. Packets that still hold one keep it until they end. */
+export function ctNetnsExit(ns: Netns): void {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return;
+  for (let i: u32 = 0; i <= t.mask; i++) {
+    const bucket = t.buckets + (<usize>i << 2);
+    let link = load<usize>(bucket);
+    while (link != 0) {
+      const ct = changetype<Conntrack>(link & ~1);
+      if (ct.ns == changetype<usize>(ns) && ctKill(ct)) {
+        link = load<usize>(bucket);
+        continue;
+      }
+      link = ctDirectionNext(link & ~1, link & 1);
+    }
+  }
+  if (t.count == 0) timerDelete(gcTimer(t));
+}
+
+// The packet path
+
+/** Attaches the entry to the packet; the packet's reference is the caller's. */
+@inline function attach(skb: Skb, ct: Conntrack, ctinfo: u32): void {
+  skb.nfct = changetype<usize>(ct);
+  skb.ctinfo = ctinfo;
+}
+
+export function ctDetach(skb: Skb): void {
+  const ct = skb.nfct;
+  skb.nfct = 0;
+  skb.ctinfo = 0;
+  if (ct != 0) ctPut(changetype<Conntrack>(ct));
+}
+
+/** Bytes of the packet from its IP header on. */
+@inline export function ipBytes(skb: Skb): u32 {
+  return min<u32>(be16(skb.network, 2), <u32>(skb.tail - skb.network));
+}
+
+/** True when the L4 checksum over all of the payload is right (nf_ip_checksum). */
+export function l4ChecksumOk(ip: usize, l4: usize, length: u32, protocol: u32): bool {
+  const pseudo = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+  const sum = pseudo ? pseudo4(load<u32>(ip, 12), load<u32>(ip, 16), protocol, length) : 0;
+  return checksumFold(checksumAdd(sum, l4, length)) == 0xffff;
+}
+
+/** nf_conntrack_in: finds or begins the packet's connection. */
+export function ctIn(skb: Skb, ns: Netns, hook: u32): u32 {
+  // Seen before (loopback), or not to be tracked.
+  if (skb.nfct != 0 || skb.ctinfo == IP_CT_UNTRACKED) return NF_ACCEPT;
+  charge(COST_CONNTRACK);
+  const nf = nfNet(ns);
+  const scratch = kmalloc(32);
+  if (scratch == 0) return NF_DROP;
+  const verdict = track(skb, ns, nf, hook, scratch, scratch + TUPLE_BYTES);
+  kfree(scratch, 32);
+  if (tracing() && skb.nfct != 0) {
+    const at = observeRecord(OBS_CT, skb, changetype<usize>(ns), skb.dev, 16);
+    if (at != 0) {
+      const ct = skbCt(skb);
+      store<u32>(at, skb.ctinfo);
+      store<u32>(at, ct.id, 4);
+      store<u32>(at, <u32>Tuple.at(ctTuple(ct, false)).proto, 8);
+      store<u32>(at, ct.state, 12);
+    }
+  }
+  return verdict;
+}
+
+function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: usize): u32 {
+  const ip = skb.network, length = ipBytes(skb);
+  const header = (<u32>load<u8>(ip) & 15) << 2;
+  if ((load<u16>(ip, 6) & 0xff1f) != 0 || header > length) {
+    statCount(nf, NFSTAT_INVALID);
+    return NF_ACCEPT;
+  }
+  const protocol = <u32>load<u8>(ip, 9);
+  const l4 = ip + <usize>header, room = length - header;
+  if (protocol == IPPROTO_ICMP) {
+    const answer = icmpError(skb, ns, nf, hook, l4, room, tuple, other);
+    if (answer != 0) return NF_ACCEPT;
+  }
+  for (let round = 0; round < 2; round++) {
+    if (!tupleFromPacket(tuple, ip, length)) break;
+    let ctinfo = IP_CT_NEW;
+    let entry = find(ns, tuple);
+    if (entry == 0) {
+      if (!tupleInvert(other, tuple)) break;
+      entry = changetype<usize>(create(ns, nf, tuple, other));
+      if (entry == 0) return NF_DROP;
+    } else {
+      const found = changetype<Conntrack>(entry & ~1);
+      found.use++;
+      if (entry & 1) ctinfo = IP_CT_ESTABLISHED_REPLY;
+      else if (found.status & IPS_SEEN_REPLY) ctinfo = IP_CT_ESTABLISHED;
+      else if (found.status & IPS_EXPECTED) ctinfo = IP_CT_RELATED;
+    }
+    const ct = changetype<Conntrack>(entry & ~1);
+    attach(skb, ct, ctinfo);
+    const verdict = handle(ct, nf, ip, l4, room, protocol, hook, ctinfo);
+    if (verdict > 0) {
+      if (ctinfo == IP_CT_ESTABLISHED_REPLY) ct.status |= IPS_SEEN_REPLY;
+      return NF_ACCEPT;
+    }
+    ctDetach(skb);
+    // An attempt to reopen a closed connection: the old entry is gone, begin a new one.
+    if (verdict == -<i32>NF_REPEAT) continue;
+    break;
+  }
+  statCount(nf, NFSTAT_INVALID);
+  return NF_ACCEPT;
+}
+
+/** nf_conntrack_handle_packet: positive accepts, -NF_ACCEPT is an invalid packet, -NF_REPEAT wants a new entry. */
+function handle(ct: Conntrack, nf: NfNet, ip: usize, l4: usize, room: u32, protocol: u32, hook: u32, ctinfo: u32): i32 {
+  const verify = hook == HOOK_PREROUTING && setting(nf, NFCT_CHECKSUM) != 0;
+  if (protocol == IPPROTO_TCP) return tcpTrack(ct, nf, ip, l4, room, verify, ctinfo);
+  if (protocol == IPPROTO_UDP) return udpTrack(ct, nf, ip, l4, room, verify);
+  if (protocol == IPPROTO_ICMP) return icmpTrack(ct, nf);
+  if (protocol == IPPROTO_SCTP) return sctpTrack(ct, nf, l4, room, verify, ctinfo);
+  return genericTrack(ct, nf, protocol == IPPROTO_GRE);
+}
+
+/**
+ * nf_conntrack_icmpv4_error. 0: an ordinary ICMP packet, go on; 1: done, the packet is RELATED or invalid.
+ */
+function icmpError(skb: Skb, ns: Netns, nf: NfNet, hook: u32, icmp: usize, room: u32, tuple: usize, other: usize): u32 {
+  const ip = skb.network;
+  let good = room >= 8;
+  if (good && hook == HOOK_PREROUTING && setting(nf, NFCT_CHECKSUM) != 0) good = l4ChecksumOk(ip, icmp, room, IPPROTO_ICMP);
+  const type = good ? <u32>load<u8>(icmp) : 255;
+  if (good && type <= 18) {
+    if (!icmpIsError(type)) return 0;
+    if (tupleFromPacket(tuple, icmp + 8, room - 8) && tupleInvert(other, tuple)) {
+      const link = find(ns, other);
+      // The outer destination has to be who sent the quoted packet, as that side of the connection sees itself.
+      if (link != 0 && Tuple.at((link & ~1) + ORIG + ((link & 1) << 4)).dst == load<u32>(ip, 16)) {
+        const ct = changetype<Conntrack>(link & ~1);
+        ct.use++;
+        attach(skb, ct, link & 1 ? IP_CT_RELATED_REPLY : IP_CT_RELATED);
+        return 1;
+      }
+    }
+  }
+  statCount(nf, NFSTAT_ICMP_ERROR);
+  statCount(nf, NFSTAT_INVALID);
+  return 1;
+}
+
+/** icmp_is_err */
+export function icmpIsError(type: u32): bool {
+  return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+/** __nf_conntrack_confirm, at the end of POSTROUTING and INPUT: the entry enters the table. */
+export function ctConfirm(skb: Skb, ns: Netns): u32 {
+  const ct = skbCt(skb);
+  if (skb.nfct == 0 || ct.status & IPS_CONFIRMED) return NF_ACCEPT;
+  if (ctIsReply(skb.ctinfo)) return NF_ACCEPT;
+  const nf = nfNet(ns);
+  const clash = find(ns, ctTuple(ct, false));
+  if (clash != 0) {
+    // Another packet of the flow was confirmed first: join it if both were translated alike (nf_ct_resolve_clash).
+    const winner = changetype<Conntrack>(clash & ~1);
+    const protocol = <u32>Tuple.at(ctTuple(ct, false)).proto;
+    if (!(clash & 1) && protocol == IPPROTO_UDP && tupleEqual(ctTuple(winner, true), ctTuple(ct, true))) {
+      winner.use++;
+      const ctinfo = winner.status & IPS_SEEN_REPLY ? IP_CT_ESTABLISHED : skb.ctinfo;
+      ctDetach(skb);
+      attach(skb, winner, ctinfo);
+      statCount(nf, NFSTAT_CLASH_RESOLVE);
+      return NF_ACCEPT;
+    }
+  }
+  if (clash != 0 || find(ns, ctTuple(ct, true)) != 0) {
+    statCount(nf, NFSTAT_INSERT_FAILED);
+    statCount(nf, NFSTAT_DROP);
+    return NF_DROP;
+  }
+  const t = table();
+  ct.timeout += node().now;
+  ct.status |= IPS_CONFIRMED;
+  ct.use++;
+  link(t, ct, 0);
+  link(t, ct, 1);
+  const timer = gcTimer(t);
+  if (timer.next == 0) timerAfter(timer, GC_INTERVAL);
+  return NF_ACCEPT;
+}
+
+/** nf_conntrack_attach: an answer made here (ICMP error, RST) belongs to the connection of what it answers. */
+export function ctAttach(skb: Skb, about: Skb): void {
+  if (about.nfct == 0 || skb.nfct != 0) return;
+  const ct = skbCt(about);
+  ct.use++;
+  attach(skb, ct, ctIsReply(about.ctinfo) ? IP_CT_RELATED : IP_CT_RELATED_REPLY);
+}
+
+// The driver's requests
+
+/** Writes entries from bucket `cursor` on; see NF_CT_LIST. */
+export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
+  const t = changetype<CtTable>(node().conntrack);
+  let bytes: u32 = 8, entries: u32 = 0, bucket = cursor;
+  while (changetype<usize>(t) != 0 && bucket <= t.mask) {
+    let need: u32 = 0;
+    let link = load<usize>(t.buckets + (<usize>bucket << 2));
+    while (link != 0) {
+      if (!(link & 1)) need += CT_RECORD_BYTES;
+      link = ctDirectionNext(link & ~1, link & 1);
+    }
+    if (bytes + need > room) {
+      if (entries == 0) { bucket++; continue; } // a chain longer than an answer: passed over
+      break;
+    }
+    link = load<usize>(t.buckets + (<usize>bucket << 2));
+    while (link != 0) {
+      const ct = changetype<Conntrack>(link & ~1);
+      if (!(link & 1) && ct.ns == changetype<usize>(ns) && ctExpires(ct) != 0) {
+        const at = to + <usize>bytes;
+        store<u32>(at, ct.id);
+        store<u32>(at, ct.status, 4);
+        store<u32>(at, ct.mark, 8);
+        store<u32>(at, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff), 12);
+        tupleCopy(at + CT_RECORD_ORIG, ctTuple(ct, false));
+        tupleCopy(at + CT_RECORD_REPLY, ctTuple(ct, true));
+        store<u32>(at, ct.state, CT_RECORD_STATE);
+        const tcp = <u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP;
+        const seen = changetype<usize>(ct) + CT_STREAM_AT;
+        store<u16>(at, tcp ? <u16>load<u8>(seen, 16) | (<u16>load<u8>(seen, 36) << 8) : 0, CT_RECORD_WSCALE);
+        store<u16>(at, tcp ? <u16>load<u8>(seen, 17) | (<u16>load<u8>(seen, 37) << 8) : 0, CT_RECORD_FLAGS);
+        bytes += CT_RECORD_BYTES;
+        entries++;
+      }
+      link = ctDirectionNext(link & ~1, link & 1);
+    }
+    bucket++;
+  }
+  store<u32>(to, changetype<usize>(t) != 0 && bucket <= t.mask ? bucket : 0);
+  store<u32>(to, entries, 4);
+  return bytes;
+}
+
+/** Takes the entry `id` of a namespace away. */
+export function ctDelete(ns: Netns, id: u32): i32 {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return -ENOENT;
+  for (let i: u32 = 0; i <= t.mask; i++) {
+    let link = load<usize>(t.buckets + (<usize>i << 2));
+    while (link != 0) {
+      const ct = changetype<Conntrack>(link & ~1);
+      if (ct.id == id && ct.ns == changetype<usize>(ns)) return ctKill(ct) ? 0 : -ENOENT;
+      link = ctDirectionNext(link & ~1, link & 1);
+    }
+  }
+  return -ENOENT;
+}

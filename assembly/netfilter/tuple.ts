@@ -1,0 +1,101 @@
+// What names one direction of a connection, include/net/netfilter/nf_conntrack_tuple.h. 16 bytes for IPv4:
+//   0           4             8        10       12      14       15
+//  ├─ source ──┼ destination ┼─ sport ─┼─ dport ┼─ zone ┼ protocol ┼ family ┤
+// Addresses raw, ports in network order as they stand in the packet. ICMP: sport is the id, dport type | code << 8.
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
+import { jhash3 } from "../mm/hash";
+
+export const TUPLE_BYTES: usize = 16;
+export const IPPROTO_GRE: u32 = 47;
+export const IPPROTO_SCTP: u32 = 132;
+export const IPPROTO_UDPLITE: u32 = 136;
+
+@unmanaged export class Tuple {
+  src: u32;
+  dst: u32;
+  sport: u16;
+  dport: u16;
+  zone: u16;
+  proto: u8;
+  family: u8;
+
+  @inline static at(p: usize): Tuple { return changetype<Tuple>(p); }
+}
+
+/** True for protocols whose ports NAT may change. */
+export function protoHasPorts(proto: u32): bool {
+  return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP || proto == IPPROTO_UDPLITE;
+}
+
+@inline export function tupleEqual(a: usize, b: usize): bool {
+  return load<u64>(a) == load<u64>(b) && load<u64>(a, 8) == load<u64>(b, 8);
+}
+
+@inline export function tupleCopy(to: usize, from: usize): void {
+  store<u64>(to, load<u64>(from));
+  store<u64>(to, load<u64>(from, 8), 8);
+}
+
+export function tupleHash(t: usize, ns: u32): u32 {
+  return jhash3(load<u32>(t) ^ load<u32>(t, 12), load<u32>(t, 4) ^ ns, load<u32>(t, 8), 0x6b77ead1);
+}
+
+/**
+ * Fills `t` from the packet whose IP header is at `ip` with `length` bytes there (nf_ct_get_tuple). False: a fragment that is
+ * not the first, or too short.
+ */
+export function tupleFromPacket(t: usize, ip: usize, length: u32): bool {
+  if (length < 20) return false;
+  const header = (<u32>load<u8>(ip) & 15) << 2;
+  if (header < 20 || header > length) return false;
+  if ((load<u16>(ip, 6) & 0xff1f) != 0) return false; // the fragment offset, in network order
+  const tuple = Tuple.at(t);
+  tuple.src = load<u32>(ip, 12);
+  tuple.dst = load<u32>(ip, 16);
+  store<u64>(t, 0, 8);
+  const proto = <u32>load<u8>(ip, 9);
+  tuple.proto = <u8>proto;
+  const l4 = ip + <usize>header;
+  const room = length - header;
+  if (protoHasPorts(proto)) {
+    if (room < 4) return false;
+    store<u32>(t, load<u32>(l4), 8);
+  } else if (proto == IPPROTO_ICMP) {
+    if (room < 8) return false;
+    tuple.sport = load<u16>(l4, 4);
+    tuple.dport = load<u16>(l4);
+  }
+  return true;
+}
+
+/** The tuple of the other direction (nf_ct_invert_tuple); false: this kind of ICMP has no answer. `to` and `from` differ. */
+export function tupleInvert(to: usize, from: usize): bool {
+  const a = Tuple.at(to), b = Tuple.at(from);
+  a.src = b.dst;
+  a.dst = b.src;
+  store<u32>(to, load<u32>(from, 12), 12);
+  if (<u32>b.proto == IPPROTO_ICMP) {
+    a.sport = b.sport;
+    const inverse = icmpInverse(<u32>b.dport & 0xff);
+    a.dport = <u16>((<u32>b.dport & 0xff00) | (inverse & 0xff));
+    return inverse != 0xffff;
+  }
+  a.sport = b.dport;
+  a.dport = b.sport;
+  return true;
+}
+
+// net/netfilter/nf_conntrack_proto_icmp.c, invmap
+function icmpInverse(type: u32): u32 {
+  switch (type) {
+    case 8: return 0;
+    case 0: return 8;
+    case 13: return 14;
+    case 14: return 13;
+    case 15: return 16;
+    case 16: return 15;
+    case 17: return 18;
+    case 18: return 17;
+    default: return 0xffff;
+  }
+}

@@ -1,0 +1,31 @@
+/** What the command line stands on in Node: arguments, files, output, signals. */
+import { open, readFile, readdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { version } from "../../package.json";
+import type { CliHost } from "../../src/platform.ts";
+import { packageUrl } from "../files.ts";
+import { platform } from "./platform.ts";
+
+export const nodeHost = (args: readonly string[]): CliHost => ({
+  platform,
+  version,
+  args,
+  env: process.env,
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+  readFile: async (path) => readFile(path),
+  readDirectory: async (path) => (await readdir(path)).sort(),
+  async writeFile(path, chunks) {
+    const file = await open(path, "w");
+    try {
+      // `write` may take a part only; `writeFile` goes on until all is written.
+      for (const chunk of chunks) await file.writeFile(chunk);
+    } finally {
+      await file.close();
+    }
+  },
+  packageFile: (path) => fileURLToPath(packageUrl(path)),
+  onStop(run) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => run(signal));
+  },
+});

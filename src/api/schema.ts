@@ -1,0 +1,315 @@
+/**
+ * The runtime schema of the served types, and decoding by it: a JSON value in, a fresh object out that has exactly
+ * what Go's decoder would keep and Go's encoder would write (unknown fields dropped and reported, wrong types refused,
+ * empty `omitempty` fields left out, structs held by value present).
+ * Follows sigs.k8s.io/json and k8s.io/apimachinery/pkg/runtime/serializer/json; messages are theirs.
+ */
+import { canonicalizeQuantity, QuantityError } from "../apimachinery/quantity.ts";
+import { parseTime, formatTime, formatMicroTime } from "../apimachinery/time.ts";
+import { SCHEMA } from "./schema.generated.ts";
+
+export interface Field {
+  readonly name: string;
+  readonly type: FieldType;
+  /** Written even when empty. */
+  readonly required: boolean;
+  /** A Go pointer: an explicit zero stays. */
+  readonly pointer: boolean;
+  /** A Go struct held by value: always written. */
+  readonly value: boolean;
+  /** How lists and maps merge: as one, as a set, by key, or field by field. */
+  readonly merge: "atomic" | "set" | "map" | "granular";
+  /** For `map`: the fields that tell items apart (server-side apply). */
+  readonly mapKeys: readonly string[];
+  /** The key of strategic merge patches; "" merges primitives; undefined replaces. */
+  readonly patchKey: string | undefined;
+  /** The items of the list are owned as a whole. */
+  readonly itemsAtomic: boolean;
+  /** Strategic merge: fields not in the patch go (`retainKeys`). */
+  readonly retainKeys: boolean;
+}
+
+export type FieldType =
+  | { kind: "list"; of: FieldType }
+  | { kind: "map"; of: FieldType }
+  | { kind: "struct"; name: string }
+  | { kind: "string" | "int32" | "int64" | "bool" | "float" | "time" | "microtime" | "quantity" | "intstr" | "bytes" | "any" };
+
+export interface StructType {
+  readonly name: string;
+  readonly fields: ReadonlyMap<string, Field>;
+  /** The fields that are there even in an empty object. */
+  readonly always: readonly Field[];
+}
+
+const PRIMITIVES: Readonly<Record<string, FieldType>> = {
+  s: { kind: "string" }, i: { kind: "int32" }, l: { kind: "int64" }, b: { kind: "bool" }, n: { kind: "float" },
+  T: { kind: "time" }, U: { kind: "microtime" }, Q: { kind: "quantity" }, O: { kind: "intstr" }, B: { kind: "bytes" },
+  F: { kind: "any" },
+};
+
+let lines: Map<string, string> | undefined;
+const parsed = new Map<string, StructType>();
+
+/** The type of this name; parsed at its first use. Throws when there is none. */
+export function structType(name: string): StructType {
+  const known = parsed.get(name);
+  if (known !== undefined) return known;
+  if (lines === undefined) {
+    lines = new Map();
+    for (const line of SCHEMA.split("\n")) lines.set(line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1));
+  }
+  const line = lines.get(name);
+  if (line === undefined) throw new Error(`no type ${name} in the schema`);
+  const fields = new Map<string, Field>();
+  if (line !== "") {
+    for (const part of line.split(",")) {
+      const field = parseField(part);
+      fields.set(field.name, field);
+    }
+  }
+  const always = [...fields.values()].filter((f) => f.value || f.required);
+  const type = { name, fields, always };
+  parsed.set(name, type);
+  return type;
+}
+
+function parseField(text: string): Field {
+  const colon = text.indexOf(":");
+  const [head = "", ...marks] = text.slice(colon + 1).split("~");
+  const bare = head.replace(/[!*=]+$/, "");
+  const flags = head.slice(bare.length);
+  const mapMark = marks.find((m) => m.startsWith("m"));
+  const patchMark = marks.find((m) => m.startsWith("p"));
+  const mapKeys = mapMark === undefined ? [] : mapMark.slice(2).split("+");
+  return {
+    name: text.slice(0, colon),
+    type: parseType(bare),
+    required: flags.includes("!"),
+    pointer: flags.includes("*"),
+    value: flags.includes("="),
+    merge: marks.includes("a") ? "atomic" : marks.includes("s") ? "set" : mapMark !== undefined ? "map" : "granular",
+    mapKeys,
+    patchKey: patchMark !== undefined ? patchMark.slice(2) : marks.includes("P") ? "" : mapKeys.length === 1 ? mapKeys[0] : undefined,
+    itemsAtomic: marks.includes("i"),
+    retainKeys: marks.includes("r"),
+  };
+}
+
+function parseType(text: string): FieldType {
+  if (text.startsWith("[")) return { kind: "list", of: parseType(text.slice(1)) };
+  if (text.startsWith("{")) return { kind: "map", of: parseType(text.slice(1)) };
+  return PRIMITIVES[text] ?? { kind: "struct", name: text };
+}
+
+/** A value of the wrong type; the message is that of Go's decoder. */
+export class DecodeError extends Error {}
+
+/** Collects the paths of unknown fields. */
+export interface DecodeReport {
+  /** As the strict decoder lists them: `unknown field "spec.foo"`. */
+  strict: string[];
+}
+
+/** Decodes `value` as the struct `name`. Throws {@link DecodeError}. The result shares nothing with `value`. */
+export function decodeStruct(name: string, value: unknown, report: DecodeReport): Record<string, unknown> {
+  return struct(structType(name), value, "", name, report, "");
+}
+
+/** Go's name of a type, for messages. */
+function goType(type: FieldType): string {
+  switch (type.kind) {
+    case "list": return type.of.kind === "struct" ? goType(type.of) : `[]${goType(type.of)}`;
+    case "map": return `map[string]${goType(type.of)}`;
+    case "struct": return `v1.${type.name}`;
+    case "bytes": return "[]uint8";
+    case "time": return "v1.Time";
+    case "microtime": return "v1.MicroTime";
+    case "float": return "float64";
+    case "quantity": return "resource.Quantity";
+    case "intstr": return "intstr.IntOrString";
+    case "any": return "runtime.RawExtension";
+    default: return type.kind;
+  }
+}
+
+function jsonType(value: unknown): string {
+  return Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+}
+
+function mismatch(value: unknown, type: FieldType, owner: string, path: string): DecodeError {
+  const shown = typeof value === "number" && (type.kind === "int32" || type.kind === "int64") ? `number ${value}` : jsonType(value);
+  return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner}.${path.replace(/\[\d+\]/g, "")} of type ${goType(type)}`);
+}
+
+function struct(type: StructType, value: unknown, path: string, owner: string, report: DecodeReport, ownerPath: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    if (path === "") throw new DecodeError(`json: cannot unmarshal ${jsonType(value)} into Go value of type v1.${type.name}`);
+    throw mismatch(value, { kind: "struct", name: type.name }, owner, ownerPath);
+  }
+  const out: Record<string, unknown> = {};
+  const source = value as Record<string, unknown>;
+  for (const key in source) {
+    const item = source[key];
+    if (item === undefined) continue;
+    const field = type.fields.get(key);
+    if (field === undefined) {
+      report.strict.push(`unknown field "${path === "" ? key : `${path}.${key}`}"`);
+      continue;
+    }
+    if (item === null) continue;
+    const decoded = decode(field.type, item, path === "" ? key : `${path}.${key}`, type.name, report);
+    if (field.pointer || field.required || field.value || !isZero(decoded)) out[key] = decoded;
+  }
+  for (const field of type.always) if (out[field.name] === undefined) out[field.name] = zeroOf(field);
+  return out;
+}
+
+/** A required struct that is not held by value is a pointer, and null when it is not set. */
+function zeroOf(field: Field): unknown {
+  return field.type.kind === "struct" && !field.value ? null : zero(field.type);
+}
+
+/** The empty object of a type, as Go writes it. */
+export function emptyStruct(name: string): Record<string, unknown> {
+  return zero({ kind: "struct", name }) as Record<string, unknown>;
+}
+
+/** What Go writes for a zero value. */
+function zero(type: FieldType): unknown {
+  switch (type.kind) {
+    case "struct": {
+      const out: Record<string, unknown> = {};
+      for (const field of structType(type.name).always) out[field.name] = zeroOf(field);
+      return out;
+    }
+    case "string": return "";
+    case "int32":
+    case "int64":
+    case "float":
+    case "intstr": return 0;
+    case "bool": return false;
+    case "quantity": return "0";
+    default: return null;
+  }
+}
+
+/** What `omitempty` leaves out. Structs are pointers here, and stay. */
+function isZero(value: unknown): boolean {
+  if (value === "" || value === 0 || value === false || value === null) return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return false;
+}
+
+const EMPTY_MAP = null;
+
+function decode(type: FieldType, value: unknown, path: string, owner: string, report: DecodeReport): unknown {
+  switch (type.kind) {
+    case "string":
+      if (typeof value !== "string") throw mismatch(value, type, owner, path);
+      return value;
+    case "bool":
+      if (typeof value !== "boolean") throw mismatch(value, type, owner, path);
+      return value;
+    case "int32":
+    case "int64":
+      if (typeof value !== "number") throw mismatch(value, type, owner, path);
+      if (!Number.isInteger(value) || (type.kind === "int32" && (value > 2147483647 || value < -2147483648)))
+        throw mismatch(value, type, owner, path);
+      return value;
+    case "float":
+      if (typeof value !== "number") throw mismatch(value, type, owner, path);
+      return value;
+    case "time":
+    case "microtime": {
+      if (typeof value !== "string") throw mismatch(value, { kind: "string" }, owner, path);
+      if (value === "") return null;
+      const ms = parseTime(value);
+      if (ms === undefined) throw new DecodeError(badTime(value));
+      return type.kind === "time" ? formatTime(ms) : formatMicroTime(ms);
+    }
+    case "quantity":
+      if (typeof value !== "string" && typeof value !== "number") throw new DecodeError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+      try {
+        return canonicalizeQuantity(value);
+      } catch (e) {
+        if (e instanceof QuantityError) throw new DecodeError(e.message);
+        throw e;
+      }
+    case "intstr":
+      if (typeof value === "number") {
+        if (!Number.isInteger(value) || value > 2147483647 || value < -2147483648) throw new DecodeError(`json: cannot unmarshal number ${value} into Go value of type int32`);
+        return value;
+      }
+      if (typeof value !== "string") throw new DecodeError(`json: cannot unmarshal ${jsonType(value)} into Go value of type int32`);
+      return value;
+    case "bytes": {
+      if (typeof value !== "string") throw mismatch(value, type, owner, path);
+      const bad = badBase64(value);
+      if (bad !== undefined) throw new DecodeError(`illegal base64 data at input byte ${bad}`);
+      return value;
+    }
+    case "any":
+      return copyJson(value);
+    case "struct":
+      return struct(structType(type.name), value, path, owner, report, path);
+    case "list": {
+      if (!Array.isArray(value)) throw mismatch(value, type, owner, path);
+      const out: unknown[] = new Array(value.length);
+      for (let i = 0; i < value.length; i++) {
+        const item: unknown = value[i];
+        out[i] = item === null ? zero(type.of) : decode(type.of, item, `${path}[${i}]`, owner, report);
+      }
+      return out;
+    }
+    case "map": {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) throw mismatch(value, type, owner, path);
+      const out: Record<string, unknown> = {};
+      let empty = true;
+      for (const key of Object.keys(value).sort()) {
+        const item = (value as Record<string, unknown>)[key];
+        if (item === undefined) continue;
+        empty = false;
+        // A map's values are named by the map in messages, and by their key in unknown fields.
+        const decoded = item === null ? zero(type.of) : type.of.kind === "struct" || type.of.kind === "list"
+          ? decode(type.of, item, `${path}.${key}`, owner, report) : decode(type.of, item, path, owner, report);
+        Object.defineProperty(out, key, { value: decoded, enumerable: true, writable: true, configurable: true });
+      }
+      return empty ? EMPTY_MAP : out;
+    }
+  }
+}
+
+function copyJson(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(copyJson);
+  const out: Record<string, unknown> = {};
+  for (const key in value) out[key] = copyJson((value as Record<string, unknown>)[key]);
+  return out;
+}
+
+/** Where base64 text goes wrong, undefined when it does not. Follows encoding/base64 StdEncoding. */
+function badBase64(text: string): number | undefined {
+  const m = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text);
+  if (m) return undefined;
+  const bad = text.search(/[^A-Za-z0-9+/]/);
+  return bad >= 0 ? bad : text.length;
+}
+
+/** The message of Go's time.Parse for the first part that does not fit the layout. */
+function badTime(value: string): string {
+  const layout = "2006-01-02T15:04:05Z07:00";
+  const parts: [RegExp, string][] = [
+    [/^\d{4}/, "2006"], [/^-/, "-"], [/^\d\d/, "01"], [/^-/, "-"], [/^\d\d/, "02"], [/^T/, "T"], [/^\d\d/, "15"],
+    [/^:/, ":"], [/^\d\d/, "04"], [/^:/, ":"], [/^\d\d/, "05"], [/^(?:[.,]\d+)?(?:Z|[+-]\d\d:\d\d)/, "Z07:00"],
+  ];
+  let rest = value;
+  for (const [expression, element] of parts) {
+    const m = expression.exec(rest);
+    if (m === null) return `parsing time ${JSON.stringify(value)} as "${layout}": cannot parse ${JSON.stringify(rest)} as "${element}"`;
+    rest = rest.slice(m[0].length);
+  }
+  return rest === ""
+    ? `parsing time ${JSON.stringify(value)}: day out of range`
+    : `parsing time ${JSON.stringify(value)}: extra text: ${JSON.stringify(rest)}`;
+}

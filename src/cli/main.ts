@@ -1,0 +1,63 @@
+/** `kubewire`, the command: parses what was typed, calls what was meant. The host (files, output) is handed in. */
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import type { CliHost } from "../platform.ts";
+import { demoCommand } from "./demo.ts";
+import { digestCommand } from "./digest.ts";
+
+const number = (minimum: number, whole: boolean) => (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < minimum || (whole && !Number.isInteger(value))) {
+    throw new InvalidArgumentError(`expected a ${whole ? "whole " : ""}number of at least ${minimum}`);
+  }
+  return value;
+};
+
+const gather = (value: string, before: readonly string[]): string[] => [...before, value];
+
+/** Runs one command line; resolves with the exit status. */
+export const main = async (host: CliHost): Promise<number> => {
+  let status = 0;
+  const run = <O>(command: (host: CliHost, options: O) => Promise<number>) => async (options: O): Promise<void> => {
+    status = await command(host, options);
+  };
+  const program = new Command("kubewire")
+    .description("A whole Kubernetes cluster, down to the packets")
+    .version(host.version)
+    .exitOverride()
+    .configureOutput({ writeOut: host.stdout, writeErr: host.stderr });
+
+  program
+    .command("demo")
+    .description("boot a cluster, apply manifests, send one request and print its journey, packet by packet")
+    .option("--json", "print the same as data", false)
+    .option("--pcap <file>", "where the capture goes", "demo.pcapng")
+    .option("-f, --filename <path>", "a manifest, or a folder of them, instead of examples/first-run")
+    .option("--from <pod>", "the pod that asks: NAME or NAMESPACE/NAME", "shop/client")
+    .option("--to <url>", "what it asks for", "http://web.shop.svc.cluster.local/")
+    .option("--nodes <n>", "how many nodes", number(1, true), 3)
+    .option("--seed <n>", "decides everything that is left to chance", number(0, true), 1)
+    .option("--loss <share>", "share of frames that every link loses", number(0, false), 0)
+    .option("--run <command>", "a command on a node before the request, such as 'node-1 iptables -I FORWARD -j DROP'; may be repeated", gather, [])
+    .action(run(demoCommand));
+
+  program
+    .command("digest")
+    .description("run the parity scenario in this runtime and print its SHA-256")
+    .option("-f, --filename <path>", "a manifest, or a folder of them, instead of examples/first-run")
+    .option("--from <pod>", "the pod that asks: NAME or NAMESPACE/NAME", "shop/client")
+    .option("--to <url>", "what it asks for", "http://web.shop.svc.cluster.local/")
+    .option("--seed <n>", "decides everything that is left to chance", number(0, true), 1)
+    .option("--loss <share>", "share of frames that every link loses", number(0, false), 0)
+    .option("--workers <n>", "threads for the nodes", number(0, true), 0)
+    .option("--frames <file>", "write what is digested as lines of JSON")
+    .action(run(digestCommand));
+
+  try {
+    await program.parseAsync(host.args as string[], { from: "user" });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    host.stderr(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+};

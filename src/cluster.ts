@@ -1,0 +1,361 @@
+/**
+ * The composition root: a cluster out of a platform. Builds the sites (the embedding program, the control plane, the nodes), the
+ * underlay between them and the loop that takes them through time, and offers what a user does with a cluster.
+ */
+import { applyManifests, parseManifests } from "./api/manifest.ts";
+import { systemManifests } from "./addons.ts";
+import { newSiteTransport, serveSiteApi } from "./client/site-transport.ts";
+import { resourceFor } from "./api/resources.ts";
+import type { KubeObject } from "./apimachinery/meta.ts";
+import { createClient, type Client } from "./client/client.ts";
+import { isReady } from "./client/ready.ts";
+import type { ApiTransport } from "./client/transport.ts";
+import { createControlPlane, type ControlPlane } from "./control-plane.ts";
+import { addNodes, type CrewCalls, type CrewStart, type NodeFigures } from "./crew.ts";
+import type { Image } from "./cri/program.ts";
+import { newKernelMemory } from "./kernel/memory.ts";
+import { silent, type Logger } from "./log.ts";
+import type { ExecAnswer, ExecRequest, NodeSettings, NodeSpec } from "./node-site.ts";
+import type { Platform } from "./platform.ts";
+import { SITE_API_LATENCY_NS } from "./time/costs.ts";
+import { LocalCrew, Loop } from "./time/loop.ts";
+import { newRandom } from "./time/random.ts";
+import { Site } from "./time/site.ts";
+import { RemoteCrew } from "./time/workers.ts";
+import type { ObserveOptions, Observations } from "./trace/observer.ts";
+import { defaultLink, UnderlaySwitch, type LinkOptions, type LinkStats } from "./underlay/switch.ts";
+
+export interface ClusterOptions {
+  /** How many nodes; default 3. They are called node-1, node-2 … */
+  readonly nodes?: number;
+  /** Decides everything that is left to chance; default 1. */
+  readonly seed?: number;
+  /** Threads for the nodes beside this one; default 0: all in this thread. The results are the same. */
+  readonly workers?: number;
+  /** Kernel memory: shared by all threads, or plain. Default: what the runtime has. Workers do without sharing, too. */
+  readonly memory?: "shared" | "plain";
+  /** The links between the nodes' NICs and the underlay switch. */
+  readonly link?: Partial<LinkOptions>;
+  /** Unix time of the first instant, in ms; default 2025-01-01T00:00:00Z. */
+  readonly epochMs?: number;
+  /** More images, found before the in-box ones. Only with `workers: 0`: programs do not travel between threads. */
+  readonly images?: readonly Image[];
+  readonly observe?: ObserveOptions;
+  readonly log?: Logger;
+}
+
+/** Enough of an object to find it. */
+export interface Identity {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string | undefined };
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface PodName {
+  readonly namespace?: string;
+  readonly pod: string;
+  readonly container?: string;
+}
+
+/**
+ * A running cluster in virtual time. Time passes only while one of these calls is waited for, and one is at a time: call after
+ * call. Every call rejects once a worker of the cluster has died.
+ */
+export interface Cluster {
+  readonly nodes: readonly { readonly name: string; readonly address: string }[];
+  /** Unix time, in ms, of the cluster's first instant. */
+  readonly epochMs: number;
+  /** Nanoseconds of virtual time since the cluster was created. */
+  nowNs(): number;
+  /** Lets `ms` of virtual time pass. */
+  advance(ms: number): Promise<void>;
+  /** Runs everything up to (not including) this instant. */
+  runTo(timeNs: number): Promise<void>;
+  /** One request to the API server, as its administrator. */
+  readonly api: ApiTransport;
+  /** The typed client over `api`. */
+  readonly client: Client;
+  /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
+  drive<T>(work: (client: Client) => Promise<T>): Promise<T>;
+  /** Creates or updates what YAML (one or more documents) describes. Throws ManifestError with file and line. */
+  apply(yaml: string, fileName?: string): Promise<KubeObject[]>;
+  /** Waits until all these objects are Ready (Pod), Available (Deployment), Active (Namespace) …; rejects after `timeoutMs`. */
+  waitReady(objects: readonly Identity[], timeoutMs?: number): Promise<void>;
+  /** `kubectl exec POD -- ARGV`. Rejects with what kubectl would say where there is nothing to run it in. */
+  exec(pod: PodName, argv: readonly string[]): Promise<ExecResult>;
+  /** One of the host's tools on a node: `iptables …`, `iptables-save`, `bridge fdb …`. Returns its output. */
+  hostCommand(node: string, argv: readonly string[]): Promise<string>;
+  observe(options: ObserveOptions): Promise<void>;
+  /** What was kept since the last call, by node. */
+  observations(): Promise<Observations[]>;
+  /** SHA-256 of every wire's frames since the start, in order of the wires' names; needs `observe.digest` from the start. */
+  frameDigests(): Promise<[wire: string, sha256: string][]>;
+  /** Every change of every object since the start, in order of revision, as lines of JSON; needs `observe.digest` from the start. */
+  eventLines(): string[];
+  figures(): Promise<NodeFigures[]>;
+  linkStats(node: string): LinkStats | undefined;
+  /** Ends the cluster's threads. */
+  close(): void;
+}
+
+const USER_AGENT = { userAgent: "kubewire" };
+const USER = 0;
+const CONTROL_PLANE = 1;
+const FIRST_NODE = 2;
+const NODES_MAX = 4096;
+const EPOCH_MS = 1735689600000;
+const NODE_NETWORK = 172 * 256 + 18;
+const UNDERLAY_MTU = 1500;
+
+/** `createCluster` for a platform: what each adapter exports. */
+export const clusterOn =
+  (platform: Platform) =>
+  async (options: ClusterOptions = {}): Promise<Cluster> => {
+    const { nodes: nodeCount = 3, seed = 1, workers = 0, epochMs = EPOCH_MS, images = [], observe = {}, log = silent } = options;
+    if (!Number.isInteger(nodeCount) || nodeCount < 0 || nodeCount > NODES_MAX) {
+      throw new RangeError(`nodes: ${nodeCount}: a whole number from 0 to ${NODES_MAX}`);
+    }
+    if (workers > 0 && platform.spawnWorker === undefined) {
+      throw new Error(`workers: ${workers}: ${platform.name} has no threads that a cluster could use`);
+    }
+    if (workers > 0 && images.length > 0) throw new Error("images: only with workers: 0, since programs do not travel between threads");
+    const shared = (options.memory ?? (platform.sharedMemory ? "shared" : "plain")) === "shared";
+    if (shared && !platform.sharedMemory) throw new Error(`memory: shared: ${platform.name} can not share memory here`);
+    const module = platform.loadKernel(shared);
+
+    const random = newRandom(seed);
+    const underlay = new UnderlaySwitch(random.fork("underlay"));
+    const link: LinkOptions = { ...defaultLink, ...options.link };
+    const specs = Array.from({ length: nodeCount }, (_, i) => nodeSpec(i));
+    for (const { index } of specs) underlay.plug(index, link);
+
+    const local = new LocalCrew(() => new Promise((resolve) => platform.hop(resolve)));
+    const user = new Site({ name: "user", index: USER, epochMs, random: random.fork("user"), post: local.post });
+    const master = new Site({ name: "control-plane", index: CONTROL_PLANE, epochMs, random: random.fork("control-plane"), post: local.post });
+    local.add(user);
+    local.add(master);
+    const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
+      recordEvents: observe.digest ?? false,
+    });
+    serveSiteApi(master, controlPlane.handle);
+
+    const settings: NodeSettings = {
+      seed, epochMs, controlPlane: CONTROL_PLANE, clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local", podCidr: POD_CIDR,
+      observe,
+    };
+    const threads = Math.min(workers, nodeCount);
+    const memory = shared ? newKernelMemory(true) : undefined;
+    const start = async (of: readonly NodeSpec[]): Promise<CrewStart> => ({ module: await module, memory, nodes: of, settings });
+    // Node i lives in worker i mod threads, or here.
+    const crewOf = (site: number): number => (site < FIRST_NODE || threads === 0 ? 0 : 1 + ((site - FIRST_NODE) % threads));
+    const remote: RemoteCrew<CrewStart>[] = [];
+    const crews: (<K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<ReturnType<CrewCalls[K]>>)[] = [];
+    const fault = (error: Error): void => loop.fail(error);
+    for (let i = 0; i < threads; i++) {
+      const crew = new RemoteCrew<CrewStart>((platform.spawnWorker as NonNullable<Platform["spawnWorker"]>)(), fault);
+      remote.push(crew);
+      crews.push((method, ...argument) => crew.call(method, argument[0]) as Promise<never>);
+    }
+    const loop = new Loop({
+      local, remote, user, crewOf, between: underlay, windowNs: Math.min(SITE_API_LATENCY_NS, underlay.pathNs),
+    });
+    if (threads === 0) {
+      const { calls } = addNodes(local, await start(specs), images, log);
+      crews.push(async (method, ...argument) => (calls[method] as (...a: unknown[]) => never)(...argument));
+    } else {
+      await Promise.all(remote.map(async (crew, i) => crew.start(await start(specs.filter(({ index }) => crewOf(index) === i + 1)))));
+    }
+    controlPlane.start();
+
+    const transport = newSiteTransport(user, CONTROL_PLANE);
+    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay,
+      close() {
+        controlPlane.stop();
+        for (const crew of remote) crew.terminate();
+      },
+    });
+    await cluster.boot();
+    return cluster;
+  };
+
+const POD_CIDR = "10.244.0.0/16";
+const SERVICE_CIDR = "10.96.0.0/16";
+const CLUSTER_DNS = "10.96.0.10";
+
+const nodeSpec = (i: number): NodeSpec => {
+  const host = i + 2;
+  const [high, low] = [host >> 8, host & 255];
+  const hex = (byte: number): string => byte.toString(16).padStart(2, "0");
+  return {
+    name: `node-${i + 1}`,
+    index: FIRST_NODE + i,
+    address: `${NODE_NETWORK >> 8}.${NODE_NETWORK & 255}.${high}.${low}/16`,
+    // The way dockerd makes them: a local prefix and the address.
+    mac: `02:42:${hex(NODE_NETWORK >> 8)}:${hex(NODE_NETWORK & 255)}:${hex(high)}:${hex(low)}`,
+    mtu: UNDERLAY_MTU,
+  };
+};
+
+type Call = <K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<ReturnType<CrewCalls[K]>>;
+
+interface Parts {
+  readonly epochMs: number;
+  readonly loop: Loop;
+  readonly user: Site;
+  readonly transport: ApiTransport;
+  readonly controlPlane: ControlPlane;
+  readonly specs: readonly NodeSpec[];
+  readonly crews: readonly Call[];
+  readonly crewOf: (site: number) => number;
+  readonly underlay: UnderlaySwitch;
+  readonly close: () => void;
+}
+
+class RunningCluster implements Cluster {
+  readonly nodes: readonly { readonly name: string; readonly address: string }[];
+  readonly epochMs: number;
+  readonly api: ApiTransport;
+  readonly client: Client;
+  readonly close: () => void;
+  readonly #parts: Parts;
+  /** For use inside of `drive`, where the loop runs already. */
+  readonly #client: Client;
+  readonly #execs = new Map<number, (answer: ExecAnswer) => void>();
+  #execIds = 0;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.epochMs = parts.epochMs;
+    this.nodes = parts.specs.map(({ name, address }) => ({ name, address: address.slice(0, address.indexOf("/")) }));
+    this.api = (request, signal) => parts.loop.drive(parts.transport(request, signal));
+    this.client = createClient(this.api, USER_AGENT);
+    this.#client = createClient(parts.transport, USER_AGENT);
+    this.close = parts.close;
+    parts.user.listen("exec-answer", (answer: ExecAnswer) => {
+      this.#execs.get(answer.id)?.(answer);
+      this.#execs.delete(answer.id);
+    });
+  }
+
+  /** The add-ons, and then all nodes Ready. */
+  async boot(): Promise<void> {
+    await this.apply(systemManifests({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" }), "add-ons");
+    const nodes = this.#parts.specs.map(({ name }) => ({ apiVersion: "v1", kind: "Node", metadata: { name } }));
+    await this.waitReady(nodes);
+  }
+
+  nowNs(): number {
+    return this.#parts.user.nowNs();
+  }
+
+  advance(ms: number): Promise<void> {
+    return this.#parts.loop.drive(this.#parts.user.sleep(ms));
+  }
+
+  runTo(timeNs: number): Promise<void> {
+    return this.#parts.loop.runTo(timeNs);
+  }
+
+  drive<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    return this.#parts.loop.drive(work(this.#client));
+  }
+
+  apply(yaml: string, fileName = "manifest"): Promise<KubeObject[]> {
+    const manifests = parseManifests(yaml, fileName);
+    return this.drive((client) => applyManifests(client, manifests));
+  }
+
+  waitReady(objects: readonly Identity[], timeoutMs = 60_000): Promise<void> {
+    return this.drive(async (client) => {
+      const limit = new AbortController();
+      const cancel = this.#parts.user.after(timeoutMs, () => limit.abort("timeout"));
+      try {
+        for (const object of objects) await waitUntilReady(client, object, limit.signal);
+      } finally {
+        cancel();
+      }
+    });
+  }
+
+  exec({ namespace = "default", pod, container }: PodName, argv: readonly string[]): Promise<ExecResult> {
+    return this.drive(async (client) => {
+      const { spec } = await client.pods.get(namespace, pod);
+      const node = this.#parts.specs.find(({ name }) => name === spec.nodeName);
+      if (node === undefined) throw new Error(`pod ${pod} does not have a host assigned`);
+      const answer = await new Promise<ExecAnswer>((resolve) => {
+        const id = this.#execIds++;
+        this.#execs.set(id, resolve);
+        const request: ExecRequest = { id, namespace, pod, container, argv };
+        this.#parts.user.send(node.index, "exec", request, SITE_API_LATENCY_NS);
+      });
+      const { exitCode, stdout, stderr, error } = answer;
+      if (exitCode === undefined) throw new Error(error);
+      return { exitCode, stdout, stderr };
+    });
+  }
+
+  async hostCommand(node: string, argv: readonly string[]): Promise<string> {
+    const spec = this.#parts.specs.find(({ name }) => name === node);
+    if (spec === undefined) throw new Error(`nodes "${node}" not found`);
+    const crew = this.#parts.crews[Math.max(0, this.#parts.crewOf(spec.index) - 1)] as Call;
+    return crew("hostCommand", { node, argv });
+  }
+
+  async observe(options: ObserveOptions): Promise<void> {
+    await Promise.all(this.#parts.crews.map((call) => call("observe", options)));
+  }
+
+  async observations(): Promise<Observations[]> {
+    return this.#byNode(await Promise.all(this.#parts.crews.map((call) => call("observations"))));
+  }
+
+  async frameDigests(): Promise<[wire: string, sha256: string][]> {
+    const all = (await Promise.all(this.#parts.crews.map((call) => call("digests")))).flat();
+    return all.sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  eventLines(): string[] {
+    return this.#parts.controlPlane.eventLines();
+  }
+
+  async figures(): Promise<NodeFigures[]> {
+    return this.#byNode(await Promise.all(this.#parts.crews.map((call) => call("figures"))));
+  }
+
+  linkStats(node: string): LinkStats | undefined {
+    const spec = this.#parts.specs.find(({ name }) => name === node);
+    return spec === undefined ? undefined : this.#parts.underlay.stats(spec.index);
+  }
+
+  /** Answers of all crews in the order of the nodes. */
+  #byNode<T extends { readonly node: string }>(answers: readonly (readonly T[])[]): T[] {
+    const order = new Map(this.#parts.specs.map(({ name, index }) => [name, index]));
+    return answers.flat().sort((a, b) => (order.get(a.node) as number) - (order.get(b.node) as number));
+  }
+}
+
+/** Reads the object, then watches it, until it is ready. */
+const waitUntilReady = async (client: Client, { apiVersion, kind, metadata }: Identity, signal: AbortSignal): Promise<void> => {
+  const resource = resourceFor(apiVersion, kind);
+  if (resource === undefined) throw new Error(`no matches for kind "${kind}" in version "${apiVersion}"`);
+  const namespace = resource.namespaced ? (metadata.namespace ?? "default") : "";
+  const fieldSelector = `metadata.name=${metadata.name}`;
+  const target = client.resource(resource);
+  try {
+    const { items, metadata: { resourceVersion } } = await target.list(namespace, { fieldSelector }, signal);
+    if (items[0] !== undefined && isReady({ ...items[0], kind })) return;
+    for await (const event of await target.watch(namespace, { fieldSelector, resourceVersion }, signal)) {
+      if (event.type !== "DELETED" && isReady({ ...(event.object as KubeObject), kind })) return;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  if (signal.aborted) throw new Error(`timed out waiting for the condition on ${resource.resource}/${metadata.name}`);
+  throw new Error(`the watch of ${resource.resource}/${metadata.name} ended`);
+};

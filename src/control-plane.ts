@@ -1,0 +1,58 @@
+/** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
+import type { KubeObject } from "./apimachinery/meta.ts";
+import type { ApiTransport } from "./client/transport.ts";
+import { createApiServer, stamp } from "./kube-apiserver/server.ts";
+import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
+import { createScheduler } from "./kube-scheduler/scheduler.ts";
+import type { Logger } from "./log.ts";
+import { createMemoryStorage } from "./storage/memory.ts";
+import type { StorageEvent } from "./storage/storage.ts";
+import type { Clock, Random } from "./time/clock.ts";
+
+export interface ControlPlaneOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly clusterCidr: string;
+  readonly serviceCidr: string;
+  /** Keep every change of every object, for `eventLines`. */
+  readonly recordEvents: boolean;
+}
+
+export interface ControlPlane {
+  readonly handle: ApiTransport;
+  fetch(request: Request): Promise<Response>;
+  /** Starts controllers and scheduler. */
+  start(): void;
+  stop(): void;
+  /** With `recordEvents`: every change of every object so far, in order of revision, as lines of JSON: revision, type (put, delete), key, object. */
+  eventLines(): string[];
+}
+
+export const createControlPlane = (options: ControlPlaneOptions): ControlPlane => {
+  const { clock, random, log, clusterCidr, serviceCidr } = options;
+  const storage = createMemoryStorage<KubeObject>({ stamp });
+  const events: StorageEvent<KubeObject>[] = [];
+  if (options.recordEvents) storage.watch("", 0, { event: (event) => void events.push(event) });
+  const server = createApiServer({ clock, random, log, storage, serviceCidr });
+  const deps = { transport: server.handle, clock, log };
+  const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr });
+  const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
+  const running = new AbortController();
+  return {
+    handle: server.handle,
+    fetch: server.fetch,
+    start() {
+      for (const component of [controllers, scheduler]) {
+        component.start(running.signal).catch((error: unknown) => {
+          if (!running.signal.aborted) log.error("a component of the control plane did not start", { err: String(error) });
+        });
+      }
+    },
+    stop: () => running.abort(new Error("control plane stopped")),
+    eventLines: () => events.map(eventLine),
+  };
+};
+
+const eventLine = ({ revision, type, key, kv, previous }: StorageEvent<KubeObject>): string =>
+  JSON.stringify({ revision, type, key, object: (kv ?? previous)?.value });

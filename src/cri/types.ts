@@ -1,0 +1,108 @@
+/** The Container Runtime Interface as the kubelet uses it (cri-api runtime/v1): names and states of the real one. */
+
+/** How a runtime call fails: a gRPC status. */
+export class CriError extends Error {
+  readonly code: "NotFound" | "AlreadyExists" | "InvalidArgument" | "Unknown";
+  constructor(code: "NotFound" | "AlreadyExists" | "InvalidArgument" | "Unknown", description: string) {
+    super(`rpc error: code = ${code} desc = ${description}`);
+    this.name = "CriError";
+    this.code = code;
+  }
+}
+
+export interface PodSandboxConfig {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly attempt: number;
+  readonly hostname: string;
+  /** Shares the node's network namespace. */
+  readonly hostNetwork: boolean;
+}
+
+export type SandboxState = "SANDBOX_READY" | "SANDBOX_NOTREADY";
+
+export interface PodSandboxStatus {
+  readonly id: string;
+  readonly config: PodSandboxConfig;
+  readonly state: SandboxState;
+  readonly createdAtMs: number;
+  /** Addresses on the pod network, first one first; empty on the host's network. */
+  readonly ips: readonly string[];
+  readonly netns: string;
+}
+
+export interface ContainerConfig {
+  readonly name: string;
+  readonly attempt: number;
+  /** As the pod names it. */
+  readonly image: string;
+  /** Replaces the image's entrypoint. */
+  readonly command?: readonly string[];
+  /** Replaces the image's cmd. */
+  readonly args?: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Files beside the image's own: mounts, /etc/hosts, /etc/resolv.conf. */
+  readonly readFile: (path: string) => Uint8Array | undefined;
+}
+
+export type ContainerState = "CONTAINER_CREATED" | "CONTAINER_RUNNING" | "CONTAINER_EXITED";
+
+export interface ContainerStatus {
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly image: string;
+  readonly imageId: string;
+  readonly state: ContainerState;
+  readonly createdAtMs: number;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly exitCode: number;
+  /** `Completed`, `Error`, `StartError`. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface LogLine {
+  readonly timeMs: number;
+  readonly stream: "stdout" | "stderr";
+  readonly text: string;
+}
+
+export interface ExecResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+export interface RuntimeService {
+  /** Makes the network namespace, runs the CNI plugins and the pause program. Undoes all of it when a step fails. */
+  runPodSandbox(config: PodSandboxConfig): Promise<string>;
+  /** Kills what runs in it and gives its address back. Again does nothing. */
+  stopPodSandbox(id: string): Promise<void>;
+  removePodSandbox(id: string): Promise<void>;
+  podSandboxStatus(id: string): PodSandboxStatus | undefined;
+  listPodSandboxes(): PodSandboxStatus[];
+  createContainer(sandboxId: string, config: ContainerConfig): string;
+  startContainer(id: string): void;
+  /** SIGTERM, then SIGKILL after `graceMs`; resolves when it has ended. */
+  stopContainer(id: string, graceMs: number): Promise<void>;
+  removeContainer(id: string): void;
+  listContainers(sandboxId?: string): ContainerStatus[];
+  containerStatus(id: string): ContainerStatus | undefined;
+  containerLogs(id: string): readonly LogLine[];
+  /** Runs another program of the container's image beside it. */
+  execSync(id: string, command: readonly string[], timeoutMs?: number): Promise<ExecResult>;
+  /** Called at every end of a container. */
+  onContainerEnd(run: (status: ContainerStatus) => void): void;
+}
+
+export interface ImageService {
+  /** Whether the image is on the node: its id. */
+  imageStatus(image: string): { readonly id: string; readonly sizeBytes: number } | undefined;
+  /** Makes it be there; resolves with its id. Rejects with CriError. */
+  pullImage(image: string): Promise<string>;
+  listImages(): { readonly id: string; readonly names: readonly string[]; readonly sizeBytes: number }[];
+}

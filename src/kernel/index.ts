@@ -1,0 +1,9 @@
+/** `kubewire/kernel`: the kernel and its driver alone, without a cluster around it. */
+export { createNodeKernel, type NodeKernelHandle, type NodeKernelOptions, type SentFrame } from "./kernel.ts";
+export { KernelInstance, newKernelMemory, type RunStatus } from "./memory.ts";
+export {
+  IptablesError, KernelError, type ConntrackEntry, type ConntrackTuple, type FdbEntry, type Iptables, type LinkInfo, type LinkSpec,
+  type Neigh, type NeighState, type Netns, type NodeKernel, type RouteSpec,
+} from "./netns.ts";
+export { SocketError, type Datagram, type SocketAddress, type Sockets, type TcpListener, type TcpStream, type UdpSocket } from "./sockets.ts";
+export { CommandError, runHostCommand } from "./host-commands.ts";

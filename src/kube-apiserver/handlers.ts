@@ -1,0 +1,634 @@
+/**
+ * The verbs, the same for all resources. Follows k8s.io/apiserver/pkg/endpoints/handlers (create.go, update.go,
+ * patch.go, delete.go, get.go) and pkg/registry/generic/registry/store.go.
+ */
+import { decodeStruct, DecodeError, emptyStruct } from "../api/schema.ts";
+import { apiVersionOf } from "../api/resources.ts";
+import type { ResourceName } from "../api/resources.ts";
+import type { Binding, Deployment, Namespace, Pod, Scale } from "../api/types.generated.ts";
+import { deepCopy, deepEqual, deepFreeze } from "../apimachinery/meta.ts";
+import type { KubeObject } from "../apimachinery/meta.ts";
+import { generateName, newUid } from "../apimachinery/names.ts";
+import {
+  ApiError, newAlreadyExists, newBadRequest, newConflict, newForbidden, newInvalid, newMethodNotSupported, newNotFound,
+  newPathNotFound, newUnsupportedMediaType, OPTIMISTIC_LOCK,
+} from "../apimachinery/status.ts";
+import type { GroupResource, Status } from "../apimachinery/status.ts";
+import { formatSelector, labelSelector } from "../apimachinery/selectors.ts";
+import { formatTime } from "../apimachinery/time.ts";
+import type { ApiRequest, ApiResponse } from "../client/transport.ts";
+import type { KeyValue, Storage } from "../storage/storage.ts";
+import { FieldErrors } from "./field.ts";
+import { parseDeleteOptions } from "./delete-options.ts";
+import type { DeleteOptions } from "./delete-options.ts";
+import { updateManagedFields } from "./managed-fields.ts";
+import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
+import { createReader } from "./read.ts";
+import { storageKey } from "./registry/descriptor.ts";
+import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
+import { validateObjectMeta, validateObjectMetaUpdate } from "./registry/meta.ts";
+import type { RequestInfo } from "./request-info.ts";
+
+/** Who asks, as authentication found. */
+export interface Requester {
+  name: string;
+  groups: readonly string[];
+  userAgent: string;
+}
+
+export interface HandlersOptions extends Omit<RegistryContext, "find"> {
+  storage: Storage<KubeObject>;
+  registry: readonly Descriptor[];
+}
+
+export interface Handlers {
+  dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse>;
+  /** A creation by the server itself, without managed fields. */
+  createInternal(resource: ResourceName, namespace: string, object: unknown): Promise<KubeObject>;
+}
+
+type Mutable = KubeObject & { spec?: unknown; status?: unknown };
+
+const NO_HEADERS: Readonly<Record<string, string>> = {};
+const RETRIES_MAX = 10;
+
+export function createHandlers(given: HandlersOptions): Handlers {
+  const { storage, clock, random } = given;
+  const byResource = new Map(given.registry.map((d) => [d.name.resource, d]));
+  const options: HandlersOptions & RegistryContext = {
+    ...given,
+    find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
+  };
+  const namespaces = byResource.get("namespaces")!;
+  const reader = createReader({ storage, clock });
+  const gr = (d: Descriptor): GroupResource => ({ group: d.name.group, resource: d.name.resource });
+  const now = (): string => formatTime(clock.nowMs());
+
+  async function dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
+    const { descriptor, subresource, verb } = info;
+    if (subresource !== "") {
+      if (descriptor.name.resource === "pods" && subresource === "binding") {
+        if (verb !== "create") throw methodNotAllowed();
+        return bind(info, request);
+      }
+      if (descriptor.name.resource === "namespaces" && subresource === "finalize") {
+        if (verb !== "update") throw methodNotAllowed();
+        return update(info, request, user);
+      }
+      if (subresource === "scale" && descriptor.scalable === true) {
+        if (verb !== "get" && verb !== "update" && verb !== "patch") throw methodNotAllowed();
+        return scale(info, request, user);
+      }
+      if (subresource !== "status" || !descriptor.hasStatus) throw newPathNotFound();
+      if (verb !== "get" && verb !== "update" && verb !== "patch") throw methodNotAllowed();
+    }
+    switch (verb) {
+      case "get": return reader.get(info);
+      case "list": return reader.list(info);
+      case "watch": return reader.watch(info, signal);
+      case "create":
+        if (info.name !== "") throw methodNotAllowed();
+        return create(info, request, user);
+      case "update":
+        if (info.name === "") throw methodNotAllowed();
+        return update(info, request, user);
+      case "patch":
+        if (info.name === "") throw methodNotAllowed();
+        return patch(info, request, user);
+      case "delete": return remove(info, request);
+      case "deletecollection": return removeCollection(info, request);
+    }
+  }
+
+  /** Decoding and defaulting: a fresh object from what the client sent, and what is wrong with it but tolerated. */
+  function decodeBody(info: RequestInfo, body: unknown): { object: Mutable; headers: Readonly<Record<string, string>> } {
+    const { descriptor, query } = info;
+    const { kind } = descriptor.name;
+    const apiVersion = apiVersionOf(descriptor.name);
+    const sent = body as { kind?: unknown; apiVersion?: unknown } | null | undefined;
+    if (typeof sent !== "object" || sent === null || Array.isArray(sent))
+      throw newBadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }");
+    const sentKind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : kind;
+    const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
+    const report = { strict: [] as string[] };
+    let object: Mutable;
+    try {
+      object = decodeStruct(kind, body, report) as unknown as Mutable;
+    } catch (e) {
+      if (e instanceof DecodeError) throw newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${e.message}`);
+      throw e;
+    }
+    if (sentKind !== kind || sentVersion !== apiVersion) {
+      const known = options.registry.some((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
+      if (!known) throw newBadRequest(`${sentKind} in version "${apiVersion.split("/").pop()}" cannot be handled as a ${kind}: no kind "${sentKind}" is registered for version "${sentVersion}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"`);
+      throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
+    }
+    object.apiVersion = apiVersion;
+    object.kind = kind;
+    descriptor.setDefaults?.(object);
+    return { object, headers: strictness(query.get("fieldValidation"), report.strict) };
+  }
+
+  function strictness(mode: string | null, strict: readonly string[]): Readonly<Record<string, string>> {
+    if (mode !== null && mode !== "" && mode !== "Ignore" && mode !== "Warn" && mode !== "Strict") {
+      const errors = new FieldErrors();
+      errors.notSupported("fieldValidation", mode, ["Ignore", "Strict", "Warn"]);
+      throw newInvalid({ group: "meta.k8s.io", kind: "CreateOptions" }, "", errors.list);
+    }
+    if (strict.length === 0 || mode === "Ignore") return NO_HEADERS;
+    if (mode === "Strict") throw newBadRequest(`strict decoding error: ${strict.join(", ")}`);
+    return { warning: strict.map((text) => `299 - ${JSON.stringify(text)}`).join(", ") };
+  }
+
+  function managerOf(info: RequestInfo, user: Requester): string {
+    const asked = info.query.get("fieldManager");
+    if (asked !== null && asked !== "") return asked;
+    const agent = user.userAgent.split("/")[0]!;
+    return (agent === "" ? "unknown" : agent).slice(0, 128);
+  }
+
+  const isDryRun = (info: RequestInfo): boolean => {
+    const values = info.query.getAll("dryRun");
+    if (values.length > 0 && values.some((v) => v !== "All")) {
+      const errors = new FieldErrors();
+      errors.notSupported("dryRun", values, ["All"]);
+      const options = { create: "CreateOptions", update: "UpdateOptions", patch: "PatchOptions" }[info.verb as "create"] ?? "DeleteOptions";
+      throw newInvalid({ group: "meta.k8s.io", kind: options }, "", errors.list);
+    }
+    return values.length > 0;
+  };
+
+  /** Which top-level fields a request to this (sub)resource leaves alone. */
+  function resetFields({ descriptor, subresource }: RequestInfo): readonly string[] {
+    if (!descriptor.hasStatus) return [];
+    return subresource === "status" ? ["spec"] : ["status"];
+  }
+
+  function track(info: RequestInfo, user: Requester, before: KubeObject | undefined, after: Mutable): void {
+    // Tracking starts at the creation or never (skipNonAppliedManager).
+    if (before !== undefined && before.metadata.managedFields === undefined) {
+      delete after.metadata.managedFields;
+      return;
+    }
+    const { kind } = descriptorKind(info);
+    const managed = updateManagedFields({
+      type: kind,
+      apiVersion: after.apiVersion,
+      before: (before ?? emptyStruct(kind)) as unknown as Record<string, unknown>,
+      after: after as unknown as Record<string, unknown>,
+      managed: before?.metadata.managedFields ?? [],
+      manager: managerOf(info, user),
+      subresource: info.subresource === "status" ? "status" : "",
+      reset: resetFields(info),
+      time: now(),
+    });
+    if (managed.length > 0) after.metadata.managedFields = managed;
+    else delete after.metadata.managedFields;
+  }
+
+  const descriptorKind = (info: RequestInfo): { kind: string } => info.descriptor.name;
+
+  /** NamespaceLifecycle: nothing is created in a namespace that is not there or on its way out. */
+  async function admitNamespace(descriptor: Descriptor, namespace: string, name: string): Promise<void> {
+    if (!descriptor.name.namespaced) return;
+    const found = await storage.get(storageKey(namespaces, "", namespace));
+    if (found === undefined) throw newNotFound(gr(namespaces), namespace);
+    if ((found.value as Namespace).metadata.deletionTimestamp === undefined) return;
+    const refusal = newForbidden(gr(descriptor), name, `unable to create new content in namespace ${namespace} because it is being terminated`);
+    refusal.status.details!.causes = [{ reason: "NamespaceTerminating", message: `namespace ${namespace} is being terminated`, field: "metadata.namespace" }];
+    throw refusal;
+  }
+
+  async function create(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
+    const dryRun = isDryRun(info);
+    const { object, headers } = decodeBody(info, request.body);
+    const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
+    return { status: 201, headers, body: stored };
+  }
+
+  async function createObject(descriptor: Descriptor, namespace: string, object: Mutable, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
+    const meta = object.metadata;
+    if (descriptor.name.namespaced) {
+      if (namespace === "") throw newMethodNotSupported(gr(descriptor), "create");
+      if (meta.namespace !== undefined && meta.namespace !== namespace)
+        throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
+      meta.namespace = namespace;
+    }
+    delete meta.managedFields;
+    delete meta.deletionTimestamp;
+    delete meta.deletionGracePeriodSeconds;
+    delete meta.selfLink;
+    trackFields();
+    await admitNamespace(descriptor, namespace, meta.name ?? "");
+    await descriptor.admitCreate?.(object, options);
+    // BeforeCreate: what the server decides.
+    if ((meta.resourceVersion ?? "") !== "") throw plainFailure(500, "resourceVersion should not be set on objects to be created");
+    meta.uid = newUid(random);
+    meta.creationTimestamp = now();
+    const generated = meta.name === undefined && meta.generateName !== undefined;
+    if (generated) meta.name = generateName(random, meta.generateName!);
+    descriptor.prepareForCreate?.(object, options);
+    const errors = new FieldErrors();
+    validateObjectMeta(object, descriptor, errors);
+    descriptor.validate?.(object, errors);
+    if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
+    const rollback = descriptor.allocate?.(object, undefined, errors, options);
+    if (errors.list.length > 0) {
+      rollback?.();
+      throw newInvalid(descriptor.name, meta.name, errors.list);
+    }
+    const key = storageKey(descriptor, namespace, meta.name);
+    if (dryRun) {
+      rollback?.();
+      if ((await storage.get(key)) !== undefined) throw newAlreadyExists(gr(descriptor), meta.name);
+      return deepFreeze(object);
+    }
+    const result = await storage.txn([{ key, modRevision: 0 }], [{ type: "put", key, value: object }]);
+    if (result.succeeded) return result.written[0]!.value;
+    rollback?.();
+    const error = newAlreadyExists(gr(descriptor), meta.name);
+    if (result.current[0]?.value.metadata.deletionTimestamp !== undefined) error.status.message = `object is being deleted: ${error.status.message}`;
+    throw error;
+  }
+
+  async function update(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
+    const dryRun = isDryRun(info);
+    const { object, headers } = decodeBody(info, request.body);
+    checkName(info, object);
+    const stored = await guaranteedUpdate(info, user, dryRun, () => {
+      // Each attempt starts from a fresh object: the hooks change it.
+      return decodeBody(info, request.body).object;
+    });
+    return { status: 200, headers, body: stored };
+  }
+
+  /** The object must be the one the URL names. Follows rest.EnsureObjectNamespaceMatchesRequestNamespace and checkName. */
+  function checkName(info: RequestInfo, { metadata: meta }: KubeObject): void {
+    if (info.descriptor.name.namespaced) {
+      if (meta.namespace !== undefined && meta.namespace !== info.namespace)
+        throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
+      meta.namespace = info.namespace;
+    }
+    if (meta.name === undefined) throw newBadRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
+    if (meta.name !== info.name) throw newBadRequest(`the name of the object (${meta.name}) does not match the name on the URL (${info.name})`);
+  }
+
+  async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
+    const dryRun = isDryRun(info);
+    if (info.query.has("force")) {
+      const errors = new FieldErrors();
+      errors.forbidden("force", "may not be specified for non-apply patch");
+      throw newInvalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", errors.list);
+    }
+    let warnings = NO_HEADERS;
+    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
+      const { object, headers } = decodeBody(info, applyPatch(request, info.descriptor.name.kind, current));
+      warnings = headers;
+      checkName(info, object);
+      return object;
+    });
+    return { status: 200, headers: warnings, body: stored };
+  }
+
+  /** Read, change, write if nobody else did meanwhile; again where the client named no revision. */
+  async function guaranteedUpdate(info: RequestInfo, user: Requester, dryRun: boolean, change: (current: KubeObject) => Mutable): Promise<KubeObject> {
+    const { descriptor, name, namespace } = info;
+    const key = storageKey(descriptor, namespace, name);
+    for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
+      const current = await storage.get(key);
+      if (current === undefined) throw newNotFound(gr(descriptor), name);
+      const object = change(current.value);
+      checkPreconditions(info, object, current);
+      const rollback = prepareUpdate(info, user, object, current.value);
+      if (deepEqual(object, current.value)) {
+        rollback?.();
+        return current.value;
+      }
+      const finished = isFinished(object);
+      if (dryRun) {
+        rollback?.();
+        return deepFreeze(object);
+      }
+      const result = finished
+        ? await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "delete", key }])
+        : await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "put", key, value: object }]);
+      if (result.succeeded) {
+        if (finished) {
+          descriptor.release?.(object, options);
+          return deepFreeze(object);
+        }
+        releaseOld(descriptor, object, current.value);
+        return result.written[0]!.value;
+      }
+      rollback?.();
+    }
+    throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
+  }
+
+  /** Claims of the old object that the new one does not have. */
+  function releaseOld(descriptor: Descriptor, object: KubeObject, old: KubeObject): void {
+    if (descriptor.release === undefined) return;
+    const kept = new Set<unknown>();
+    const claims = (o: KubeObject): { ip: string | undefined; ports: (number | undefined)[] } => {
+      const spec = (o as unknown as { spec: { clusterIP?: string; ports?: { nodePort?: number }[] } }).spec;
+      return { ip: spec.clusterIP, ports: spec.ports?.map((p) => p.nodePort) ?? [] };
+    };
+    const next = claims(object);
+    kept.add(next.ip);
+    for (const port of next.ports) kept.add(port);
+    const was = claims(old);
+    if (was.ip !== undefined && was.ip !== "None" && !kept.has(was.ip)) options.serviceIPs.release(was.ip);
+    for (const port of was.ports) if (port !== undefined && !kept.has(port)) options.nodePorts.release(port);
+  }
+
+  function checkPreconditions({ descriptor, name, verb }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>): void {
+    const meta = object.metadata;
+    const live = current.value.metadata;
+    const sent = meta.resourceVersion ?? "";
+    if (sent !== "" && !/^\d+$/.test(sent)) throw plainFailure(500, `strconv.ParseUint: parsing ${JSON.stringify(sent)}: invalid syntax`);
+    // A patch is judged by validation instead: there the uid is immutable.
+    if (verb === "update" && meta.uid !== undefined && meta.uid !== live.uid)
+      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${current.key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
+    const unconditional = sent === "" || Number(sent) === 0;
+    if (unconditional) {
+      if (!descriptor.allowUnconditionalUpdate) {
+        const errors = new FieldErrors();
+        errors.list.push({ type: "FieldValueInvalid", field: "metadata.resourceVersion", message: "Invalid value: 0x0: must be specified for an update" });
+        throw newInvalid(descriptor.name, name, errors.list);
+      }
+    } else if (Number(sent) !== current.modRevision) throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
+    meta.resourceVersion = live.resourceVersion;
+    meta.uid ??= live.uid;
+  }
+
+  /** Managed fields, strategy and validation of an update. */
+  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject): (() => void) | undefined {
+    const { descriptor, subresource } = info;
+    const meta = object.metadata;
+    const was = old.metadata;
+    if (descriptor.name.namespaced) meta.namespace = info.namespace;
+    track(info, user, old, object);
+    // BeforeUpdate: what an update cannot touch.
+    meta.creationTimestamp = was.creationTimestamp;
+    keep(meta, was, "generation");
+    keep(meta, was, "generateName");
+    if (meta.deletionTimestamp === undefined) keep(meta, was, "deletionTimestamp");
+    keep(meta, was, "deletionGracePeriodSeconds");
+    delete (meta as { selfLink?: string }).selfLink;
+    const errors = new FieldErrors();
+    if (subresource === "status") {
+      descriptor.prepareForStatusUpdate?.(object, old);
+      validateObjectMetaUpdate(object, old, errors);
+      descriptor.validateStatusUpdate?.(object, old, errors);
+    } else if (subresource === "finalize") {
+      object.status = (old as Mutable).status;
+    } else {
+      descriptor.prepareForUpdate?.(object, old, options);
+      // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
+      validateObjectMetaUpdate(object, old, errors);
+      validateObjectMetaUpdate(object, old, errors);
+      descriptor.validate?.(object, errors);
+      descriptor.validateUpdate?.(object, old, errors);
+    }
+    if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name, errors.list);
+    if (subresource !== "") return undefined;
+    const rollback = descriptor.allocate?.(object, old, errors, options);
+    if (errors.list.length === 0) return rollback;
+    rollback?.();
+    throw newInvalid(descriptor.name, meta.name, errors.list);
+  }
+
+  /** GET, PUT and PATCH of the Scale of an object. Follows pkg/registry/apps/deployment/storage ScaleREST. */
+  async function scale(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
+    const { descriptor, name, namespace, verb } = info;
+    const found = await storage.get(storageKey(descriptor, namespace, name));
+    if (found === undefined) throw newNotFound({ group: descriptor.name.group, resource: `${descriptor.name.resource}/scale` }, name);
+    if (verb === "get") return { status: 200, headers: NO_HEADERS, body: scaleOf(found.value) };
+    const dryRun = isDryRun(info);
+    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
+      const wanted = verb === "update" ? request.body : applyPatch(request, "Scale", scaleOf(current));
+      let sent: Scale;
+      try {
+        sent = decodeStruct("Scale", wanted, { strict: [] }) as unknown as Scale;
+      } catch (e) {
+        throw e instanceof DecodeError ? newBadRequest(`Scale in version "v1" cannot be handled as a Scale: ${e.message}`) : e;
+      }
+      checkName(info, sent);
+      const replicas = sent.spec?.replicas ?? 0;
+      if (replicas < 0) {
+        const errors = new FieldErrors();
+        errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+        throw newInvalid({ group: "autoscaling", kind: "Scale" }, name, errors.list);
+      }
+      const next = deepCopy(current) as Mutable & { spec: { replicas: number } };
+      next.spec.replicas = replicas;
+      next.metadata.resourceVersion = sent.metadata.resourceVersion;
+      return next;
+    });
+    return { status: 200, headers: NO_HEADERS, body: scaleOf(stored) };
+  }
+
+  /** POST pods/NAME/binding: the scheduler's word. Follows pkg/registry/core/pod/storage BindingREST. */
+  async function bind(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
+    const binding = decodeStruct("Binding", request.body, { strict: [] }) as unknown as Binding;
+    if (binding.metadata.name !== info.name) throw newBadRequest("name in URL does not match name in Binding object");
+    // Plain field errors upstream, hence 500.
+    if (binding.target.kind !== undefined && binding.target.kind !== "Node")
+      throw plainFailure(500, `target.kind: Unsupported value: ${JSON.stringify(binding.target.kind)}: supported values: "Node", "<empty>"`);
+    if ((binding.target.name ?? "") === "") throw plainFailure(500, "target.name: Required value");
+    const dryRun = isDryRun(info);
+    const pods = info.descriptor;
+    const key = storageKey(pods, info.namespace, info.name);
+    const conflict = (message: string): ApiError => newConflict({ group: "", resource: "pods/binding" }, info.name, message);
+    for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
+      const current = await storage.get(key);
+      if (current === undefined) throw newNotFound(gr(pods), info.name);
+      const pod = current.value as Pod & KubeObject;
+      if (binding.metadata.uid !== undefined && binding.metadata.uid !== pod.metadata.uid)
+        throw conflict(`Precondition failed: UID in precondition: ${binding.metadata.uid}, UID in object meta: ${pod.metadata.uid}`);
+      if (pod.metadata.deletionTimestamp !== undefined) throw conflict(`pod ${info.name} is being deleted, cannot be assigned to a host`);
+      if (pod.spec.nodeName !== undefined) throw conflict(`pod ${info.name} is already assigned to node "${pod.spec.nodeName}"`);
+      if ((pod.spec.schedulingGates ?? []).length > 0) throw conflict(`pod ${info.name} has non-empty .spec.schedulingGates`);
+      if (dryRun) return { status: 201, headers: NO_HEADERS, body: { ...success(), code: 201 } };
+      const time = now();
+      const conditions = [...(pod.status.conditions ?? [])];
+      const at = conditions.findIndex((c) => c.type === "PodScheduled");
+      const condition = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time } as unknown as NonNullable<Pod["status"]["conditions"]>[number];
+      if (at >= 0) conditions[at] = condition;
+      else conditions.push(condition);
+      const annotations = binding.metadata.annotations;
+      const next = {
+        ...pod,
+        metadata: { ...pod.metadata, ...(annotations === undefined ? {} : { annotations: { ...pod.metadata.annotations, ...annotations } }) },
+        spec: { ...pod.spec, nodeName: binding.target.name! },
+        status: { ...pod.status, conditions },
+      };
+      const result = await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "put", key, value: next }]);
+      if (result.succeeded) return { status: 201, headers: NO_HEADERS, body: { ...success(), code: 201 } };
+    }
+    throw conflict(OPTIMISTIC_LOCK);
+  }
+
+  async function remove(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
+    const deleteOptions = parseDeleteOptions(request, info.query);
+    const { object, gone } = await deleteObject(info.descriptor, info.namespace, info.name, deleteOptions);
+    if (!gone || info.descriptor.returnsDeleted === true) return { status: 200, headers: NO_HEADERS, body: object };
+    const { name, uid } = object.metadata;
+    const { group, resource } = info.descriptor.name;
+    return { status: 200, headers: NO_HEADERS, body: { ...success(), details: { name, ...(group === "" ? {} : { group }), kind: resource, uid } } };
+  }
+
+  async function removeCollection(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
+    const deleteOptions = parseDeleteOptions(request, info.query);
+    const response = await reader.list(info);
+    const list = response.body as { items: KubeObject[] };
+    for (const { metadata } of list.items) {
+      try {
+        await deleteObject(info.descriptor, metadata.namespace ?? "", metadata.name, deleteOptions);
+      } catch (e) {
+        if (!(e instanceof ApiError) || e.reason !== "NotFound") throw e;
+      }
+    }
+    return response;
+  }
+
+  /** Deletes, or starts to. Follows Store.Delete, BeforeDelete and deletionFinalizersForGarbageCollection. */
+  async function deleteObject(descriptor: Descriptor, namespace: string, name: string, asked: DeleteOptions): Promise<{ object: KubeObject; gone: boolean }> {
+    const key = storageKey(descriptor, namespace, name);
+    const isNamespace = descriptor.name.resource === "namespaces";
+    for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
+      const current = await storage.get(key);
+      if (current === undefined) throw newNotFound(gr(descriptor), name);
+      const { value } = current;
+      checkDeletePreconditions(descriptor, value, asked);
+      if (isNamespace && (name === "default" || name === "kube-system" || name === "kube-public"))
+        throw newForbidden(gr(descriptor), name, "this namespace may not be deleted");
+      const finalizers = deletionFinalizers(value, asked);
+      const grace = descriptor.gracePeriod?.(value, asked.gracePeriodSeconds) ?? 0;
+      const blocked = finalizers.length > 0 || (isNamespace && ((value as Namespace).spec.finalizers ?? []).length > 0);
+      const was = value.metadata;
+      const compare = [{ key, modRevision: current.modRevision }];
+      // A graceful deletion that is cut short shows as such before the object goes.
+      const cutShort = was.deletionTimestamp !== undefined && (was.deletionGracePeriodSeconds ?? 0) > 0;
+      if (grace === 0 && !blocked && !(cutShort && !asked.dryRun)) {
+        if (asked.dryRun) return { object: value, gone: true };
+        const result = await storage.txn(compare, [{ type: "delete", key }]);
+        if (!result.succeeded) continue;
+        descriptor.release?.(value, options);
+        const left = was.deletionTimestamp !== undefined || descriptor.gracePeriod === undefined ? {} : { deletionTimestamp: now() };
+        const last = { ...value, metadata: { ...was, ...left, ...(descriptor.gracePeriod === undefined ? {} : { deletionGracePeriodSeconds: 0 }) } };
+        return { object: deepFreeze(last), gone: true };
+      }
+      // A deletion under way is only ever shortened.
+      const pending = was.deletionTimestamp !== undefined;
+      const shorter = !pending || (asked.gracePeriodSeconds !== undefined && grace < (was.deletionGracePeriodSeconds ?? 0));
+      const sameFinalizers = deepEqual(finalizers, was.finalizers ?? []);
+      if (!shorter && sameFinalizers) return { object: value, gone: false };
+      const metadata = { ...was };
+      if (shorter) {
+        const base = pending ? Date.parse(was.deletionTimestamp!) - (was.deletionGracePeriodSeconds ?? 0) * 1000 : clock.nowMs();
+        metadata.deletionTimestamp = formatTime(base + grace * 1000);
+        metadata.deletionGracePeriodSeconds = grace;
+        if (was.generation !== undefined && !pending) metadata.generation = was.generation + 1;
+      }
+      if (finalizers.length > 0) metadata.finalizers = finalizers;
+      else delete metadata.finalizers;
+      const next = { ...value, metadata } as Mutable;
+      if (isNamespace) {
+        next.status = { ...(value as Namespace).status, phase: "Terminating" };
+        delete (metadata as { deletionGracePeriodSeconds?: number }).deletionGracePeriodSeconds;
+      }
+      if (asked.dryRun) return { object: deepFreeze(next), gone: false };
+      const result = await storage.txn(compare, [{ type: "put", key, value: next }]);
+      if (!result.succeeded) continue;
+      if (grace === 0 && !blocked && cutShort) continue;
+      return { object: result.written[0]!.value, gone: false };
+    }
+    throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
+  }
+
+  function checkDeletePreconditions(descriptor: Descriptor, { metadata }: KubeObject, asked: DeleteOptions): void {
+    const subject = { group: descriptor.name.group, resource: descriptor.name.kind };
+    if (asked.uid !== undefined && asked.uid !== metadata.uid)
+      throw newConflict(subject, metadata.name, `the UID in the precondition (${asked.uid}) does not match the UID in record (${metadata.uid}). The object might have been deleted and then recreated`);
+    if (asked.resourceVersion !== undefined && asked.resourceVersion !== metadata.resourceVersion)
+      throw newConflict(subject, metadata.name, `the ResourceVersion in the precondition (${asked.resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`);
+  }
+
+  return {
+    dispatch,
+    createInternal(resource, namespace, object) {
+      const descriptor = byResource.get(resource.resource)!;
+      const decoded = decodeStruct(resource.kind, object, { strict: [] }) as unknown as Mutable;
+      descriptor.setDefaults?.(decoded);
+      return createObject(descriptor, namespace, decoded, false, () => {});
+    },
+  };
+}
+
+/** The patched form of an object of this kind. Throws 415 for a patch type that is not known. */
+function applyPatch(request: ApiRequest, kind: string, current: unknown): unknown {
+  const { body } = request;
+  switch ((request.headers?.["content-type"] ?? "").split(";")[0]!.trim()) {
+    case "application/merge-patch+json":
+      if (Array.isArray(body)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+      return mergePatch(current, body);
+    case "application/json-patch+json": return jsonPatch(current, body);
+    case "application/strategic-merge-patch+json": return strategicMergePatch(kind, current, body);
+    default:
+      throw newUnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+  }
+}
+
+/** The Scale of a Deployment or ReplicaSet. */
+function scaleOf(object: KubeObject): Scale {
+  const { metadata, spec, status } = object as Deployment & KubeObject;
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
+  const selector = formatSelector(labelSelector(spec.selector));
+  return {
+    kind: "Scale",
+    apiVersion: "autoscaling/v1",
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: spec.replicas === 0 || spec.replicas === undefined ? {} : { replicas: spec.replicas },
+    status: { replicas: status.replicas ?? 0, selector },
+  };
+}
+
+function keep<K extends keyof KubeObject["metadata"]>(meta: KubeObject["metadata"], was: KubeObject["metadata"], field: K): void {
+  if (was[field] === undefined) delete meta[field];
+  else meta[field] = was[field];
+}
+
+/** Whether nothing holds a deleted object any more. */
+function isFinished(object: Mutable): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
+  if (deletionTimestamp === undefined || deletionGracePeriodSeconds > 0 || finalizers.length > 0) return false;
+  const held = (object.spec as { finalizers?: string[] } | undefined)?.finalizers ?? [];
+  return held.length === 0;
+}
+
+/** The finalizers after a deletion was asked for with this policy. Follows deletionFinalizersForGarbageCollection. */
+function deletionFinalizers({ metadata }: KubeObject, { propagationPolicy }: DeleteOptions): string[] {
+  const existing = metadata.finalizers ?? [];
+  if (propagationPolicy === undefined) return [...existing];
+  const out = existing.filter((f) => f !== "orphan" && f !== "foregroundDeletion");
+  if (propagationPolicy === "Orphan") out.push("orphan");
+  if (propagationPolicy === "Foreground") out.push("foregroundDeletion");
+  return out;
+}
+
+function success(): Status {
+  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success" };
+}
+
+/** Failures that carry no reason (plain Go errors upstream). */
+export function plainFailure(code: number, message: string): ApiError {
+  return new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code });
+}
+
+function methodNotAllowed(): ApiError {
+  return new ApiError({
+    kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "MethodNotAllowed", details: {}, code: 405,
+    message: "the server does not allow this method on the requested resource",
+  });
+}

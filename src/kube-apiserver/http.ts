@@ -1,0 +1,132 @@
+/**
+ * The API over HTTP messages: bodies in as JSON or YAML, answers out as JSON, watches as newline-delimited JSON.
+ * Follows k8s.io/apiserver/pkg/endpoints/handlers/responsewriters and pkg/endpoints/handlers/negotiation.
+ */
+import { ApiError, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "../client/transport.ts";
+
+const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
+const ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const METADATA_ONLY = /as=(PartialObjectMetadata(?:List)?);/;
+/** The largest body that is read (3 MiB, MaxRequestBodyBytes). */
+const BODY_BYTES_MAX = 3 * 1024 * 1024;
+
+/** Reads YAML; throws on what is none. Injected, so that a server that never sees YAML carries no parser. */
+export type ParseYaml = (text: string) => unknown;
+
+export async function serveFetch(handle: ApiTransport, request: Request, parseYaml?: ParseYaml): Promise<Response> {
+  try {
+    const url = request.url;
+    const slash = url.indexOf("/", url.indexOf("://") + 3);
+    const path = slash < 0 ? "/" : url.slice(slash);
+    if (!METHODS.has(request.method)) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "MethodNotAllowed", details: {}, code: 405, message: "the server does not allow this method on the requested resource" });
+    const headers: Record<string, string> = {};
+    request.headers.forEach((value, name) => {
+      headers[name] = value;
+    });
+    const form = negotiate(headers["accept"] ?? "");
+    const text = request.method === "GET" ? "" : await request.text();
+    if (text.length > BODY_BYTES_MAX) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "RequestEntityTooLarge", code: 413, message: `Request entity too large: limit is ${BODY_BYTES_MAX}` });
+    const stop = new AbortController();
+    request.signal.addEventListener("abort", () => stop.abort());
+    const body = text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", request.method, parseYaml);
+    const response = await handle({ method: request.method as ApiRequest["method"], path, headers, ...(body === undefined ? {} : { body }) }, stop.signal);
+    return render(response, form, stop);
+  } catch (e) {
+    if (!(e instanceof ApiError)) throw e;
+    return json(e.code, {}, e.status);
+  }
+}
+
+/** What the client wants: whole objects or only their metadata. Tables are not served. */
+function negotiate(accept: string): "object" | "metadata" {
+  if (accept === "") return "object";
+  for (const part of accept.split(",")) {
+    const type = part.split(";")[0]!.trim();
+    const json = type === "application/json" || type === "*/*" || type === "application/*";
+    if (!json) continue;
+    if (METADATA_ONLY.test(`${part};`)) return "metadata";
+    if (!part.includes("as=")) return "object";
+  }
+  throw newNotAcceptable(`only the following media types are accepted: ${ACCEPTED}`);
+}
+
+function parseBody(text: string, contentType: string, method: string, parseYaml: ParseYaml | undefined): unknown {
+  const type = contentType.split(";")[0]!.trim();
+  if (type === "application/yaml" && parseYaml !== undefined) {
+    try {
+      return parseYaml(text);
+    } catch {
+      throw newBadRequest("error converting YAML to JSON: yaml: invalid document");
+    }
+  }
+  if (method !== "PATCH" && type !== "" && type !== "application/json" && type !== "text/plain")
+    throw newUnsupportedMediaType(`the body of the request was in an unknown format - accepted media types include: ${ACCEPTED}`);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw newBadRequest(`${method === "PATCH" ? "error decoding patch" : "couldn't get version/kind; json parse error"}: ${jsonProblem(text)}`);
+  }
+}
+
+/** Why the text is no JSON, roughly in the words of Go's scanner; engines' own texts differ from one another. */
+function jsonProblem(text: string): string {
+  const trimmed = text.trim();
+  if (trimmed === "" || /[{[,:]$/.test(trimmed)) return "unexpected end of JSON input";
+  const first = trimmed[0]!;
+  // A word that starts like null, true or false and goes on differently.
+  for (const word of ["null", "true", "false"]) {
+    let same = 1;
+    if (first !== word[0]) continue;
+    while (same < word.length && trimmed[same] === word[same]) same++;
+    if (same < word.length && same < trimmed.length) return `invalid character '${trimmed[same]}' in literal ${word} (expecting '${word[same]}')`;
+  }
+  if (!"{[\"-0123456789tfn".includes(first)) return `invalid character '${first}' looking for beginning of value`;
+  return "unexpected end of JSON input";
+}
+
+function json(status: number, headers: Readonly<Record<string, string>>, body: unknown): Response {
+  return new Response(`${JSON.stringify(body)}\n`, { status, headers: { "content-type": "application/json", ...headers } });
+}
+
+function render(response: ApiResponse, form: "object" | "metadata", stop: AbortController): Response {
+  const { status, headers, body, stream } = response;
+  if (stream !== undefined) return new Response(lines(stream, form, stop), { status, headers: { "content-type": "application/json", ...headers } });
+  if (typeof body === "string") return new Response(body, { status, headers });
+  return json(status, headers, status < 400 && form === "metadata" ? partial(body) : wire(body));
+}
+
+/** Items of a list go without kind and apiVersion, which the list has. */
+function wire(body: unknown): unknown {
+  const list = body as { items?: { kind?: string; apiVersion?: string }[] };
+  if (!Array.isArray(list?.items)) return body;
+  return { ...list, items: list.items.map(({ kind: _kind, apiVersion: _apiVersion, ...rest }) => rest) };
+}
+
+function partial(body: unknown): unknown {
+  const object = body as { kind?: string; metadata?: unknown; items?: { metadata: unknown }[] };
+  if (object.kind === "Status") return body;
+  const one = (metadata: unknown): unknown => ({ kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata });
+  if (!Array.isArray(object.items)) return one(object.metadata);
+  return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata: object.metadata, items: object.items.map((i) => one(i.metadata)) };
+}
+
+function lines(stream: AsyncIterable<WatchEvent>, form: "object" | "metadata", stop: AbortController): ReadableStream<Uint8Array> {
+  const iterator = stream[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    async pull(controller) {
+      const next = await iterator.next();
+      if (next.done === true) {
+        controller.close();
+        return;
+      }
+      const { type, object } = next.value;
+      controller.enqueue(encoder.encode(`${JSON.stringify({ type, object: form === "metadata" ? partial(object) : object })}\n`));
+    },
+    async cancel() {
+      stop.abort();
+      await iterator.return?.();
+    },
+  });
+}

@@ -1,0 +1,176 @@
+/**
+ * Who set which field: `metadata.managedFields` of updates. Follows k8s.io/apimachinery/pkg/util/managedfields and
+ * sigs.k8s.io/structured-merge-diff (merge.Updater.Update): the fields that an update adds or changes become its
+ * manager's and nobody else's; those it removes are nobody's.
+ */
+import { structType } from "../api/schema.ts";
+import type { Field, StructType } from "../api/schema.ts";
+import type { ManagedFieldsEntry } from "../api/types.generated.ts";
+import { deepEqual } from "../apimachinery/meta.ts";
+
+type Json = Record<string, unknown>;
+
+/** A set of fields in the form of FieldsV1: `.` is the place itself. */
+interface FieldSet {
+  [element: string]: FieldSet;
+}
+
+const STRIPPED = ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
+
+export interface Update {
+  /** The name of the struct type. */
+  type: string;
+  apiVersion: string;
+  before: Json;
+  after: Json;
+  /** The entries before. */
+  managed: readonly ManagedFieldsEntry[];
+  manager: string;
+  subresource: string;
+  /** Top-level fields that this request cannot change. */
+  reset: readonly string[];
+  time: string;
+}
+
+/** The entries after the update; the old ones when nothing changed hands. */
+export function updateManagedFields(update: Update): ManagedFieldsEntry[] {
+  const set: FieldSet = {};
+  const removed: FieldSet = {};
+  compareStruct(structType(update.type), update.before, update.after, set, removed);
+  for (const top of ["apiVersion", "kind", ...update.reset]) {
+    delete set[`f:${top}`];
+    delete removed[`f:${top}`];
+  }
+  for (const tree of [set, removed]) {
+    const meta = tree["f:metadata"];
+    if (meta === undefined) continue;
+    for (const name of STRIPPED) delete meta[`f:${name}`];
+    if (isEmptySet(meta)) delete tree["f:metadata"];
+  }
+  const out: ManagedFieldsEntry[] = [];
+  let mine: ManagedFieldsEntry | undefined;
+  for (const entry of update.managed) {
+    const same = entry.manager === update.manager && entry.operation === "Update" && entry.apiVersion === update.apiVersion && (entry.subresource ?? "") === update.subresource;
+    const owned = entry.fieldsV1 as FieldSet;
+    let next = subtract(owned, removed);
+    if (same) {
+      next = union(next, set);
+      mine = entry;
+    } else next = subtract(next, set);
+    if (isEmptySet(next)) continue;
+    out.push(deepEqual(next, owned) ? entry : { ...entry, time: same ? update.time : entry.time, fieldsV1: sortSet(next) });
+  }
+  if (mine === undefined && !isEmptySet(set)) {
+    out.push({
+      manager: update.manager,
+      operation: "Update",
+      apiVersion: update.apiVersion,
+      time: update.time,
+      fieldsType: "FieldsV1",
+      fieldsV1: sortSet(set),
+      ...(update.subresource === "" ? {} : { subresource: update.subresource }),
+    });
+  }
+  return out;
+}
+
+const isEmptySet = (set: FieldSet): boolean => {
+  for (const _ in set) return false;
+  return true;
+};
+
+const onlyItself = (set: FieldSet): boolean => set["."] !== undefined && Object.keys(set).length === 1;
+
+/** `a` without the places in `b`; what is below a place of `b` is gone, too, when `b` ends there. */
+function subtract(a: FieldSet, b: FieldSet): FieldSet {
+  const out: FieldSet = {};
+  for (const key in a) {
+    const gone = b[key];
+    if (gone === undefined) out[key] = a[key]!;
+    else if (!isEmptySet(gone)) {
+      const rest = subtract(a[key]!, gone);
+      // A place that is owned without anything below it is written as a leaf.
+      if (onlyItself(rest)) out[key] = {};
+      else if (!isEmptySet(rest)) out[key] = rest;
+    }
+  }
+  return out;
+}
+
+function union(a: FieldSet, b: FieldSet): FieldSet {
+  const out: FieldSet = { ...a };
+  for (const key in b) {
+    const there = out[key];
+    if (there === undefined) out[key] = b[key]!;
+    else if (isEmptySet(there)) out[key] = isEmptySet(b[key]!) ? there : union({ ".": {} }, b[key]!);
+    else out[key] = isEmptySet(b[key]!) ? union(there, { ".": {} }) : union(there, b[key]!);
+  }
+  return out;
+}
+
+function sortSet(set: FieldSet): FieldSet {
+  const out: FieldSet = {};
+  for (const key of Object.keys(set).sort()) out[key] = sortSet(set[key]!);
+  return out;
+}
+
+const isMap = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+
+function compareStruct(type: StructType, before: Json, after: Json, set: FieldSet, removed: FieldSet): void {
+  for (const key in after) {
+    const field = type.fields.get(key);
+    if (field !== undefined) compareField(field, `f:${key}`, before[key], after[key], set, removed);
+  }
+  for (const key in before) if (after[key] === undefined && before[key] !== undefined && type.fields.has(key)) removed[`f:${key}`] = {};
+}
+
+function put(parent: FieldSet, element: string, children: FieldSet): void {
+  if (!isEmptySet(children)) parent[element] = children;
+}
+
+function compareField(field: Field, element: string, before: unknown, after: unknown, set: FieldSet, removed: FieldSet): void {
+  if (before === after || after === undefined) return;
+  const { type } = field;
+  const added: FieldSet = before === undefined ? { ".": {} } : {};
+  const gone: FieldSet = {};
+  if (type.kind === "struct" && field.merge !== "atomic" && isMap(after)) {
+    compareStruct(structType(type.name), isMap(before) ? before : {}, after, added, gone);
+  } else if (type.kind === "map" && field.merge !== "atomic" && isMap(after)) {
+    const was = isMap(before) ? before : {};
+    for (const key in after) {
+      const leaf = { name: key, type: type.of, merge: "granular", itemsAtomic: false, mapKeys: [] } as unknown as Field;
+      compareField(leaf, `f:${key}`, was[key], after[key], added, gone);
+    }
+    for (const key in was) if (after[key] === undefined) gone[`f:${key}`] = {};
+  } else if (type.kind === "list" && field.merge === "map" && Array.isArray(after)) {
+    compareListMap(field, Array.isArray(before) ? before : [], after, added, gone);
+  } else if (type.kind === "list" && field.merge === "set" && Array.isArray(after)) {
+    const was: unknown[] = Array.isArray(before) ? before : [];
+    for (const value of after) if (!was.includes(value)) added[`v:${JSON.stringify(value)}`] = {};
+    for (const value of was) if (!after.includes(value)) gone[`v:${JSON.stringify(value)}`] = {};
+  } else {
+    if (!deepEqual(before, after)) set[element] = {};
+    return;
+  }
+  if (onlyItself(added)) set[element] = {};
+  else put(set, element, added);
+  put(removed, element, gone);
+}
+
+function compareListMap(field: Field, before: unknown[], after: unknown[], set: FieldSet, removed: FieldSet): void {
+  const of = (field.type as { of: { kind: string; name?: string } }).of;
+  const elementOf = (item: unknown): string => {
+    const keys: Json = {};
+    for (const key of [...field.mapKeys].sort()) if ((item as Json)[key] !== undefined) keys[key] = (item as Json)[key];
+    return `k:${JSON.stringify(keys)}`;
+  };
+  const was = new Map(before.map((item) => [elementOf(item), item]));
+  const itemField = { name: "", type: of, merge: field.itemsAtomic ? "atomic" : "granular", itemsAtomic: false, mapKeys: [] } as unknown as Field;
+  const now = new Set<string>();
+  for (const item of after) {
+    const element = elementOf(item);
+    now.add(element);
+    compareField(itemField, element, was.get(element), item, set, removed);
+  }
+  for (const element of was.keys()) if (!now.has(element)) removed[element] = {};
+}

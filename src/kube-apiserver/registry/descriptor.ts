@@ -1,0 +1,70 @@
+/**
+ * What the API server knows about a resource beside its name: one value per resource, in the list of `index.ts`.
+ * The counterpart of upstream's rest strategies (pkg/registry/<group>/<resource>/strategy.go).
+ */
+import type { KubeObject } from "../../apimachinery/meta.ts";
+import type { Clock, Random } from "../../time/clock.ts";
+import type { ResourceName } from "../../api/resources.ts";
+import type { FieldErrors } from "../field.ts";
+
+/** What the hooks of a resource may use. */
+export interface RegistryContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly serviceIPs: import("./allocators.ts").IPAllocator;
+  readonly nodePorts: import("./allocators.ts").PortAllocator;
+  /** The stored object, for admission that depends on others. */
+  find(resource: string, namespace: string, name: string): Promise<KubeObject | undefined>;
+}
+
+/** Undone when the write it belongs to fails. */
+export type Rollback = () => void;
+
+export interface Descriptor<T extends KubeObject = KubeObject> {
+  readonly name: ResourceName;
+  /** As in `/registry/<prefix>/…`; upstream's odd ones are `minions`, `services/specs`. */
+  readonly storagePrefix: string;
+  readonly hasStatus: boolean;
+  /** Whether it has the `scale` subresource. */
+  readonly scalable?: boolean;
+  /** Names that objects may have. */
+  readonly validateName: (name: string) => string[];
+  /** Whether an update may come without resourceVersion. */
+  readonly allowUnconditionalUpdate: boolean;
+  /** Whether a deletion answers with the object rather than a Status. */
+  readonly returnsDeleted?: boolean;
+  /** Whether `metadata.generation` is kept. */
+  readonly generation?: boolean;
+  /** Fields of the object itself that field selectors know, beside metadata.name and metadata.namespace. */
+  readonly selectable?: (object: T) => Record<string, string | undefined>;
+  readonly selectableNames?: readonly string[];
+  /** Fills what the client left out (pkg/apis/<group>/v1/defaults.go). */
+  readonly setDefaults?: (object: T) => void;
+  /** Mutating admission at creation: the default plugins' part. */
+  readonly admitCreate?: (object: T, context: RegistryContext) => void | Promise<void>;
+  /** Fields the client does not own, at creation. */
+  readonly prepareForCreate?: (object: T, context: RegistryContext) => void;
+  readonly prepareForUpdate?: (object: T, old: T, context: RegistryContext) => void;
+  readonly prepareForStatusUpdate?: (object: T, old: T) => void;
+  readonly validate?: (object: T, errors: FieldErrors) => void;
+  readonly validateUpdate?: (object: T, old: T, errors: FieldErrors) => void;
+  /** Validation of updates through `/status`. */
+  readonly validateStatusUpdate?: (object: T, old: T, errors: FieldErrors) => void;
+  /** Claims that outlive the object (IPs, ports), before the write. Reports into `errors`. */
+  readonly allocate?: (object: T, old: T | undefined, errors: FieldErrors, context: RegistryContext) => Rollback;
+  /** Gives the claims back, after the deletion. */
+  readonly release?: (object: T, context: RegistryContext) => void;
+  /** The grace period of a deletion; undefined where deletion is immediate. `asked` is the client's. */
+  readonly gracePeriod?: (object: T, asked: number | undefined) => number;
+}
+
+/** The key of an object in the store. */
+export function storageKey(descriptor: Descriptor, namespace: string, name: string): string {
+  return `${storagePrefixOf(descriptor, namespace)}${name}`;
+}
+
+/** The prefix of all objects, or of those in one namespace. */
+export function storagePrefixOf(descriptor: Descriptor, namespace: string): string {
+  const base = `/registry/${descriptor.storagePrefix}/`;
+  return descriptor.name.namespaced && namespace !== "" ? `${base}${namespace}/` : base;
+}

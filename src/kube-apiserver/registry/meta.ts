@@ -1,0 +1,95 @@
+/**
+ * Validation of metadata, the same for all kinds. Follows
+ * k8s.io/apimachinery/pkg/api/validation/objectmeta.go.
+ */
+import { deepEqual } from "../../apimachinery/meta.ts";
+import type { KubeObject } from "../../apimachinery/meta.ts";
+import type { ObjectMeta } from "../../api/types.generated.ts";
+import { validateDNS1123Label, validateLabelKey, validateLabelValue } from "../../apimachinery/validation.ts";
+import type { FieldErrors } from "../field.ts";
+import type { Descriptor } from "./descriptor.ts";
+
+/** 256 KiB for all annotations together. */
+const ANNOTATIONS_BYTES_MAX = 256 * 1024;
+
+export function validateLabels(labels: Record<string, string> | undefined, path: string, errors: FieldErrors): void {
+  for (const key of Object.keys(labels ?? {})) {
+    errors.invalidAll(path, key, validateLabelKey(key));
+    errors.invalidAll(path, labels![key], validateLabelValue(labels![key]!));
+  }
+}
+
+export function validateAnnotations(annotations: Record<string, string> | undefined, path: string, errors: FieldErrors): void {
+  let total = 0;
+  for (const key of Object.keys(annotations ?? {})) {
+    errors.invalidAll(path, key, validateLabelKey(key.toLowerCase()));
+    total += key.length + annotations![key]!.length;
+  }
+  if (total > ANNOTATIONS_BYTES_MAX) errors.tooLong(path, ANNOTATIONS_BYTES_MAX);
+}
+
+/** Follows ValidateObjectMeta. */
+export function validateObjectMeta(object: KubeObject, descriptor: Descriptor, errors: FieldErrors): void {
+  const meta = object.metadata;
+  if (meta.generateName !== undefined) {
+    // A generated name ends in letters and digits, so the prefix is judged as the start of a name.
+    errors.invalidAll("metadata.generateName", meta.generateName, descriptor.validateName(meta.generateName.replace(/[-.]$/, "a")));
+  }
+  if (meta.name === undefined || meta.name === "") errors.required("metadata.name", "name or generateName is required");
+  else errors.invalidAll("metadata.name", meta.name, descriptor.validateName(meta.name));
+  if (descriptor.name.namespaced) {
+    if (meta.namespace === undefined) errors.required("metadata.namespace");
+    else errors.invalidAll("metadata.namespace", meta.namespace, validateDNS1123Label(meta.namespace));
+  } else if (meta.namespace !== undefined) errors.forbidden("metadata.namespace", "not allowed on this type");
+  if ((meta.generation ?? 0) < 0) errors.invalid("metadata.generation", meta.generation, "must be greater than or equal to 0");
+  validateLabels(meta.labels, "metadata.labels", errors);
+  validateAnnotations(meta.annotations, "metadata.annotations", errors);
+  validateOwnerReferences(meta, errors);
+  validateFinalizers(meta, errors);
+}
+
+function validateFinalizers(meta: ObjectMeta, errors: FieldErrors): void {
+  for (const [i, finalizer] of (meta.finalizers ?? []).entries()) {
+    const path = `metadata.finalizers[${i}]`;
+    const problems = validateLabelKey(finalizer);
+    errors.invalidAll(path, finalizer, problems);
+    if (problems.length === 0 && !finalizer.includes("/") && !["orphan", "foregroundDeletion", "kubernetes"].includes(finalizer))
+      errors.invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
+  }
+}
+
+function validateOwnerReferences(meta: ObjectMeta, errors: FieldErrors): void {
+  let controller: string | undefined;
+  for (const [i, ref] of (meta.ownerReferences ?? []).entries()) {
+    const path = `metadata.ownerReferences[${i}]`;
+    if (ref.apiVersion === "") errors.invalid(`${path}.apiVersion`, ref.apiVersion, "version must not be empty");
+    if (ref.kind === "") errors.invalid(`${path}.kind`, ref.kind, "must not be empty");
+    if (ref.name === "") errors.invalid(`${path}.name`, ref.name, "must not be empty");
+    if (ref.uid === "") errors.invalid(`${path}.uid`, ref.uid, "must not be empty");
+    if (ref.controller !== true) continue;
+    if (controller !== undefined)
+      errors.invalid("metadata.ownerReferences", meta.ownerReferences, `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${ref.name}`);
+    controller = ref.name;
+  }
+}
+
+/** Follows ValidateObjectMetaUpdate. */
+export function validateObjectMetaUpdate(object: KubeObject, old: KubeObject, errors: FieldErrors): void {
+  const [meta, was] = [object.metadata, old.metadata];
+  const immutable = (field: "name" | "namespace" | "uid"): void => {
+    if (meta[field] !== was[field]) errors.invalid(`metadata.${field}`, meta[field] ?? "", "field is immutable");
+  };
+  immutable("name");
+  immutable("namespace");
+  immutable("uid");
+  if (was.deletionTimestamp !== undefined) {
+    const added = (meta.finalizers ?? []).filter((f) => was.finalizers?.includes(f) !== true).sort();
+    if (added.length > 0)
+      errors.forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((f) => JSON.stringify(f)).join(", ")}}`);
+  }
+  if (!deepEqual(meta.deletionTimestamp, was.deletionTimestamp)) errors.list.push({ type: "FieldValueInvalid", field: "metadata.deletionTimestamp", message: `Invalid value: ${(meta.deletionTimestamp ?? "").replace(/^(.*)T(.*)Z$/, "$1 $2 +0000 UTC")}: field is immutable` });
+  validateLabels(meta.labels, "metadata.labels", errors);
+  validateAnnotations(meta.annotations, "metadata.annotations", errors);
+  validateOwnerReferences(meta, errors);
+  if (!deepEqual(meta.finalizers, was.finalizers)) validateFinalizers(meta, errors);
+}

@@ -1,0 +1,243 @@
+/**
+ * Services. Follows pkg/registry/core/service (strategy, alloc.go) and ValidateService; one IPv4 family.
+ */
+import type { Service, ServiceSpec } from "../../api/types.generated.ts";
+import { RESOURCES } from "../../api/resources.ts";
+import {
+  parseIPv4, validateDNS1035Label, validateDNS1123Label, validateDNS1123Subdomain, validateLabelKey, validateLabelValue, validatePortName, validatePortNumber,
+} from "../../apimachinery/validation.ts";
+import type { FieldErrors } from "../field.ts";
+import { AllocationError } from "./allocators.ts";
+import type { Descriptor, RegistryContext } from "./descriptor.ts";
+
+export const services: Descriptor<Service> = {
+  name: RESOURCES.services,
+  storagePrefix: "services/specs",
+  hasStatus: true,
+  validateName: validateDNS1035Label,
+  allowUnconditionalUpdate: true,
+  returnsDeleted: true,
+  selectableNames: ["spec.clusterIP", "spec.type"],
+  selectable: ({ spec }) => ({ "spec.clusterIP": spec.clusterIP, "spec.type": spec.type }),
+  setDefaults({ spec }) {
+    spec.sessionAffinity ??= "None";
+    if (spec.sessionAffinity === "None") delete spec.sessionAffinityConfig;
+    if (spec.sessionAffinity === "ClientIP") {
+      const timeout = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds;
+      if (timeout === undefined) spec.sessionAffinityConfig = { clientIP: { timeoutSeconds: 10800 } };
+    }
+    spec.type ??= "ClusterIP";
+    for (const port of spec.ports ?? []) {
+      port.protocol ??= "TCP";
+      if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === "") port.targetPort = port.port;
+    }
+    const external = usesNodePorts(spec) || (spec.type === "ClusterIP" && (spec.externalIPs ?? []).length > 0);
+    if (external) spec.externalTrafficPolicy ??= "Cluster";
+    if (spec.type !== "ExternalName") spec.internalTrafficPolicy ??= "Cluster";
+    if (spec.type === "LoadBalancer") spec.allocateLoadBalancerNodePorts ??= true;
+  },
+  prepareForCreate(service) {
+    service.status = { loadBalancer: {} };
+    normalizeClusterIPs(service.spec, undefined);
+    defaultFamilies(service.spec);
+  },
+  prepareForUpdate(service, old) {
+    service.status = old.status;
+    normalizeClusterIPs(service.spec, old.spec);
+    const [spec, was] = [service.spec, old.spec];
+    // What the client left out of an update stays, as long as the type still has it (patchAllocatedValues).
+    if (spec.type !== "ExternalName" && was.type !== "ExternalName") {
+      if ((spec.clusterIP ?? "") === "" && (spec.clusterIPs ?? []).length === 0) {
+        spec.clusterIP = was.clusterIP;
+        spec.clusterIPs = was.clusterIPs;
+      }
+      if (usesNodePorts(spec) && usesNodePorts(was)) {
+        for (const port of spec.ports ?? []) {
+          const same = was.ports?.find((p) => p.port === port.port && p.protocol === port.protocol);
+          if (same?.nodePort !== undefined) port.nodePort ??= same.nodePort;
+        }
+      }
+      spec.ipFamilyPolicy ??= was.ipFamilyPolicy;
+      spec.ipFamilies ??= was.ipFamilies;
+    }
+    if (!usesNodePorts(spec) && usesNodePorts(was)) {
+      for (const port of spec.ports ?? [])
+        if (was.ports?.some((p) => p.nodePort === port.nodePort)) delete port.nodePort;
+      if (spec.type === "ClusterIP" && (spec.externalIPs ?? []).length === 0) delete spec.externalTrafficPolicy;
+    }
+    if (spec.type !== "LoadBalancer" && was.type === "LoadBalancer") {
+      delete spec.allocateLoadBalancerNodePorts;
+      delete spec.loadBalancerClass;
+      delete spec.healthCheckNodePort;
+    }
+    if (spec.type === "ExternalName" && was.type !== "ExternalName") {
+      for (const field of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] as const) delete spec[field];
+    }
+    defaultFamilies(spec);
+  },
+  prepareForStatusUpdate(service, old) {
+    service.spec = old.spec;
+  },
+  validate: validateService,
+  validateUpdate(service, old, errors) {
+    const ips = service.spec.clusterIPs ?? [];
+    if (service.spec.type !== "ExternalName" && old.spec.type !== "ExternalName" && ips[0] !== old.spec.clusterIPs?.[0])
+      errors.invalid("spec.clusterIPs[0]", ips, "may not change once set");
+    validateService(service, errors);
+  },
+  allocate,
+  release(service, context) {
+    releaseSpec(service.spec, context);
+  },
+};
+
+export function usesNodePorts(spec: ServiceSpec): boolean {
+  return spec.type === "NodePort" || spec.type === "LoadBalancer";
+}
+
+function needsClusterIP(spec: ServiceSpec): boolean {
+  return spec.type !== "ExternalName" && spec.clusterIP !== "None";
+}
+
+/** `clusterIP` and `clusterIPs[0]` say the same. Follows normalizeClusterIPs. */
+function normalizeClusterIPs(spec: ServiceSpec, old: ServiceSpec | undefined): void {
+  if (old === undefined) {
+    if (spec.clusterIP !== undefined && spec.clusterIPs === undefined) spec.clusterIPs = [spec.clusterIP];
+    return;
+  }
+  if (spec.clusterIP !== old.clusterIP) {
+    if (spec.clusterIP === undefined) {
+      if (spec.clusterIPs?.[0] === old.clusterIPs?.[0]) delete spec.clusterIPs;
+    } else if (spec.clusterIPs === undefined || spec.clusterIPs[0] === old.clusterIPs?.[0]) spec.clusterIPs = [spec.clusterIP];
+  }
+}
+
+function defaultFamilies(spec: ServiceSpec): void {
+  if (spec.type === "ExternalName") return;
+  if (spec.clusterIP === "None" && (spec.selector === undefined || Object.keys(spec.selector).length === 0)) {
+    spec.ipFamilyPolicy ??= "RequireDualStack";
+    if (spec.ipFamilyPolicy !== "SingleStack" && spec.ipFamilies === undefined) spec.ipFamilies = ["IPv4", "IPv6"];
+  }
+  spec.ipFamilyPolicy ??= "SingleStack";
+  spec.ipFamilies ??= ["IPv4"];
+}
+
+const TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const PROTOCOLS = ["SCTP", "TCP", "UDP"];
+const AFFINITIES = ["ClientIP", "None"];
+
+/** Follows ValidateService. */
+function validateService({ spec }: Service, errors: FieldErrors): void {
+  const ports = spec.ports ?? [];
+  const ips = spec.clusterIPs ?? [];
+  const headless = ips[0] === "None" || spec.clusterIP === "None";
+  if (ports.length === 0 && !headless && spec.type !== "ExternalName") errors.required("spec.ports");
+  if (spec.type === "LoadBalancer" || spec.type === "NodePort") {
+    if (headless) errors.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${spec.type} services`);
+  } else if (spec.type === "ExternalName") {
+    if (ips.length > 0) errors.forbidden("spec.clusterIPs", "may not be set for ExternalName services");
+    if (spec.ipFamilies !== undefined) errors.forbidden("spec.ipFamilies", "may not be set for ExternalName services");
+    if (spec.ipFamilyPolicy !== undefined) errors.forbidden("spec.ipFamilyPolicy", "may not be set for ExternalName services");
+    const name = (spec.externalName ?? "").replace(/\.$/, "");
+    if (name === "") errors.required("spec.externalName");
+    else errors.invalidAll("spec.externalName", name, validateDNS1123Subdomain(name));
+  }
+  const names = new Set<string>();
+  const taken = new Set<string>();
+  for (const [i, port] of ports.entries()) {
+    const at = `spec.ports[${i}]`;
+    if (ports.length > 1 && port.name === undefined) errors.required(`${at}.name`);
+    else if (port.name !== undefined) {
+      errors.invalidAll(`${at}.name`, port.name, validateDNS1123Label(port.name));
+      if (names.has(port.name)) errors.duplicate(`${at}.name`, port.name);
+      names.add(port.name);
+    }
+    errors.invalidAll(`${at}.port`, port.port, validatePortNumber(port.port));
+    if (port.protocol === undefined) errors.required(`${at}.protocol`);
+    else if (!PROTOCOLS.includes(port.protocol)) errors.notSupported(`${at}.protocol`, port.protocol, PROTOCOLS);
+    if (typeof port.targetPort === "number") errors.invalidAll(`${at}.targetPort`, port.targetPort, validatePortNumber(port.targetPort));
+    else if (port.targetPort !== undefined) errors.invalidAll(`${at}.targetPort`, port.targetPort, validatePortName(port.targetPort));
+    if (port.nodePort !== undefined && !usesNodePorts(spec)) errors.forbidden(`${at}.nodePort`, `may not be used when \`type\` is '${spec.type}'`);
+    const key = `${port.port}/${port.protocol}`;
+    if (taken.has(key)) errors.duplicate(at, { ...(port.name === undefined ? {} : { name: port.name }), protocol: port.protocol, port: port.port });
+    taken.add(key);
+  }
+  if (!AFFINITIES.includes(spec.sessionAffinity!)) errors.notSupported("spec.sessionAffinity", spec.sessionAffinity, AFFINITIES);
+  const timeout = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds;
+  if (spec.sessionAffinity === "ClientIP" && timeout !== undefined && (timeout <= 0 || timeout > 86400))
+    errors.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", timeout, "must be greater than 0 and less than 86400");
+  if (!TYPES.includes(spec.type!)) errors.notSupported("spec.type", spec.type, TYPES);
+  for (const key of Object.keys(spec.selector ?? {})) {
+    errors.invalidAll("spec.selector", key, validateLabelKey(key));
+    errors.invalidAll("spec.selector", spec.selector![key], validateLabelValue(spec.selector![key]!));
+  }
+  for (const [i, ip] of (spec.externalIPs ?? []).entries()) {
+    const value = parseIPv4(ip);
+    if (value === undefined && !ip.includes(":")) errors.invalid(`spec.externalIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    else if (value === 0) errors.invalid(`spec.externalIPs[${i}]`, ip, "may not be unspecified (0.0.0.0 or ::)");
+    else if (value !== undefined && value >>> 24 === 127) errors.invalid(`spec.externalIPs[${i}]`, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  }
+  for (const field of ["internalTrafficPolicy", "externalTrafficPolicy"] as const)
+    if (spec[field] !== undefined && spec[field] !== "Cluster" && spec[field] !== "Local") errors.notSupported(`spec.${field}`, spec[field], ["Cluster", "Local"]);
+  if (spec.healthCheckNodePort !== undefined && !(spec.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local"))
+    errors.invalid("spec.healthCheckNodePort", spec.healthCheckNodePort, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
+  if (spec.type !== "LoadBalancer") {
+    if (spec.allocateLoadBalancerNodePorts !== undefined) errors.forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'");
+    if (spec.loadBalancerClass !== undefined) errors.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
+  } else if (spec.loadBalancerClass !== undefined) errors.invalidAll("spec.loadBalancerClass", spec.loadBalancerClass, validateLabelKey(spec.loadBalancerClass));
+  if (spec.type === "ExternalName") return;
+  if (spec.clusterIP === undefined && ips.length > 0) errors.invalid("spec.clusterIPs", ips, "must be empty when `clusterIP` is not specified");
+  else if (spec.clusterIP !== undefined && ips[0] !== spec.clusterIP) errors.invalid("spec.clusterIPs", ips, "first value must match `clusterIP`");
+  for (const [i, ip] of ips.entries())
+    if (ip !== "None" && parseIPv4(ip) === undefined && !ip.includes(":")) errors.invalid(`spec.clusterIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+  const families = spec.ipFamilies ?? [];
+  for (const [i, family] of families.entries()) {
+    if (family !== "IPv4" && family !== "IPv6") errors.notSupported(`spec.ipFamilies[${i}]`, family, ["IPv4", "IPv6"]);
+    else if (families.indexOf(family) < i) errors.duplicate(`spec.ipFamilies[${i}]`, family);
+  }
+  if (spec.ipFamilyPolicy === "SingleStack" && new Set(families).size > 1)
+    errors.invalid("spec.ipFamilyPolicy", spec.ipFamilyPolicy, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
+}
+
+/** Claims what the new spec has beyond the old one. Follows alloc.go: allocateCreate, allocateUpdate. */
+function allocate(service: Service, old: Service | undefined, errors: FieldErrors, context: RegistryContext): () => void {
+  const { spec } = service;
+  const undo: (() => void)[] = [];
+  const hadIP = old !== undefined && needsClusterIP(old.spec) && (old.spec.clusterIP ?? "") !== "";
+  if (needsClusterIP(spec) && !(hadIP && old.spec.clusterIP === spec.clusterIP)) {
+    try {
+      if ((spec.clusterIP ?? "") === "") spec.clusterIP = context.serviceIPs.allocateNext();
+      else context.serviceIPs.allocate(spec.clusterIP!);
+      const ip = spec.clusterIP!;
+      undo.push(() => context.serviceIPs.release(ip));
+    } catch (e) {
+      if (!(e instanceof AllocationError)) throw e;
+      errors.invalid("spec.clusterIPs", spec.clusterIPs ?? [], `failed to allocate IP ${spec.clusterIP}: ${e.message}`);
+    }
+    spec.clusterIPs = [spec.clusterIP!];
+  }
+  if (usesNodePorts(spec)) {
+    const had = new Set(old !== undefined && usesNodePorts(old.spec) ? old.spec.ports?.map((p) => p.nodePort) : []);
+    for (const [i, port] of (spec.ports ?? []).entries()) {
+      if (port.nodePort !== undefined && had.has(port.nodePort)) continue;
+      if (port.nodePort === undefined && spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts === false) continue;
+      try {
+        if (port.nodePort === undefined) port.nodePort = context.nodePorts.allocateNext();
+        else context.nodePorts.allocate(port.nodePort);
+        const taken = port.nodePort;
+        undo.push(() => context.nodePorts.release(taken));
+      } catch (e) {
+        if (!(e instanceof AllocationError)) throw e;
+        errors.invalid(`spec.ports[${i}].nodePort`, port.nodePort, e.message);
+      }
+    }
+  }
+  return () => {
+    for (const step of undo) step();
+  };
+}
+
+function releaseSpec(spec: ServiceSpec, context: RegistryContext): void {
+  if (needsClusterIP(spec) && spec.clusterIP !== undefined) context.serviceIPs.release(spec.clusterIP);
+  for (const port of spec.ports ?? []) if (port.nodePort !== undefined) context.nodePorts.release(port.nodePort);
+}

@@ -1,0 +1,107 @@
+/**
+ * The API server: a chain of named steps in front of the store.
+ *
+ *     authenticate → authorise → dispatch → (decode → default → admit → validate → store)
+ *
+ * Follows k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain) and pkg/endpoints/handlers. The first two
+ * steps know only the in-process administrator so far.
+ */
+import { ApiError, newInternalError } from "../apimachinery/status.ts";
+import type { KubeObject } from "../apimachinery/meta.ts";
+import type { ApiRequest, ApiResponse, ApiTransport } from "../client/transport.ts";
+import type { Logger } from "../log.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Clock, Random } from "../time/clock.ts";
+import { createMemoryStorage } from "../storage/memory.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { createHandlers } from "./handlers.ts";
+import type { Requester } from "./handlers.ts";
+import { serveFetch } from "./http.ts";
+import type { ParseYaml } from "./http.ts";
+import { nonResource } from "./non-resource.ts";
+import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
+import { REGISTRY } from "./registry/index.ts";
+import { requestInfo, routesOf } from "./request-info.ts";
+
+export interface ApiServerOptions {
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  /** Where objects are kept; by default the embedded store. Its values get their resourceVersion by {@link stamp}. */
+  storage?: Storage<KubeObject>;
+  /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
+  serviceCidr?: string;
+  /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
+  parseYaml?: ParseYaml;
+  /** The address of the API server that the Service default/kubernetes leads to (default 192.168.0.1, port 6443). */
+  advertiseAddress?: string;
+  advertisePort?: number;
+}
+
+export interface ApiServer {
+  /** The chain without the bytes: the transport of in-process clients. */
+  readonly handle: ApiTransport;
+  /** The same over HTTP messages. */
+  fetch(request: Request): Promise<Response>;
+  /** Resolves when the bootstrap objects exist; requests sent earlier wait for it. */
+  readonly ready: Promise<void>;
+}
+
+/** Writes the store's revision into an object: the `stamp` of the embedded store. */
+export function stamp(object: KubeObject, revision: number): void {
+  object.metadata.resourceVersion = String(revision);
+}
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { clock, log } = options;
+  const random = options.random.fork("kube-apiserver");
+  const storage = options.storage ?? createMemoryStorage<KubeObject>({ stamp });
+  const serviceIPs = createIPAllocator(options.serviceCidr ?? "10.96.0.0/16", random.fork("service-ips"));
+  const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
+  const routes = routesOf(REGISTRY);
+  const handlers = createHandlers({ storage, registry: REGISTRY, clock, random, serviceIPs, nodePorts });
+
+  const ready = bootstrap(handlers, storage, options, serviceIPs);
+  let booted = false;
+  void ready.then(() => {
+    booted = true;
+  }, () => {});
+
+  const handle: ApiTransport = async (request, signal) => {
+    try {
+      if (!booted) await ready;
+      const user = authenticate(request);
+      const plain = nonResource(request, REGISTRY);
+      if (plain !== undefined) return plain;
+      const info = requestInfo(routes, request);
+      authorise(user);
+      return await handlers.dispatch(info, request, user, signal);
+    } catch (e) {
+      return errorResponse(e, log, request);
+    }
+  };
+
+  return { handle, ready, fetch: (request) => serveFetch(handle, request, options.parseYaml) };
+}
+
+/** Who asks. In process everybody is the administrator; the manager of fields comes from the user agent. */
+function authenticate(request: ApiRequest): Requester {
+  return { name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"], userAgent: request.headers?.["user-agent"] ?? "" };
+}
+
+/** Members of system:masters may do everything; nobody else exists so far. */
+function authorise(user: Requester): void {
+  if (!user.groups.includes("system:masters"))
+    throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "Forbidden", code: 403, message: "forbidden" });
+}
+
+/** Any failure as an answer; what is not an API error is a bug, logged, and answered with 500. */
+function errorResponse(e: unknown, log: Logger, request: ApiRequest): ApiResponse {
+  let error: ApiError;
+  if (e instanceof ApiError) error = e;
+  else {
+    log.error("request failed", { method: request.method, path: request.path, error: e });
+    error = newInternalError(e instanceof Error ? e.message : "unknown error");
+  }
+  return { status: error.code, headers: {}, body: error.status };
+}

@@ -1,0 +1,87 @@
+/**
+ * The scheduler's picture of nodes and their pods, kept by informer events; pods that are about to be bound are in it
+ * already. Follows pkg/scheduler/backend/cache.
+ */
+import type { Node, Pod } from "../api/types.generated.ts";
+import { addPod, newNodeInfo, podInfo, removePod, resourcesOf } from "./framework.ts";
+import type { NodeInfo, PodInfo } from "./framework.ts";
+
+export interface SchedulerCache {
+  nodes(): readonly NodeInfo[];
+  setNode(node: Node): void;
+  removeNode(name: string): void;
+  /** A bound pod as the API shows it. */
+  setPod(pod: Pod): void;
+  removePod(uid: string): void;
+  /** Counts the pod on the node before the API says so. */
+  assume(info: PodInfo, node: string): void;
+  /** The binding failed. */
+  forget(uid: string): void;
+  isAssumed(uid: string): boolean;
+}
+
+export function createSchedulerCache(): SchedulerCache {
+  const byName = new Map<string, NodeInfo>();
+  /** Pods of nodes that are not known (yet). */
+  const homeless = new Map<string, Map<string, PodInfo>>();
+  const nodeOfPod = new Map<string, string>();
+  const assumed = new Set<string>();
+  let list: readonly NodeInfo[] | undefined;
+
+  const place = (info: PodInfo, node: string): void => {
+    const { uid } = info.pod.metadata;
+    nodeOfPod.set(uid, node);
+    const home = byName.get(node);
+    if (home !== undefined) addPod(home, info);
+    else {
+      const waiting = homeless.get(node) ?? new Map<string, PodInfo>();
+      waiting.set(uid, info);
+      homeless.set(node, waiting);
+    }
+  };
+  const unplace = (uid: string): void => {
+    const node = nodeOfPod.get(uid);
+    if (node === undefined) return;
+    nodeOfPod.delete(uid);
+    assumed.delete(uid);
+    const home = byName.get(node);
+    if (home !== undefined) removePod(home, uid);
+    else homeless.get(node)?.delete(uid);
+  };
+
+  return {
+    nodes: () => (list ??= [...byName.values()]),
+    setNode(node) {
+      const { name } = node.metadata;
+      const known = byName.get(name);
+      if (known !== undefined) {
+        known.node = node;
+        known.allocatable = resourcesOf(node.status.allocatable);
+        return;
+      }
+      const info = newNodeInfo(node);
+      for (const pod of homeless.get(name)?.values() ?? []) addPod(info, pod);
+      homeless.delete(name);
+      byName.set(name, info);
+      list = undefined;
+    },
+    removeNode(name) {
+      const info = byName.get(name);
+      if (info === undefined) return;
+      byName.delete(name);
+      if (info.pods.size > 0) homeless.set(name, info.pods);
+      list = undefined;
+    },
+    setPod(pod) {
+      unplace(pod.metadata.uid);
+      place(podInfo(pod), pod.spec.nodeName!);
+    },
+    removePod: unplace,
+    assume(info, node) {
+      place(info, node);
+      assumed.add(info.pod.metadata.uid);
+    },
+    forget: unplace,
+    isAssumed: (uid) => assumed.has(uid),
+  };
+}
