@@ -222,6 +222,7 @@ function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_INHDR);
     return;
   }
+  snmpInc(ns, SNMP_IP_FORWDATAGRAMS);
   const mtu = skb.rtMtu;
   // ip_exceeds_mtu
   if (skbLength(skb) > mtu && (ip.fragment & IP_DF) != 0 && (skb.fragMax > mtu || (skb.ipFlags & IPSKB_IGNORE_DF) == 0)) {
@@ -240,7 +241,6 @@ function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
-  snmpInc(ns, SNMP_IP_FORWDATAGRAMS);
   if (skb.ipFlags & IPSKB_OPTIONS) ipOptionsForward(skb, ns);
   dstOutput(skb, ns);
 }

@@ -20,9 +20,9 @@ export interface NodeContext {
   /**
    * One request whose record of `length` bytes stands in the mailbox, at the node's current time. Returns the kernel's
    * answer. Negative results throw `KernelError` (code: the errno's name, message `call: ERRNO`) unless their errno
-   * (positive number) is in `allow`; those are returned as they are.
+   * (positive number) is in `allow` (true: any); those are returned as they are.
    */
-  command(op: number, length: number, call?: string, allow?: readonly number[]): number;
+  command(op: number, length: number, call?: string, allow?: readonly number[] | true): number;
   /** Registers who hears of a socket's readiness (READY_* of abi/sock.ts); one listener per handle. */
   onSocketEvent(handle: number, run: (readiness: number) => void): void;
   offSocketEvent(handle: number): void;

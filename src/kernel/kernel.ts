@@ -69,7 +69,7 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
     },
     command(op, length, call = "kernel", allow) {
       const result = instance.command(handle, op, length, clock.nowNs());
-      if (result < 0 && !(allow?.includes(-result) ?? false)) {
+      if (result < 0 && allow !== true && !(allow?.includes(-result) ?? false)) {
         throw new KernelError(errnoName(result), `${call}: ${errnoName(result)}`);
       }
       return result;

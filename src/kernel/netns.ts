@@ -48,6 +48,20 @@ export interface RouteSpec {
   readonly metric?: number;
   readonly type?: "unicast" | "blackhole" | "unreachable" | "prohibit" | "local" | "broadcast";
   readonly scope?: "global" | "link" | "host";
+  /** Routing table; default main (254), or local (255) for local and broadcast routes. */
+  readonly table?: number;
+  readonly mtu?: number;
+}
+
+/** `ip rule`: packets that match all that is given are routed by `table`. */
+export interface RuleSpec {
+  readonly pref: number;
+  readonly table: number;
+  readonly fwmark?: number;
+  readonly fwmask?: number;
+  readonly from?: string;
+  readonly to?: string;
+  readonly iif?: string;
 }
 
 /** As `ip neigh` shows them. */
@@ -110,13 +124,19 @@ export interface Netns {
   addRoute(route: RouteSpec): void;
   replaceRoute(route: RouteSpec): void;
   deleteRoute(route: RouteSpec): void;
-  routes(): RouteSpec[];
+  /** The routes of one table (default main), as `ip route` orders them. */
+  routes(table?: number): RouteSpec[];
+
+  addRule(rule: RuleSpec): void;
+  /** By `pref` and `table`. */
+  deleteRule(rule: RuleSpec): void;
 
   setNeigh(neigh: { readonly dev: string; readonly dst: string; readonly lladdr: string; readonly state?: NeighState }): void;
   deleteNeigh(dev: string, dst: string): void;
   neighbours(): Neigh[];
 
-  setFdb(entry: { readonly dev: string; readonly lladdr: string; readonly dst?: string }): void;
+  /** `bridge fdb replace`; with `append` one more remote beside those there are (the all-zero MAC's are where unknown MACs go). */
+  setFdb(entry: { readonly dev: string; readonly lladdr: string; readonly dst?: string; readonly append?: boolean }): void;
   deleteFdb(dev: string, lladdr: string, dst?: string): void;
   fdb(dev: string): FdbEntry[];
 
