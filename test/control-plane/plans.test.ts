@@ -12,7 +12,8 @@ import { nodeResourcesBalancedAllocation, nodeResourcesFit } from "../../src/kub
 import { taintToleration, nodeAffinity } from "../../src/kube-scheduler/plugins/node.ts";
 import { logarithm } from "../../src/kube-scheduler/plugins/topology-spread.ts";
 import { createIPAllocator } from "../../src/kube-apiserver/registry/allocators.ts";
-import { ManifestError, parseManifests } from "../../src/api/manifest.ts";
+import { parseManifests } from "../../src/api/manifest.ts";
+import type { ManifestError } from "../../src/api/manifest.ts";
 import type { KubeObject } from "../../src/apimachinery/meta.ts";
 import { testRandom } from "./test-clock.ts";
 
