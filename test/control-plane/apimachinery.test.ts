@@ -9,7 +9,7 @@ import { validateDNS1035Label, validateDNS1123Label, validateDNS1123Subdomain, v
 import { testRandom } from "./test-clock.ts";
 
 describe("quantities", () => {
-  // As Quantity.String() writes them (quantity_test.go, TestQuantityParseEmit and others).
+  // As Quantity.String() writes them (quantity.go, CanonicalizeBytes).
   test.each([
     ["0", "0"], ["0n", "0"], ["0Mi", "0"], ["1", "1"], ["100m", "100m"], ["1000m", "1"], ["1500m", "1500m"], ["0.5", "500m"], [".5", "500m"],
     ["1k", "1k"], ["1000k", "1M"], ["1024", "1024"], ["1Ki", "1Ki"], ["1024Ki", "1Mi"], ["1.5Gi", "1536Mi"], ["0.5Ki", "512"], ["100Ki", "100Ki"],

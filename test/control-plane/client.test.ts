@@ -10,6 +10,7 @@ import type { ApiTransport } from "../../src/client/transport.ts";
 import { silent } from "../../src/log.ts";
 import { TestClock, testRandom } from "./test-clock.ts";
 
+let serial = 0;
 const hop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe("the work queue", () => {
@@ -150,7 +151,7 @@ describe("watches", () => {
     const stop = new AbortController();
     const stream = await client.configMaps.watch("default", { labelSelector: "a=1" }, stop.signal);
     await client.configMaps.create({ metadata: { name: "m", namespace: "default", labels: { a: "2" } } });
-    for (const a of ["1", "1", "2"]) await client.configMaps.patch("default", "m", "merge", { metadata: { labels: { a, other: String(Math.random()) } } });
+    for (const a of ["1", "1", "2"]) await client.configMaps.patch("default", "m", "merge", { metadata: { labels: { a, other: `x${serial++}` } } });
     await client.configMaps.delete("default", "m");
     stop.abort();
     const seen: string[] = [];

@@ -175,6 +175,20 @@ describe("scheduling", () => {
     await c.clock.until(async () => (await c.client.pods.get("default", "big")).spec.nodeName === "large");
   });
 
+  test("the same seed gives the same objects, another seed others", async () => {
+    const run = async (seed: number): Promise<string> => {
+      const c = await threeNodes({ seed });
+      await c.client.deployments.create(deployment("web", 5));
+      await c.clock.until(() => available(c, "web"));
+      const all = JSON.stringify([(await c.client.pods.list()).items, (await c.client.events.list()).items, (await c.client.nodes.list()).items]);
+      c.stop();
+      return all;
+    };
+    const first = await run(1);
+    expect(await run(1)).toBe(first);
+    expect(await run(2)).not.toBe(first);
+  });
+
   test("an idle cluster does nothing", async () => {
     const c = await threeNodes();
     await c.client.deployments.create(deployment("web", 3));

@@ -12,7 +12,8 @@ import { nodeResourcesBalancedAllocation, nodeResourcesFit } from "../../src/kub
 import { taintToleration, nodeAffinity } from "../../src/kube-scheduler/plugins/node.ts";
 import { logarithm } from "../../src/kube-scheduler/plugins/topology-spread.ts";
 import { createIPAllocator } from "../../src/kube-apiserver/registry/allocators.ts";
-import { ManifestError, parseManifests } from "../../src/api/manifest.ts";
+import { parseManifests } from "../../src/api/manifest.ts";
+import type { ManifestError } from "../../src/api/manifest.ts";
 import type { KubeObject } from "../../src/apimachinery/meta.ts";
 import { testRandom } from "./test-clock.ts";
 
@@ -25,21 +26,21 @@ const rs = (replicas: number, available = replicas, extra: Record<string, unknow
 };
 
 describe("deployment", () => {
-  // As deployment_util_test.go TestResolveFenceposts and TestMaxUnavailable word them.
+  // deployment_util.go ResolveFenceposts: surge rounds up, unavailability down, and never both are zero.
   test.each([
     [3, "25%", "25%", 1, 0], [10, "25%", "25%", 3, 2], [1, 0, 0, 0, 1], [1, 0, "10%", 0, 1], [4, "50%", 0, 2, 0], [0, "25%", "25%", 0, 1],
   ])("%i replicas with surge %s and unavailable %s", (replicas, surge, unavailable, maxSurge, maxUnavailable) => {
     expect(fenceposts(deployment(replicas, surge, unavailable))).toEqual({ maxSurge, maxUnavailable });
   });
 
-  // rolling_test.go TestDeploymentController_reconcileNewReplicaSet: replicas, surge, old, new -> new.
+  // rolling.go reconcileNewReplicaSet: replicas, surge, old, new -> new.
   test.each([[10, 0, 10, 0, undefined], [10, 2, 10, 0, 2], [10, 2, 5, 0, 7], [10, 2, 10, 2, undefined], [10, 2, 2, 11, 10]])(
     "%i replicas, surge %i, %i old and %i new: %o new", (replicas, surge, old, current, expected) => {
       const [oldRS, newRS] = [rs(old), rs(current)];
       expect(planNew(deployment(replicas, surge, 0), [oldRS, newRS], newRS)?.replicas).toBe(expected);
     });
 
-  // rolling_test.go TestDeploymentController_reconcileOldReplicaSets: replicas, unavailable, old, new, ready old, ready new -> old.
+  // rolling.go reconcileOldReplicaSets: replicas, unavailable, old, new, ready old, ready new -> old.
   test.each([[10, 0, 10, 0, 10, 0, 9], [10, 2, 10, 0, 10, 0, 8], [10, 2, 10, 0, 8, 0, 8], [10, 2, 10, 0, 9, 0, 8], [10, 2, 10, 0, 7, 0, 8]])(
     "%i replicas, unavailable %i: %i old (%i new)", (replicas, unavailable, old, current, readyOld, readyNew, expected) => {
       const [oldRS, newRS] = [rs(old, readyOld), rs(current, readyNew)];
@@ -53,7 +54,7 @@ describe("deployment", () => {
   });
 
   test("a change of size is shared out in proportion", () => {
-    // sync_test.go TestScale: 10 -> 20 with two sets of 5; and 12 -> 24 with 5, 5 and 5 (surge 3).
+    // sync.go scale: 10 -> 20 with two sets of 5.
     const annotated = (n: number, max: number): ReplicaSet => rs(n, n, { annotations: { "deployment.kubernetes.io/max-replicas": String(max), "deployment.kubernetes.io/desired-replicas": String(max) } });
     const plan = planScale(deployment(20, 0, 0), annotated(5, 10), [annotated(5, 10)]);
     expect(plan.map((s) => s.replicas)).toEqual([10, 10]);
@@ -197,11 +198,11 @@ describe("scheduler", () => {
   });
 
   test("scores: least allocated and balanced", () => {
-    // least_allocated_test.go: 4000m of which 3000m, 10000 of which 5000 -> (25 + 50) / 2.
+    // least_allocated.go: 4000m of which 3000m, 10000 of which 5000 -> (25 + 50) / 2.
     const n = node({ cpu: "4", memory: "10000", pods: "10" });
     const p = pod("p", { resources: { requests: { cpu: "3", memory: "5000" } } });
     expect(nodeResourcesFit.score!(cycle(p), n)).toBe(37);
-    // balanced_allocation_test.go: fractions 0.75 and 0.5 -> 100 * (1 - 0.125).
+    // balanced_allocation.go: fractions 0.75 and 0.5 -> 100 * (1 - 0.125).
     expect(nodeResourcesBalancedAllocation.score!(cycle(p), n)).toBe(87);
   });
 

@@ -128,14 +128,15 @@ export function newDeploymentController(context: ControllerContext): Controller 
   /** The revision annotation of the Deployment, and its first Progressing condition. */
   async function syncDeploymentRevision(d: Deployment, newRS: ReplicaSet, reason: string, message: string, always: boolean, signal: AbortSignal): Promise<Deployment> {
     const revision = newRS.metadata.annotations?.[REVISION];
-    let updated = d;
-    if (revision !== undefined && d.metadata.annotations?.[REVISION] !== revision)
-      updated = await client.deployments.update({ ...d, metadata: { ...d.metadata, annotations: { ...d.metadata.annotations, [REVISION]: revision } } }, signal);
-    const conditions = updated.status.conditions ?? [];
-    const hasDeadline = updated.spec.progressDeadlineSeconds !== undefined && updated.spec.progressDeadlineSeconds !== 2147483647;
-    if (!hasDeadline || (!always && conditions.some((c) => c.type === "Progressing"))) return updated;
-    const next = withCondition(conditions, "Progressing", "True", reason, message, clock.nowMs());
-    return deepEqual(next, conditions) ? updated : await client.deployments.updateStatus({ ...updated, status: { ...updated.status, conditions: next } }, signal);
+    const annotate = revision !== undefined && d.metadata.annotations?.[REVISION] !== revision;
+    const metadata = annotate ? { ...d.metadata, annotations: { ...d.metadata.annotations, [REVISION]: revision } } : d.metadata;
+    const conditions = d.status.conditions ?? [];
+    const hasDeadline = d.spec.progressDeadlineSeconds !== undefined && d.spec.progressDeadlineSeconds !== 2147483647;
+    const mark = hasDeadline && (always || !conditions.some((c) => c.type === "Progressing"));
+    const next = mark ? withCondition(conditions, "Progressing", "True", reason, message, clock.nowMs()) : conditions;
+    if (!annotate && deepEqual(next, conditions)) return d;
+    // Through the status, annotation included: that way the generation stays.
+    return client.deployments.updateStatus({ ...d, metadata, status: { ...d.status, ...(next.length === 0 ? {} : { conditions: next }) } }, signal);
   }
 
   async function writeStatus(d: Deployment, status: DeploymentStatus, signal: AbortSignal): Promise<void> {
