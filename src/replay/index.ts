@@ -6,7 +6,7 @@ import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
 import type { Iptables } from "../kernel/netns.ts";
 import { manualClock } from "./clock.ts";
 import { checkCommand, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
-import { compareResults, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
+import { compareResults, hostHandle, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
 
 export interface Summary {
   readonly matched: number;
@@ -27,8 +27,8 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
   const instance = new KernelInstance(module, newKernelMemory(true));
   const iptables = (): { iptables: Iptables; end: () => void } => {
     const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
-    restoreIpsets(kernel.context, kernel.hostHandle, "create myset hash:ip\n");
-    return { iptables: createIptables(kernel.context, kernel.hostHandle), end: () => kernel.destroy() };
+    restoreIpsets(kernel.context, hostHandle(kernel.context), "create myset hash:ip\n");
+    return { iptables: createIptables(kernel.context, hostHandle(kernel.context)), end: () => kernel.destroy() };
   };
   const each = <T>(records: readonly T[], check: (record: T) => string | undefined | null, title: (record: T) => string): Summary => {
     const differences: string[] = [];

@@ -10,12 +10,14 @@ import {
   NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_LOCAL_OUT,
   NF_STAT,
 } from "../../assembly/abi/netfilter.ts";
+import { NET_NETNS_HOST } from "../../assembly/abi/net.ts";
 import { listConntrack } from "../kernel/conntrack.ts";
+import type { NodeContext } from "../kernel/context.ts";
 import type { IptablesHandle } from "../kernel/iptables/index.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
-import type { LinkSpec, Netns } from "../kernel/netns.ts";
+import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
 import { manualClock } from "./clock.ts";
 import { Normaliser, hexBytes } from "./packet.ts";
 
@@ -83,6 +85,35 @@ const BASE_SYSCTLS: Readonly<Record<string, number>> = {
   "net.ipv4.conf.all.send_redirects": 0, "net.ipv4.conf.default.send_redirects": 0, "net.ipv4.icmp_ratelimit": 0,
   "net.ipv4.icmp_ratemask": 0, "net.ipv4.icmp_msgs_per_sec": 1000000, "net.ipv4.icmp_msgs_burst": 1000000,
 };
+
+/** The kernel's handle of a node's initial namespace. */
+export const hostHandle = (context: NodeContext): number => context.command(NET_NETNS_HOST, 0, "netns") >>> 0;
+
+/** `ip rule add` arguments. */
+function parseRule(text: string): RuleSpec {
+  const rule: { -readonly [K in keyof RuleSpec]?: RuleSpec[K] } = {};
+  const words = text.split(/\s+/);
+  for (let i = 0; i + 1 < words.length; i += 2) {
+    const value = words[i + 1]!;
+    switch (words[i]) {
+      case "fwmark": {
+        const [mark = "", mask] = value.split("/");
+        rule.fwmark = Number(mark);
+        if (mask !== undefined) rule.fwmask = Number(mask);
+        break;
+      }
+      case "table":
+      case "lookup": rule.table = value === "main" ? 254 : value === "local" ? 255 : value === "default" ? 253 : Number(value); break;
+      case "pref":
+      case "priority": rule.pref = Number(value); break;
+      case "from": rule.from = value; break;
+      case "to": rule.to = value; break;
+      case "iif": rule.iif = value; break;
+      default: throw new Error(`ip rule: ${words[i]}`);
+    }
+  }
+  return rule as RuleSpec;
+}
 
 /** So many turns of the promise queue, until programs have answered what they received. */
 const TURNS = 12;
@@ -206,10 +237,10 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
   }
   for (const { ip, mac, dev } of oracleCase.neighbors ?? []) host.setNeigh({ dev, dst: ip, lladdr: mac, state: "PERMANENT" });
   for (const route of oracleCase.routes ?? []) host.addRoute(route as Parameters<Netns["addRoute"]>[0]);
-  for (const rule of oracleCase.ip_rules ?? []) host.addRule(rule);
+  for (const rule of oracleCase.ip_rules ?? []) host.addRule(parseRule(rule));
   for (const { mac, dev, dst } of oracleCase.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst });
   for (const [name, value] of Object.entries(oracleCase.sysctl ?? {})) host.setSysctl(name, value);
-  if (oracleCase.ipset !== undefined) restoreIpsets(kernel.context, kernel.hostHandle, oracleCase.ipset);
+  if (oracleCase.ipset !== undefined) restoreIpsets(kernel.context, hostHandle(kernel.context), oracleCase.ipset);
   if ((oracleCase.iptables ?? "").trim() !== "") host.iptables.restore(oracleCase.iptables!);
 }
 
@@ -235,7 +266,7 @@ const SEND_ERRORS = [EPERM, EACCES, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EHOS
 /** A raw socket's IP_HDRINCL send; the errno, 0: sent. */
 function sendLocal(kernel: NodeKernelHandle, packet: Uint8Array): number {
   const { instance } = kernel.context;
-  instance.view.setUint32(0, kernel.hostHandle, true);
+  instance.view.setUint32(0, hostHandle(kernel.context), true);
   instance.view.setUint32(4, packet.length, true);
   instance.u8.set(packet, 8);
   return -kernel.context.command(NF_LOCAL_OUT, 8 + packet.length, "send", SEND_ERRORS);
@@ -282,7 +313,7 @@ const GRE = 47;
 const TIMEOUT_CLASSES = [3, 10, 30, 60, 120, 180, 210, 300, 600, 432000];
 
 function conntrack(kernel: NodeKernelHandle, normaliser: Normaliser): Record<string, unknown>[] {
-  return listConntrack(kernel.context, kernel.hostHandle)
+  return listConntrack(kernel.context, hostHandle(kernel.context))
     .map((entry) => {
       const tuple = (from: typeof entry.orig): Record<string, unknown> => ({
         src: from.src,
@@ -372,7 +403,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
   const statistics: Record<string, number> = {};
   for (const [name, number] of STATISTICS) {
     const { instance } = kernel.context;
-    instance.view.setUint32(0, kernel.hostHandle, true);
+    instance.view.setUint32(0, hostHandle(kernel.context), true);
     instance.view.setUint32(4, number, true);
     const value = kernel.context.command(NF_STAT, 8, "conntrack");
     if (value !== 0) statistics[name] = value;

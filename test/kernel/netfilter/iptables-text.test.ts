@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { restoreIpsets } from "../../../src/kernel/ipset.ts";
 import type { Iptables } from "../../../src/kernel/netns.ts";
 import { checkCommand, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "../../../src/replay/iptables-rules.ts";
+import { hostHandle } from "../../../src/replay/oracle-case.ts";
 import { createTestNode, shared } from "../harness.ts";
 
 const records = <T>(name: string): T[] =>
@@ -13,7 +14,7 @@ const records = <T>(name: string): T[] =>
 async function recordedNamespace(): Promise<Iptables> {
   const { kernel } = await createTestNode();
   const { iptables } = kernel.host;
-  restoreIpsets(kernel.context, kernel.hostHandle, "create myset hash:ip\n");
+  restoreIpsets(kernel.context, hostHandle(kernel.context), "create myset hash:ip\n");
   return iptables;
 }
 
