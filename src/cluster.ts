@@ -44,6 +44,12 @@ export interface ClusterOptions {
   readonly log?: Logger;
 }
 
+/** A file of YAML; its name stands in errors. */
+export interface ManifestFile {
+  readonly name: string;
+  readonly text: string;
+}
+
 /** Enough of an object to find it. */
 export interface Identity {
   readonly apiVersion: string;
@@ -83,8 +89,11 @@ export interface Cluster {
   readonly client: Client;
   /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
   drive<T>(work: (client: Client) => Promise<T>): Promise<T>;
-  /** Creates or updates what YAML (one or more documents) describes. Throws ManifestError with file and line. */
-  apply(yaml: string, fileName?: string): Promise<KubeObject[]>;
+  /**
+   * Creates or updates what YAML (one or more documents, one or more files) describes, namespaces first. Throws ManifestError
+   * with file and line before anything is applied.
+   */
+  apply(manifests: string | readonly ManifestFile[]): Promise<KubeObject[]>;
   /** Waits until all these objects are Ready (Pod), Available (Deployment), Active (Namespace) …; rejects after `timeoutMs`. */
   waitReady(objects: readonly Identity[], timeoutMs?: number): Promise<void>;
   /** `kubectl exec POD -- ARGV`. Rejects with what kubectl would say where there is nothing to run it in. */
@@ -245,7 +254,7 @@ class RunningCluster implements Cluster {
 
   /** The add-ons, and then all nodes Ready. */
   async boot(): Promise<void> {
-    await this.apply(systemManifests({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" }), "add-ons");
+    await this.apply(systemManifests({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" }));
     const nodes = this.#parts.specs.map(({ name }) => ({ apiVersion: "v1", kind: "Node", metadata: { name } }));
     await this.waitReady(nodes);
   }
@@ -266,9 +275,10 @@ class RunningCluster implements Cluster {
     return this.#parts.loop.drive(work(this.#client));
   }
 
-  apply(yaml: string, fileName = "manifest"): Promise<KubeObject[]> {
-    const manifests = parseManifests(yaml, fileName);
-    return this.drive((client) => applyManifests(client, manifests));
+  async apply(manifests: string | readonly ManifestFile[]): Promise<KubeObject[]> {
+    const files = typeof manifests === "string" ? [{ name: "manifest", text: manifests }] : manifests;
+    const parsed = files.flatMap(({ name, text }) => parseManifests(text, name));
+    return this.drive((client) => applyManifests(client, parsed));
   }
 
   waitReady(objects: readonly Identity[], timeoutMs = 60_000): Promise<void> {

@@ -8,7 +8,7 @@
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
-import { clusterOn, type Cluster, type ExecResult } from "./cluster.ts";
+import { clusterOn, type Cluster, type ExecResult, type ManifestFile } from "./cluster.ts";
 import type { Platform } from "./platform.ts";
 import { eachFrame } from "./trace/records.ts";
 import { wireName, type Observations } from "./trace/observer.ts";
@@ -25,7 +25,7 @@ export interface DigestOptions {
 }
 
 export interface Scenario {
-  readonly files: readonly { readonly name: string; readonly text: string }[];
+  readonly files: readonly ManifestFile[];
   readonly from: { readonly namespace: string; readonly pod: string };
   readonly url: string;
 }
@@ -76,8 +76,7 @@ export const runScenario = async (
   { files, from, url }: Scenario,
   before?: () => Promise<void>,
 ): Promise<ExecResult> => {
-  const applied = [];
-  for (const { name, text } of files) applied.push(...(await cluster.apply(text, name)));
+  const applied = await cluster.apply(files);
   await cluster.waitReady([...applied, DNS]);
   await before?.();
   return cluster.exec(from, ["curl", "-s", "-i", url]);

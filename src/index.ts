@@ -1,5 +1,5 @@
 /** The runtime-neutral surface of kubewire: each adapter exports all of this, and a `createCluster` of its own. */
-export { clusterOn, type Cluster, type ClusterOptions, type ExecResult, type Identity, type PodName } from "./cluster.ts";
+export { clusterOn, type Cluster, type ClusterOptions, type ExecResult, type Identity, type ManifestFile, type PodName } from "./cluster.ts";
 export type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "./client/transport.ts";
 export { defineImage, type Image, type ProgramContext } from "./cri/program.ts";
 export { digest, runScenario, type DigestOptions, type DigestResult, type Scenario } from "./digest.ts";

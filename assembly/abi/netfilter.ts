@@ -54,6 +54,9 @@ export const NF_IPSET_ADD: u32 = 0x20a;
 /** {u32 netns, 32 bytes name}: the number of elements, or -ENOENT. */
 export const NF_IPSET_TEST: u32 = 0x20b;
 
+/** {u32 netns, u32 length, IP packet}: sends it as a raw socket with IP_HDRINCL does; 0 or -errno. */
+export const NF_LOCAL_OUT: u32 = 0x20c;
+
 export const IPSET_HASH_IP: u32 = 0;
 export const IPSET_HASH_NET: u32 = 1;
 export const IPSET_NOMATCH: u32 = 1;

@@ -1,10 +1,16 @@
 // The driver's requests about tables, rules and connections.
-import { EBADF, EINVAL, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
+import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
   NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_GET, NF_IPSET_ADD, NF_IPSET_NEW, NF_IPSET_TEST,
-  NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
+  NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
+import { Netns } from "../layout";
+import { ipLocalOut } from "../net/ip-output";
 import { netnsGet } from "../net/netns";
+import { skbAlloc } from "../net/skb";
+import { putBe16 } from "../wire/bytes";
+import { ETH_P_IP } from "../wire/ethernet";
+import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { ctDelete, ctList } from "./conntrack";
 import { SET_NAME, ipsetAdd, ipsetNew, ipsetTest } from "./match-set";
 import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
@@ -38,9 +44,27 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
       if (length < 48 || prefix > 32) return -EINVAL;
       return ipsetAdd(nf, record + 4, load<u32>(record, 36), prefix, load<u32>(record, 44));
     }
+    case NF_LOCAL_OUT: return length < 8 || a > length - 8 ? -EINVAL : localOut(ns, record + 8, a);
     case NF_IPSET_TEST: return length < 36 ? -EINVAL : ipsetTest(nf, record + 4);
     default: return -ENOENT;
   }
+}
+
+/** raw_send_hdrinc: total length and checksum are made right, an id and a source are chosen where they are zero. */
+function localOut(ns: Netns, packet: usize, length: u32): i32 {
+  if (length < IPV4_HEADER_LEN || length > 65535) return -EINVAL;
+  const header = (<u32>load<u8>(packet) & 15) << 2;
+  if (header < IPV4_HEADER_LEN || header > length) return -EINVAL;
+  const skb = skbAlloc(length);
+  if (changetype<usize>(skb) == 0) return -ENOBUFS;
+  memory.copy(skb.data, packet, <usize>length);
+  skb.tail = skb.data + <usize>length;
+  skb.network = skb.data;
+  skb.protocol = ETH_P_IP;
+  putBe16(skb.network, 2, length);
+  if (load<u16>(skb.network, 4) == 0) putBe16(skb.network, 4, skb.id & 0xffff);
+  Ipv4View.at(skb.network).updateChecksum();
+  return ipLocalOut(skb, ns);
 }
 
 /** Reads counters of a table to `record`, or sets them to zero. */

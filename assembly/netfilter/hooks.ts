@@ -15,6 +15,7 @@
 //
 // A table is there once the driver has loaded it. Connection tracking, and NAT with it, runs in a namespace only while a loaded
 // rule needs it (nf_ct_netns_get): a nat table without such a rule is never asked.
+import { OBS_LOCAL_IN } from "../abi/core";
 import {
   HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
   TABLE_RAW, TABLE_SECURITY,
@@ -23,7 +24,8 @@ import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
 import { ipRouteMeHarder } from "../net/ip-output";
-import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit } from "./conntrack";
+import { observeRecord, tracing } from "../trace/observe";
+import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes } from "./conntrack";
 import { ipsetExit } from "./match-set";
 import { natHook } from "./nat";
 import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
@@ -35,6 +37,21 @@ import { iptDoTable } from "./xtables";
  * on with the packet, whose addresses may have changed. NF_DROP: the caller drops it. NF_STOLEN: it is no longer the caller's.
  */
 export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+  const verdict = runHook(hook, skb, ns, inDev, outDev);
+  if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
+  return verdict;
+}
+
+/** What this host is given, as raw sockets see it. */
+function observeDelivery(skb: Skb, ns: Netns, inDev: usize): void {
+  const length = ipBytes(skb);
+  const at = observeRecord(OBS_LOCAL_IN, skb, changetype<usize>(ns), inDev, 4 + length);
+  if (at == 0) return;
+  store<u32>(at, length);
+  memory.copy(at + 4, skb.network, <usize>length);
+}
+
+function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
   if (ns.netfilter == 0) return NF_ACCEPT;
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;

@@ -31,6 +31,8 @@ export interface NodeKernelOptions {
   readonly onObserved?: (records: Uint8Array<ArrayBuffer>) => void;
   /** The node wants to be run at this virtual instant: a call has sent something. */
   readonly onKick?: () => void;
+  /** Sockets have news, and their listeners are about to hear it. Called during `runUntil`. */
+  readonly onEvents?: () => void;
 }
 
 export interface NodeKernelHandle extends NodeKernel {
@@ -56,7 +58,7 @@ export interface NodeKernelHandle extends NodeKernel {
 
 /** Creates a node in the kernel. Throws KernelError ENOMEM or ENFILE. */
 export function createNodeKernel(instance: KernelInstance, options: NodeKernelOptions): NodeKernelHandle {
-  const { name, clock, onFrame, onObserved, onKick } = options;
+  const { name, clock, onFrame, onObserved, onKick, onEvents } = options;
   const handle = instance.createNode(options.seed >>> 0, clock.nowNs());
   const listeners = new Map<number, (readiness: number) => void>();
 
@@ -125,7 +127,10 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
         const { nowNs: reached, deadlineNs } = status;
         if (flags & RUN_OUTBOX) takeFrames();
         if (flags & RUN_OBSERVED) takeObserved();
-        if (flags & RUN_EVENTS) takeEvents();
+        if (flags & RUN_EVENTS) {
+          onEvents?.();
+          takeEvents();
+        }
         if (flags & RUN_MORE) continue;
         status.nowNs = reached;
         status.deadlineNs = deadlineNs;

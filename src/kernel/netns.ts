@@ -102,6 +102,11 @@ export interface Iptables {
   restore(text: string, options?: { readonly noflush?: boolean; readonly counters?: boolean }): void;
   /** `iptables-save`: loads into a real kernel by `iptables-restore`. No comment lines with dates. */
   save(options?: { readonly table?: string; readonly counters?: boolean }): string;
+  /**
+   * A rule by the numbers of an observation record: its chain, and its text as iptables-save prints it. Undefined if no such
+   * rule is loaded now.
+   */
+  describe(table: number, chain: number, rule: number): { readonly chain: string; readonly ruleText: string } | undefined;
   /** `iptables ARGS…`, one command as typed (`["-I", "FORWARD", "-j", "DROP"]`). */
   run(args: readonly string[]): string;
 }

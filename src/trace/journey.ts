@@ -2,10 +2,10 @@
  * Journeys: what happened to each packet, from the socket that sent it to the socket that got it (or to where it died), across
  * namespaces, tunnels and nodes. Put together from the observations of all nodes; the packet itself carries nothing.
  */
-import { dropNames } from "../kernel/drop-names.ts";
-import { hookNames, tableNames, verdictNames } from "../kernel/iptables/names.ts";
+import { TABLE_NAMES } from "../kernel/iptables/tables.ts";
+import { DROP_NAMES } from "../kernel/names.ts";
 import { describe, dissect, innermost, type Dissection } from "./dissect.ts";
-import type { DeviceName, Observations } from "./observer.ts";
+import type { DeviceName, Observations, RuleText } from "./observer.ts";
 import { decodeRecords, type TraceEvent } from "./records.ts";
 
 /** One thing that happened to a packet. `text` says it in a line; the rest is for programs. */
@@ -77,7 +77,7 @@ class Names {
     return netns === 0 ? undefined : this.#pods[netns];
   }
 
-  rule(netns: number, table: number, chain: number, rule: number): { chain: string; text: string } | undefined {
+  rule(netns: number, table: number, chain: number, rule: number): RuleText | undefined {
     return this.#rules[`${netns}/${table}/${chain}/${rule}`];
   }
 }
@@ -167,6 +167,9 @@ const journeyOf = (leg: Leg, names: ReadonlyMap<string, Names>): Journey | undef
   };
 };
 
+/** By HOOK_* and NF_* numbers (include/uapi/linux/netfilter.h). */
+const HOOKS = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"] as const;
+const VERDICTS = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT"] as const;
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: "ICMP", 6: "TCP", 17: "UDP" };
 const port = (address: string, number: number): string => (number === 0 ? address : `${address}:${number}`);
 
@@ -183,7 +186,7 @@ const stepText = (event: TraceEvent, names: Names): string | undefined => {
       return `${arrow} ${device}: ${wrapped}${describe(frame)}${wrapped === "" ? "" : "]"}`;
     }
     case "drop":
-      return `dropped: ${dropNames[event.reason] ?? `reason ${event.reason}`}`;
+      return `dropped: ${DROP_NAMES[event.reason] ?? `reason ${event.reason}`}`;
     case "route": {
       const out = names.device(event.netns, event.out);
       const via = event.gateway === event.destination || event.gateway === "0.0.0.0" ? "" : ` via ${event.gateway}`;
@@ -202,12 +205,12 @@ const stepText = (event: TraceEvent, names: Names): string | undefined => {
     case "bridge":
       return event.local ? "bridge: for the host" : event.out === 0 ? "bridge: flooded" : `bridge: to port ${names.device(event.netns, event.out) ?? "?"}`;
     case "hook":
-      return event.verdict === 0 ? `${hookNames[event.hook]} ${tableNames[event.table]}: DROP` : undefined;
+      return event.verdict === 0 ? `${HOOKS[event.hook]} ${TABLE_NAMES[event.table]}: DROP` : undefined;
     case "rule": {
-      const hook = `${hookNames[event.hook]} ${tableNames[event.table]}`;
+      const hook = `${HOOKS[event.hook]} ${TABLE_NAMES[event.table]}`;
       const rule = names.rule(event.netns, event.table, event.chain, event.rule);
-      if (event.rule === 0) return event.verdict === 0 ? `${hook} ${rule?.chain ?? "?"} policy ${verdictNames[event.verdict]}` : undefined;
-      return `${hook} ${rule?.chain ?? "?"} rule ${event.rule}: ${rule?.text ?? "(replaced since)"}`;
+      if (event.rule === 0) return event.verdict === 0 ? `${hook} ${rule?.chain ?? "?"} policy ${VERDICTS[event.verdict]}` : undefined;
+      return `${hook} ${rule?.chain ?? "?"} rule ${event.rule}: ${rule?.ruleText ?? "(replaced since)"}`;
     }
     case "nat":
       return `${event.kind === "source" ? "SNAT" : "DNAT"} ${port(event.from, event.fromPort)} to ${port(event.to, event.toPort)}`;

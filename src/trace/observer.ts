@@ -28,7 +28,7 @@ export interface DeviceName {
 /** A rule in words: its chain and itself, as iptables-save writes it. */
 export interface RuleText {
   readonly chain: string;
-  readonly text: string;
+  readonly ruleText: string;
 }
 
 /** What an observer asks about a node. */

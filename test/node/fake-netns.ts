@@ -269,7 +269,16 @@ export class FakeNetns implements Netns {
       return this.model.save(options?.table);
     },
     run: (args: readonly string[]): string => this.model.run(args),
+    describe: (): undefined => undefined,
   };
+
+  addRule(): void {
+    throw new KernelError("EOPNOTSUPP", "RTNETLINK answers: Operation not supported");
+  }
+
+  deleteRule(): void {
+    throw new KernelError("EOPNOTSUPP", "RTNETLINK answers: Operation not supported");
+  }
 
   conntrack(): ConntrackEntry[] {
     return [...this.conntrackList];

@@ -57,6 +57,7 @@ function run(record: Scenario, family: "IPv4" | "IPv6"): string[] {
     restore: (input, options) => model.restore(input, options),
     save: (options) => (options?.table === undefined ? model.save() : (model.table(options.table), model.save(options.table))),
     run: (args) => model.run(args),
+    describe: () => undefined,
   };
   const config = proxierConfig(record.config.iptables, {
     nodeName: "node-1",

@@ -165,6 +165,21 @@ function unexpected(words: readonly string[]): Refusal {
   return usage(`unknown option "${word}"`);
 }
 
+/** `-A CHAIN RULE`, nearly every line of a restore input. False: something is wrong, which `parseCommand` and `apply` will name. */
+export function appendRule(draft: Draft, words: readonly string[], counters: readonly [bigint, bigint] | undefined): boolean {
+  const chain = words[1]!;
+  if (!draft.chains.has(chain)) return false;
+  try {
+    const parsed = draft.parse(words, 2, chain);
+    const entries = draft.entries(chain);
+    for (const rule of parsed.rules) entries.push({ rule, counter: -1, set: parsed.counters ?? counters });
+    return true;
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    throw error;
+  }
+}
+
 function ruleCommand(draft: Draft, command: Command, chain: string, counters?: readonly [bigint, bigint]): boolean {
   const { verb, extra, words } = command;
   if (verb === "D" && extra !== undefined && words.length === 0) {

@@ -1,7 +1,7 @@
 /** iptables, iptables-restore and iptables-save (legacy, 1.8.9) of one namespace. */
 import type { NodeContext } from "../context.ts";
 import { IptablesError, type Iptables } from "../netns.ts";
-import { apply, chainLine, checkTable, listChains, listRules, parseCommand } from "./commands.ts";
+import { appendRule, apply, chainLine, checkTable, listChains, listRules, parseCommand } from "./commands.ts";
 import { DMESG, TABLE_NAMES, Tables, checkChainName, isTable, type Draft, type LoadedTable } from "./tables.ts";
 import { Refusal, usage, words } from "./text.ts";
 import { isTargetName } from "./rule.ts";
@@ -101,7 +101,9 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
         set = [BigInt(packets), BigInt(bytes)];
       }
     }
-    const command = parseCommand(words(`${text}\n`), true);
+    const list = words(`${text}\n`);
+    if (list[0] === "-A" && list.length > 1 && appendRule(draft, list, set)) return "";
+    const command = parseCommand(list, true);
     apply(draft, command, set);
     if (command.verb === "S") return listRules(draft, command.chain);
     return command.verb === "L" ? listChains(draft, command.chain) : "";

@@ -95,7 +95,7 @@ export class Draft implements Table {
     let entries = this.#own.get(name);
     if (entries === undefined) {
       const chain = this.chain(name);
-      entries = chain.entries.slice();
+      entries = chain.entries.length === 0 ? [] : chain.entries.slice();
       this.#own.set(name, entries);
       this.chains.set(name, { ...chain, entries });
     }
@@ -104,7 +104,10 @@ export class Draft implements Table {
 
   /** `-F CHAIN` */
   flush(name: string): void {
-    this.entries(name).length = 0;
+    const chain = this.chain(name);
+    const entries: Entry[] = [];
+    this.#own.set(name, entries);
+    this.chains.set(name, { ...chain, entries });
   }
 
   /** Every chain empty, no user chains, policies as they were: what iptables-restore begins with. */

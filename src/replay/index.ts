@@ -1,0 +1,82 @@
+/** Recordings replayed: which format a file is in, and how its records come out here. */
+import { createIptables } from "../kernel/iptables/index.ts";
+import { restoreIpsets } from "../kernel/ipset.ts";
+import { createNodeKernel } from "../kernel/kernel.ts";
+import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
+import type { Iptables } from "../kernel/netns.ts";
+import { manualClock } from "./clock.ts";
+import { checkCommand, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
+import { compareResults, hostHandle, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
+
+export interface Summary {
+  readonly matched: number;
+  readonly total: number;
+  /** One line per record that differs. */
+  readonly differences: readonly string[];
+}
+
+export interface Replayer {
+  /** `result` reads the recorded result of an oracle case. Rejects when the format is not known. */
+  replay(content: unknown, result: () => OracleResult, options?: { readonly all?: boolean }): Promise<Summary>;
+}
+
+const RESET = ["raw", "mangle", "nat", "filter"].map((table) => `*${table}\nCOMMIT\n`).join("");
+
+/** Replays with the kernel `module`, in memory of its own. */
+export function createReplayer(module: WebAssembly.Module): Replayer {
+  const instance = new KernelInstance(module, newKernelMemory(true));
+  const iptables = (): { iptables: Iptables; end: () => void } => {
+    const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
+    restoreIpsets(kernel.context, hostHandle(kernel.context), "create myset hash:ip\n");
+    return { iptables: createIptables(kernel.context, hostHandle(kernel.context)), end: () => kernel.destroy() };
+  };
+  const each = <T>(records: readonly T[], check: (record: T) => string | undefined | null, title: (record: T) => string): Summary => {
+    const differences: string[] = [];
+    let total = 0;
+    for (const record of records) {
+      const difference = check(record);
+      if (difference === null) continue;
+      total++;
+      if (difference !== undefined) differences.push(`${title(record)}: ${difference}`);
+    }
+    return { matched: total - differences.length, total, differences };
+  };
+  return {
+    async replay(content, result, { all = false } = {}) {
+      const file = content as { packets?: unknown; records?: readonly unknown[] };
+      if (Array.isArray(file.packets)) {
+        const oracleCase = content as OracleCase;
+        let difference: string | undefined;
+        try {
+          difference = compareResults(result(), await replayCase(instance, oracleCase), all);
+        } catch (error) {
+          difference = `${(error as Error).name}: ${(error as Error).message}`;
+        }
+        return { matched: difference === undefined ? 1 : 0, total: 1, differences: difference === undefined ? [] : [difference] };
+      }
+      const first = file.records?.[0] as Record<string, unknown> | undefined;
+      if (first === undefined) throw new Error("not a recording that is known here");
+      const namespace = iptables();
+      try {
+        if ("backend" in first && "chain" in first) {
+          const records = (file.records as readonly RuleRecord[]).filter(({ backend, tool }) => backend === "legacy" && tool === "iptables");
+          return each(records, (record) => checkRule(namespace.iptables, record), ({ table, chain, args }) => `${table} ${chain} ${args.join(" ")}`);
+        }
+        if ("tool" in first && "stderr" in first) {
+          return each(
+            file.records as readonly CommandRecord[],
+            (record) => {
+              if (record.tool === "iptables(legacy)") namespace.iptables.restore(RESET);
+              if (record.tool.startsWith("iptables(legacy)")) return checkCommand(namespace.iptables, record);
+              return record.tool === "iptables-restore(legacy)" ? checkRestore(namespace.iptables, record) : null;
+            },
+            ({ args, stdin }) => `${args.join(" ")}${stdin === undefined ? "" : ` ${JSON.stringify(stdin)}`}`,
+          );
+        }
+        throw new Error("not a recording that is known here");
+      } finally {
+        namespace.end();
+      }
+    },
+  };
+}
