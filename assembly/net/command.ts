@@ -19,14 +19,14 @@ import {
   SETLINK_PORT_FLAGS, SETLINK_PORT_MASK, SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP,
   SNMP_MAX,
 } from "../abi/net";
-import { NetDevice, Netns } from "../layout";
+import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { isMapped4, raw4 } from "../wire/bytes";
 import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressDelete, isMulticast4 } from "./address";
 import { FdbEntry, bridgeFdbBucket, bridgeFdbBuckets, bridgeFdbDelete, bridgeFdbSet, bridgeInit } from "./bridge";
-import { netifRx } from "./dev";
+import { forwardable, netifRx } from "./dev";
 import {
   NAME_BYTES, deviceByName, deviceDelete, deviceFind, deviceMove, deviceNew, deviceSetMac, deviceSetMaster, deviceSetMtu,
   deviceSetName, deviceSetUp, nameValid,
@@ -111,10 +111,10 @@ export function nicDeliver(ifindex: u32, frame: usize, length: u32): i32 {
   if (at == 0) return -ENODEV;
   const dev = changetype<NetDevice>(at);
   if (dev.kind != DEV_NIC) return -EOPNOTSUPP;
-  const skb = skbAlloc(length);
+  const skb = forwardable(length, dev) ? skbAlloc(length) : changetype<Skb>(0);
   if (changetype<usize>(skb) == 0) {
     dev.rxDropped++;
-    return 0; // lost on the wire, as far as anybody can tell
+    return 0; // too long for the device, or no buffer free: lost on the wire, as far as anybody can tell
   }
   memory.copy(skb.data, frame, <usize>length);
   skb.tail = skb.data + <usize>length;

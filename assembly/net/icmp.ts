@@ -22,7 +22,7 @@ import {
 import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { be16, be32 } from "../wire/bytes";
 import { inetSelectAddr } from "./address";
-import { currentTimestamp } from "./ip-options";
+import { currentTimestamp, ipOptionsEcho } from "./ip-options";
 import { ipSendRouted } from "./ip-output";
 import { peerAllow, pmtuUpdate } from "./peers";
 import { RTF_LOCAL, Route, inetAddrType, routeOutputKey } from "./route";
@@ -124,8 +124,11 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
     snmpInc(ns, SNMP_ICMP_OUTRATELIMITHOST);
     return;
   }
+  if (route.sourceLo == 0) route.sourceLo = mapped4(INADDR_DUMMY);
+  const options = echoOptions(about, ns, route, header);
+  if (options < 0) return;
   // At most 576 bytes in all (RFC 1812 section 4.3.2.3).
-  const room = <i32>min<u32>(route.mtu, 576) - <i32>(IPV4_HEADER_LEN + ICMP_HEADER_LEN);
+  const room = <i32>min<u32>(route.mtu, 576) - <i32>(IPV4_HEADER_LEN + ICMP_HEADER_LEN) - options;
   if (room <= <i32>IPV4_HEADER_LEN) return;
   const length = min<u32>(quoted, <u32>room);
   const skb = skbAlloc(ICMP_HEADER_LEN + length);
@@ -135,11 +138,16 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   memory.copy(skb.data + ICMP_HEADER_LEN, about.network, <usize>length);
   skb.tail = skb.data + <usize>(ICMP_HEADER_LEN + length);
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, ICMP_HEADER_LEN + length));
-  if (route.sourceLo == 0) route.sourceLo = mapped4(INADDR_DUMMY);
   nfCtAttach(skb, about);
   snmpInc(ns, SNMP_ICMP_OUTMSGS);
   countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
-  ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0);
+  ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
+}
+
+/** The options that go back with an answer, behind the route in the scratch; their length, or -1. */
+function echoOptions(about: Skb, ns: Netns, route: Route, header: u32): i32 {
+  if (header == IPV4_HEADER_LEN) return 0;
+  return ipOptionsEcho(about, ns, raw4(route.sourceLo), ns.scratch + offsetof<Route>());
 }
 
 /** ICMP for this host, `data` at its header (icmp_rcv). Takes the packet. */
@@ -211,6 +219,8 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   const route = changetype<Route>(ns.scratch);
   const to = mapped4(ip.source);
   if (routeOutputKey(ns, 0, to, 0, source == 0 ? 0xffff0000 : source, 0, 0, route) != 0) return;
+  const options = echoOptions(about, ns, route, ip.headerLength);
+  if (options < 0) return;
   const length = type == ICMP_TIMESTAMPREPLY ? 20 : asked;
   const skb = skbAlloc(length);
   if (changetype<usize>(skb) == 0) return;
@@ -226,7 +236,7 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, length));
   snmpInc(ns, SNMP_ICMP_OUTMSGS);
   countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
-  ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, ip.tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0);
+  ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, ip.tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
 }
 
 /** An error about something this host sent (icmp_unreach, icmp_redirect). */

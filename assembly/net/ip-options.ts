@@ -1,6 +1,6 @@
 // IPv4 options: net/ipv4/ip_options.c. Record route and timestamp are filled in, source routes refused, broken ones answered
 // with "parameter problem".
-import { DROP_IP_INHDR, DROP_NOT_SPECIFIED, RTN_LOCAL, SNMP_IP_INHDRERRORS } from "../abi/net";
+import { DROP_IP_INHDR, DROP_NOT_SPECIFIED, RTN_LOCAL, RTN_UNICAST, SNMP_IP_INHDRERRORS } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { mapped4, putBe32, raw4 } from "../wire/bytes";
@@ -18,6 +18,9 @@ const OPT_END: u32 = 0, OPT_NOOP: u32 = 1, OPT_RR: u32 = 7, OPT_TIMESTAMP: u32 =
 const TS_TSONLY: u32 = 0, TS_TSANDADDR: u32 = 1, TS_PRESPEC: u32 = 3;
 const OPT_COPY: u32 = 0x80;
 
+/** In Skb.ipFlags: how far the header was looked through and found sound, 0: not at all. */
+const IPSKB_SOUND_SHIFT: u32 = 24;
+
 /** Milliseconds since midnight, of the node's own clock (inet_current_timestamp). */
 export function currentTimestamp(): u32 {
   return <u32>((node().now / 1_000_000) % 86_400_000);
@@ -30,9 +33,23 @@ export function currentTimestamp(): u32 {
 export function ipOptionsReceive(skb: Skb, ns: Netns, dev: NetDevice): bool {
   const header = Ipv4View.at(skb.network).headerLength;
   const bad = compile(skb, ns, dev, header);
+  // An answer repeats what was found sound (and a CIPSO label even so).
+  let sound = header;
+  if (bad > 0) {
+    sound = IPV4_HEADER_LEN;
+    while (sound < <u32>bad) {
+      const kind = <u32>load<u8>(skb.network + <usize>sound);
+      const length: u32 = kind == OPT_NOOP ? 1 : sound + 1 < header ? <u32>load<u8>(skb.network + <usize>sound, 1) : 0;
+      if (length == 0 || sound + length > header || (sound + length > <u32>bad && kind != OPT_CIPSO)) break;
+      sound += length;
+    }
+  }
+  skb.ipFlags = (skb.ipFlags & 0xffffff) | (sound << IPSKB_SOUND_SHIFT);
   if (bad == 0) return true;
-  if (bad > 0) icmpSend(skb, ns, ICMP_PARAMETERPROB, 0, bad << 24);
-  snmpInc(ns, SNMP_IP_INHDRERRORS);
+  if (bad > 0) {
+    icmpSend(skb, ns, ICMP_PARAMETERPROB, 0, bad << 24);
+    snmpInc(ns, SNMP_IP_INHDRERRORS);
+  }
   skbDrop(skb, ns, changetype<usize>(dev), bad > 0 ? DROP_IP_INHDR : DROP_NOT_SPECIFIED);
   return false;
 }
@@ -102,12 +119,12 @@ function compile(skb: Skb, ns: Netns, dev: NetDevice, header: u32): i32 {
           changed = true;
         } else if (flags == TS_PRESPEC) {
           if (pointer + 7 > length) return <i32>i + 2;
-          if (inetAddrType(ns, 0, mapped4(load<u32>(slot))) != 1) {
+          if (inetAddrType(ns, 0, mapped4(load<u32>(slot))) != RTN_UNICAST) {
             putBe32(slot, 4, currentTimestamp());
             store<u8>(at, <u8>(pointer + 8), 2);
             changed = true;
           }
-        } else return <i32>i + 3;
+        }
       } else if (flags != TS_PRESPEC) {
         const overflow = <u32>load<u8>(at, 3) >>> 4;
         if (overflow == 15) return <i32>i + 3;
@@ -118,7 +135,8 @@ function compile(skb: Skb, ns: Netns, dev: NetDevice, header: u32): i32 {
     } else if (kind == OPT_RA) {
       if (length < 4) return <i32>i + 1;
     } else if (kind == OPT_CIPSO) {
-      if (length < 2) return <i32>i + 1;
+      // cipso_v4_validate: too short, or a domain of interpretation that nobody configured.
+      return <i32>i + (length < 8 ? 1 : 2);
     }
     i += length;
   }
@@ -162,6 +180,78 @@ export function ipOptionsForward(skb: Skb, ns: Netns): void {
     i += length;
   }
   ip.updateChecksum();
+}
+
+/**
+ * The options of an answer to a packet that came in: route and timestamps are recorded on the way back, too (__ip_options_echo,
+ * ip_options_build). Writes them to `to` (40 bytes) with `source` (raw) in the slot of this host. Their length, or -1: no
+ * answer can be made.
+ */
+export function ipOptionsEcho(about: Skb, ns: Netns, source: u32, to: usize): i32 {
+  const base = about.network;
+  const header = about.ipFlags >>> IPSKB_SOUND_SHIFT;
+  let rr: usize = 0, ts: usize = 0, cipso: usize = 0;
+  for (let i = IPV4_HEADER_LEN; i < header;) {
+    const at = base + <usize>i;
+    const kind = <u32>load<u8>(at);
+    if (kind == OPT_END) break;
+    if (kind == OPT_NOOP) {
+      i++;
+      continue;
+    }
+    const length = i + 1 < header ? <u32>load<u8>(at, 1) : 0;
+    if (length < 2 || length > header - i) break;
+    if (kind == OPT_RR) rr = at;
+    else if (kind == OPT_TIMESTAMP) ts = at;
+    else if (kind == OPT_CIPSO) cipso = at;
+    i += length;
+  }
+  let used: u32 = 0;
+  if (rr != 0) {
+    const length = <u32>load<u8>(rr, 1), pointer = <u32>load<u8>(rr, 2);
+    memory.copy(to, rr, <usize>length);
+    if (pointer <= length) {
+      if (pointer + 3 > length) return -1;
+      store<u32>(to + <usize>(pointer - 1), source);
+      store<u8>(to, <u8>(pointer + 4), 2);
+    }
+    used = length;
+  }
+  if (ts != 0) {
+    const length = <u32>load<u8>(ts, 1), flags = <u32>load<u8>(ts, 3) & 15;
+    const at = to + <usize>used;
+    let pointer = <u32>load<u8>(ts, 2);
+    memory.copy(at, ts, <usize>length);
+    if (pointer <= length && flags <= TS_PRESPEC && flags != 2) {
+      if (pointer + 3 > length) return -1;
+      if (flags == TS_TSANDADDR) {
+        store<u32>(at + <usize>(pointer - 1), source);
+        pointer += 4;
+        if (pointer + 3 > length) return -1;
+      }
+      let stamp = true;
+      if (flags == TS_PRESPEC) {
+        stamp = pointer + 7 <= length && inetAddrType(ns, 0, mapped4(load<u32>(at + <usize>(pointer - 1)))) != RTN_UNICAST;
+        if (stamp) pointer += 4;
+      }
+      if (stamp) {
+        putBe32(at + <usize>(pointer - 1), 0, currentTimestamp());
+        pointer += 4;
+      }
+      store<u8>(at, <u8>pointer, 2);
+    }
+    used += length;
+  }
+  if (cipso != 0) {
+    const length = <u32>load<u8>(cipso, 1);
+    memory.copy(to + <usize>used, cipso, <usize>length);
+    used += length;
+  }
+  while (used & 3) {
+    store<u8>(to + <usize>used, <u8>OPT_END);
+    used++;
+  }
+  return <i32>used;
 }
 
 /** In later fragments only options with the "copied" bit stay; the others become no-operations (ip_options_fragment). */

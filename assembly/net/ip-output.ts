@@ -63,20 +63,29 @@ export function ipSend(packet: Skb, ns: Netns, sourceHi: u64, sourceLo: u64, des
     skbDrop(packet, ns, route.dev, DROP_PKT_TOO_BIG);
     return -EMSGSIZE;
   }
-  return ipSendRouted(packet, ns, route, destinationLo, protocol, tos, ttl, df ? IP_DF : 0);
+  return ipSendRouted(packet, ns, route, destinationLo, protocol, tos, ttl, df ? IP_DF : 0, 0);
 }
 
-/** As ipSend, with the route at hand: its source goes into the header. */
+/**
+ * As ipSend, with the route at hand: its source goes into the header, and behind the header `optionsLength` bytes of options,
+ * which stand behind the route in the namespace's scratch.
+ */
 export function ipSendRouted(packet: Skb, ns: Netns, route: RouteAnswer, destinationLo: u64, protocol: u32, tos: u32, ttl: u32,
-  fragment: u32): i32 {
+  fragment: u32, optionsLength: u32): i32 {
   skbSetRoute(packet, route);
   const source = raw4(route.sourceLo);
-  const skb = skbEnsureHeadroom(packet, IPV4_HEADER_LEN + ETH_HEADER_LEN, changetype<NetDevice>(ns.loopback));
+  const skb = skbEnsureHeadroom(packet, IPV4_HEADER_LEN + optionsLength + ETH_HEADER_LEN, changetype<NetDevice>(ns.loopback));
   if (changetype<usize>(skb) == 0) return -ENOBUFS;
   skb.transport = skb.data;
-  skb.network = skbPush(skb, IPV4_HEADER_LEN);
+  skb.network = skbPush(skb, IPV4_HEADER_LEN + optionsLength);
   skb.protocol = ETH_P_IP;
-  Ipv4View.at(skb.network).write(tos, skbLength(skb), ipNextId(ns), fragment, ttl, protocol, source, raw4(destinationLo));
+  const ip = Ipv4View.at(skb.network);
+  ip.write(tos, skbLength(skb), ipNextId(ns), fragment, ttl, protocol, source, raw4(destinationLo));
+  if (optionsLength != 0) {
+    store<u8>(skb.network, <u8>(0x45 + (optionsLength >>> 2)));
+    memory.copy(skb.network + IPV4_HEADER_LEN, ns.scratch + offsetof<RouteAnswer>(), <usize>optionsLength);
+    ip.updateChecksum();
+  }
   return localOut(skb, ns);
 }
 

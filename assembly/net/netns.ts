@@ -17,6 +17,8 @@ import { Route } from "./route";
 import { sysctlExit, sysctlInit } from "./sysctl";
 
 const LOOPBACK_MTU: u32 = 65536;
+/** A Route, and behind it up to 40 bytes of IP options. */
+const SCRATCH_BYTES: u32 = <u32>offsetof<Route>() + 40;
 
 /** The namespace behind a handle, or null (0). */
 export function netnsGet(handle: u32): Netns {
@@ -51,7 +53,7 @@ export function netnsCreate(): Netns {
 function fill(ns: Netns): bool {
   ns.drops = kmalloc(DROPS_MAX << 3);
   ns.snmp = kmalloc(SNMP_MAX << 3);
-  ns.scratch = kmalloc(<u32>offsetof<Route>());
+  ns.scratch = kmalloc(SCRATCH_BYTES);
   if (ns.drops == 0 || ns.snmp == 0 || ns.scratch == 0 || !sysctlInit(ns) || !neighInit(ns) || !fibInit(ns)) return false;
   ns.handle = handleNew(HANDLE_NETNS, changetype<usize>(ns));
   if (ns.handle == 0) return false;
@@ -85,6 +87,6 @@ function release(ns: Netns): void {
   sysctlExit(ns);
   kfree(ns.drops, DROPS_MAX << 3);
   kfree(ns.snmp, SNMP_MAX << 3);
-  kfree(ns.scratch, <u32>offsetof<Route>());
+  kfree(ns.scratch, SCRATCH_BYTES);
   kfree(changetype<usize>(ns), <u32>offsetof<Netns>());
 }

@@ -10,7 +10,7 @@ import {
 } from "../wire/ethernet";
 import { arpReceive } from "./arp";
 import { bridgeInput } from "./bridge";
-import { ipReceive } from "./ip-input";
+import { IPSKB_LOOPED, ipReceive } from "./ip-input";
 import { skbDrop, skbLength, skbPull } from "./skb";
 
 const VLAN_HEADER_LEN: u32 = 4;
@@ -35,8 +35,8 @@ export function netifReceiveSkb(skb: Skb, dev: NetDevice): void {
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_PKT_TOO_SMALL);
     return;
   }
-  if (dev.kind != DEV_LOOPBACK) skb.rtType = 0;
-  if (dev.master != 0) {
+  if (dev.kind != DEV_LOOPBACK && (skb.ipFlags & IPSKB_LOOPED) == 0) skb.rtType = 0;
+  if (dev.master != 0 && (skb.ipFlags & IPSKB_LOOPED) == 0) {
     // What comes back is for the host itself; it goes on as a packet of the bridge (or, link-local, of the port).
     if (!bridgeInput(skb, dev)) return;
     deliver(skb, changetype<NetDevice>(skb.dev));

@@ -2,7 +2,7 @@
 // destination MAC; UDP to the device's port comes in before any socket.
 import { ENOENT, ENOMEM, EEXIST, EINVAL, OBS_ENCAP } from "../abi/core";
 import {
-  DROP_DEV_DOWN, DROP_IP_TUNNEL_ECN, DROP_LOCAL_MAC, DROP_NOT_SPECIFIED, DROP_NO_TX_TARGET, DROP_UDP_CSUM,
+  DROP_DEV_DOWN, DROP_IP_TUNNEL_ECN, DROP_LOCAL_MAC, DROP_NOT_SPECIFIED, DROP_NO_TX_TARGET, DROP_PKT_TOO_BIG, DROP_UDP_CSUM,
   DROP_VXLAN_INVALID_HDR, DROP_VXLAN_VNI_NOT_FOUND, FDB_F_APPEND, FDB_S_PERMANENT, FDB_S_REACHABLE, LINK_F_NOLEARNING,
   LINK_F_NOUDPCSUM, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
   SYSCTL_IP_PORT_HIGH, SYSCTL_IP_PORT_LOW,
@@ -22,7 +22,7 @@ import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { COST_VXLAN } from "./costs";
 import { countSent, deferOutput, netifRx } from "./dev";
 import { ipNextId } from "./ip-output";
-import { ethTypeTrans } from "./receive";
+import { Route, routeOutputKey } from "./route";
 import { skbCopy, skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
 import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
@@ -151,6 +151,11 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   const ns = changetype<Netns>(vxlan.ns);
   const skb = skbEnsureHeadroom(frame, VXLAN_HEADROOM, dev);
   if (changetype<usize>(skb) == 0) return;
+  if (skbLength(skb) + VXLAN_HEADROOM > 65535) {
+    dev.txDropped++;
+    skbDrop(skb, ns, changetype<usize>(dev), DROP_PKT_TOO_BIG);
+    return;
+  }
   const hash = flowHash(skb, vxlan.seed);
   // ip_tunnel_ecn_encap: only ECN is inherited, and congestion is not shown to the underlay's endpoints.
   let tos: u32 = 0;
@@ -159,7 +164,7 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
     tos = inner == INET_ECN_CE ? 2 : inner;
   }
   const destination = raw4(remote.lo);
-  const source = vxlan.localLo != 0 ? raw4(vxlan.localLo) : 0;
+  const source = sourceOf(vxlan, ns, remote);
   VxlanView.at(skbPush(skb, VXLAN_HEADER_LEN)).write(vxlan.vni);
   const udp = skbPush(skb, UDP_HEADER_LEN);
   const length = skbLength(skb);
@@ -185,6 +190,13 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   skb.protocol = ETH_P_IP;
   skb.cb0 = <u64>vxlan.lower;
   deferOutput(skb, dev);
+}
+
+/** The device's own local address, or the one that the route to the remote prefers; 0: there is no route, and IP will say so. */
+function sourceOf(vxlan: Vxlan, ns: Netns, remote: VxlanRemote): u32 {
+  if (vxlan.localLo != 0) return raw4(vxlan.localLo);
+  const route = changetype<Route>(ns.scratch);
+  return routeOutputKey(ns, remote.hi, remote.lo, 0, 0xffff0000, vxlan.lower, 0, route) == 0 ? raw4(route.sourceLo) : 0;
 }
 
 function traceEncap(skb: Skb, dev: NetDevice, vxlan: Vxlan, local: u64, remote: u64, direction: u32): void {

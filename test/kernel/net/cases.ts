@@ -1,5 +1,6 @@
 /** Cases of the netfilter oracle (FORMAT.md) that need no rules, through one node: interfaces are NICs of its initial namespace. */
 import { readFileSync } from "node:fs";
+import type { RuleSpec } from "../../../src/kernel/netns.ts";
 import { createTestNode, shared, type TestNode } from "../harness.ts";
 
 interface Interface {
@@ -42,7 +43,7 @@ const read = <T>(folder: string, name: string): T =>
 export const readCase = (name: string): Case => read("cases", name);
 export const readResult = (name: string): Result => read("results", name);
 
-/** A node set up as the case says. Without iptables: those belong to another suite. */
+/** A node set up as the case says. */
 export async function buildCase(test: Case): Promise<{ node: TestNode; names: Map<number, string> }> {
   const node = await createTestNode();
   const host = node.kernel.host;
@@ -78,10 +79,30 @@ export async function buildCase(test: Case): Promise<{ node: TestNode; names: Ma
   for (const { ip, mac, dev } of test.neighbors ?? []) host.setNeigh({ dev, dst: ip, lladdr: mac });
   for (const route of test.routes ?? []) host.addRoute(route);
   for (const { mac, dev, dst } of test.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst, append: true });
+  for (const rule of test.ip_rules ?? []) host.addRule(parseRule(rule));
   for (const [name, value] of Object.entries(test.sysctl ?? {})) host.setSysctl(name, value);
+  if (test.iptables) host.iptables.restore(test.iptables);
   await node.settle();
   node.takeFrames();
   return { node, names: new Map(host.links().map((link) => [link.ifindex, link.name])) };
+}
+
+/** The arguments of `ip rule add`. */
+function parseRule(text: string): RuleSpec {
+  const words = text.split(" ");
+  const value = (key: string): string | undefined => {
+    const at = words.indexOf(key);
+    return at < 0 ? undefined : words[at + 1];
+  };
+  const [mark, mask] = value("fwmark")?.split("/") ?? [];
+  const from = value("from");
+  const to = value("to");
+  return {
+    pref: Number(value("pref")), table: Number(value("table") ?? value("lookup")),
+    ...(mark !== undefined && { fwmark: Number(mark), ...(mask !== undefined && { fwmask: Number(mask) }) }),
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+  };
 }
 
 /** Bytes that may be anything become zero, the IP checksum with them where it covers them. */
@@ -118,7 +139,7 @@ export async function runCase(test: Case, result: Result): Promise<Outcome & { n
   for (const [pkt, { at_ms, in: dev, frame }] of test.packets.entries()) {
     if (at_ms > now) {
       await node.advance(at_ms - now);
-      collect(pkt - 1);
+      collect(pkt);
       now = at_ms;
     }
     node.inject(ifindex.get(dev)!, frame);
