@@ -238,7 +238,7 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
   for (const { ip, mac, dev } of oracleCase.neighbors ?? []) host.setNeigh({ dev, dst: ip, lladdr: mac, state: "PERMANENT" });
   for (const route of oracleCase.routes ?? []) host.addRoute(route as Parameters<Netns["addRoute"]>[0]);
   for (const rule of oracleCase.ip_rules ?? []) host.addRule(parseRule(rule));
-  for (const { mac, dev, dst } of oracleCase.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst });
+  for (const { mac, dev, dst } of oracleCase.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst, append: true });
   for (const [name, value] of Object.entries(oracleCase.sysctl ?? {})) host.setSysctl(name, value);
   if (oracleCase.ipset !== undefined) restoreIpsets(kernel.context, hostHandle(kernel.context), oracleCase.ipset);
   if ((oracleCase.iptables ?? "").trim() !== "") host.iptables.restore(oracleCase.iptables!);
@@ -333,7 +333,7 @@ function conntrack(kernel: NodeKernelHandle, normaliser: Normaliser): Record<str
       const has = (flag: string): boolean => entry.flags.includes(flag);
       const seconds = Math.floor(entry.timeoutMs / 1000);
       return {
-        proto: typeof entry.proto === "number" ? (PROTOCOL_NAMES[entry.proto] ?? entry.proto) : entry.proto,
+        proto: typeof entry.proto === "number" ? (PROTOCOL_NAMES[entry.proto] ?? String(entry.proto)) : entry.proto,
         orig,
         reply,
         assured: has("ASSURED"),
@@ -412,7 +412,11 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
     name: oracleCase.name,
     out,
     ...(noise.length > 0 ? { noise } : {}),
-    local_in: seen.localIn.map(({ pkt, bytes }) => normaliser.packet(pkt, bytes)),
+    // The oracle reads one raw socket per protocol, after each packet.
+    local_in: seen.localIn
+      .map(({ pkt, bytes }, i) => ({ pkt, bytes, i }))
+      .sort((a, b) => a.pkt - b.pkt || a.bytes[9]! - b.bytes[9]! || a.i - b.i)
+      .map(({ pkt, bytes }) => normaliser.packet(pkt, bytes)),
     conntrack: conntrack(kernel, normaliser),
     ...(oracleCase.ct_trace ? { ct_trace: seen.trace } : {}),
     counters,
