@@ -30,7 +30,7 @@ import { pushPending, sendAck, sendFin, transmit } from "./output";
 import { ackCheck, dataQueue, initReceive, reportDuplicate } from "./rcv";
 import { sendReset } from "./reset";
 import {
-  after, before, between, FEATURE_SACK, FEATURE_TIMESTAMPS, FEATURE_WSCALE, Listener, nowMs, receiveWindow, syncMss, Tcp,
+  after, before, between, FEATURE_SACK, FEATURE_TIMESTAMPS, FEATURE_WSCALE, Listener, nowMs, receiveWindow, syncMss, Tcp, verify,
 } from "./tcp";
 import { armWrite } from "./timer";
 import { PENDING_RETRANS } from "./tcp";
@@ -128,6 +128,7 @@ export function readOptions(skb: Skb, syn: bool): void {
 function connectionReceive(sk: Tcp, skb: Skb): void {
   if (sk.state == TCP_SYN_SENT) synSentReceive(sk, skb);
   else stateReceive(sk, skb);
+  verify(sk);
   tcpReap(sk);
 }
 

@@ -243,6 +243,40 @@ export function oooUnlink(sk: Tcp, skb: Skb): void {
   else sk.oooTail = prev;
 }
 
+/** In the debug build: the counts of what is in flight agree with the send queue. */
+export function verify(sk: Tcp): void {
+  if (ASC_NO_ASSERT) return;
+  let sent: u32 = 0, sacked: u32 = 0, lost: u32 = 0, resent: u32 = 0, bytes: u32 = 0;
+  let seq = sk.sndUna;
+  let unsent = false;
+  for (let p = sk.sendHead; p != 0; p = changetype<Segment>(p).next) {
+    const segment = changetype<Segment>(p);
+    if (p == sk.sendNext) unsent = true;
+    assert(segment.seq == seq);
+    seq = segmentEnd(segment);
+    bytes += segment.size;
+    if (unsent) continue;
+    sent++;
+    if (segment.state & SEG_SACKED) sacked++;
+    if (segment.state & SEG_LOST) lost++;
+    if (segment.state & SEG_RETRANS) resent++;
+  }
+  assert(sent == sk.packetsOut && lost == sk.lostOut && resent == sk.retransOut && bytes == sk.sendMem);
+  assert((sk.features & FEATURE_SACK) == 0 || sacked == sk.sackedOut);
+  assert(sk.sackedOut + sk.lostOut <= sk.packetsOut + sk.retransOut);
+  assert(sk.sendHead == 0 || seq == sk.writeSeq);
+  let memory: u32 = 0;
+  for (let p = sk.rcvHead; p != 0; p = changetype<Skb>(p).next) memory += changetype<Skb>(p).size;
+  let end = sk.rcvNxt;
+  for (let p = sk.oooHead; p != 0; p = changetype<Skb>(p).next) {
+    const skb = changetype<Skb>(p);
+    memory += skb.size;
+    assert(after(<u32>skb.cb0, end) || (p != sk.oooHead && <u32>skb.cb0 == end));
+    end = <u32>(skb.cb0 >> 32);
+  }
+  assert(memory == sk.rcvMem);
+}
+
 /** Segments that are in the network as far as we know (tcp_packets_in_flight). */
 @inline export function inFlight(sk: Tcp): u32 {
   return sk.packetsOut + sk.retransOut - sk.sackedOut - sk.lostOut;

@@ -16,7 +16,7 @@ import { enterLoss, reorderingTimeout } from "./loss";
 import { currentMss, retransmitSegment, segmentSplit, sendAck, sendNew, sendProbe, writeXmit } from "./output";
 import {
   ACK_SCHED, after, before, boundRto, CA_CWR, CA_OPEN, delackTimer, elapsedUs, FEATURE_SACK, nowMs, PENDING_LOSS_PROBE,
-  PENDING_NONE, PENDING_PROBE0, PENDING_REO, PENDING_RETRANS, Segment, segmentEnd, sendWindowEnd, Tcp, writeTimer,
+  PENDING_NONE, PENDING_PROBE0, PENDING_REO, PENDING_RETRANS, Segment, segmentEnd, sendWindowEnd, Tcp, verify, writeTimer,
 } from "./tcp";
 import { TCP_PSH } from "../../wire/tcp";
 
@@ -90,6 +90,7 @@ export function tcpWriteTimer(sk: Tcp): void {
     reorderingTimeout(sk);
     if (sk.pending == PENDING_NONE) rearmRto(sk);
   }
+  verify(sk);
 }
 
 /** The RTO is over (tcp_retransmit_timer). */

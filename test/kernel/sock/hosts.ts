@@ -125,7 +125,7 @@ export function configure(kernel: NodeKernelHandle, index: number, count: number
   host.addLink({ kind: "nic", name: "eth0", mac: hostMac(index), mtu });
   host.addAddress("eth0", `${hostAddress(index)}/24`);
   host.setLink("eth0", { up: true });
-  for (let other = 0; other < count; other++) {
+  for (let other = 0; other < Math.max(count, 2); other++) {
     if (other !== index) host.setNeigh({ dev: "eth0", dst: hostAddress(other), lladdr: hostMac(other), state: "PERMANENT" });
   }
 }
