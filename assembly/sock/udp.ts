@@ -8,6 +8,7 @@ import {
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
 import { Netns, Skb } from "../layout";
 import { icmpSend, ipSend, routeOutput } from "../net/ip-output";
+import { nfSkbReset } from "../netfilter/hooks";
 import { skbAlloc, skbDrop, skbLength, skbPull } from "../net/skb";
 import { snmpInc } from "../net/snmp";
 import { sysctl } from "../net/sysctl";
@@ -174,6 +175,7 @@ export function datagramQueue(sk: Socket, skb: Skb, header: u32): bool {
     skbDrop(skb, changetype<Netns>(sk.ns), skb.dev, DROP_SOCKET_RCVBUFF);
     return false;
   }
+  nfSkbReset(skb);
   skbPull(skb, header);
   queueAppend(sk, skb);
   sockWake(sk, READY_READ);

@@ -17,6 +17,7 @@ import { mapped4 } from "../../wire/bytes";
 import { checksumAdd, checksumFold, pseudo4 } from "../../wire/checksum";
 import { IPPROTO_TCP, Ipv4View } from "../../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
+import { nfSkbReset } from "../../netfilter/hooks";
 import { observeDelivery } from "../deliver";
 import { sockWake } from "../events";
 import { Endpoint, KIND_REQUEST, KIND_TIMEWAIT, scratch, SK_DEAD, SK_RCV_SHUTDOWN, SK_SEND_SHUTDOWN } from "../socket";
@@ -126,6 +127,7 @@ export function readOptions(skb: Skb, syn: bool): void {
 
 /** A segment of a connection beyond LISTEN. Takes the packet; the connection may be gone afterwards. */
 function connectionReceive(sk: Tcp, skb: Skb): void {
+  nfSkbReset(skb); // a queue must not hold on to the conntrack entry
   if (sk.state == TCP_SYN_SENT) synSentReceive(sk, skb);
   else stateReceive(sk, skb);
   verify(sk);
@@ -134,6 +136,7 @@ function connectionReceive(sk: Tcp, skb: Skb): void {
 
 /** The ACK that completes a handshake, and what may come with it. */
 function childReceive(sk: Tcp, skb: Skb): void {
+  nfSkbReset(skb);
   stateReceive(sk, skb);
   childOf(sk);
   tcpReap(sk);
