@@ -43,6 +43,10 @@ export const EHOSTUNREACH: i32 = 113;
 export const EALREADY: i32 = 114;
 export const EINPROGRESS: i32 = 115;
 export const EMSGSIZE: i32 = 90;
+export const ENONET: i32 = 64;
+export const EPROTO: i32 = 71;
+export const EDESTADDRREQ: i32 = 89;
+export const EHOSTDOWN: i32 = 112;
 
 // Mailbox: one per instance, at a fixed length; requests are written at its start, answers replace them.
 // A request that does not fit (an iptables table) is appended to the upload buffer first (`upload` export).

@@ -117,8 +117,17 @@ export function ipRouteMeHarder(skb: Skb, ns: Netns): i32 {
   return 0;
 }
 
-/** Sends a packet whose IP header is complete (`network` = `data`), made by the kernel itself (a RST, TEE's copy): route, OUTPUT … */
+/**
+ * Sends a packet whose IP header is complete (`network` = `data`), made by the kernel itself (a RST, TEE's copy): route, OUTPUT … A route
+ * that it has already (`rtDev`) stands.
+ */
 export function ipLocalOut(skb: Skb, ns: Netns): i32 {
+  if (skb.rtDev != 0) {
+    skb.network = skb.data;
+    skb.transport = skb.data + <usize>Ipv4View.at(skb.data).headerLength;
+    skb.protocol = ETH_P_IP;
+    return localOut(skb, ns);
+  }
   return localOutBy(skb, ns, 0);
 }
 

@@ -2,12 +2,21 @@
 import { ctGc } from "../netfilter/conntrack";
 import { fragTimer } from "./ip-defrag";
 import { neighTimer } from "./neighbour";
+import { tcpReap } from "../sock/tcp/close";
+import { Request, requestTimer } from "../sock/tcp/listen";
+import { Tcp } from "../sock/tcp/tcp";
+import { tcpDelackTimer, tcpWriteTimer } from "../sock/tcp/timer";
+import { Timewait, timewaitKill } from "../sock/tcp/timewait";
 
 export const TIMER_NONE: u32 = 0;
 export const TIMER_NEIGHBOUR: u32 = 1;
 export const TIMER_FRAGMENT: u32 = 2;
 /** Sweep of the connections: the node's table. */
 export const TIMER_CONNTRACK_GC: u32 = 16;
+export const TIMER_TCP_WRITE: u32 = 32;
+export const TIMER_TCP_DELACK: u32 = 33;
+export const TIMER_TCP_REQUEST: u32 = 34;
+export const TIMER_TCP_TIMEWAIT: u32 = 35;
 
 /** Called by the wheel with what the timer was armed with. */
 export function timerFire(kind: u32, owner: usize): void {
@@ -16,6 +25,14 @@ export function timerFire(kind: u32, owner: usize): void {
     case TIMER_NEIGHBOUR: neighTimer(owner); break;
     case TIMER_FRAGMENT: fragTimer(owner); break;
     case TIMER_CONNTRACK_GC: ctGc(owner); break;
+    case TIMER_TCP_WRITE: {
+      tcpWriteTimer(changetype<Tcp>(owner));
+      tcpReap(changetype<Tcp>(owner));
+      break;
+    }
+    case TIMER_TCP_DELACK: tcpDelackTimer(changetype<Tcp>(owner)); break;
+    case TIMER_TCP_REQUEST: requestTimer(changetype<Request>(owner)); break;
+    case TIMER_TCP_TIMEWAIT: timewaitKill(changetype<Timewait>(owner)); break;
     default: break;
   }
 }

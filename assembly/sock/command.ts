@@ -1,7 +1,299 @@
-// The driver's requests about sockets (the system calls).
-import { ENOENT } from "../abi/core";
+// The driver's requests about sockets (the system calls). Every field of a record is checked here.
+import {
+  EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EBADF, EDESTADDRREQ, EINPROGRESS, EINVAL, EISCONN, ENOENT, ENOMEM, ENOTCONN, EOPNOTSUPP,
+  EPIPE, EPROTONOSUPPORT, MAILBOX_BYTES,
+} from "../abi/core";
+import { RTN_LOCAL, SNMP_UDP_INDATAGRAMS, SYSCTL_CORE_SOMAXCONN, SYSCTL_IP_NONLOCAL_BIND } from "../abi/net";
+import {
+  READY_READ, READY_WRITE, SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH,
+  SOCK_LENGTH, SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
+  SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_RCVBUF, SOCKOPT_REUSEADDR,
+  SOCKOPT_SNDBUF, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT,
+} from "../abi/sock";
+import { Netns, Skb } from "../layout";
+import { HANDLE_SOCKET, handleGet } from "../mm/handle";
+import { charge, node } from "../mm/node";
+import { COST_COPY_KIB, COST_SYSCALL } from "../net/costs";
+import { addressType } from "../net/ip-output";
+import { netnsGet } from "../net/netns";
+import { skbLength } from "../net/skb";
+import { snmpInc } from "../net/snmp";
+import { sysctl } from "../net/sysctl";
+import { isMapped4, mapped4 } from "../wire/bytes";
+import { Ipv4View } from "../wire/ipv4";
+import { UdpView } from "../wire/udp";
+import { pingSend } from "./ping";
+import { rawSend } from "./raw";
+import {
+  isAny, localPort, queueFreeFirst, remotePort, SK_BOUND, SK_BOUND_ADDRESS, SK_BOUND_PORT, SK_NODELAY, SK_RCV_SHUTDOWN, SK_REUSE,
+  SK_SEND_SHUTDOWN, Socket, socketFree, socketGiveHandle, takeError,
+} from "./socket";
+import { bindConflict, bindPort, boundInsert, SockNetns, tableRemove } from "./table";
+import { tcpClose, tcpConnect, tcpDestroy, tcpShutdown } from "./tcp/close";
+import { acceptNext } from "./tcp/listen";
+import { pushPending, queueWrite } from "./tcp/output";
+import { afterRead } from "./tcp/rcv";
+import { Listener, Tcp, tcpNew } from "./tcp/tcp";
+import { datagramConnect, datagramNew, udpSend } from "./udp";
 
 /** `op` is one of SOCK_* (abi/sock.ts); the record stands at `record`, the answer replaces it. */
 export function sockCommand(op: u32, record: usize, length: u32): i32 {
-  return -ENOENT;
+  charge(COST_SYSCALL);
+  const handle = load<u32>(record);
+  if (op == SOCK_OPEN) return open(netnsGet(handle), load<u32>(record, SOCK_ARG));
+  if (op == SOCK_STATS) return stats(netnsGet(handle), record);
+  const at = handleGet(HANDLE_SOCKET, handle);
+  if (at == 0) return -EBADF;
+  const sk = changetype<Socket>(at);
+  const arg = load<u32>(record, SOCK_ARG), port = load<u32>(record, SOCK_PORT), bytes = load<u32>(record, SOCK_LENGTH);
+  const hi = load<u64>(record, SOCK_ADDRESS), lo = load<u64>(record, SOCK_ADDRESS + 8);
+  switch (op) {
+    case SOCK_BIND: return bind(sk, hi, lo, port);
+    case SOCK_CONNECT: {
+      if (port == 0 || port > 65535 || !isMapped4(hi, lo)) return sk.kind == SOCK_UDP ? -EINVAL : -EADDRNOTAVAIL;
+      if (sk.kind == SOCK_UDP) return datagramConnect(sk, hi, lo, port);
+      if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
+      const result = tcpConnect(changetype<Tcp>(at), hi, lo, port);
+      return result < 0 ? result : wait(sk, READY_WRITE, -EINPROGRESS);
+    }
+    case SOCK_FINISH: return finish(sk);
+    case SOCK_LISTEN: return listen(sk, arg);
+    case SOCK_ACCEPT: return accept(sk);
+    case SOCK_SEND: {
+      if (length < SOCK_BYTES || bytes > length - SOCK_BYTES) return -EINVAL;
+      return send(sk, record, arg, port, bytes, hi, lo);
+    }
+    case SOCK_RECEIVE: return receive(sk, record, bytes);
+    case SOCK_WRITE: {
+      if (length < SOCK_BYTES || bytes > length - SOCK_BYTES) return -EINVAL;
+      return write(sk, record + SOCK_BYTES, bytes);
+    }
+    case SOCK_READ: return read(sk, record, bytes);
+    case SOCK_SHUTDOWN: return sk.kind == SOCK_TCP ? tcpShutdown(changetype<Tcp>(at)) : -EOPNOTSUPP;
+    case SOCK_CLOSE: return close(sk, arg != 0);
+    case SOCK_NAME: return name(sk, record);
+    case SOCK_OPTION: return option(sk, arg, bytes);
+    default: return -ENOENT;
+  }
+}
+
+/** The driver will be told when this may be tried again. */
+function wait(sk: Socket, ready: u32, answer: i32): i32 {
+  sk.wants |= ready;
+  return answer;
+}
+
+function chargeCopy(bytes: u32): void {
+  charge(((bytes + 1023) >> 10) * COST_COPY_KIB);
+}
+
+function open(ns: Netns, kind: u32): i32 {
+  if (changetype<usize>(ns) == 0 || ns.sock == 0) return -EBADF;
+  if (kind < SOCK_UDP || kind > SOCK_RAW) return -EPROTONOSUPPORT;
+  const sk = kind == SOCK_TCP ? changetype<Socket>(tcpNew(ns)) : datagramNew(ns, kind);
+  if (changetype<usize>(sk) == 0) return -ENOMEM;
+  if (!socketGiveHandle(sk)) {
+    if (kind == SOCK_TCP) tcpDestroy(changetype<Tcp>(sk));
+    else socketFree(sk, <u32>offsetof<Socket>());
+    return -ENOMEM;
+  }
+  if (kind == SOCK_RAW) {
+    boundInsert(sk);
+    changetype<SockNetns>(ns.sock).raw++;
+  }
+  return <i32>sk.handle;
+}
+
+/** inet_bind */
+function bind(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
+  if (sk.kind == SOCK_RAW) return -EOPNOTSUPP;
+  if (sk.flags & SK_BOUND || sk.state != TCP_CLOSE || port > 65535) return -EINVAL;
+  const ns = changetype<Netns>(sk.ns);
+  const any = isAny(hi, lo);
+  if (!any && !sysctl(ns, SYSCTL_IP_NONLOCAL_BIND)
+    && (!isMapped4(hi, lo) || addressType(ns, hi, lo) != RTN_LOCAL)) return -EADDRNOTAVAIL;
+  const result = bindPort(sk, any ? 0 : hi, any ? 0xffff0000 : lo, port);
+  if (result < 0) return result;
+  if (!any) {
+    sk.localHi = hi;
+    sk.localLo = lo;
+    sk.flags |= SK_BOUND_ADDRESS;
+  }
+  if (port != 0) sk.flags |= SK_BOUND_PORT;
+  return 0;
+}
+
+/** How connect() went. */
+function finish(sk: Socket): i32 {
+  if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
+  if (sk.error != 0) return takeError(sk);
+  if (sk.state == TCP_SYN_SENT || sk.state == TCP_SYN_RECV) return wait(sk, READY_WRITE, -EINPROGRESS);
+  return sk.state == TCP_CLOSE || sk.state == TCP_LISTEN ? -ENOTCONN : 0;
+}
+
+/** inet_listen */
+function listen(sk: Socket, backlog: u32): i32 {
+  if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
+  if (sk.state != TCP_CLOSE && sk.state != TCP_LISTEN) return -EINVAL;
+  const most = min<u32>(backlog, <u32>max<i32>(sysctl(changetype<Netns>(sk.ns), SYSCTL_CORE_SOMAXCONN), 0));
+  if (sk.state == TCP_LISTEN) {
+    changetype<Listener>(sk).backlog = most;
+    return 0;
+  }
+  if (sk.flags & SK_RCV_SHUTDOWN) return -EINVAL; // it was connected once
+  if ((sk.flags & SK_BOUND) == 0) {
+    const bound = bindPort(sk, sk.localHi, sk.localLo, 0);
+    if (bound < 0) return bound;
+  } else if (listenConflict(sk)) {
+    return -EADDRINUSE; // another one listens since we bound
+  }
+  memory.fill(changetype<usize>(sk) + offsetof<Socket>(), 0, offsetof<Listener>() - offsetof<Socket>());
+  changetype<Listener>(sk).backlog = most;
+  sk.state = TCP_LISTEN;
+  return 0;
+}
+
+function listenConflict(sk: Socket): bool {
+  return bindConflict(sk, sk.localHi, sk.localLo, localPort(sk));
+}
+
+function accept(sk: Socket): i32 {
+  if (sk.kind != SOCK_TCP || sk.state != TCP_LISTEN) return -EINVAL;
+  const listener = changetype<Listener>(sk);
+  if (listener.acceptHead == 0 || changetype<Tcp>(listener.acceptHead).state == TCP_SYN_RECV) {
+    return wait(sk, READY_READ, -EAGAIN);
+  }
+  const child = changetype<Socket>(acceptNext(listener));
+  if (!socketGiveHandle(child)) {
+    tcpClose(changetype<Tcp>(child), true);
+    return -ENOMEM;
+  }
+  return <i32>child.handle;
+}
+
+function send(sk: Socket, record: usize, ttl: u32, port: u32, bytes: u32, hi: u64, lo: u64): i32 {
+  const kind = sk.kind;
+  if (kind == SOCK_TCP) return -EOPNOTSUPP;
+  if (port > 65535 || ttl > 255) return -EINVAL;
+  if (sk.error != 0) return takeError(sk);
+  chargeCopy(bytes);
+  if (kind == SOCK_RAW) return rawSend(sk, record + SOCK_BYTES, bytes);
+  if (port != 0 && !isMapped4(hi, lo)) return -EINVAL;
+  // 0.0.0.0 as a destination is this host.
+  const here = isAny(hi, lo);
+  const toLo = here ? <u64>0x0100007fffff0000 : lo;
+  if (kind == SOCK_PING) return here ? -EDESTADDRREQ : pingSend(sk, hi, lo, port, ttl, record + SOCK_BYTES, bytes);
+  const sourceHi = load<u64>(record, SOCK_SOURCE), sourceLo = load<u64>(record, SOCK_SOURCE + 8);
+  return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, record + SOCK_BYTES, bytes);
+}
+
+function receive(sk: Socket, record: usize, room: u32): i32 {
+  if (sk.kind == SOCK_TCP) return -EOPNOTSUPP;
+  if (sk.error != 0) return takeError(sk);
+  if (sk.rcvHead == 0) return wait(sk, READY_READ, -EAGAIN);
+  const skb = changetype<Skb>(sk.rcvHead);
+  const ip = Ipv4View.at(skb.network);
+  const bytes = min<u32>(min<u32>(skbLength(skb), room), MAILBOX_BYTES - SOCK_BYTES);
+  store<u32>(record, sk.kind == SOCK_UDP ? UdpView.at(skb.transport).sourcePort : 0, SOCK_PORT);
+  store<u32>(record, bytes, SOCK_LENGTH);
+  store<u32>(record, ip.ttl, SOCK_ARG);
+  putAddress(record + SOCK_ADDRESS, 0, mapped4(ip.source));
+  putAddress(record + SOCK_SOURCE, 0, mapped4(ip.destination));
+  memory.copy(record + SOCK_BYTES, skb.data, <usize>bytes);
+  chargeCopy(bytes);
+  queueFreeFirst(sk);
+  if (sk.kind == SOCK_UDP) snmpInc(changetype<Netns>(sk.ns), SNMP_UDP_INDATAGRAMS);
+  return <i32>(SOCK_BYTES + bytes);
+}
+
+function putAddress(at: usize, hi: u64, lo: u64): void {
+  store<u64>(at, hi);
+  store<u64>(at, lo, 8);
+}
+
+/** tcp_sendmsg */
+function write(sk: Socket, from: usize, bytes: u32): i32 {
+  if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
+  if (sk.error != 0) return takeError(sk);
+  if (sk.state == TCP_LISTEN || (sk.state == TCP_CLOSE && (sk.flags & SK_SEND_SHUTDOWN) == 0)) return -EPIPE;
+  if (sk.flags & SK_SEND_SHUTDOWN) return -EPIPE;
+  if (sk.state != TCP_ESTABLISHED && sk.state != TCP_CLOSE_WAIT) return wait(sk, READY_WRITE, -EAGAIN);
+  if (bytes == 0) return 0;
+  const done = queueWrite(changetype<Tcp>(sk), from, bytes);
+  if (done == 0) return wait(sk, READY_WRITE, -EAGAIN);
+  if (done > 0) chargeCopy(<u32>done);
+  return done;
+}
+
+/** tcp_recvmsg */
+function read(sk: Socket, to: usize, room: u32): i32 {
+  if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
+  if (sk.state == TCP_LISTEN) return -ENOTCONN;
+  const most = min<u32>(room, MAILBOX_BYTES);
+  let done: u32 = 0;
+  while (done < most && sk.rcvHead != 0) {
+    const skb = changetype<Skb>(sk.rcvHead);
+    const bytes = min<u32>(skbLength(skb), most - done);
+    memory.copy(to + <usize>done, skb.data, <usize>bytes);
+    done += bytes;
+    skb.data += <usize>bytes;
+    if (skbLength(skb) == 0) queueFreeFirst(sk);
+  }
+  const tcp = changetype<Tcp>(sk);
+  if (done != 0) {
+    chargeCopy(done);
+    if (sk.state != TCP_CLOSE) afterRead(tcp, done);
+    return <i32>done;
+  }
+  if (sk.error != 0) return takeError(sk);
+  if (sk.flags & SK_RCV_SHUTDOWN) return 0;
+  if (sk.state == TCP_CLOSE) return -ENOTCONN;
+  return most == 0 ? 0 : wait(sk, READY_READ, -EAGAIN);
+}
+
+function close(sk: Socket, abort: bool): i32 {
+  if (sk.kind == SOCK_TCP) {
+    tcpClose(changetype<Tcp>(sk), abort);
+    return 0;
+  }
+  if (sk.kind == SOCK_RAW) changetype<SockNetns>(changetype<Netns>(sk.ns).sock).raw--;
+  tableRemove(sk);
+  socketFree(sk, <u32>offsetof<Socket>());
+  return 0;
+}
+
+function name(sk: Socket, record: usize): i32 {
+  store<u32>(record, sk.state, SOCK_ARG);
+  store<u32>(record, localPort(sk), SOCK_PORT);
+  store<u32>(record, remotePort(sk), SOCK_LENGTH);
+  putAddress(record + SOCK_ADDRESS, sk.remoteHi, sk.remoteLo);
+  putAddress(record + SOCK_SOURCE, sk.localHi, sk.localLo);
+  return SOCK_BYTES;
+}
+
+function option(sk: Socket, which: u32, value: u32): i32 {
+  if (which == SOCKOPT_REUSEADDR) {
+    sk.flags = value != 0 ? sk.flags | SK_REUSE : sk.flags & ~SK_REUSE;
+  } else if (which == SOCKOPT_NODELAY && sk.kind == SOCK_TCP) {
+    sk.flags = value != 0 ? sk.flags | SK_NODELAY : sk.flags & ~SK_NODELAY;
+    if (value != 0 && sk.state != TCP_LISTEN) pushPending(changetype<Tcp>(sk), true);
+  } else if (which == SOCKOPT_RCVBUF) {
+    // SOCK_MIN_RCVBUF, and a bound on what a program may hold of the node's memory
+    sk.rcvBuf = max<u32>(2304, min<u32>(value, 1 << 23));
+  } else if (which == SOCKOPT_SNDBUF) {
+    sk.sndBuf = max<u32>(4608, min<u32>(value, 1 << 23));
+  } else {
+    return -EINVAL;
+  }
+  return 0;
+}
+
+function stats(ns: Netns, record: usize): i32 {
+  if (changetype<usize>(ns) == 0 || ns.sock == 0) return -EBADF;
+  const table = changetype<SockNetns>(ns.sock);
+  store<u32>(record, table.socketCount);
+  store<u32>(record, table.connections, 4);
+  store<u32>(record, table.timewaits, 8);
+  store<u32>(record, node().skbCount, 12);
+  return 16;
 }

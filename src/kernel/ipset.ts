@@ -11,7 +11,8 @@ const IPV4_BITS = 32;
 /** `ipset restore`: `create NAME TYPE` and `add NAME ELEMENT [nomatch]` lines. Throws KernelError for what is not known. */
 export function restoreIpsets(context: NodeContext, netns: number, text: string): void {
   const { instance } = context;
-  const kinds = new Map<string, string>();
+  /** Prefix length of a hash:ip set's elements, undefined for hash:net. */
+  const sets = new Map<string, number | undefined>();
   const refuse = (line: string): never => {
     throw new KernelError("EINVAL", `ipset: ${line}`);
   };
@@ -26,12 +27,15 @@ export function restoreIpsets(context: NodeContext, netns: number, text: string)
     const [verb, set = "", what = "", ...options] = line.split(/\s+/);
     if (verb === "create" || verb === "-N") {
       if (what !== "hash:ip" && what !== "hash:net") refuse(line);
-      kinds.set(set, what);
+      const netmask = options.indexOf("netmask");
+      const bits = netmask < 0 ? IPV4_BITS : Number(options[netmask + 1]);
+      if (!Number.isInteger(bits) || bits < 1 || bits > IPV4_BITS) refuse(line);
+      sets.set(set, what === "hash:net" ? undefined : bits);
       name(set, line);
       instance.view.setUint32(4 + NAME, what === "hash:net" ? IPSET_HASH_NET : IPSET_HASH_IP, true);
       context.command(NF_IPSET_NEW, 8 + NAME, "ipset");
     } else if (verb === "add" || verb === "-A") {
-      for (const [address, length] of elements(what, kinds.get(set) === "hash:net", () => refuse(line))) {
+      for (const [address, length] of elements(what, sets.get(set), () => refuse(line))) {
         name(set, line);
         instance.view.setUint32(4 + NAME, address);
         instance.view.setUint32(8 + NAME, length, true);
@@ -45,8 +49,11 @@ export function restoreIpsets(context: NodeContext, netns: number, text: string)
 /** The most elements that one line of a hash:ip set may name. */
 const RANGE_MAX = 65536;
 
-/** {address, prefix length} pairs of `ADDRESS[/LENGTH]` or `FROM-TO`; in a hash:ip set every address is an element of its own. */
-function elements(text: string, net: boolean, refuse: () => never): [number, number][] {
+/**
+ * {address, prefix length} pairs of `ADDRESS[/LENGTH]` or `FROM-TO`; in a hash:ip set every address is an element of its own, cut to
+ * `netmask` bits.
+ */
+function elements(text: string, netmask: number | undefined, refuse: () => never): [number, number][] {
   const dash = text.indexOf("-");
   const slash = text.indexOf("/");
   const from = parseIpv4(dash >= 0 ? text.slice(0, dash) : slash >= 0 ? text.slice(0, slash) : text);
@@ -58,14 +65,14 @@ function elements(text: string, net: boolean, refuse: () => never): [number, num
     if (!Number.isInteger(bits) || bits < 0 || bits > IPV4_BITS) return refuse();
   } else if (dash >= 0) {
     last = parseIpv4(text.slice(dash + 1)) ?? refuse();
-    if (net) return cover(from, last);
+    if (netmask === undefined) return cover(from, last);
   }
-  if (net) return [[from, bits]];
+  if (netmask === undefined) return [[from, bits]];
   const first = bits === IPV4_BITS ? from : Math.floor(from / 2 ** (IPV4_BITS - bits)) * 2 ** (IPV4_BITS - bits);
   if (bits !== IPV4_BITS) last = first + 2 ** (IPV4_BITS - bits) - 1;
   if (last < first || last - first >= RANGE_MAX) return refuse();
   const all: [number, number][] = [];
-  for (let address = first; address <= last; address++) all.push([address, IPV4_BITS]);
+  for (let address = first; address <= last; address++) all.push([address, netmask]);
   return all;
 }
 

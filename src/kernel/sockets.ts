@@ -21,12 +21,17 @@ export interface SocketAddress {
 export interface Datagram {
   readonly data: Uint8Array;
   readonly from: SocketAddress;
+  /** Our address that the sender used, as IP_PKTINFO tells: answers of a socket bound to any address come from there. */
+  readonly to?: string;
 }
 
 export interface UdpSocket {
   readonly local: SocketAddress;
-  /** Sends one datagram. To the peer of `connect` when `to` is left out. An ICMP error about an earlier one is thrown here, as Linux does on connected sockets. */
-  send(data: Uint8Array, to?: SocketAddress): void;
+  /**
+   * Sends one datagram. To the peer of `connect` when `to` is left out. An ICMP error about an earlier one is thrown here, as
+   * Linux does on connected sockets. `source`: which of our addresses it comes from; by route when left out.
+   */
+  send(data: Uint8Array, to?: SocketAddress, source?: string): void;
   /** The next datagram; rejects with the socket's pending error, with EBADF once closed, or with `signal.reason`. */
   receive(signal?: AbortSignal): Promise<Datagram>;
   close(): void;
@@ -55,8 +60,10 @@ export interface TcpListener {
 export interface Sockets {
   /** A UDP socket bound to `local` (default any address, an ephemeral port), connected when `remote` is given. */
   udp(options?: { readonly local?: Partial<SocketAddress>; readonly remote?: SocketAddress }): UdpSocket;
-  listen(local: Partial<SocketAddress> & { readonly port: number }, options?: { readonly backlog?: number }): TcpListener;
-  connect(remote: SocketAddress, options?: { readonly local?: Partial<SocketAddress>; readonly signal?: AbortSignal }): Promise<TcpStream>;
+  /** `noDelay` (TCP_NODELAY, on unless false): small writes are sent at once; accepted streams have it from their listener. */
+  listen(local: Partial<SocketAddress> & { readonly port: number }, options?: { readonly backlog?: number; readonly noDelay?: boolean }): TcpListener;
+  connect(remote: SocketAddress, options?: { readonly local?: Partial<SocketAddress>; readonly signal?: AbortSignal;
+    readonly noDelay?: boolean }): Promise<TcpStream>;
   /** One ICMP echo; resolves with the round trip in nanoseconds of virtual time, rejects with ETIMEDOUT or the ICMP error's errno. */
   ping(address: string, options?: { readonly timeoutMs?: number; readonly bytes?: number; readonly ttl?: number }): Promise<number>;
 }

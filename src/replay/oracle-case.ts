@@ -18,6 +18,7 @@ import { restoreIpsets } from "../kernel/ipset.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
+import type { UdpSocket } from "../kernel/sockets.ts";
 import { manualClock } from "./clock.ts";
 import { Normaliser, hexBytes } from "./packet.ts";
 
@@ -122,7 +123,8 @@ const TURNS = 12;
 export async function replayCase(instance: KernelInstance, oracleCase: OracleCase): Promise<OracleResult> {
   const { clock, set, nextNs, fire } = manualClock();
   const frames: { pkt: number; dev: string; bytes: Uint8Array }[] = [];
-  const localIn: { pkt: number; bytes: Uint8Array }[] = [];
+  const localIn: Delivered[] = [];
+  let round = 0;
   const names = new Map<number, string>();
   let current = -1;
   let kicked = false;
@@ -134,7 +136,7 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
     onFrame: ({ ifindex, bytes }) => frames.push({ pkt: current, dev: names.get(ifindex) ?? String(ifindex), bytes }),
     onObserved: (records) => {
       for (const bytes of deliveredPackets(records)) {
-        if (rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, bytes });
+        if (rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, round, bytes });
       }
     },
     onKick: () => {
@@ -152,6 +154,7 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
       for (let turn = 0; turn < 2; turn++) {
         do {
           kicked = false;
+          round++;
           const status = kernel.runUntil(clock.nowNs());
           set(status.nowNs);
           deadlineNs = status.deadlineNs;
@@ -238,7 +241,7 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
   for (const { ip, mac, dev } of oracleCase.neighbors ?? []) host.setNeigh({ dev, dst: ip, lladdr: mac, state: "PERMANENT" });
   for (const route of oracleCase.routes ?? []) host.addRoute(route as Parameters<Netns["addRoute"]>[0]);
   for (const rule of oracleCase.ip_rules ?? []) host.addRule(parseRule(rule));
-  for (const { mac, dev, dst } of oracleCase.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst });
+  for (const { mac, dev, dst } of oracleCase.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst, append: true });
   for (const [name, value] of Object.entries(oracleCase.sysctl ?? {})) host.setSysctl(name, value);
   if (oracleCase.ipset !== undefined) restoreIpsets(kernel.context, hostHandle(kernel.context), oracleCase.ipset);
   if ((oracleCase.iptables ?? "").trim() !== "") host.iptables.restore(oracleCase.iptables!);
@@ -246,19 +249,25 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
 
 /** Sockets that answer: UDP echo from the address asked, listening TCP. */
 function openSockets(host: Netns, oracleCase: OracleCase): void {
+  const own = ["127.0.0.1", ...host.addresses().map(({ cidr }) => cidr.split("/")[0]!)];
   for (const { addr, port } of oracleCase.udp_echo ?? []) {
-    const socket = host.sockets.udp({ local: { port, ...(addr === undefined ? {} : { address: addr }) } });
-    const echo = async (): Promise<void> => {
-      while (true) {
-        const { data, from } = await socket.receive();
-        socket.send(data, from);
-      }
-    };
-    echo().catch(() => socket.close());
+    // One socket per address, so that the answer comes from the address that was asked.
+    for (const address of addr === undefined ? new Set(own) : [addr]) echo(host.sockets.udp({ local: { port, address } }));
   }
   for (const { addr, port } of oracleCase.tcp_listen ?? []) {
     host.sockets.listen({ port, ...(addr === undefined ? {} : { address: addr }) });
   }
+}
+
+/** Sends every datagram back. */
+function echo(socket: UdpSocket): void {
+  const run = async (): Promise<void> => {
+    while (true) {
+      const { data, from } = await socket.receive();
+      socket.send(data, from);
+    }
+  };
+  run().catch(() => socket.close());
 }
 
 const SEND_ERRORS = [EPERM, EACCES, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EHOSTUNREACH];
@@ -333,7 +342,7 @@ function conntrack(kernel: NodeKernelHandle, normaliser: Normaliser): Record<str
       const has = (flag: string): boolean => entry.flags.includes(flag);
       const seconds = Math.floor(entry.timeoutMs / 1000);
       return {
-        proto: typeof entry.proto === "number" ? (PROTOCOL_NAMES[entry.proto] ?? entry.proto) : entry.proto,
+        proto: typeof entry.proto === "number" ? (PROTOCOL_NAMES[entry.proto] ?? String(entry.proto)) : entry.proto,
         orig,
         reply,
         assured: has("ASSURED"),
@@ -363,9 +372,16 @@ export function canonical(value: unknown): string {
   return JSON.stringify(value);
 }
 
+/** A packet for the router itself; `round` counts the runs of the kernel. */
+interface Delivered {
+  readonly pkt: number;
+  readonly round: number;
+  readonly bytes: Uint8Array;
+}
+
 interface Seen {
   readonly frames: readonly { readonly pkt: number; readonly dev: string; readonly bytes: Uint8Array }[];
-  readonly localIn: readonly { readonly pkt: number; readonly bytes: Uint8Array }[];
+  readonly localIn: readonly Delivered[];
   readonly trace: readonly unknown[];
   readonly hits: readonly [string, number][][];
   readonly sendErrors: Readonly<Record<string, number>>;
@@ -412,7 +428,11 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
     name: oracleCase.name,
     out,
     ...(noise.length > 0 ? { noise } : {}),
-    local_in: seen.localIn.map(({ pkt, bytes }) => normaliser.packet(pkt, bytes)),
+    // The oracle reads one raw socket per protocol after the other, then lets its other sockets answer.
+    local_in: seen.localIn
+      .map((delivered, i) => ({ ...delivered, i }))
+      .sort((a, b) => a.pkt - b.pkt || a.round - b.round || a.bytes[9]! - b.bytes[9]! || a.i - b.i)
+      .map(({ pkt, bytes }) => normaliser.packet(pkt, bytes)),
     conntrack: conntrack(kernel, normaliser),
     ...(oracleCase.ct_trace ? { ct_trace: seen.trace } : {}),
     counters,

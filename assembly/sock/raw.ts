@@ -1,0 +1,51 @@
+// Raw sockets of the driver's own (net/ipv4/raw.c with IP_HDRINCL): they get a copy of every IPv4 packet that INPUT let through,
+// and send packets whole through OUTPUT.
+import { EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
+import { SOCK_RAW } from "../abi/sock";
+import { Netns, Skb } from "../layout";
+import { ipLocalOut } from "../net/ip-output";
+import { skbAlloc, skbCopy } from "../net/skb";
+import { putBe16 } from "../wire/bytes";
+import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { Socket } from "./socket";
+import { boundFirst, SockNetns } from "./table";
+import { datagramQueue } from "./udp";
+
+/** Gives copies of a packet that is about to be delivered (`network` set) to the raw sockets (raw_local_deliver). */
+export function rawDeliver(skb: Skb, ns: Netns): void {
+  if (ns.sock == 0 || changetype<SockNetns>(ns.sock).raw == 0) return;
+  const data = skb.data;
+  skb.data = skb.network; // the copy begins there
+  let at = boundFirst(ns, SOCK_RAW, 0);
+  while (at != 0) {
+    const sk = changetype<Socket>(at);
+    at = sk.bindNext;
+    if (sk.kind != SOCK_RAW) continue;
+    const copy = skbCopy(skb);
+    if (changetype<usize>(copy) == 0) break;
+    datagramQueue(sk, copy, 0);
+  }
+  skb.data = data;
+}
+
+/** Sends a packet with its own IP header; length and checksum of the header are filled in, as Linux does. */
+export function rawSend(sk: Socket, from: usize, length: u32): i32 {
+  const ns = changetype<Netns>(sk.ns);
+  if (length > 65535) return -EMSGSIZE;
+  if (length < IPV4_HEADER_LEN) return -EINVAL;
+  const ip = Ipv4View.at(from);
+  const header = ip.headerLength;
+  if (header < IPV4_HEADER_LEN || header > length) return -EINVAL;
+  const skb = skbAlloc(length);
+  if (changetype<usize>(skb) == 0) return -ENOBUFS;
+  skb.tail = skb.data + <usize>length;
+  memory.copy(skb.data, from, <usize>length);
+  skb.network = skb.data;
+  skb.transport = skb.data + <usize>header;
+  skb.sock = <usize>sk.handle;
+  const own = Ipv4View.at(skb.data);
+  putBe16(skb.data, 2, length);
+  own.updateChecksum();
+  const sent = ipLocalOut(skb, ns);
+  return sent < 0 && sent != -ENOBUFS ? sent : <i32>length;
+}

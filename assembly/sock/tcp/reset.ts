@@ -1,0 +1,40 @@
+// Answers that belong to no connection: RST, and ACKs of what is only half a connection (tcp_v4_send_reset, tcp_v4_send_ack).
+import { Netns, Skb } from "../../layout";
+import { skbAlloc } from "../../net/skb";
+import { mapped4, putBe32 } from "../../wire/bytes";
+import { Ipv4View } from "../../wire/ipv4";
+import { TCP_ACK, TCP_HEADER_LEN, TCP_RST, TcpView } from "../../wire/tcp";
+import { ackOf, endOf, flagsOf } from "./input";
+import { ipv4Send } from "./output";
+
+/**
+ * RFC 9293 section 3.10.7.1: RST with the acknowledged number, or else with an ACK of the whole segment. Takes over the
+ * type of service; id 0, DF. `about` was read by tcpReceive.
+ */
+export function sendReset(about: Skb, ns: Netns): void {
+  const flags = flagsOf(about);
+  if (flags & TCP_RST) return;
+  if (flags & TCP_ACK) reply(about, ns, ackOf(about), 0, TCP_RST, 0, 0, 0);
+  else reply(about, ns, 0, endOf(about), TCP_RST | TCP_ACK, 0, 0, 0);
+}
+
+/** An ACK with timestamps if `tsecr` is not 0. */
+export function sendBareAck(about: Skb, ns: Netns, seq: u32, ack: u32, window: u32, tsval: u32, tsecr: u32): void {
+  reply(about, ns, seq, ack, TCP_ACK, window, tsval, tsecr);
+}
+
+function reply(about: Skb, ns: Netns, seq: u32, ack: u32, flags: u32, window: u32, tsval: u32, tsecr: u32): void {
+  const header: u32 = tsecr != 0 ? TCP_HEADER_LEN + 12 : TCP_HEADER_LEN;
+  const skb = skbAlloc(header);
+  if (changetype<usize>(skb) == 0) return;
+  skb.tail = skb.data + <usize>header;
+  const th = TcpView.at(about.transport);
+  TcpView.at(skb.data).write(th.destinationPort, th.sourcePort, seq, ack, header, flags, window);
+  if (tsecr != 0) {
+    putBe32(skb.data, TCP_HEADER_LEN, 0x0101080a);
+    putBe32(skb.data, TCP_HEADER_LEN + 4, tsval);
+    putBe32(skb.data, TCP_HEADER_LEN + 8, tsecr);
+  }
+  const ip = Ipv4View.at(about.network);
+  ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos, 0);
+}

@@ -1,0 +1,195 @@
+// UDP, RFC 768 (net/ipv4/udp.c): datagrams out and in, errors of connected sockets.
+import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
+import {
+  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, PACKET_HOST, RTN_BROADCAST, RTN_MULTICAST,
+  SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
+  SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
+} from "../abi/net";
+import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
+import { Netns, Skb } from "../layout";
+import { icmpSend, ipSend, routeOutput } from "../net/ip-output";
+import { nfSkbReset } from "../netfilter/hooks";
+import { skbAlloc, skbDrop, skbLength, skbPull } from "../net/skb";
+import { snmpInc } from "../net/snmp";
+import { sysctl } from "../net/sysctl";
+import { mapped4, raw4 } from "../wire/bytes";
+import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
+import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from "../wire/icmp";
+import { IPPROTO_UDP, IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
+import { observeDelivery, observeSend } from "./deliver";
+import { sockWake } from "./events";
+import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, Socket, socketNew } from "./socket";
+import { bindPort, boundFirst } from "./table";
+
+const DATAGRAM_MAX: u32 = 65535 - IPV4_HEADER_LEN - UDP_HEADER_LEN;
+
+/** A UDP (or ping, or raw) socket without a handle; null (0): no memory. */
+export function datagramNew(ns: Netns, kind: u32): Socket {
+  const sk = socketNew(ns, kind, <u32>offsetof<Socket>());
+  if (changetype<usize>(sk) == 0) return sk;
+  sk.state = TCP_CLOSE;
+  sk.rcvBuf = <u32>sysctl(ns, SYSCTL_CORE_RMEM_DEFAULT);
+  return sk;
+}
+
+/** connect(): the peer, and our address towards it (__ip4_datagram_connect). 0 or -errno. */
+export function datagramConnect(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
+  const route = scratchRoute();
+  const result = routeOutput(changetype<Netns>(sk.ns), hi, lo, sk.localHi, sk.localLo, 0, 0, 0, route);
+  if (result < 0) return result;
+  if (route.type == RTN_BROADCAST) return -EACCES;
+  const sourceHi = route.sourceHi, sourceLo = route.sourceLo;
+  if ((sk.flags & SK_BOUND) == 0) {
+    const bound = bindPort(sk, sk.localHi, sk.localLo, 0);
+    if (bound < 0) return bound;
+  }
+  if (isAny(sk.localHi, sk.localLo)) {
+    sk.localHi = sourceHi;
+    sk.localLo = sourceLo;
+  }
+  sk.remoteHi = hi;
+  sk.remoteLo = lo;
+  sk.ports = (sk.ports & 0xffff0000) | port;
+  sk.state = TCP_ESTABLISHED;
+  return 0;
+}
+
+/** Sends one datagram (udp_sendmsg). `source`: our address, if not any. Returns `length` or -errno. */
+export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, sourceLo: u64, ttl: u32, from: usize, length: u32): i32 {
+  const ns = changetype<Netns>(sk.ns);
+  if (length > DATAGRAM_MAX) return -EMSGSIZE;
+  let toHi = hi, toLo = lo, toPort = port;
+  if (port == 0) {
+    if (sk.state != TCP_ESTABLISHED) return isAny(hi, lo) ? -EDESTADDRREQ : -EINVAL;
+    toHi = sk.remoteHi;
+    toLo = sk.remoteLo;
+    toPort = remotePort(sk);
+  }
+  if ((sk.flags & SK_BOUND) == 0) {
+    const bound = bindPort(sk, sk.localHi, sk.localLo, 0);
+    if (bound < 0) return bound;
+  }
+  const asked = !isAny(sourceHi, sourceLo);
+  const route = scratchRoute();
+  const result = routeOutput(ns, toHi, toLo, asked ? sourceHi : sk.localHi, asked ? sourceLo : sk.localLo, 0, 0, 0, route);
+  if (result < 0) return result;
+  if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST) return -EACCES;
+  let fromHi = asked ? sourceHi : sk.localHi, fromLo = asked ? sourceLo : sk.localLo;
+  if (isAny(fromHi, fromLo)) {
+    fromHi = route.sourceHi;
+    fromLo = route.sourceLo;
+  }
+  if (isAny(fromHi, fromLo)) return -EADDRNOTAVAIL;
+  const bytes = UDP_HEADER_LEN + length;
+  const fits = bytes + IPV4_HEADER_LEN <= route.mtu;
+  const skb = skbAlloc(bytes);
+  if (changetype<usize>(skb) == 0) return -ENOBUFS;
+  skb.tail = skb.data + <usize>bytes;
+  skb.transport = skb.data;
+  const uh = UdpView.at(skb.data);
+  uh.write(localPort(sk), toPort, bytes);
+  memory.copy(skb.data + UDP_HEADER_LEN, from, <usize>length);
+  const sum = ~checksumFold(checksumAdd(pseudo4(raw4(fromLo), raw4(toLo), IPPROTO_UDP, bytes), skb.data, bytes)) & 0xffff;
+  uh.checksum = sum == 0 ? 0xffff : sum;
+  skb.sock = <usize>sk.handle;
+  observeSend(skb, ns, IPPROTO_UDP, sk.handle);
+  snmpInc(ns, SNMP_UDP_OUTDATAGRAMS);
+  const hops = ttl != 0 ? ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
+  const sent = ipSend(skb, ns, fromHi, fromLo, toHi, toLo, IPPROTO_UDP, 0, hops, fits);
+  // A full queue further down is not the program's business (net_xmit_errno).
+  return sent < 0 && sent != -ENOBUFS ? sent : <i32>length;
+}
+
+/** The socket that a datagram belongs to: the most exact of those on the port (__udp4_lib_lookup); 0: none. */
+export function udpFind(ns: Netns, localHi: u64, localLo: u64, port: u32, remoteHi: u64, remoteLo: u64, peerPort: u32): usize {
+  let best: usize = 0;
+  let bestScore: u32 = 0;
+  let at = boundFirst(ns, SOCK_UDP, port);
+  while (at != 0) {
+    const sk = changetype<Socket>(at);
+    if (sk.kind == SOCK_UDP && localPort(sk) == port) {
+      let score: u32 = 1;
+      let fits = true;
+      if (!isAny(sk.localHi, sk.localLo)) {
+        fits = sk.localLo == localLo && sk.localHi == localHi;
+        score += 8;
+      }
+      if (sk.state == TCP_ESTABLISHED) {
+        fits = fits && sk.remoteLo == remoteLo && sk.remoteHi == remoteHi && remotePort(sk) == peerPort;
+        score += 4;
+      }
+      if (fits && score > bestScore) {
+        best = at;
+        bestScore = score;
+      }
+    }
+    at = sk.bindNext;
+  }
+  return best;
+}
+
+/** A UDP packet for this host, `data` at its header (__udp4_lib_rcv). Takes it. */
+export function udpReceive(skb: Skb, ns: Netns): void {
+  const length = skbLength(skb);
+  const uh = UdpView.at(skb.data);
+  const bytes: u32 = length < UDP_HEADER_LEN ? 0 : uh.length;
+  if (bytes < UDP_HEADER_LEN || bytes > length) {
+    snmpInc(ns, SNMP_UDP_INERRORS);
+    skbDrop(skb, ns, skb.dev, DROP_HDR_TRUNC);
+    return;
+  }
+  skb.tail = skb.data + <usize>bytes;
+  skb.transport = skb.data;
+  const ip = Ipv4View.at(skb.network);
+  if (uh.checksum != 0
+    && checksumFold(checksumAdd(pseudo4(ip.source, ip.destination, IPPROTO_UDP, bytes), skb.data, bytes)) != 0xffff) {
+    snmpInc(ns, SNMP_UDP_INCSUMERRORS);
+    snmpInc(ns, SNMP_UDP_INERRORS);
+    skbDrop(skb, ns, skb.dev, DROP_UDP_CSUM);
+    return;
+  }
+  if (skb.pktType != PACKET_HOST) {
+    snmpInc(ns, SNMP_UDP_IGNOREDMULTI);
+    skbDrop(skb, ns, skb.dev, DROP_OTHERHOST);
+    return;
+  }
+  const at = udpFind(ns, 0, mapped4(ip.destination), uh.destinationPort, 0, mapped4(ip.source), uh.sourcePort);
+  if (at == 0) {
+    snmpInc(ns, SNMP_UDP_NOPORTS);
+    icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+    skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
+    return;
+  }
+  const sk = changetype<Socket>(at);
+  observeDelivery(skb, ns, IPPROTO_UDP, sk.handle);
+  if (!datagramQueue(sk, skb, UDP_HEADER_LEN)) {
+    snmpInc(ns, SNMP_UDP_RCVBUFERRORS);
+    snmpInc(ns, SNMP_UDP_INERRORS);
+  }
+}
+
+/** Queues a datagram whose payload begins `header` bytes on; false: no room, it was dropped. Takes it. */
+export function datagramQueue(sk: Socket, skb: Skb, header: u32): bool {
+  if (sk.rcvMem + skb.size > sk.rcvBuf && sk.rcvHead != 0) {
+    skbDrop(skb, changetype<Netns>(sk.ns), skb.dev, DROP_SOCKET_RCVBUFF);
+    return false;
+  }
+  nfSkbReset(skb);
+  skbPull(skb, header);
+  queueAppend(sk, skb);
+  sockWake(sk, READY_READ);
+  return true;
+}
+
+/** An ICMP error about a datagram of ours that reads `errno` (__udp4_lib_err): only connected sockets hear of it. */
+export function udpError(ns: Netns, inner: usize, errno: i32, hard: bool): void {
+  const ip = Ipv4View.at(inner);
+  const uh = UdpView.at(inner + <usize>ip.headerLength);
+  const at = udpFind(ns, 0, mapped4(ip.source), uh.sourcePort, 0, mapped4(ip.destination), uh.destinationPort);
+  if (at == 0) return;
+  const sk = changetype<Socket>(at);
+  if (!hard || sk.state != TCP_ESTABLISHED) return;
+  sk.error = errno;
+  sockWake(sk, READY_READ | READY_WRITE | READY_ERROR);
+}
