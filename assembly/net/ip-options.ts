@@ -18,6 +18,9 @@ const OPT_END: u32 = 0, OPT_NOOP: u32 = 1, OPT_RR: u32 = 7, OPT_TIMESTAMP: u32 =
 const TS_TSONLY: u32 = 0, TS_TSANDADDR: u32 = 1, TS_PRESPEC: u32 = 3;
 const OPT_COPY: u32 = 0x80;
 
+/** In Skb.ipFlags: this host has written its address into the record of the route, or beside its timestamp. */
+const IPSKB_ROUTE_NOTED: u32 = 0x40;
+const IPSKB_STAMP_NOTED: u32 = 0x80;
 /** In Skb.ipFlags: how far the header was looked through and found sound, 0: not at all. */
 const IPSKB_SOUND_SHIFT: u32 = 24;
 
@@ -93,7 +96,7 @@ function compile(skb: Skb, ns: Netns, dev: NetDevice, header: u32): i32 {
         if (pointer + 3 > length) return <i32>i + 2;
         store<u32>(at + <usize>(pointer - 1), specificDestination(skb, ns, dev));
         store<u8>(at, <u8>(pointer + 4), 2);
-        skb.ipFlags |= IPSKB_OPTIONS;
+        skb.ipFlags |= IPSKB_ROUTE_NOTED;
         changed = true;
       }
       seen |= 2;
@@ -115,7 +118,7 @@ function compile(skb: Skb, ns: Netns, dev: NetDevice, header: u32): i32 {
           store<u32>(slot, specificDestination(skb, ns, dev));
           putBe32(slot, 4, currentTimestamp());
           store<u8>(at, <u8>(pointer + 8), 2);
-          skb.ipFlags |= IPSKB_OPTIONS;
+          skb.ipFlags |= IPSKB_STAMP_NOTED;
           changed = true;
         } else if (flags == TS_PRESPEC) {
           if (pointer + 7 > length) return <i32>i + 2;
@@ -140,7 +143,8 @@ function compile(skb: Skb, ns: Netns, dev: NetDevice, header: u32): i32 {
     }
     i += length;
   }
-  if (changed) Ipv4View.at(base).updateChecksum();
+  // The header's checksum is made right when it goes on, not before: who is delivered the packet sees it stale.
+  if (changed) skb.ipFlags |= IPSKB_OPTIONS;
   // Source routes: only where net.ipv4.conf.all and the device's both accept them, and then no further than here.
   if ((seen & 1) != 0) return -1;
   return 0;
@@ -171,9 +175,9 @@ export function ipOptionsForward(skb: Skb, ns: Netns): void {
     const length = <u32>load<u8>(at, 1);
     if (length < 2 || length > header - i) break;
     const pointer = <u32>load<u8>(at, 2);
-    if (kind == OPT_RR && length >= 3 && pointer >= 8 && pointer <= length + 1) {
+    if (kind == OPT_RR && (skb.ipFlags & IPSKB_ROUTE_NOTED) != 0 && length >= 3 && pointer >= 8 && pointer <= length + 1) {
       store<u32>(at + <usize>(pointer - 5), address);
-    } else if (kind == OPT_TIMESTAMP && length >= 4 && (load<u8>(at, 3) & 15) == TS_TSANDADDR && pointer >= 13
+    } else if (kind == OPT_TIMESTAMP && (skb.ipFlags & IPSKB_STAMP_NOTED) != 0 && length >= 4 && pointer >= 13
       && pointer <= length + 1) {
       store<u32>(at + <usize>(pointer - 9), address);
     }

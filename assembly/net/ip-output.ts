@@ -128,7 +128,12 @@ export function ipLocalOut(skb: Skb, ns: Netns): i32 {
     skb.protocol = ETH_P_IP;
     return localOut(skb, ns);
   }
-  return localOutBy(skb, ns, 0);
+  return localOutBy(skb, ns, 0, true);
+}
+
+/** Sends what a raw socket brings with its own header: as ipLocalOut, but no output request is counted (raw_send_hdrinc). */
+export function ipRawOut(skb: Skb, ns: Netns): i32 {
+  return localOutBy(skb, ns, 0, false);
 }
 
 /** The outer packet of a tunnel: by the device whose ifindex stands in `cb0`, if one does. */
@@ -136,10 +141,10 @@ export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
   const dev = changetype<NetDevice>(skb.dev);
-  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif);
+  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif, true);
 }
 
-function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
+function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool): i32 {
   skb.network = skb.data;
   const ip = Ipv4View.at(skb.network);
   skb.transport = skb.data + <usize>ip.headerLength;
@@ -154,12 +159,12 @@ function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
     return result;
   }
   skbSetRoute(skb, route);
-  return localOut(skb, ns);
+  return localOut(skb, ns, counted);
 }
 
 /** __ip_local_out and dst_output. */
-function localOut(packet: Skb, ns: Netns): i32 {
-  snmpInc(ns, SNMP_IP_OUTREQUESTS);
+function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
+  if (counted) snmpInc(ns, SNMP_IP_OUTREQUESTS);
   packet.inDev = 0;
   const skb = ipDefragHook(packet, ns, DEFRAG_OUT);
   if (changetype<usize>(skb) == 0) return 0;

@@ -5,7 +5,7 @@ import {
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
 import { Netns } from "../layout";
-import { ipLocalOut } from "../net/ip-output";
+import { ipRawOut } from "../net/ip-output";
 import { netnsGet } from "../net/netns";
 import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
@@ -64,7 +64,7 @@ function localOut(ns: Netns, packet: usize, length: u32): i32 {
   putBe16(skb.network, 2, length);
   if (load<u16>(skb.network, 4) == 0) putBe16(skb.network, 4, skb.id & 0xffff);
   Ipv4View.at(skb.network).updateChecksum();
-  return ipLocalOut(skb, ns);
+  return ipRawOut(skb, ns);
 }
 
 /** Reads counters of a table to `record`, or sets them to zero. */

@@ -3,7 +3,7 @@
 import { EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import { SOCK_RAW } from "../abi/sock";
 import { Netns, Skb } from "../layout";
-import { ipLocalOut } from "../net/ip-output";
+import { ipRawOut } from "../net/ip-output";
 import { skbAlloc, skbCopy } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
@@ -46,6 +46,6 @@ export function rawSend(sk: Socket, from: usize, length: u32): i32 {
   const own = Ipv4View.at(skb.data);
   putBe16(skb.data, 2, length);
   own.updateChecksum();
-  const sent = ipLocalOut(skb, ns);
+  const sent = ipRawOut(skb, ns);
   return sent < 0 && sent != -ENOBUFS ? sent : <i32>length;
 }

@@ -1,8 +1,8 @@
 // UDP, RFC 768 (net/ipv4/udp.c): datagrams out and in, errors of connected sockets.
 import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import {
-  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, PACKET_HOST, RTN_BROADCAST, RTN_MULTICAST,
-  SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
+  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST, RTN_BROADCAST, RTN_MULTICAST,
+  SNMP_ICMP_INERRORS, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
   SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
@@ -149,7 +149,8 @@ export function udpReceive(skb: Skb, ns: Netns): void {
     skbDrop(skb, ns, skb.dev, DROP_UDP_CSUM);
     return;
   }
-  if (skb.pktType != PACKET_HOST) {
+  // By the route, not by the frame: a broadcast address may come in a frame for us alone.
+  if (skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) {
     snmpInc(ns, SNMP_UDP_IGNOREDMULTI);
     skbDrop(skb, ns, skb.dev, DROP_OTHERHOST);
     return;
@@ -187,7 +188,10 @@ export function udpError(ns: Netns, inner: usize, errno: i32, hard: bool): void 
   const ip = Ipv4View.at(inner);
   const uh = UdpView.at(inner + <usize>ip.headerLength);
   const at = udpFind(ns, 0, mapped4(ip.source), uh.sourcePort, 0, mapped4(ip.destination), uh.destinationPort);
-  if (at == 0) return;
+  if (at == 0) {
+    snmpInc(ns, SNMP_ICMP_INERRORS);
+    return;
+  }
   const sk = changetype<Socket>(at);
   if (!hard || sk.state != TCP_ESTABLISHED) return;
   sk.error = errno;
