@@ -178,7 +178,8 @@ export const clusterOn =
       const { calls } = addNodes(local, await start(specs), images, log);
       crews.push(async (method, ...argument) => (calls[method] as (...a: unknown[]) => never)(...argument));
     } else {
-      await Promise.all(remote.map(async (crew, i) => crew.start(await start(specs.filter(({ index }) => crewOf(index) === i + 1)))));
+      const reports = remote.map(async (crew, i) => crew.start(await start(specs.filter(({ index }) => crewOf(index) === i + 1))));
+      (await Promise.all(reports)).forEach((report, i) => loop.begin(i + 1, report));
     }
     controlPlane.start();
 
