@@ -8,7 +8,7 @@ import {
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Route, ipLocalOut, routeOutput } from "../net/ip-output";
-import { skbCopy, skbFree, skbHeadroom } from "../net/skb";
+import { skbCopy, skbFree } from "../net/skb";
 import { be16, mapped4, putBe16 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, Ipv4View } from "../wire/ipv4";
@@ -121,19 +121,10 @@ function tcpmss(wanted: u32, skb: Skb, ns: Netns): u32 {
     else i += max<u32>(<u32>load<u8>(th + <usize>i, 1), 1);
   }
   if (room > tcpHeader || tcpHeader >= 60) return XT_CONTINUE;
-  mss = min<u32>(mss, 536);
-  if (skb.tail + 4 <= skb.end) {
-    memory.copy(th + 24, th + 20, <usize>(room - 20));
-    skb.tail += 4;
-    insertMss(ip, th, room, mss);
-  } else if (skb.mac == 0 && skb.data == ip && skbHeadroom(skb) >= 4) {
-    // Made here, and as long as its buffer: the headers move forward instead.
-    skb.data -= 4;
-    skb.network -= 4;
-    if (skb.transport != 0) skb.transport -= 4;
-    memory.copy(skb.data, ip, <usize>(header + 20));
-    insertMss(skb.data, skb.data + <usize>header, room, mss);
-  }
+  if (skb.tail + 4 > skb.end) return XT_CONTINUE;
+  memory.copy(th + 24, th + 20, <usize>(room - 20));
+  skb.tail += 4;
+  insertMss(ip, th, room, min<u32>(mss, 536));
   return XT_CONTINUE;
 }
 
