@@ -14,7 +14,7 @@ import {
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { nfHook } from "../netfilter/hooks";
-import { sockReceive } from "../sock/receive";
+import { sockRawDeliver, sockReceive } from "../sock/receive";
 import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
 import { checksum } from "../wire/checksum";
@@ -180,6 +180,7 @@ export function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
   const protocol = ip.protocol;
   skb.transport = skb.network + <usize>ip.headerLength;
   skb.data = skb.transport;
+  sockRawDeliver(skb, ns);
   if (protocol == IPPROTO_ICMP) {
     traceDeliver(skb, ns, dev, protocol);
     snmpInc(ns, SNMP_IP_INDELIVERS);
