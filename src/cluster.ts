@@ -206,6 +206,7 @@ const nodeSpec = (i: number): NodeSpec => {
     name: `node-${i + 1}`,
     index: FIRST_NODE + i,
     address: `${NODE_NETWORK >> 8}.${NODE_NETWORK & 255}.${high}.${low}/16`,
+    gateway: `${NODE_NETWORK >> 8}.${NODE_NETWORK & 255}.0.1`,
     // The way dockerd makes them: a local prefix and the address.
     mac: `02:42:${hex(NODE_NETWORK >> 8)}:${hex(NODE_NETWORK & 255)}:${hex(high)}:${hex(low)}`,
     mtu: UNDERLAY_MTU,
