@@ -178,7 +178,8 @@ export const clusterOn =
       const { calls } = addNodes(local, await start(specs), images, log);
       crews.push(async (method, ...argument) => (calls[method] as (...a: unknown[]) => never)(...argument));
     } else {
-      await Promise.all(remote.map(async (crew, i) => crew.start(await start(specs.filter(({ index }) => crewOf(index) === i + 1)))));
+      const reports = remote.map(async (crew, i) => crew.start(await start(specs.filter(({ index }) => crewOf(index) === i + 1))));
+      (await Promise.all(reports)).forEach((report, i) => loop.begin(i + 1, report));
     }
     controlPlane.start();
 
@@ -205,6 +206,7 @@ const nodeSpec = (i: number): NodeSpec => {
     name: `node-${i + 1}`,
     index: FIRST_NODE + i,
     address: `${NODE_NETWORK >> 8}.${NODE_NETWORK & 255}.${high}.${low}/16`,
+    gateway: `${NODE_NETWORK >> 8}.${NODE_NETWORK & 255}.0.1`,
     // The way dockerd makes them: a local prefix and the address.
     mac: `02:42:${hex(NODE_NETWORK >> 8)}:${hex(NODE_NETWORK & 255)}:${hex(high)}:${hex(low)}`,
     mtu: UNDERLAY_MTU,

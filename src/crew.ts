@@ -71,6 +71,7 @@ export const serveSites = (platform: Platform, endpoint: Endpoint): void => {
     const crew = new LocalCrew(() => new Promise((resolve) => platform.hop(resolve)));
     const { calls } = addNodes(crew, start, [], silent);
     return {
+      settle: () => crew.settle(),
       runWindow: (endNs, messages) => crew.runWindow(endNs, messages),
       call: (method, argument) => {
         const table = calls as unknown as Readonly<Record<string, (argument: unknown) => unknown>>;

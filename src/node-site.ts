@@ -24,6 +24,8 @@ export interface NodeSpec {
   readonly index: number;
   /** Address of eth0 with its prefix length: `172.18.0.2/16`. */
   readonly address: string;
+  /** Of the default route. Nobody answers there: the underlay has no uplink. */
+  readonly gateway: string;
   readonly mac: string;
   readonly mtu: number;
 }
@@ -75,6 +77,8 @@ export interface NodeSite {
 }
 
 const NIC = "eth0";
+/** IANA's VXLAN port instead of flannel's 8472 (net-conf.json's `Port`): Wireshark knows it without being told. */
+const VXLAN_PORT = 4789;
 
 export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: NodeSiteDeps): NodeSite => {
   const random = newRandom(settings.seed).fork(`node ${spec.index}`);
@@ -144,7 +148,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     random: random.fork("agent"),
     log: deps.log,
     images: deps.images,
-    flannel: { network: settings.podCidr },
+    flannel: { network: settings.podCidr, port: VXLAN_PORT },
     clusterDNS: [settings.clusterDns],
     clusterDomain: settings.clusterDomain,
   });
@@ -162,11 +166,12 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
 };
 
 /** What the node's operating system does before any Kubernetes component runs. */
-const bootHost = (host: Netns, { address, mac, mtu }: NodeSpec): void => {
+const bootHost = (host: Netns, { address, gateway, mac, mtu }: NodeSpec): void => {
   host.setLink("lo", { up: true });
   host.addLink({ kind: "nic", name: NIC, mac, mtu });
   host.addAddress(NIC, address);
   host.setLink(NIC, { up: true });
+  host.addRoute({ dst: "default", via: gateway, dev: NIC });
   host.setSysctl("net.ipv4.ip_forward", 1);
 };
 

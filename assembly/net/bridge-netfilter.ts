@@ -6,8 +6,7 @@
 //                  └─► route: back out of the bridge (new MAC, still bridged), or up to IP
 import { HOOK_FORWARD, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
-  DROP_IP_INHDR, DROP_IP_INVALID_DEST, DROP_NETFILTER, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST,
-  SNMP_IPEXT_INTRUNCATEDPKTS, SNMP_IP_INHDRERRORS, SYSCTL_BRIDGE_NF_CALL_IPTABLES,
+  DROP_IP_INVALID_DEST, DROP_NETFILTER, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST, SYSCTL_BRIDGE_NF_CALL_IPTABLES,
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook } from "../netfilter/hooks";
@@ -16,11 +15,11 @@ import { Ipv4View } from "../wire/ipv4";
 import { bridgeForwardFrame } from "./bridge";
 import { DEFRAG_BRIDGE, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
+import { ipCheckHeader } from "./ip-input";
 import { Neighbour, neighConnected, neighFindOrCreate, neighOutput } from "./neighbour";
 import { deliver } from "./receive";
 import { routeInput } from "./route";
 import { skbDrop, skbLength } from "./skb";
-import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
 
 /** Has passed PREROUTING as a bridged frame. */
@@ -32,8 +31,9 @@ export const IPSKB_BRIDGED_DNAT: u32 = 0x200;
 export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice): bool {
   const ns = changetype<Netns>(dev.ns);
   if (frame.protocol != ETH_P_IP || sysctl(ns, SYSCTL_BRIDGE_NF_CALL_IPTABLES) == 0) return true;
-  if (!validate(frame, ns)) {
-    skbDrop(frame, ns, changetype<usize>(port), DROP_IP_INHDR);
+  const reason = ipCheckHeader(frame, ns, false);
+  if (reason >= 0) {
+    skbDrop(frame, ns, changetype<usize>(port), <u32>reason);
     return false;
   }
   const skb = ipDefragHook(frame, ns, DEFRAG_BRIDGE);
@@ -123,20 +123,5 @@ export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
     ipDoFragment(skb, ns, to.mtu, changetype<usize>(to));
     return false;
   }
-  return true;
-}
-
-/** br_validate_ipv4: what ip_rcv would refuse is dropped here; what is behind the packet's length is cut off. */
-function validate(skb: Skb, ns: Netns): bool {
-  const length = skbLength(skb);
-  const ip = Ipv4View.at(skb.data);
-  if (!ip.check(length)) {
-    const truncated = length >= 20 && ip.headerLength <= length && ip.length > length;
-    snmpInc(ns, truncated ? SNMP_IPEXT_INTRUNCATEDPKTS : SNMP_IP_INHDRERRORS);
-    return false;
-  }
-  skb.network = skb.data;
-  skb.transport = skb.data + <usize>ip.headerLength;
-  skb.tail = skb.data + <usize>ip.length;
   return true;
 }

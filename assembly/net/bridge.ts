@@ -10,6 +10,7 @@ import { NetDevice, Netns, Skb } from "../layout";
 import { hashWord, mix32 } from "../mm/hash";
 import { charge, node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
+import { nfSkbShare } from "../netfilter/hooks";
 import { observeFrame, observeRecord, tracing } from "../trace/observe";
 import { ETH_HEADER_LEN, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
 import { bridgeNfDnatXmit, bridgeNfForward, bridgeNfPreRouting } from "./bridge-netfilter";
@@ -252,6 +253,7 @@ function copyTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
   skbPull(copy, ETH_HEADER_LEN);
   copy.bridgeDev = skb.bridgeDev;
   copy.ipFlags = skb.ipFlags;
+  nfSkbShare(copy, skb);
   forwardTo(copy, dev, to);
 }
 

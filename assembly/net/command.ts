@@ -155,7 +155,8 @@ function linkAdd(ns: Netns, record: usize): i32 {
   if (kind == DEV_VXLAN && lower != 0) {
     const lowerDev = deviceFind(ns, lower);
     if (lowerDev == 0) return -ENODEV;
-    if (mtu == 0) mtu = changetype<NetDevice>(lowerDev).mtu - VXLAN_HEADROOM;
+    const most = changetype<NetDevice>(lowerDev).mtu - VXLAN_HEADROOM;
+    if (mtu == 0 || mtu > most) mtu = most;
   }
   // veth_newlink makes the peer first.
   let peer: usize = 0;

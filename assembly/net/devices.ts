@@ -17,7 +17,7 @@ import { fragFlush } from "./ip-defrag";
 import { neighDeviceInit, neighFlush, neighForgetDevice } from "./neighbour";
 import { skbDrop } from "./skb";
 import { devConfInit } from "./sysctl";
-import { vxlanAny, vxlanDelete, vxlanLowerOf } from "./vxlan";
+import { vxlanAny, vxlanDelete, vxlanLowerOf, vxlanMtuMax } from "./vxlan";
 
 /** IFNAMSIZ is 16 with the ending zero. */
 export const NAME_BYTES: usize = 16;
@@ -120,7 +120,7 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
 /** `ip link set DEV mtu`. Bounds as the drivers have them. */
 export function deviceSetMtu(dev: NetDevice, mtu: u32): i32 {
   if (dev.kind != DEV_LOOPBACK && (mtu < 68 || mtu > 65535)) return -EINVAL;
-  if (mtu > 0x7fffffff) return -EINVAL;
+  if (mtu > 0x7fffffff || (dev.kind == DEV_VXLAN && mtu > vxlanMtuMax(dev))) return -EINVAL;
   dev.mtu = mtu;
   bridgeMtuChanged(dev);
   changetype<Netns>(dev.ns).routeGeneration++;

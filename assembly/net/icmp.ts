@@ -37,6 +37,10 @@ const IPTOS_PREC_INTERNETCONTROL: u32 = 0xc0;
 /** 192.0.0.8, RFC 7600: an error's source where there is no address at all. */
 const INADDR_DUMMY: u32 = 0x080000c0;
 
+// The kernel's ICMP socket is taken while it sends (icmp_xmit_lock): what a hook says about that packet finds it taken, and is not sent.
+// Never true between two calls of the kernel.
+let sending: bool = false;
+
 /** Is it an error (icmp_pointers[type].error)? Never answered by another. */
 function isError(type: u32): bool {
   return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT || type == ICMP_TIME_EXCEEDED
@@ -92,6 +96,7 @@ export function icmpInit(ns: Netns): void {
  * `about`.
  */
 export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32): void {
+  if (sending) return;
   const ip = Ipv4View.at(about.network);
   if (about.rtType == RTN_UNSPEC || about.pktType != PACKET_HOST) return;
   if (about.rtType == RTN_BROADCAST || about.rtType == RTN_MULTICAST) return;
@@ -141,7 +146,9 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   nfCtAttach(skb, about);
   snmpInc(ns, SNMP_ICMP_OUTMSGS);
   countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
+  sending = true;
   ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
+  sending = false;
 }
 
 /** The options that go back with an answer, behind the route in the scratch; their length, or -1. */
@@ -236,7 +243,9 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, length));
   snmpInc(ns, SNMP_ICMP_OUTMSGS);
   countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
+  sending = true;
   ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, ip.tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
+  sending = false;
 }
 
 /** An error about something this host sent (icmp_unreach, icmp_redirect). */

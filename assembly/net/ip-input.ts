@@ -14,7 +14,7 @@ import {
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { nfHook } from "../netfilter/hooks";
-import { sockReceive } from "../sock/receive";
+import { sockRawDeliver, sockReceive } from "../sock/receive";
 import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
 import { checksum } from "../wire/checksum";
@@ -78,16 +78,24 @@ export function ipReceive(packet: Skb, dev: NetDevice): void {
 
 /** ip_rcv_core: -1 when the header is sound, else why not. */
 function receiveCore(skb: Skb, ns: Netns): i32 {
-  const available = skbLength(skb);
   snmpInc(ns, SNMP_IP_INRECEIVES);
-  snmpAdd(ns, SNMP_IPEXT_INOCTETS, available);
+  snmpAdd(ns, SNMP_IPEXT_INOCTETS, skbLength(skb));
+  return ipCheckHeader(skb, ns, true);
+}
+
+/**
+ * Tests the header at `data`, sets `network` and `transport`, and cuts off what is behind the packet's length. -1, or a DROP_*
+ * reason, counted. `ecn`: count the ECN mark too; a bridge does not (br_validate_ipv4).
+ */
+export function ipCheckHeader(skb: Skb, ns: Netns, ecn: bool): i32 {
+  const available = skbLength(skb);
   const ip = Ipv4View.at(skb.data);
   const header = available >= IPV4_HEADER_LEN ? ip.headerLength : 0;
   if (header < IPV4_HEADER_LEN || <u32>load<u8>(skb.data) >>> 4 != 4) {
     snmpInc(ns, SNMP_IP_INHDRERRORS);
     return DROP_IP_INHDR;
   }
-  snmpInc(ns, SNMP_IPEXT_INNOECTPKTS + (ip.tos & 3));
+  if (ecn) snmpInc(ns, SNMP_IPEXT_INNOECTPKTS + (ip.tos & 3));
   if (header > available) {
     snmpInc(ns, SNMP_IP_INHDRERRORS);
     return DROP_IP_INHDR;
@@ -180,6 +188,7 @@ export function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
   const protocol = ip.protocol;
   skb.transport = skb.network + <usize>ip.headerLength;
   skb.data = skb.transport;
+  sockRawDeliver(skb, ns);
   if (protocol == IPPROTO_ICMP) {
     traceDeliver(skb, ns, dev, protocol);
     snmpInc(ns, SNMP_IP_INDELIVERS);

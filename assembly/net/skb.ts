@@ -6,10 +6,13 @@ import { kfree, kmallocRaw } from "../mm/slab";
 import { nfSkbReset } from "../netfilter/hooks";
 import { observeDrop } from "../trace/observe";
 
+/** Free bytes behind every packet: what a TCP option takes that a rule puts in. */
+const TAILROOM: u32 = 16;
+
 /** A packet with `headroom` free bytes before `data` and room for `room` bytes behind it; null (0) when the pool is full. */
 export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   const n = node();
-  const size = <u32>SKB_BYTES + headroom + room;
+  const size = <u32>SKB_BYTES + headroom + room + TAILROOM;
   if (n.skbCount >= n.skbMax) return changetype<Skb>(0);
   const at = kmallocRaw(size);
   if (at == 0) return changetype<Skb>(0);
@@ -19,7 +22,7 @@ export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   skb.size = size;
   skb.data = at + SKB_BYTES + <usize>headroom;
   skb.tail = skb.data;
-  skb.end = skb.data + <usize>room;
+  skb.end = skb.data + <usize>(room + TAILROOM);
   skb.id = ++n.skbNext;
   return skb;
 }

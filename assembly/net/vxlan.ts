@@ -21,6 +21,7 @@ import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { COST_VXLAN } from "./costs";
 import { countSent, deferOutput, netifRx } from "./dev";
+import { deviceFind } from "./devices";
 import { ipNextId } from "./ip-output";
 import { Route, routeOutputKey } from "./route";
 import { skbCopy, skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
@@ -32,6 +33,8 @@ const FDB_MAX: u32 = 65536;
 /** What the outer headers take, Ethernet included (VXLAN_HEADROOM). */
 export const VXLAN_HEADROOM: u32 = IPV4_HEADER_LEN + UDP_HEADER_LEN + VXLAN_HEADER_LEN + ETH_HEADER_LEN;
 const INET_ECN_MASK: u32 = 3;
+const INET_ECN_ECT_1: u32 = 1;
+const INET_ECN_ECT_0: u32 = 2;
 const INET_ECN_CE: u32 = 3;
 
 @unmanaged export class Vxlan {
@@ -116,6 +119,13 @@ export function vxlanLowerOf(ns: Netns, ifindex: u32): usize {
   return 0;
 }
 
+/** The largest MTU of the device: what its lower one leaves, if it has one. */
+export function vxlanMtuMax(dev: NetDevice): u32 {
+  const vxlan = changetype<Vxlan>(dev.priv);
+  const lower = vxlan.lower == 0 ? 0 : deviceFind(changetype<Netns>(vxlan.ns), vxlan.lower);
+  return lower == 0 ? 65535 : changetype<NetDevice>(lower).mtu - VXLAN_HEADROOM;
+}
+
 /** One that lives elsewhere while its namespace ends. */
 export function vxlanAny(ns: Netns): usize {
   return ns.vxlans == 0 ? 0 : changetype<Vxlan>(ns.vxlans).dev;
@@ -161,7 +171,7 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   let tos: u32 = 0;
   if (EthernetView.at(skb.data).type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + 2) {
     const inner = <u32>load<u8>(skb.data, 15) & INET_ECN_MASK;
-    tos = inner == INET_ECN_CE ? 2 : inner;
+    tos = inner == INET_ECN_CE ? INET_ECN_ECT_0 : inner;
   }
   const destination = raw4(remote.lo);
   const source = sourceOf(vxlan, ns, remote);
@@ -311,16 +321,15 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
 
 /** RFC 6040: congestion met on the way shows in the inner header; false: the inner one can not carry it (INET_ECN_decapsulate). */
 function ecnDecapsulate(skb: Skb, outerTos: u32): bool {
-  if ((outerTos & INET_ECN_MASK) != INET_ECN_CE) {
-    return true;
-  }
+  const outer = outerTos & INET_ECN_MASK;
   const at = skb.data + ETH_HEADER_LEN;
   const tos = <u32>load<u8>(at, 1);
   const inner = tos & INET_ECN_MASK;
-  if (inner == 0) return false;
-  if (inner == INET_ECN_CE) return true;
+  if (inner == 0) return outer != INET_ECN_CE;
+  const becomes = outer == INET_ECN_CE ? INET_ECN_CE : outer == INET_ECN_ECT_1 && inner == INET_ECN_ECT_0 ? INET_ECN_ECT_1 : inner;
+  if (becomes == inner) return true;
   const before = <u32>load<u16>(at);
-  store<u8>(at, <u8>(tos | INET_ECN_CE), 1);
+  store<u8>(at, <u8>((tos & ~INET_ECN_MASK) | becomes), 1);
   checksumPatch16(Ipv4View.at(at).checksumAt, before, <u32>load<u16>(at));
   return true;
 }

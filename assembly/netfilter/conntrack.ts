@@ -500,7 +500,6 @@ function icmpError(skb: Skb, ns: Netns, nf: NfNet, hook: u32, icmp: usize, room:
     }
   }
   statCount(nf, NFSTAT_ICMP_ERROR);
-  statCount(nf, NFSTAT_INVALID);
   return 1;
 }
 

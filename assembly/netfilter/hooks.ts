@@ -25,7 +25,7 @@ import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { observeRecord, tracing } from "../trace/observe";
-import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes } from "./conntrack";
+import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
 import { ipsetExit } from "./match-set";
 import { natHook } from "./nat";
 import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
@@ -92,6 +92,14 @@ function mangle(skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev:
 export function nfSkbReset(skb: Skb): void {
   ctDetach(skb);
   skb.nfFlags = 0;
+}
+
+/** A copy of a bridged frame belongs to the same connection, as skb_clone has it. */
+export function nfSkbShare(copy: Skb, skb: Skb): void {
+  if (skb.nfct != 0) skbCt(skb).use++;
+  copy.nfct = skb.nfct;
+  copy.ctinfo = skb.ctinfo;
+  copy.nfFlags = skb.nfFlags;
 }
 
 /** Does anything in the namespace track connections, so that fragments have to be put together first? */

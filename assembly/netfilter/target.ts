@@ -120,8 +120,11 @@ function tcpmss(wanted: u32, skb: Skb, ns: Netns): u32 {
     if (code < 2) i++;
     else i += max<u32>(<u32>load<u8>(th + <usize>i, 1), 1);
   }
-  if (room > tcpHeader || tcpHeader >= 60 || skb.tail + 4 > skb.end) return XT_CONTINUE;
-  insertMss(skb, ip, th, room, tcpHeader, min<u32>(mss, 536));
+  if (room > tcpHeader || tcpHeader >= 60) return XT_CONTINUE;
+  if (skb.tail + 4 > skb.end) return XT_CONTINUE;
+  memory.copy(th + 24, th + 20, <usize>(room - 20));
+  skb.tail += 4;
+  insertMss(ip, th, room, min<u32>(mss, 536));
   return XT_CONTINUE;
 }
 
@@ -135,10 +138,8 @@ function patchField(th: usize, offset: u32, value: u32): void {
   }
 }
 
-/** Puts an MSS option first; the segment has no data. */
-function insertMss(skb: Skb, ip: usize, th: usize, room: u32, tcpHeader: u32, mss: u32): void {
-  memory.copy(th + 24, th + 20, <usize>(room - 20));
-  skb.tail += 4;
+/** Writes an MSS option into the four bytes made free behind the fixed header; the segment, `room` bytes until now, has no data. */
+function insertMss(ip: usize, th: usize, room: u32, mss: u32): void {
   store<u8>(th + 20, 2);
   store<u8>(th + 21, 4);
   putBe16(th, 22, mss);

@@ -4,28 +4,26 @@ import { EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import { SOCK_RAW } from "../abi/sock";
 import { Netns, Skb } from "../layout";
 import { ipRawOut } from "../net/ip-output";
-import { skbAlloc, skbCopy } from "../net/skb";
+import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { Socket } from "./socket";
 import { boundFirst, SockNetns } from "./table";
-import { datagramQueue } from "./udp";
+import { datagramQueue, skbCopyAll } from "./udp";
 
 /** Gives copies of a packet that is about to be delivered (`network` set) to the raw sockets (raw_local_deliver). */
 export function rawDeliver(skb: Skb, ns: Netns): void {
   if (ns.sock == 0 || changetype<SockNetns>(ns.sock).raw == 0) return;
-  const data = skb.data;
-  skb.data = skb.network; // the copy begins there
   let at = boundFirst(ns, SOCK_RAW, 0);
   while (at != 0) {
     const sk = changetype<Socket>(at);
     at = sk.bindNext;
     if (sk.kind != SOCK_RAW) continue;
-    const copy = skbCopy(skb);
-    if (changetype<usize>(copy) == 0) break;
+    const copy = skbCopyAll(skb);
+    if (changetype<usize>(copy) == 0) return;
+    copy.data = copy.network;
     datagramQueue(sk, copy, 0);
   }
-  skb.data = data;
 }
 
 /** Sends a packet with its own IP header; length and checksum of the header are filled in, as Linux does. */

@@ -1,7 +1,7 @@
 // UDP, RFC 768 (net/ipv4/udp.c): datagrams out and in, errors of connected sockets.
 import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import {
-  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST, RTN_BROADCAST, RTN_MULTICAST,
+  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
   SNMP_ICMP_INERRORS, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
   SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
@@ -9,7 +9,7 @@ import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLIS
 import { Netns, Skb } from "../layout";
 import { icmpSend, ipSend, routeOutput } from "../net/ip-output";
 import { nfSkbReset } from "../netfilter/hooks";
-import { skbAlloc, skbDrop, skbLength, skbPull } from "../net/skb";
+import { skbAlloc, skbCopy, skbDrop, skbLength, skbPull } from "../net/skb";
 import { snmpInc } from "../net/snmp";
 import { sysctl } from "../net/sysctl";
 import { mapped4, raw4 } from "../wire/bytes";
@@ -149,10 +149,8 @@ export function udpReceive(skb: Skb, ns: Netns): void {
     skbDrop(skb, ns, skb.dev, DROP_UDP_CSUM);
     return;
   }
-  // By the route, not by the frame: a broadcast address may come in a frame for us alone.
   if (skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) {
-    snmpInc(ns, SNMP_UDP_IGNOREDMULTI);
-    skbDrop(skb, ns, skb.dev, DROP_OTHERHOST);
+    deliverToAll(skb, ns);
     return;
   }
   const at = udpFind(ns, 0, mapped4(ip.destination), uh.destinationPort, 0, mapped4(ip.source), uh.sourcePort);
@@ -162,12 +160,52 @@ export function udpReceive(skb: Skb, ns: Netns): void {
     skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
     return;
   }
-  const sk = changetype<Socket>(at);
+  deliver(changetype<Socket>(at), skb, ns);
+}
+
+function deliver(sk: Socket, skb: Skb, ns: Netns): void {
   observeDelivery(skb, ns, IPPROTO_UDP, sk.handle);
-  if (!datagramQueue(sk, skb, UDP_HEADER_LEN)) {
-    snmpInc(ns, SNMP_UDP_RCVBUFERRORS);
-    snmpInc(ns, SNMP_UDP_INERRORS);
+  if (datagramQueue(sk, skb, UDP_HEADER_LEN)) return;
+  snmpInc(ns, SNMP_UDP_RCVBUFERRORS);
+  snmpInc(ns, SNMP_UDP_INERRORS);
+}
+
+/** A datagram to a broadcast or multicast address: a copy for every socket that takes it (__udp4_lib_mcast_deliver). */
+function deliverToAll(skb: Skb, ns: Netns): void {
+  const ip = Ipv4View.at(skb.network);
+  const uh = UdpView.at(skb.data);
+  const localLo = mapped4(ip.destination), remoteLo = mapped4(ip.source);
+  const port = uh.destinationPort, peer = uh.sourcePort;
+  let last: usize = 0;
+  let at = boundFirst(ns, SOCK_UDP, port);
+  while (at != 0) {
+    const sk = changetype<Socket>(at);
+    if (sk.kind == SOCK_UDP && localPort(sk) == port && (isAny(sk.localHi, sk.localLo) || sk.localLo == localLo)
+      && (sk.state != TCP_ESTABLISHED || (sk.remoteLo == remoteLo && remotePort(sk) == peer))) {
+      if (last != 0) {
+        const copy = skbCopyAll(skb);
+        if (changetype<usize>(copy) != 0) deliver(changetype<Socket>(last), copy, ns);
+      }
+      last = at;
+    }
+    at = sk.bindNext;
   }
+  if (last != 0) {
+    deliver(changetype<Socket>(last), skb, ns);
+    return;
+  }
+  snmpInc(ns, SNMP_UDP_IGNOREDMULTI);
+  skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
+}
+
+/** A copy that begins with the IP header like its original. */
+export function skbCopyAll(skb: Skb): Skb {
+  const data = skb.data;
+  skb.data = skb.network;
+  const copy = skbCopy(skb);
+  skb.data = data;
+  if (changetype<usize>(copy) != 0) copy.data += data - skb.network;
+  return copy;
 }
 
 /** Queues a datagram whose payload begins `header` bytes on; false: no room, it was dropped. Takes it. */

@@ -82,8 +82,9 @@ function cover(from: number, to: number): [number, number][] {
   let at = from;
   while (at <= to) {
     let size = 1;
-    while (size < 2 ** IPV4_BITS && at % (size * 2) === 0 && at + size * 2 - 1 <= to) size *= 2;
-    all.push([at, IPV4_BITS - Math.log2(size)]);
+    let bits = IPV4_BITS;
+    for (; bits > 0 && at % (size * 2) === 0 && at + size * 2 - 1 <= to; bits--) size *= 2;
+    all.push([at, bits]);
     at += size;
   }
   return all;

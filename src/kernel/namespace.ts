@@ -12,8 +12,7 @@ import {
   KernelError, type FdbEntry, type Iptables, type LinkInfo, type LinkSpec, type Neigh, type NeighState, type Netns, type RouteSpec,
   type RuleSpec,
 } from "./netns.ts";
-import { createSockets } from "./socket-calls.ts";
-import type { Sockets } from "./sockets.ts";
+import { createSockets, type NetnsSockets } from "./socket-calls.ts";
 import { countersOf, sysctlGet, sysctlSet } from "./sysctls.ts";
 import { DROP_NAMES, SNMP_NAMES } from "./names.ts";
 
@@ -66,7 +65,7 @@ class NetnsCalls implements Netns {
   readonly #context: NodeContext;
   readonly #handle: number;
   #iptables: Iptables | undefined;
-  #sockets: Sockets | undefined;
+  #sockets: NetnsSockets | undefined;
 
   constructor(context: NodeContext, name: string, handle: number) {
     this.#context = context;
@@ -332,7 +331,7 @@ class NetnsCalls implements Netns {
     return deleteConntrack(this.#context, this.#handle, filter);
   }
 
-  get sockets(): Sockets {
+  get sockets(): NetnsSockets {
     return (this.#sockets ??= createSockets(this.#context, this.#handle));
   }
 
@@ -345,6 +344,7 @@ class NetnsCalls implements Netns {
   }
 
   delete(): void {
+    this.#sockets?.closeAll(true);
     this.#record(4);
     this.#call(abi.NET_NETNS_DELETE, 4);
     this.#context.kick();

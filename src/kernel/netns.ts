@@ -98,7 +98,10 @@ export class IptablesError extends Error {
 }
 
 export interface Iptables {
-  /** `iptables-restore`: all tables named in `text` change at once, or none does and this throws `IptablesError`. */
+  /**
+   * `iptables-restore`: each table of `text` changes at once at its COMMIT line. A line that is refused throws `IptablesError`; tables
+   * committed before it stay changed, as with the real tool.
+   */
   restore(text: string, options?: { readonly noflush?: boolean; readonly counters?: boolean }): void;
   /** `iptables-save`: loads into a real kernel by `iptables-restore`. No comment lines with dates. */
   save(options?: { readonly table?: string; readonly counters?: boolean }): string;

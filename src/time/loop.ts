@@ -39,7 +39,7 @@ export class LocalCrew implements Crew {
     this.#sent.push(message);
   };
 
-  /** Lets promises settle that were woken from outside of any event (the embedding program's own calls). */
+  /** Lets promises settle that were woken outside of any event (by building a site, by the embedding program's calls). */
   async settle(): Promise<CrewReport> {
     await this.#hop();
     return this.#report();
@@ -142,6 +142,11 @@ export class Loop {
   /** Runs everything before `timeNs`. */
   async runTo(timeNs: number): Promise<void> {
     await this.#run(() => false, timeNs);
+  }
+
+  /** Takes the first report of a crew (1… are the remote ones): what its sites sent when they were built. */
+  begin(crew: number, report: CrewReport): void {
+    this.#take(crew, report);
   }
 
   /** Ends the loop with an error that every later call throws: a worker died. */

@@ -18,6 +18,8 @@ export type FromWorker =
 
 /** What a worker serves: a crew, and calls on it. */
 export interface WorkerCrew extends Crew {
+  /** What building the sites has set going: lets promises settle, and answers what was sent. */
+  settle(): Promise<CrewReport>;
   call(method: string, argument: unknown): unknown;
 }
 
@@ -103,7 +105,7 @@ export const serveCrew = <Start>(endpoint: Endpoint, build: (start: Start) => Pr
     switch (message.kind) {
       case "start":
         crew = await build(message.start);
-        post({ kind: "report", report: await crew.runWindow(0, []) });
+        post({ kind: "report", report: await crew.settle() });
         return;
       case "window":
         if (crew !== undefined) post({ kind: "report", report: await crew.runWindow(message.endNs, message.messages) });

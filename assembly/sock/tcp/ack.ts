@@ -189,7 +189,7 @@ export function rttSample(sk: Tcp, rtt: u32): void {
     sk.rttSeq = sk.sndNxt;
   }
   if (sk.srtt8 == 0) sk.srtt8 = 1;
-  sk.rto = boundRto((sk.srtt8 >> 3) + sk.rttvar);
+  sk.rto = boundRto(((sk.srtt8 >> 3) + sk.rttvar + 3999) / 4000 * 4000); // whole jiffies
 }
 
 /** RFC 7323 section 4.3: the timestamp of the segment that the next ACK is about is the one to echo. */

@@ -5,7 +5,7 @@ import { SYSCTL_TCP_RETRIES2, SYSCTL_TCP_SYN_RETRIES, SYSCTL_TCP_SYNACK_RETRIES 
 import { TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "../../abi/sock";
 import { Netns } from "../../layout";
 import { node } from "../../mm/node";
-import { timerAfter, timerDelete } from "../../mm/timer";
+import { NS_PER_JIFFY, timerDelete, timerMod } from "../../mm/timer";
 import { sysctl } from "../../net/sysctl";
 import { SK_DEAD } from "../socket";
 import {
@@ -20,10 +20,10 @@ import {
 } from "./tcp";
 import { TCP_PSH } from "../../wire/tcp";
 
-/** Arms the write timer for `what`, `us` from now. */
+/** Arms the write timer for `what`, `us` from now: in whole jiffies, counted from the one that runs, as Linux counts. */
 export function armWrite(sk: Tcp, what: u32, us: u32): void {
   sk.pending = what;
-  timerAfter(writeTimer(sk), <u64>us * 1000);
+  timerMod(writeTimer(sk), node().now / NS_PER_JIFFY + <u64>((us + 3999) / 4000));
 }
 
 export function disarmWrite(sk: Tcp): void {
@@ -224,14 +224,15 @@ export function delayAck(sk: Tcp, pushed: bool): void {
   }
   ato = min<u32>(ato, TCP_DELACK_MAX_MS);
   const timer = delackTimer(sk);
-  const at = (node().now + <u64>ato * 1_000_000 + 3_999_999) / 4_000_000;
+  const jiffies = node().now / NS_PER_JIFFY;
+  const at = jiffies + <u64>((ato + 3) >> 2);
   if (timer.next != 0) {
-    if (timer.expires <= (node().now + <u64>ato * 250_000) / 4_000_000) {
+    if (timer.expires <= jiffies + <u64>(ato >> 4)) {
       sendAck(sk);
       return;
     }
     if (at >= timer.expires) return;
   }
-  timerAfter(timer, <u64>ato * 1_000_000);
+  timerMod(timer, at);
 }
 

@@ -1,9 +1,12 @@
 // No bytes and no packets trap, in the build with assertions on, and nothing is left behind.
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { OP_NETFILTER } from "../../../assembly/abi/core.ts";
 import { NF_REPLACE } from "../../../assembly/abi/netfilter.ts";
 import { hostHandle } from "../../../src/replay/oracle-case.ts";
-import { createTestNode } from "../harness.ts";
+import { createTestNode, kernelModule } from "../harness.ts";
+
+// Builds the kernel if it has to.
+beforeAll(() => kernelModule(), 240_000);
 
 /** A generator of numbers below a bound, from a seed. */
 function random(seed: number): (bound: number) => number {

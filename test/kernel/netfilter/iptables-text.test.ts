@@ -1,12 +1,15 @@
 // The parser, the printer and their refusals against what the real tool saved and said.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { restoreIpsets } from "../../../src/kernel/ipset.ts";
 import { IptablesError, type Iptables } from "../../../src/kernel/netns.ts";
 import { checkCommand, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "../../../src/replay/iptables-rules.ts";
 import { hostHandle } from "../../../src/replay/oracle-case.ts";
-import { createTestNode, shared } from "../harness.ts";
+import { createTestNode, kernelModule, shared } from "../harness.ts";
+
+// Builds the kernel if it has to.
+beforeAll(() => kernelModule(), 240_000);
 
 const read = <T>(name: string): T => JSON.parse(readFileSync(new URL(name, shared), "utf8")) as T;
 const records = <T>(name: string): T[] => read<{ records: T[] }>(`recordings/network/${name}`).records;
