@@ -2,7 +2,7 @@
 import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
-  SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
+  SNMP_ICMP_INERRORS, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
   SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
@@ -226,7 +226,10 @@ export function udpError(ns: Netns, inner: usize, errno: i32, hard: bool): void 
   const ip = Ipv4View.at(inner);
   const uh = UdpView.at(inner + <usize>ip.headerLength);
   const at = udpFind(ns, 0, mapped4(ip.source), uh.sourcePort, 0, mapped4(ip.destination), uh.destinationPort);
-  if (at == 0) return;
+  if (at == 0) {
+    snmpInc(ns, SNMP_ICMP_INERRORS);
+    return;
+  }
   const sk = changetype<Socket>(at);
   if (!hard || sk.state != TCP_ESTABLISHED) return;
   sk.error = errno;

@@ -1,6 +1,8 @@
 // ICMP errors about our segments (tcp_v4_err of net/ipv4/tcp_ipv4.c).
+import { SNMP_ICMP_INERRORS } from "../../abi/net";
 import { SOCK_TCP, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "../../abi/sock";
 import { Netns } from "../../layout";
+import { snmpInc } from "../../net/snmp";
 import { mapped4 } from "../../wire/bytes";
 import { Ipv4View } from "../../wire/ipv4";
 import { TcpView } from "../../wire/tcp";
@@ -17,7 +19,10 @@ export function tcpError(ns: Netns, inner: usize, errno: i32, frag: bool, mtu: u
   const th = TcpView.at(inner + <usize>ip.headerLength);
   const ports = (th.sourcePort << 16) | th.destinationPort;
   const at = connectionFind(ns, 0, mapped4(ip.source), 0, mapped4(ip.destination), ports);
-  if (at == 0) return;
+  if (at == 0) {
+    snmpInc(ns, SNMP_ICMP_INERRORS);
+    return;
+  }
   const endpoint = changetype<Endpoint>(at);
   const seq = th.sequence;
   if (endpoint.kind == KIND_REQUEST) {
