@@ -2,8 +2,8 @@
  * The composition root: a cluster out of a platform. Builds the sites (the embedding program, the control plane, the nodes), the
  * underlay between them and the loop that takes them through time, and offers what a user does with a cluster.
  */
-import { applyManifests, parseManifests } from "./api/manifest.ts";
-import { systemManifests } from "./addons.ts";
+import { apply } from "./api/apply.ts";
+import { systemObjects } from "./addons.ts";
 import { newSiteTransport, serveSiteApi } from "./client/site-transport.ts";
 import { resourceFor } from "./api/resources.ts";
 import type { KubeObject } from "./apimachinery/meta.ts";
@@ -256,7 +256,8 @@ class RunningCluster implements Cluster {
 
   /** The add-ons, and then all nodes Ready. */
   async boot(): Promise<void> {
-    await this.apply(systemManifests({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" }));
+    const addons = systemObjects({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" });
+    await this.drive((client) => apply(client, addons));
     const nodes = this.#parts.specs.map(({ name }) => ({ apiVersion: "v1", kind: "Node", metadata: { name } }));
     await this.waitReady(nodes);
   }
@@ -279,8 +280,10 @@ class RunningCluster implements Cluster {
 
   async apply(manifests: string | readonly ManifestFile[]): Promise<KubeObject[]> {
     const files = typeof manifests === "string" ? [{ name: "manifest", text: manifests }] : manifests;
+    // The YAML parser is a fifth of a page's bundle, and only needed from here on.
+    const { parseManifests } = await import("./api/manifest.ts");
     const parsed = files.flatMap(({ name, text }) => parseManifests(text, name));
-    return this.drive((client) => applyManifests(client, parsed));
+    return this.drive((client) => apply(client, parsed));
   }
 
   waitReady(objects: readonly Identity[], timeoutMs = 60_000): Promise<void> {

@@ -36,6 +36,9 @@ import { afterRead } from "./tcp/rcv";
 import { Listener, Tcp, tcpNew } from "./tcp/tcp";
 import { datagramConnect, datagramNew, udpSend } from "./udp";
 
+/** The low word of ::ffff:127.0.0.1. */
+const LOOPBACK: u64 = 0x0100007fffff0000;
+
 /** `op` is one of SOCK_* (abi/sock.ts); the record stands at `record`, the answer replaces it. */
 export function sockCommand(op: u32, record: usize, length: u32): i32 {
   charge(COST_SYSCALL);
@@ -51,9 +54,11 @@ export function sockCommand(op: u32, record: usize, length: u32): i32 {
     case SOCK_BIND: return bind(sk, hi, lo, port);
     case SOCK_CONNECT: {
       if (port == 0 || port > 65535 || !isMapped4(hi, lo)) return sk.kind == SOCK_UDP ? -EINVAL : -EADDRNOTAVAIL;
-      if (sk.kind == SOCK_UDP) return datagramConnect(sk, hi, lo, port);
+      // 0.0.0.0 as a destination is this host.
+      const to = isAny(hi, lo) ? LOOPBACK : lo;
+      if (sk.kind == SOCK_UDP) return datagramConnect(sk, hi, to, port);
       if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
-      const result = tcpConnect(changetype<Tcp>(at), hi, lo, port);
+      const result = tcpConnect(changetype<Tcp>(at), hi, to, port);
       return result < 0 ? result : wait(sk, READY_WRITE, -EINPROGRESS);
     }
     case SOCK_FINISH: return finish(sk);
@@ -179,9 +184,8 @@ function send(sk: Socket, record: usize, ttl: u32, port: u32, bytes: u32, hi: u6
   chargeCopy(bytes);
   if (kind == SOCK_RAW) return rawSend(sk, record + SOCK_BYTES, bytes);
   if (port != 0 && !isMapped4(hi, lo)) return -EINVAL;
-  // 0.0.0.0 as a destination is this host.
   const here = isAny(hi, lo);
-  const toLo = here ? <u64>0x0100007fffff0000 : lo;
+  const toLo = here ? LOOPBACK : lo;
   if (kind == SOCK_PING) return here ? -EDESTADDRREQ : pingSend(sk, hi, lo, port, ttl, record + SOCK_BYTES, bytes);
   const sourceHi = load<u64>(record, SOCK_SOURCE), sourceLo = load<u64>(record, SOCK_SOURCE + 8);
   return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, record + SOCK_BYTES, bytes);

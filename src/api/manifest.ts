@@ -4,16 +4,12 @@
  */
 import { LineCounter, parseAllDocuments } from "yaml";
 import { decodeStruct, DecodeError } from "./schema.ts";
-import { apiVersionOf, resourceFor } from "./resources.ts";
-import type { ResourceName } from "./resources.ts";
+import { resourceFor } from "./resources.ts";
+import type { Wanted } from "./apply.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
-import { isNotFound } from "../apimachinery/status.ts";
-import type { Client } from "../client/client.ts";
 
-export interface Manifest {
-  /** As written; defaults and pruning are the server's. */
-  readonly object: KubeObject;
-  readonly resource: ResourceName;
+/** An object, and where it was written. */
+export interface Manifest extends Wanted {
   readonly file: string;
   /** The first line of the document, from 1. */
   readonly line: number;
@@ -78,27 +74,4 @@ function collect(value: unknown, file: string, line: number, out: Manifest[]): v
     throw new ManifestError(file, line, `Error from server (BadRequest): error when creating "${file}" (line ${line}): ${kind as string} in version "${(apiVersion as string).split("/").pop()}" cannot be handled as a ${resource!.kind}: strict decoding error: ${report.strict.join(", ")}`);
   }
   out.push({ object: value as KubeObject, resource: resource!, file, line });
-}
-
-/**
- * Creates each object, or updates it when it is there; namespaces before what lives in them. Objects without a
- * namespace go to `namespace`. Returns what the server stored, in the order given.
- */
-export async function applyManifests(client: Client, manifests: readonly Manifest[], namespace = "default", signal?: AbortSignal): Promise<KubeObject[]> {
-  const stored = new Map<Manifest, KubeObject>();
-  const first = (m: Manifest): boolean => m.resource.resource === "namespaces";
-  for (const manifest of [...manifests.filter(first), ...manifests.filter((m) => !first(m))]) {
-    const { object, resource } = manifest;
-    const target = client.resource(resource);
-    const metadata = resource.namespaced ? { ...object.metadata, namespace: object.metadata.namespace ?? namespace } : object.metadata;
-    const wanted = { ...object, apiVersion: apiVersionOf(resource), metadata };
-    try {
-      const current = await target.get(metadata.namespace ?? "", metadata.name, signal);
-      stored.set(manifest, await target.update({ ...wanted, metadata: { ...metadata, resourceVersion: current.metadata.resourceVersion } }, signal));
-    } catch (e) {
-      if (!isNotFound(e)) throw e;
-      stored.set(manifest, await target.create(wanted, signal));
-    }
-  }
-  return manifests.map((m) => stored.get(m)!);
 }

@@ -11,7 +11,7 @@ import { captureOf } from "../../src/trace/capture.ts";
 export const createCluster = clusterOn(platform);
 export const URL_WEB = "http://web.shop.svc.cluster.local/";
 export const CLIENT = { namespace: "shop", pod: "client" } as const;
-const FIRST_RUN = new URL("../../examples/first-run/", import.meta.url);
+const FIRST_RUN = new URL("examples/first-run/", `file://${process.cwd()}/`);
 
 /** Boots, applies examples/first-run and waits until all of it and cluster DNS are ready. */
 export async function firstRun(options: ClusterOptions = {}): Promise<Cluster> {

@@ -3,7 +3,7 @@
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../abi/core";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_TCP_CLOSE, DROP_TCP_CSUM, DROP_TCP_FLAGS, DROP_TCP_INVALID_ACK_SEQUENCE,
-  DROP_TCP_INVALID_SEQUENCE, DROP_TCP_OVERWINDOW, DROP_TCP_RESET, PACKET_HOST, SNMP_TCP_INCSUMERRORS, SNMP_TCP_INERRS,
+  DROP_TCP_INVALID_SEQUENCE, DROP_TCP_OVERWINDOW, DROP_TCP_RESET, PACKET_HOST, RTN_LOCAL, SNMP_TCP_INCSUMERRORS, SNMP_TCP_INERRS,
   SNMP_TCP_INSEGS,
 } from "../../abi/net";
 import {
@@ -91,6 +91,7 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
     }
     if (endpoint.kind == KIND_REQUEST) {
       const request = changetype<Request>(found);
+      observeDelivery(skb, ns, IPPROTO_TCP, changetype<Listener>(request.listener).handle);
       const child = requestReceive(request, skb, ns);
       if (child != 0) childReceive(changetype<Tcp>(child), skb);
       return;
@@ -113,9 +114,9 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
   listenReceive(changetype<Listener>(listener), skb, ns, 0);
 }
 
-/** Nobody is there: RST. */
-export function dropUnwanted(skb: Skb, ns: Netns): void {
-  sendReset(skb, ns);
+/** Nobody is there: RST, unless it was sent to everybody. */
+function dropUnwanted(skb: Skb, ns: Netns): void {
+  if (skb.rtType == RTN_LOCAL) sendReset(skb, ns);
   skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
 }
 

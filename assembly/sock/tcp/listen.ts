@@ -1,7 +1,7 @@
 // Passive open: connections that a peer is opening (request_sock), and those that wait for accept(). Follows tcp_conn_request,
 // tcp_check_req (net/ipv4/tcp_input.c, tcp_minisocks.c) and inet_connection_sock.c. No SYN cookies: a full queue drops the SYN.
 import {
-  DROP_NO_MEMORY, DROP_SOCKET_BACKLOG, DROP_TCP_FLAGS, DROP_TCP_INVALID_SEQUENCE, DROP_TCP_RESET, SNMP_TCP_ATTEMPTFAILS,
+  DROP_NO_MEMORY, DROP_SOCKET_BACKLOG, DROP_TCP_FLAGS, DROP_TCP_INVALID_SEQUENCE, DROP_TCP_RESET, RTN_LOCAL, SNMP_TCP_ATTEMPTFAILS,
   SNMP_TCP_PASSIVEOPENS, SYSCTL_TCP_SACK, SYSCTL_TCP_SYNACK_RETRIES, SYSCTL_TCP_TIMESTAMPS, SYSCTL_TCP_WINDOW_SCALING,
 } from "../../abi/net";
 import { READY_READ, SOCK_TCP, TCP_LISTEN, TCP_SYN_RECV } from "../../abi/sock";
@@ -90,6 +90,10 @@ export function listenReceive(listener: Listener, skb: Skb, ns: Netns, isn: u32)
 
 /** tcp_conn_request */
 function openRequest(listener: Listener, skb: Skb, ns: Netns, isn: u32): void {
+  if (skb.rtType != RTN_LOCAL) {
+    skbDrop(skb, ns, skb.dev, DROP_TCP_FLAGS); // a SYN to everybody
+    return;
+  }
   if (listener.acceptCount > listener.backlog || listener.requestCount >= max<u32>(listener.backlog, 1)) {
     skbDrop(skb, ns, skb.dev, DROP_SOCKET_BACKLOG);
     return;

@@ -1,27 +1,27 @@
 // Segments out (net/ipv4/tcp_output.c): the send queue, when the next segment may go, and what stands in its header.
-import { ENOBUFS, ENOMEM, EPIPE, OBS_SEND } from "../../abi/core";
+import { EMSGSIZE, ENOBUFS, ENOMEM, EPIPE } from "../../abi/core";
 import { SNMP_TCP_OUTRSTS, SNMP_TCP_OUTSEGS, SNMP_TCP_RETRANSSEGS, SYSCTL_IP_DEFAULT_TTL } from "../../abi/net";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../../abi/sock";
 import { Netns, Skb } from "../../layout";
 import { node } from "../../mm/node";
 import { kfree, kmallocRaw, kmallocSize } from "../../mm/slab";
 import { timerDelete } from "../../mm/timer";
-import { ipLocalOut } from "../../net/ip-output";
+import { ipLocalOut, routeOutput } from "../../net/ip-output";
 import { skbAlloc, skbPush } from "../../net/skb";
 import { snmpInc } from "../../net/snmp";
 import { sysctl } from "../../net/sysctl";
-import { observeRecord, tracing } from "../../trace/observe";
 import { raw4 } from "../../wire/bytes";
 import { checksumAdd, checksumFold, pseudo4 } from "../../wire/checksum";
 import { IP_DF, IPPROTO_TCP, IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_PSH, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
-import { localPort, remotePort, SK_NODELAY } from "../socket";
+import { observeSend } from "../deliver";
+import { localPort, remotePort, scratchRoute, SK_NODELAY } from "../socket";
 import { TCP_INIT_CWND } from "../limits";
 import { optionBytes, sackBlocks, synOptionBytes, writeOptions, writeSynOptions } from "./options";
 import {
   ACK_SCHED, after, before, CA_LOSS, CA_OPEN, delackTimer, freeSpace, inFlight,
   nowMs, PENDING_LOSS_PROBE, PENDING_NONE, PENDING_REO, receiveWindow, SEG_EVER_RETRANS, SEG_LOST, SEG_RETRANS,
-  Segment, SEGMENT_BYTES, segmentEnd, segmentFree, sendWindowEnd, Tcp, windowFromSpace,
+  Segment, SEGMENT_BYTES, segmentEnd, segmentFree, sendWindowEnd, syncMss, Tcp, windowFromSpace,
 } from "./tcp";
 import { checkProbeTimer, rearmRto, scheduleLossProbe } from "./timer";
 
@@ -83,16 +83,18 @@ export function transmit(sk: Tcp, seq: u32, flags: u32, data: usize, length: u32
     // An answer to what just came in: this is a conversation, ACKs can ride on data (tcp_event_data_sent).
     if (now - sk.lastReceived < sk.ato && sk.pingpong < 255) sk.pingpong++;
   }
-  if (tracing()) {
-    const at = observeRecord(OBS_SEND, skb, sk.ns, 0, 8);
-    if (at != 0) {
-      store<u32>(at, IPPROTO_TCP);
-      store<u32>(at, sk.handle, 4);
-    }
-  }
+  observeSend(skb, ns, IPPROTO_TCP, sk.handle);
   // A SYN-ACK carries no id: it is sent before there is a connection.
   const id: u32 = (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 0 : <u32>++sk.ipId;
-  return ipv4Send(skb, ns, sk.localLo, sk.remoteLo, 0, id);
+  const sent = ipv4Send(skb, ns, sk.localLo, sk.remoteLo, 0, id);
+  if (sent == -EMSGSIZE) {
+    // The path was found to take less since: the retransmission will fit.
+    const route = scratchRoute();
+    if (routeOutput(ns, sk.remoteHi, sk.remoteLo, sk.localHi, sk.localLo, 0, 0, 0, route) == 0 && route.mtu < sk.pmtu) {
+      syncMss(sk, route.mtu);
+    }
+  }
+  return sent;
 }
 
 /** An ACK without data (tcp_send_ack). */

@@ -58,8 +58,9 @@ describe("many connections", () => {
     const net = await createHosts({ count: 1 });
     const [host] = net.hosts;
     const listener = host!.sockets.listen({ port: 80 });
-    const opening = host!.sockets.connect({ address: "127.0.0.1", port: 80 });
+    const opening = host!.sockets.connect({ address: "0.0.0.0", port: 80 });
     const accepted = await net.until(listener.accept());
+    expect(accepted.remote.address).toBe("127.0.0.1");
     const stream = await net.until(opening);
     const writing = stream.write(new Uint8Array(1_000_000)).then(() => stream.shutdown());
     expect(await net.until(readAll(accepted))).toBe(1_000_000);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SocketError } from "../../../src/kernel/sockets.ts";
 import { accepted, script } from "./script.ts";
-import { icmpError, option } from "./segments.ts";
+import { icmpError, option, readTcp } from "./segments.ts";
 
 const code = (promise: Promise<unknown>): Promise<string> =>
   promise.then(() => "fulfilled", (error: unknown) => (error instanceof SocketError ? error.code : String(error)));
@@ -279,6 +279,29 @@ describe("TCP data", () => {
     s.host.inject(icmpError(3, 4, 1000, large));
     await s.net.settle();
     expect(s.take().map((line) => line.split(" ack")[0])).toEqual(["A 1:961", "PA 961:1461"]);
+  });
+
+  it("what one connection learns of the path, others to the same host find out by themselves", async () => {
+    const s = await script();
+    const first = await accepted(s, { synOptions: option.mss(1460) });
+    s.sport = 2000;
+    await s.send({ flags: "S", options: option.mss(1460) });
+    await s.send({ flags: "A", seq: 1, ack: 1 });
+    const second = await first.listener.accept();
+    await first.stream.write(new Uint8Array(1460));
+    await s.net.settle();
+    s.host.inject(icmpError(3, 4, 1000, s.net.sent[s.net.sent.length - 1]!.frame));
+    await s.net.settle();
+    s.take();
+    await second.write(new Uint8Array(1460));
+    const sizes: number[] = [];
+    await s.net.advance(220);
+    for (const { frame } of s.net.takeSent()) {
+      const { dport, data } = readTcp(frame);
+      if (dport === 2000) sizes.push(data.length);
+    }
+    expect(sizes.every((size) => size <= 960)).toBe(true);
+    expect(sizes.length).toBeGreaterThan(0);
   });
 });
 
