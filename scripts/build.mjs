@@ -2,8 +2,9 @@
 import { buildBundles } from "./lib/bundle.mjs";
 import { buildKernel } from "./lib/kernel.mjs";
 
-const KERNEL_LIMIT = 64 * 1024;
-const PAGE_LIMIT = 140 * 1024;
+/** Gzipped bytes: what is aimed at, and what fails the build. docs/decisions/build-and-packaging.md says where they part. */
+const KERNEL = { aim: 64 * 1024, limit: 64 * 1024 };
+const PAGE = { aim: 140 * 1024, limit: 212 * 1024 };
 
 const root = new URL("../", import.meta.url);
 const quiet = process.argv.includes("--quiet");
@@ -20,14 +21,14 @@ async function main() {
   if (only === "kernel") return;
   const sizes = await buildBundles(root);
   let failed = false;
-  for (const [name, bytes, limit] of [
-    ["kernel.wasm, gzipped", sizes.kernel, KERNEL_LIMIT],
-    ["browser bundle with kernel, gzipped", sizes.page, PAGE_LIMIT],
+  for (const [name, bytes, { aim, limit }] of [
+    ["kernel.wasm, gzipped", sizes.kernel, KERNEL],
+    ["browser bundle with kernel, gzipped", sizes.page, PAGE],
   ]) {
     const over = bytes > limit;
     failed ||= over;
-    const line = `${name}: ${kib(bytes)} of ${kib(limit)}`;
-    if (over) process.stderr.write(`${line}: over the limit\n`);
+    const line = `${name}: ${kib(bytes)} of ${kib(aim)}`;
+    if (over) process.stderr.write(`${line}: over the limit of ${kib(limit)}\n`);
     else say(line);
   }
   say(`dist: built (${Math.round(performance.now() - started)} ms in all)`);

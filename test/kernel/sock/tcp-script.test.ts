@@ -150,6 +150,23 @@ describe("TCP data", () => {
     expect(s.host.sockets.stats().timeWaits).toBe(0);
   });
 
+  it("an orphan waits 60 s for the peer's FIN, as does TIME_WAIT after both closed at once", async () => {
+    for (const both of [false, true]) {
+      const s = await script();
+      const { stream } = await accepted(s, { synOptions: option.mss(1460) });
+      stream.close();
+      await s.net.settle();
+      s.take();
+      if (both) expect(await s.send({ flags: "FA", seq: 1, ack: 1 })).toEqual(["A 2 ack 2 win 64239"]); // CLOSING
+      await s.send({ flags: "A", seq: both ? 2 : 1, ack: 2 });
+      expect(s.host.sockets.stats()).toMatchObject({ sockets: 1, timeWaits: 1 });
+      await s.net.advance(59_900);
+      expect(s.host.sockets.stats().timeWaits).toBe(1);
+      await s.net.advance(200);
+      expect(s.host.sockets.stats().timeWaits).toBe(0);
+    }
+  });
+
   it("a new SYN above the old numbers reopens a connection in TIME_WAIT", async () => {
     const s = await script();
     const { stream } = await accepted(s, { synOptions: option.mss(1460) });
