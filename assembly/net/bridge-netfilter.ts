@@ -25,7 +25,7 @@ import { sysctl } from "./sysctl";
 /** Has passed PREROUTING as a bridged frame. */
 export const IPSKB_BRIDGED: u32 = 0x100;
 /** Waits for the MAC of its new destination on the same bridge. */
-export const IPSKB_BRIDGED_DNAT: u32 = 0x200;
+const IPSKB_BRIDGED_DNAT: u32 = 0x200;
 
 /** Before forwarding (br_nf_pre_routing). True: go on with the frame; false: it was taken. */
 export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice): bool {

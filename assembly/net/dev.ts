@@ -154,7 +154,7 @@ export function forwardable(length: u32, dev: NetDevice): bool {
 }
 
 /** Puts a frame that a NIC sends where the driver collects it for the underlay. */
-export function outboxAppend(skb: Skb): void {
+function outboxAppend(skb: Skb): void {
   const n = node();
   nfSkbReset(skb);
   skb.ipFlags = 0;

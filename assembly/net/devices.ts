@@ -20,7 +20,7 @@ import { devConfInit } from "./sysctl";
 import { vxlanAny, vxlanDelete, vxlanLowerOf, vxlanMtuMax } from "./vxlan";
 
 /** IFNAMSIZ is 16 with the ending zero. */
-export const NAME_BYTES: usize = 16;
+const NAME_BYTES: usize = 16;
 
 /** The device of that ifindex, or 0. */
 export function deviceFind(ns: Netns, ifindex: u32): usize {

@@ -117,7 +117,7 @@ export function fibTable(ns: Netns, id: u32, create: bool): usize {
 }
 
 /** -errno that a route of this type gives (fib_props); 0 for those that lead somewhere. */
-export function routeTypeError(type: u32): i32 {
+function routeTypeError(type: u32): i32 {
   switch (type) {
     case RTN_BLACKHOLE: return -EINVAL;
     case RTN_UNREACHABLE: return -EHOSTUNREACH;

@@ -1,5 +1,5 @@
 // IPv4 coming in: checks, PREROUTING, route, then delivery or forwarding (net/ipv4/ip_input.c, ip_forward.c).
-import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, OBS_DELIVER } from "../abi/core";
+import { EHOSTUNREACH, ENETUNREACH, OBS_DELIVER } from "../abi/core";
 import { HOOK_FORWARD, HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
   CONF_DROP_UNICAST_IN_L2_MULTICAST, CONF_FORWARDING, DEV_LOOPBACK, DROP_BLACKHOLE_ROUTE, DROP_IP_CSUM,
@@ -28,7 +28,7 @@ import { ipOptionsForward, ipOptionsReceive } from "./ip-options";
 import { dstOutput } from "./ip-output";
 import { peerAllowError, peerAllowRedirect } from "./peers";
 import { RTF_REDIRECT, errorCode, routeDrop, routeInput } from "./route";
-import { skbDrop, skbLength, skbPull } from "./skb";
+import { skbDrop, skbLength } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
 import { devConf, orConf } from "./sysctl";
 import { vxlanReceive } from "./vxlan";
@@ -42,10 +42,6 @@ export const IPSKB_FRAG_PMTU: u32 = 0x02;
 export const IPSKB_IGNORE_DF: u32 = 0x04;
 /** Our own broadcast or multicast, coming back to us: its route is known. */
 export const IPSKB_LOOPED: u32 = 0x08;
-/** Passed POSTROUTING already. */
-export const IPSKB_REROUTED: u32 = 0x10;
-/** Taken by a source route to its next hop. */
-export const IPSKB_FORWARDED: u32 = 0x20;
 
 /** A packet, `data` at the IP header (ip_rcv). */
 export function ipReceive(packet: Skb, dev: NetDevice): void {
@@ -121,7 +117,7 @@ export function ipCheckHeader(skb: Skb, ns: Netns, ecn: bool): i32 {
 }
 
 /** After PREROUTING: route and go (ip_rcv_finish). */
-export function ipReceiveFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
+function ipReceiveFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
   const ip = Ipv4View.at(skb.network);
   // What comes by loopback, or loops back, still has the route it was sent by.
   const routed = skb.rtType != 0 && (dev.kind == DEV_LOOPBACK || (skb.ipFlags & IPSKB_LOOPED) != 0);
@@ -172,7 +168,7 @@ function ipError(skb: Skb, ns: Netns, dev: NetDevice): void {
 }
 
 /** For this host (ip_local_deliver). */
-export function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
+function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
   let skb = packet;
   if ((Ipv4View.at(skb.network).fragment & (IP_MF | IP_OFFSET)) != 0) {
     skb = ipDefrag(packet, ns, DEFRAG_LOCAL);

@@ -89,11 +89,6 @@ export function ipSendRouted(packet: Skb, ns: Netns, route: RouteAnswer, destina
   return localOut(skb, ns);
 }
 
-/** Is this one of the namespace's own addresses (local table)? */
-export function addressIsLocal(ns: Netns, hi: u64, lo: u64): bool {
-  return inetAddrType(ns, hi, lo) == RTN_LOCAL;
-}
-
 /** RTN_* of an address by the local table alone, as xt_addrtype and bind() see it (inet_addr_type). */
 export function addressType(ns: Netns, hi: u64, lo: u64): u32 {
   return inetAddrType(ns, hi, lo);

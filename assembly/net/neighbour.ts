@@ -18,7 +18,7 @@ import { Ipv4View } from "../wire/ipv4";
 import { arpSolicit } from "./arp";
 import { devQueueXmit } from "./dev";
 import { icmpSend } from "./icmp";
-import { skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
+import { skbDrop, skbEnsureHeadroom, skbPush } from "./skb";
 import { devConf } from "./sysctl";
 import { TIMER_NEIGHBOUR } from "./timers";
 
@@ -447,10 +447,4 @@ export function neighUpdate(n: Neighbour, known: bool, newMac0: u32, newMac1: u3
 /** True when frames may go to it at once; a bridge asks this about the target of a redirected frame. */
 export function neighConnected(n: Neighbour): bool {
   return (n.state & NUD_CONNECTED) != 0;
-}
-
-/** Upper layers heard from the neighbour (neigh_confirm). */
-export function neighConfirm(dev: NetDevice, hi: u64, lo: u64): void {
-  const at = neighFind(dev, hi, lo);
-  if (at != 0) changetype<Neighbour>(at).confirmed = jiffies();
 }

@@ -16,7 +16,7 @@ import { skbDrop, skbLength, skbPull } from "./skb";
 const VLAN_HEADER_LEN: u32 = 4;
 
 /** Sets `mac`, `protocol` and `pktType`, and takes the Ethernet header off. False: too short for one. */
-export function ethTypeTrans(skb: Skb, dev: NetDevice): bool {
+function ethTypeTrans(skb: Skb, dev: NetDevice): bool {
   if (skbLength(skb) < ETH_HEADER_LEN) return false;
   const eth = EthernetView.at(skb.data);
   skb.mac = skb.data;

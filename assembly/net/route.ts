@@ -30,13 +30,13 @@ import { devConf, maxConf, orConf } from "./sysctl";
 }
 
 /** The next hop is a gateway. */
-export const RTF_GATEWAY: u32 = 1;
+const RTF_GATEWAY: u32 = 1;
 /** For this host. */
 export const RTF_LOCAL: u32 = 2;
 /** An ICMP redirect is in order when it is forwarded (IPSKB_DOREDIRECT). */
 export const RTF_REDIRECT: u32 = 4;
 /** Made by routeInput. */
-export const RTF_INPUT: u32 = 8;
+const RTF_INPUT: u32 = 8;
 
 /** 255.255.255.255 */
 const BROADCAST_RAW: u32 = 0xffffffff;
@@ -60,7 +60,7 @@ export function inetAddrType(ns: Netns, hi: u64, lo: u64): u32 {
 }
 
 /** Is `dev` a member of the group (ip_check_mc)? Of IPv4's, each device has joined the all-hosts group. */
-export function groupJoined(raw: u32): bool {
+function groupJoined(raw: u32): bool {
   return raw == ALL_HOSTS_RAW;
 }
 
@@ -173,7 +173,7 @@ function inputError(skb: Skb, ns: Netns, errno: i32): i32 {
  * May a packet with this source come in by `dev` (fib_validate_source)? 1: yes, and its sender is on the link; 0: yes; -EINVAL: no.
  * `oif`: the device it goes out of, 0 for local delivery.
  */
-export function validateSource(skb: Skb, ns: Netns, dev: NetDevice, source: u32, destination: u32, oif: u32): i32 {
+function validateSource(skb: Skb, ns: Netns, dev: NetDevice, source: u32, destination: u32, oif: u32): i32 {
   const filter = maxConf(dev, CONF_RP_FILTER);
   const lo = mapped4(source);
   if (filter == 0 && (dev.ifindex != oif || !orConf(dev, CONF_SEND_REDIRECTS))) {
