@@ -89,14 +89,14 @@ function readConf(stdin: string): NetConf {
   if (Array.isArray(conf)) return bad('json: cannot unmarshal array into Go value of type struct { Name string "json:\\"name\\"" }');
   const name = (conf as NetConf).name;
   if (name === undefined || name === "") throw new CniError(CNI_ERROR.invalidNetworkConfig, "missing network name");
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$/.test(name)) throw new CniError(CNI_ERROR.invalidNetworkConfig, "invalid characters found in network name", name);
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) throw new CniError(CNI_ERROR.invalidNetworkConfig, "invalid characters found in network name", name);
   return conf as NetConf;
 }
 
 function checkNames(env: Readonly<Record<string, string>>): void {
   const id = env["CNI_CONTAINERID"]!, ifName = env["CNI_IFNAME"]!;
   const bad = (message: string, details = ""): never => { throw new CniError(CNI_ERROR.invalidEnvironment, message, details); };
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$/.test(id)) bad("invalid characters in containerID", id);
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)) bad("invalid characters in containerID", id);
   if (ifName.length > 15) bad("interface name is too long", "interface name should be less than 16 characters");
   if (ifName === "." || ifName === "..") bad("interface name is . or ..");
   if (/[/:\s]/.test(ifName)) bad("interface name contains / or : or whitespace characters");
