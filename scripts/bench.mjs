@@ -54,7 +54,7 @@ async function prepare(path) {
   const outfile = `.cache/bench-${randomBytes(6).toString("hex")}.mjs`;
   // yaml's build for Node is CommonJS, which a module can not bundle: take the one for browsers, as dist/ does.
   const alias = { yaml: fileURLToPath(new URL("node_modules/yaml/browser/index.js", root)) };
-  await build({ ...bundleOptions(root), entryPoints: [path], outfile, platform: "node", target: "node20", alias });
+  await build({ ...bundleOptions(root), entryPoints: [path], outfile, platform: "node", target: "node20", minify: true, alias });
   const [command, ...args] = [...pin, process.execPath, outfile];
   return {
     run: (...more) =>
