@@ -7,6 +7,12 @@
 export const kernelUrl = (shared: boolean): URL =>
   shared ? new URL("../build/kernel.wasm", import.meta.url) : new URL("../build/kernel.plain.wasm", import.meta.url);
 
+/** The same of the core kernel, which pages load. */
+export const coreKernelUrl = (shared: boolean): URL =>
+  shared
+    ? new URL("../build/kernel-core.wasm", import.meta.url)
+    : new URL("../build/kernel-core.plain.wasm", import.meta.url);
+
 export const nodeSiteWorkerUrl = (): URL => new URL("../dist/node-site-worker.js", import.meta.url);
 export const denoSiteWorkerUrl = (): URL => new URL("../dist/deno-site-worker.js", import.meta.url);
 

@@ -4,7 +4,7 @@
  */
 import type { Endpoint, Platform } from "../src/platform.ts";
 import { webEndpoint } from "./endpoint.ts";
-import { canShareMemory, kernelUrl } from "./files.ts";
+import { canShareMemory, coreKernelUrl } from "./files.ts";
 
 /** The path is literal so that bundlers of pages see the worker and bundle it. */
 export function spawnSiteWorker(): Endpoint {
@@ -26,7 +26,7 @@ export function webPlatform(name: "browser" | "worker"): Platform {
   return {
     name,
     sharedMemory: globalThis.crossOriginIsolated === true && canShareMemory(),
-    loadKernel: async (shared) => compile(await fetch(kernelUrl(shared))),
+    loadKernel: async (shared) => compile(await fetch(coreKernelUrl(shared))),
     entropy: (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
     wallMs: () => Date.now(),
     monotonicMs: () => performance.now(),

@@ -3,7 +3,8 @@ import { buildBundles } from "./lib/bundle.mjs";
 import { buildKernel } from "./lib/kernel.mjs";
 
 /** Gzipped bytes: what is aimed at, and what fails the build. docs/decisions/build-and-packaging.md says where they part. */
-const KERNEL = { aim: 64 * 1024, limit: 64 * 1024 };
+const KERNEL = { aim: 256 * 1024, limit: 256 * 1024 };
+const CORE = { aim: 64 * 1024, limit: 64 * 1024 };
 const PAGE = { aim: 140 * 1024, limit: 212 * 1024 };
 
 const root = new URL("../", import.meta.url);
@@ -23,6 +24,7 @@ async function main() {
   let failed = false;
   for (const [name, bytes, { aim, limit }] of [
     ["kernel.wasm, gzipped", sizes.kernel, KERNEL],
+    ["kernel-core.wasm, gzipped", sizes.core, CORE],
     ["browser bundle with kernel, gzipped", sizes.page, PAGE],
   ]) {
     const over = bytes > limit;

@@ -1,12 +1,13 @@
-// assembly/ -> build/kernel.wasm (shared memory), build/kernel.plain.wasm, build/kernel.debug.wasm (assertions on).
+// assembly/ -> build/kernel.wasm (shared memory), build/kernel.plain.wasm, build/kernel.debug.wasm (assertions on), and
+// build/kernel-core.wasm, build/kernel-core.plain.wasm: the same source with the switch of assembly/features.ts off.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { abiHash } from "./abi.mjs";
 import { assertStateless, toPlain, withCustomSection } from "./wasm.mjs";
 
-const OUTPUTS = ["kernel.wasm", "kernel.plain.wasm", "kernel.debug.wasm"];
+const OUTPUTS = ["kernel.wasm", "kernel.plain.wasm", "kernel.debug.wasm", "kernel-core.wasm", "kernel-core.plain.wasm"];
 
 /** Everything the kernel's bytes depend on, as one hash. */
 function inputsKey(root) {
@@ -30,11 +31,26 @@ function inputsKey(root) {
   return hash.digest("hex");
 }
 
-/** The module of one target of asconfig.json. Rejects with the compiler's own messages. */
-function asc(root, target) {
+const SWITCH = "export const FULL: bool = true;";
+
+/** A copy of the sources with the switch off, and a configuration for it. Returns the configuration's path. */
+function coreSources(root) {
+  const folder = new URL(`.cache/core-${process.pid}/`, root);
+  cpSync(new URL("assembly/", root), new URL("assembly/", folder), { recursive: true });
+  const file = new URL("assembly/features.ts", folder);
+  const source = readFileSync(file, "utf8");
+  if (!source.includes(SWITCH)) throw new Error(`assembly/features.ts has no line "${SWITCH}"`);
+  writeFileSync(file, source.replace(SWITCH, SWITCH.replace("true", "false")));
+  const config = JSON.parse(readFileSync(new URL("asconfig.json", root), "utf8"));
+  writeFileSync(new URL("asconfig.json", folder), JSON.stringify({ ...config, entries: [`${fileURLToPath(folder)}assembly/index.ts`] }));
+  return { folder, config: fileURLToPath(new URL("asconfig.json", folder)) };
+}
+
+/** The module of one target of a configuration. Rejects with the compiler's own messages. */
+function asc(root, target, config = "asconfig.json") {
   const cwd = fileURLToPath(root);
-  const outFile = `build/.${target}-${process.pid}.wasm`;
-  const args = ["node_modules/assemblyscript/bin/asc.js", "--config", "asconfig.json", "--target", target];
+  const outFile = `build/.${target}-${createHash("sha256").update(config).digest("hex").slice(0, 8)}-${process.pid}.wasm`;
+  const args = ["node_modules/assemblyscript/bin/asc.js", "--config", config, "--target", target];
   return new Promise((resolve, reject) => {
     execFile(
       process.execPath,
@@ -70,7 +86,9 @@ export async function buildKernel(root) {
   if (fresh) return false;
 
   rmSync(keyFile, { force: true });
-  const [shared, debug] = await Promise.all([asc(root, "shared"), asc(root, "debug")]);
+  const core = coreSources(root);
+  const [shared, debug, small] = await Promise.all([asc(root, "shared"), asc(root, "debug"), asc(root, "shared", core.config)]);
+  rmSync(core.folder, { recursive: true });
   const abi = abiHash(root);
   const finish = (name, bytes) => {
     assertStateless(bytes, name);
@@ -81,6 +99,8 @@ export async function buildKernel(root) {
   finish("kernel.wasm", shared);
   finish("kernel.debug.wasm", debug);
   finish("kernel.plain.wasm", toPlain(shared));
+  finish("kernel-core.wasm", small);
+  finish("kernel-core.plain.wasm", toPlain(small));
   writeFileSync(keyFile, key);
   return true;
 }

@@ -53,12 +53,12 @@ test("the custom section is found by the engine", () => {
   expect(new TextDecoder().decode(found)).toBe("a".repeat(200));
 });
 
-test("the three kernels are stateless, of this ABI, and shared and plain differ by one byte", () => {
+test("the kernels are stateless, of this ABI, and shared and plain differ by one byte", () => {
   const root = new URL("../../", import.meta.url);
-  const [shared, plain, debug] = ["kernel", "kernel.plain", "kernel.debug"].map(
+  const [shared, plain, debug, core, corePlain] = ["kernel", "kernel.plain", "kernel.debug", "kernel-core", "kernel-core.plain"].map(
     (name) => new Uint8Array(readFileSync(new URL(`build/${name}.wasm`, root))),
   );
-  for (const bytes of [shared!, plain!, debug!]) {
+  for (const bytes of [shared!, plain!, debug!, core!, corePlain!]) {
     assertStateless(bytes, "kernel");
     const compiled = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
     expect(new TextDecoder().decode(WebAssembly.Module.customSections(compiled, "kubewire.abi")[0])).toBe(
@@ -66,4 +66,5 @@ test("the three kernels are stateless, of this ABI, and shared and plain differ 
     );
   }
   expect([...shared!.keys()].filter((at) => shared![at] !== plain![at])).toEqual([memoryFlagOffset(shared!)]);
+  expect([...core!.keys()].filter((at) => core![at] !== corePlain![at])).toEqual([memoryFlagOffset(core!)]);
 });

@@ -39,6 +39,8 @@ test("the tarball holds what is listed, and no sources or tests", async () => {
     "README.md",
     "build/kernel.wasm",
     "build/kernel.plain.wasm",
+    "build/kernel-core.wasm",
+    "build/kernel-core.plain.wasm",
     "dist/node.js",
   ]) {
     expect(files).toContain(`package/${path}`);
@@ -100,7 +102,7 @@ test("workerd serves a worker that imports kubewire/edge, its kernel as a module
       modules = [
         (name = "main.js", esModule = embed "main.js"),
         (name = "dist/edge.js", esModule = embed "node_modules/kubewire/dist/edge.js"),
-        (name = "build/kernel.plain.wasm", wasm = embed "node_modules/kubewire/build/kernel.plain.wasm"),
+        (name = "build/kernel-core.plain.wasm", wasm = embed "node_modules/kubewire/build/kernel-core.plain.wasm"),
       ],
       compatibilityDate = "2026-11-01",
       compatibilityFlags = ["nodejs_compat"],
@@ -119,7 +121,7 @@ test("a page bundler finds the kernel and both workers", async () => {
   writeFileSync(join(page, "main.js"), script);
   await build({ root: page, base: "./", logLevel: "error", configFile: false, build: { assetsInlineLimit: 0 } });
   const assets = readdirSync(join(page, "dist/assets")).map((name) => name.replace(/-[\w-]{8}\./, "."));
-  const expected = ["kernel.wasm", "kernel.plain.wasm", "web-site-worker.js", "worker-main.js"];
+  const expected = ["kernel-core.wasm", "kernel-core.plain.wasm", "web-site-worker.js", "worker-main.js"];
   expect(assets).toEqual(expect.arrayContaining(expected));
 });
 
@@ -172,7 +174,7 @@ test("are the types wrong? no", async () => {
     "--format",
     "json",
   ];
-  const wasm = ["--exclude-entrypoints", "./kernel.wasm", "./kernel.plain.wasm"];
+  const wasm = ["--exclude-entrypoints", "./kernel.wasm", "./kernel.plain.wasm", "./kernel-core.wasm", "./kernel-core.plain.wasm"];
   const { analysis } = JSON.parse(await run(process.execPath, [...args, ...wasm], folder)) as {
     analysis: { problems: { kind: string; entrypoint?: string; resolutionKind?: string }[]; entrypoints: object };
   };

@@ -19,7 +19,7 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "${path}", esModule = embed "${basename(path)}"),
-    (name = "build/kernel.plain.wasm", wasm = embed "../build/kernel.plain.wasm"),
+    (name = "build/kernel-core.plain.wasm", wasm = embed "../build/kernel-core.plain.wasm"),
   ],
   compatibilityDate = "${COMPATIBILITY_DATE}",
   compatibilityFlags = ["nodejs_compat"],
