@@ -11,9 +11,12 @@ import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
 import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
 import { node, setNode } from "./mm/node";
+import { FULL } from "./features";
+import { hrtimerRunOne, hrtimersDeadline } from "./mm/hrtimer";
 import { timersDeadline, timersRun } from "./mm/timer";
 import { backlogRunOne } from "./net/dev";
 import { netCommand, nicDeliver } from "./net/command";
+import { outboxPort } from "./net/tap";
 import { netfilterCommand } from "./netfilter/command";
 import { sockCommand } from "./sock/command";
 import { sockEventsPending, sockEventsTake } from "./sock/events";
@@ -78,11 +81,12 @@ export function run(handle: u32, nowLo: u32, nowHi: u32): i32 {
   while (true) {
     if (observeFull()) { more = true; break; }
     if (backlogRunOne()) continue;
+    if (FULL && hrtimerRunOne()) continue;
     if (!timersRun(16)) continue;
     if (n.backlogHead == 0) break;
   }
   store<u64>(mailboxAt + RUN_STATUS_NOW, n.now);
-  store<u64>(mailboxAt + RUN_STATUS_DEADLINE, timersDeadline());
+  store<u64>(mailboxAt + RUN_STATUS_DEADLINE, FULL ? min<u64>(timersDeadline(), hrtimersDeadline()) : timersDeadline());
   return <i32>((more ? RUN_MORE : 0) | (sockEventsPending() ? RUN_EVENTS : 0)
     | (n.outboxHead != 0 ? RUN_OUTBOX : 0) | (n.obsWrite != 0 ? RUN_OBSERVED : 0));
 }
@@ -154,7 +158,7 @@ function outboxTake(n: Node): u32 {
     if (bytes + size > MAILBOX_BYTES) break;
     const at = mailboxAt + <usize>bytes;
     store<u64>(at, skb.tstamp);
-    store<u32>(at, changetype<NetDevice>(skb.dev).ifindex, 8);
+    store<u32>(at, FULL ? outboxPort(changetype<NetDevice>(skb.dev)) : changetype<NetDevice>(skb.dev).ifindex, 8);
     store<u32>(at, length, 12);
     memory.copy(at + 16, skb.data, <usize>length);
     bytes += size;

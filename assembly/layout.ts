@@ -54,6 +54,12 @@ export const SLAB_CLASSES: u32 = 12;
   // mm/timer.ts
   timers: usize;
   jiffies: u64;
+  // mm/hrtimer.ts: Hrtimer by time
+  hrtimers: usize;
+  // net/tap.ts: the last port given
+  tapNext: u32;
+  /** net/proxy-arp.ts: answers that wait. */
+  proxyWaiting: u32;
 
   // trace/observe.ts
   obsBase: usize; obsSize: u32; obsRead: u32; obsWrite: u32; obsLost: u32;
@@ -94,6 +100,7 @@ export const SLAB_CLASSES: u32 = 12;
   rules: usize; // net/rules.ts, by preference
   scratch: usize; // net/route.ts: a Route, read at once
   vxlans: usize; // net/vxlan.ts: the VXLAN devices that listen here
+  tunnels: usize; // net/tunnel.ts: the other tunnels whose outer packets live here
   peers: usize; // net/peers.ts: rate limits by host
   fragments: usize; // net/ip-defrag.ts: queues by datagram
   fragmentBytes: u32;
@@ -129,6 +136,14 @@ export const SLAB_CLASSES: u32 = 12;
   portNumber: u32;
   rxPackets: u64; rxBytes: u64; rxDropped: u64;
   txPackets: u64; txBytes: u64; txDropped: u64;
+  flags: u32; // IFF_* (abi/net.ts) beside "up"
+  lower: usize; // NetDevice: the one that this stands on
+  uppers: usize; // NetDevice by upperNext: those that stand on this
+  upperNext: usize;
+  rxHandler: u32; // DEV_MACVLAN or DEV_IPVLAN: the kind of the uppers that take what this receives
+  qdisc: usize; // net/sched/qdisc.ts: Qdisc, 0: noqueue
+  ingress: usize; // net/sched/filter.ts: Filter list of the ingress hook; 0: none
+  vlans: usize; // net/bridge-vlan.ts: VlanTable of a bridge port or a bridge
 }
 
 /**
@@ -169,6 +184,8 @@ export const SLAB_CLASSES: u32 = 12;
   fragLengths: usize; // net/ip-defrag.ts: lengths of those fragments, to be sent in the same pieces
   bridgeDev: usize; // NetDevice: the port by which a bridged packet came in
   tstamp: u64;
+  /** An 802.1Q tag that was taken off the bytes, or is to be put there: TPID << 16 | TCI; 0: none. */
+  vlan: u32;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
 }
 

@@ -51,12 +51,65 @@ export const NET_DROPS: u32 = 0x11a;
 export const NET_SNMP: u32 = 0x11b;
 /** {netns, u32 oif, u32 mark, u32 -, 16 bytes destination, 16 bytes source}: one ROUTE_* record (type, ifindex, gateway, src, mtu), as `ip route get`. */
 export const NET_ROUTE_GET: u32 = 0x11c;
+/** BRIDGE_* record. */
+export const NET_BRIDGE_SET: u32 = 0x11d;
+/** {netns, u32 ifindex}: one BRIDGE_* record. */
+export const NET_BRIDGE_GET: u32 = 0x11e;
+/** BRVLAN_* record. */
+export const NET_BRVLAN_SET: u32 = 0x11f;
+export const NET_BRVLAN_DELETE: u32 = 0x120;
+/** {netns, u32 skip, u32 ifindex}: BRVLAN_* records. */
+export const NET_BRVLAN_LIST: u32 = 0x121;
+/** {netns, u32 ifindex, u32 from, u32 to}: a priority map of a VLAN device; from | 0x80000000: egress. */
+export const NET_VLAN_MAP: u32 = 0x122;
+/** {netns, u32 ifindex, u32 op (1 add, 0 delete), u32 -, 6 bytes MAC}: a source of a macvlan of that mode. */
+export const NET_MACVLAN_SOURCE: u32 = 0x123;
+/** {netns, u32 ifindex}: opens a tun or tap for the driver; returns its port. {netns, ifindex, 1}: closes it. */
+export const NET_TAP_OPEN: u32 = 0x124;
+/** {netns, u32 ifindex, u32 length, bytes}: a frame (tap) or packet (tun) comes in by the device. */
+export const NET_TAP_SEND: u32 = 0x125;
+/** A frame of the outbox of a tun or tap carries this bit and its port instead of an ifindex. */
+export const TAP_PORT: u32 = 0x80000000;
+/** QDISC_* record. */
+export const NET_QDISC_SET: u32 = 0x126;
+/** {netns, u32 ifindex, u32 handle (0: the root, with all below; QDISC_INGRESS)} */
+export const NET_QDISC_DELETE: u32 = 0x127;
+/** {netns, u32 skip, u32 ifindex}: QDISC_* records, classes among them. */
+export const NET_QDISC_LIST: u32 = 0x128;
+/** FILTER_* record; returns its number. */
+export const NET_FILTER_ADD: u32 = 0x129;
+/** {netns, u32 ifindex, u32 parent, u32 preference (0: all)} */
+export const NET_FILTER_DELETE: u32 = 0x12a;
+/** {netns, u32 skip, u32 ifindex, u32 parent}: FILTER_* records. */
+export const NET_FILTER_LIST: u32 = 0x12b;
+/** {netns, u32 skip, u32 ifindex}: {6 bytes MAC}, the sources of a macvlan, 8 bytes each. */
+export const NET_MACVLAN_SOURCES: u32 = 0x12c;
 
 export const DEV_LOOPBACK: u32 = 1;
 export const DEV_VETH: u32 = 2;
 export const DEV_BRIDGE: u32 = 3;
 export const DEV_VXLAN: u32 = 4;
 export const DEV_NIC: u32 = 5;
+// Only in kernel.wasm
+export const DEV_VLAN: u32 = 6;
+export const DEV_MACVLAN: u32 = 7;
+export const DEV_IPVLAN: u32 = 8;
+export const DEV_DUMMY: u32 = 9;
+export const DEV_IFB: u32 = 10;
+export const DEV_TUN: u32 = 11;
+export const DEV_TAP: u32 = 12;
+export const DEV_IPIP: u32 = 13;
+export const DEV_GRE: u32 = 14;
+export const DEV_GRETAP: u32 = 15;
+export const DEV_GENEVE: u32 = 16;
+export const DEV_KINDS: u32 = 17;
+
+// Flags of a device beside "up" (include/uapi/linux/if.h)
+export const IFF_POINTOPOINT: u32 = 0x10;
+export const IFF_NOARP: u32 = 0x80;
+export const IFF_PROMISC: u32 = 0x100;
+export const IFF_ALLMULTI: u32 = 0x200;
+export const IFF_MULTICAST: u32 = 0x1000;
 
 // NET_LINK_ADD
 export const LINK_KIND: u32 = 4;
@@ -72,11 +125,38 @@ export const LINK_VNI: u32 = 72;
 export const LINK_DSTPORT: u32 = 76;
 export const LINK_LOCAL: u32 = 80; // 16 bytes
 export const LINK_LOWER: u32 = 96; // ifindex of the device the outer packets go by, 0: any
-export const LINK_BYTES: u32 = 100;
+export const LINK_MODE: u32 = 100; // MACVLAN_MODE_*, IPVLAN_MODE_*
+export const LINK_TTL: u32 = 104; // of the outer header, 0: the inner one's (IPIP, GRE), the namespace's (VXLAN, Geneve)
+export const LINK_TOS: u32 = 108; // of the outer header, 1: the inner one's
+export const LINK_IKEY: u32 = 112; // GRE, in host order
+export const LINK_OKEY: u32 = 116;
+export const LINK_REMOTE: u32 = 120; // 16 bytes: the tunnel's other end, VXLAN's default destination; all zero: none
+export const LINK_BYTES: u32 = 136;
 export const LINK_F_MAC: u32 = 1;
 export const LINK_F_PEER_MAC: u32 = 2;
 export const LINK_F_NOLEARNING: u32 = 4;
 export const LINK_F_NOUDPCSUM: u32 = 8;
+export const LINK_F_NOPMTUDISC: u32 = 16; // IPIP, GRE: DF is not set by itself
+export const LINK_F_DF: u32 = 32; // VXLAN, Geneve: df set
+export const LINK_F_L2MISS: u32 = 64;
+export const LINK_F_L3MISS: u32 = 128;
+export const LINK_F_IKEY: u32 = 256;
+export const LINK_F_OKEY: u32 = 512;
+export const LINK_F_ICSUM: u32 = 1024;
+export const LINK_F_OCSUM: u32 = 2048;
+export const LINK_F_8021AD: u32 = 4096; // VLAN: TPID 0x88a8
+export const LINK_F_PRIVATE: u32 = 8192; // ipvlan
+export const LINK_F_VEPA: u32 = 16384; // ipvlan
+export const LINK_F_NOPROMISC: u32 = 32768; // macvlan passthru
+
+export const MACVLAN_MODE_PRIVATE: u32 = 1; // include/uapi/linux/if_link.h
+export const MACVLAN_MODE_VEPA: u32 = 2;
+export const MACVLAN_MODE_BRIDGE: u32 = 4;
+export const MACVLAN_MODE_PASSTHRU: u32 = 8;
+export const MACVLAN_MODE_SOURCE: u32 = 16;
+export const IPVLAN_MODE_L2: u32 = 0;
+export const IPVLAN_MODE_L3: u32 = 1;
+export const IPVLAN_MODE_L3S: u32 = 2;
 
 // NET_LINK_SET; SETLINK_MASK says which fields hold (SET_*)
 export const SETLINK_IFINDEX: u32 = 4;
@@ -89,7 +169,9 @@ export const SETLINK_PORT_FLAGS: u32 = 28; // BRPORT_*
 export const SETLINK_PORT_MASK: u32 = 32;
 export const SETLINK_NAME: u32 = 36;
 export const SETLINK_MAC: u32 = 52;
-export const SETLINK_BYTES: u32 = 60;
+export const SETLINK_FLAGS: u32 = 60; // IFF_*
+export const SETLINK_FLAGS_MASK: u32 = 64;
+export const SETLINK_BYTES: u32 = 68;
 export const SET_UP: u32 = 1;
 export const SET_MTU: u32 = 2;
 export const SET_MASTER: u32 = 4;
@@ -97,6 +179,7 @@ export const SET_NETNS: u32 = 8;
 export const SET_PORT: u32 = 16;
 export const SET_NAME: u32 = 32;
 export const SET_MAC: u32 = 64;
+export const SET_FLAGS: u32 = 128;
 
 // Flags of a bridge port (include/linux/if_bridge.h)
 export const BRPORT_HAIRPIN: u32 = 1;
@@ -105,6 +188,14 @@ export const BRPORT_FLOOD: u32 = 4;
 export const BRPORT_MCAST_FLOOD: u32 = 8;
 export const BRPORT_BCAST_FLOOD: u32 = 16;
 export const BRPORT_ISOLATED: u32 = 32;
+export const BRPORT_LOCKED: u32 = 64;
+/** The port's state is not "forwarding". */
+export const BRPORT_BLOCKED: u32 = 128;
+/** … but "learning". */
+export const BRPORT_BLOCKED_LEARNS: u32 = 256;
+/** "disabled" rather than "blocking". */
+export const BRPORT_DISABLED: u32 = 512;
+export const BRPORT_ALL: u32 = 1023;
 
 // NET_LINK_LIST, NET_LINK_GET
 export const LINKINFO_IFINDEX: u32 = 0;
@@ -118,7 +209,19 @@ export const LINKINFO_NAME: u32 = 32;
 export const LINKINFO_STATS: u32 = 48; // u64: rx packets, bytes, dropped, tx packets, bytes, dropped
 export const LINKINFO_PORT_FLAGS: u32 = 96;
 export const LINKINFO_VNI: u32 = 100;
-export const LINKINFO_BYTES: u32 = 104;
+export const LINKINFO_FLAGS: u32 = 104; // IFF_* that are set beside "up"
+export const LINKINFO_LOWER: u32 = 108; // ifindex of the lower device, 0: none
+export const LINKINFO_LINK_NETNS: u32 = 112; // handle of the namespace of the peer or lower device where it is another one, else 0
+export const LINKINFO_MODE: u32 = 116; // as LINK_MODE
+export const LINKINFO_OPTIONS: u32 = 120; // LINK_F_*
+export const LINKINFO_DSTPORT: u32 = 124;
+export const LINKINFO_LOCAL: u32 = 128;
+export const LINKINFO_REMOTE: u32 = 144;
+export const LINKINFO_IKEY: u32 = 160;
+export const LINKINFO_OKEY: u32 = 164;
+export const LINKINFO_TTL: u32 = 168;
+export const LINKINFO_TOS: u32 = 172;
+export const LINKINFO_BYTES: u32 = 176;
 
 export const ADDRESS_IFINDEX: u32 = 4;
 export const ADDRESS_PREFIX: u32 = 8; // bits of the 16-byte address: 96 + those of IPv4
@@ -196,11 +299,92 @@ export const FDB_FLAGS: u32 = 8; // FDB_F_*; in a list: FDB_S_*
 export const FDB_HAS_DST: u32 = 12; // 1: a remote VTEP (VXLAN); 0: a port of a bridge
 export const FDB_MAC: u32 = 16;
 export const FDB_DST: u32 = 24;
-export const FDB_BYTES: u32 = 40;
+export const FDB_VID: u32 = 40; // VLAN of a bridge's entry, 0: any
+export const FDB_BYTES: u32 = 48;
 export const FDB_F_APPEND: u32 = 1;
+export const FDB_F_EXCL: u32 = 2; // -EEXIST where there is one (`bridge fdb add`)
+export const FDB_F_LOCAL: u32 = 4; // the host's own (`local`)
 export const FDB_S_PERMANENT: u32 = 0;
 export const FDB_S_STATIC: u32 = 1;
 export const FDB_S_REACHABLE: u32 = 2;
+
+// NET_BRIDGE_SET, NET_BRIDGE_GET; BRIDGE_MASK says which fields hold (a bit by field, from BRIDGE_AGEING on)
+export const BRIDGE_IFINDEX: u32 = 4;
+export const BRIDGE_MASK: u32 = 8;
+export const BRIDGE_AGEING: u32 = 12; // seconds / 100
+export const BRIDGE_VLAN_FILTERING: u32 = 16;
+export const BRIDGE_DEFAULT_PVID: u32 = 20;
+export const BRIDGE_VLAN_PROTOCOL: u32 = 24;
+export const BRIDGE_GROUP_FWD_MASK: u32 = 28;
+export const BRIDGE_BYTES: u32 = 32;
+
+export const BRVLAN_IFINDEX: u32 = 4; // of a port, or of the bridge itself
+export const BRVLAN_FIRST: u32 = 8;
+export const BRVLAN_LAST: u32 = 12;
+export const BRVLAN_FLAGS: u32 = 16; // BRVLAN_F_*
+export const BRVLAN_BYTES: u32 = 20;
+export const BRVLAN_F_PVID: u32 = 2; // include/uapi/linux/if_bridge.h
+export const BRVLAN_F_UNTAGGED: u32 = 4;
+
+// NET_QDISC_SET. A class of HTB is a record of its own: QDISC_KIND is QDISC_HTB_CLASS and QDISC_HANDLE its classid.
+export const QDISC_IFINDEX: u32 = 4;
+export const QDISC_KIND: u32 = 8;
+export const QDISC_HANDLE: u32 = 12; // major << 16 | minor
+export const QDISC_PARENT: u32 = 16; // 0: the root
+export const QDISC_LIMIT: u32 = 20; // packets (pfifo, netem) or bytes (bfifo, tbf); 0: the default
+export const QDISC_RATE: u32 = 24; // u64 bytes per second
+export const QDISC_PEAK: u32 = 32; // u64: tbf's peak rate, a class' ceil; 0: none
+export const QDISC_BURST: u32 = 40; // u64 ns: bytes at the rate
+export const QDISC_PEAK_BURST: u32 = 48; // u64 ns at the peak rate, a class' cburst
+export const QDISC_DELAY: u32 = 56; // u64 ns
+export const QDISC_JITTER: u32 = 64; // u64 ns
+export const QDISC_LOSS: u32 = 72; // probabilities: of 2^32
+export const QDISC_DUPLICATE: u32 = 76;
+export const QDISC_REORDER: u32 = 80;
+export const QDISC_GAP: u32 = 84;
+export const QDISC_CORRUPT: u32 = 88;
+export const QDISC_DEFAULT: u32 = 92; // HTB: minor of the class for what no filter names
+export const QDISC_PRIO: u32 = 96; // of a class
+export const QDISC_QUANTUM: u32 = 100;
+export const QDISC_STATS: u32 = 104; // u64 bytes, packets; u32 dropped, overlimits, backlog bytes, backlog packets
+export const QDISC_LOSS_CORR: u32 = 136;
+export const QDISC_DELAY_CORR: u32 = 140;
+export const QDISC_DUPLICATE_CORR: u32 = 144;
+export const QDISC_REORDER_CORR: u32 = 148;
+export const QDISC_CORRUPT_CORR: u32 = 152;
+export const QDISC_BYTES: u32 = 160;
+export const QDISC_PFIFO: u32 = 1;
+export const QDISC_BFIFO: u32 = 2;
+export const QDISC_PFIFO_FAST: u32 = 3;
+export const QDISC_TBF: u32 = 4;
+export const QDISC_NETEM: u32 = 5;
+export const QDISC_HTB: u32 = 6;
+export const QDISC_INGRESS: u32 = 7;
+export const QDISC_HTB_CLASS: u32 = 8;
+export const TC_INGRESS: u32 = 0xffff0000; // a filter's parent: the ingress hook
+
+export const FILTER_IFINDEX: u32 = 4;
+export const FILTER_PARENT: u32 = 8;
+export const FILTER_PREF: u32 = 12;
+export const FILTER_PROTOCOL: u32 = 16; // ethertype, 0x0003: all
+export const FILTER_KIND: u32 = 20; // FILTER_*
+export const FILTER_HANDLE: u32 = 24; // fw: the mark
+export const FILTER_MASK: u32 = 28; // fw
+export const FILTER_CLASSID: u32 = 32;
+export const FILTER_ACTION: u32 = 36; // TC_ACT_*
+export const FILTER_TARGET: u32 = 40; // ifindex of a redirect or mirror
+export const FILTER_KEYS: u32 = 44; // u32: how many of the eight that follow
+export const FILTER_KEY: u32 = 48; // {u32 value, u32 mask (both as they stand in the packet), i32 offset from the IP header}
+export const FILTER_HITS: u32 = 144; // u64 packets, bytes
+export const FILTER_BYTES: u32 = 160;
+export const FILTER_U32: u32 = 1;
+export const FILTER_FW: u32 = 2;
+export const FILTER_MATCHALL: u32 = 3;
+export const TC_ACT_CLASSIFY: u32 = 0;
+export const TC_ACT_REDIRECT: u32 = 1; // mirred egress redirect
+export const TC_ACT_MIRROR: u32 = 2; // mirred egress mirror
+export const TC_ACT_DROP: u32 = 3;
+export const TC_ACT_PASS: u32 = 4;
 
 export const PACKET_HOST: u32 = 0; // include/uapi/linux/if_packet.h
 export const PACKET_BROADCAST: u32 = 1;
@@ -263,6 +447,9 @@ export const DROP_HDR_TRUNC: u32 = 50;
 export const DROP_SOCKET_BACKLOG: u32 = 51;
 export const DROP_TCP_CLOSE: u32 = 52;
 export const DROP_BLACKHOLE_ROUTE: u32 = 53; // IP_OUTNOROUTES
+export const DROP_QDISC_DROP: u32 = 54;
+export const DROP_TC_INGRESS: u32 = 55;
+export const DROP_FULL_RING: u32 = 56;
 export const DROPS_MAX: u32 = 64;
 
 // Counters: as /proc/net/snmp and /proc/net/netstat name them.
@@ -480,4 +667,5 @@ export const CONF_NEIGH_GC_STALE_S: u32 = 24;
 export const CONF_NEIGH_UCAST_SOLICIT: u32 = 25;
 export const CONF_NEIGH_MCAST_SOLICIT: u32 = 26;
 export const CONF_NEIGH_QUEUE_BYTES: u32 = 27;
-export const CONF_MAX: u32 = 28;
+export const CONF_NEIGH_PROXY_DELAY_MS: u32 = 28;
+export const CONF_MAX: u32 = 29;

@@ -1,9 +1,10 @@
 // ARP: net/ipv4/arp.c.
 import {
   CONF_ARP_ACCEPT, CONF_ARP_ANNOUNCE, CONF_ARP_FILTER, CONF_ARP_IGNORE, CONF_DROP_GRATUITOUS_ARP, CONF_FORWARDING,
-  CONF_PROXY_ARP, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, NUD_REACHABLE,
+  CONF_PROXY_ARP, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, IFF_NOARP, NUD_REACHABLE,
   NUD_STALE, PACKET_HOST, PACKET_OTHERHOST, RTN_LOCAL, RTN_UNICAST, RT_SCOPE_HOST, RT_SCOPE_LINK,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { NS_PER_JIFFY } from "../mm/timer";
@@ -13,6 +14,7 @@ import { ETH_HEADER_LEN, ETH_P_ARP, EthernetView } from "../wire/ethernet";
 import { Address, addressMatches, addressOnlink, inetSelectAddr, isLoopback4, isMulticast4 } from "./address";
 import { devQueueXmit } from "./dev";
 import { NEIGH_OVERRIDE, Neighbour, neighFind, neighFindOrCreate, neighUpdate } from "./neighbour";
+import { proxyDelay } from "./proxy-arp";
 import { inetAddrType, routeInput } from "./route";
 import { skbAlloc, skbDrop, skbFree, skbLength, skbPush } from "./skb";
 import { devConf, maxConf, orConf } from "./sysctl";
@@ -56,7 +58,7 @@ export function arpSolicit(dev: NetDevice, hi: u64, lo: u64, packetSource: u32, 
 /** An ARP packet, `data` at its header (arp_rcv, arp_process). */
 export function arpReceive(skb: Skb, dev: NetDevice): void {
   const ns = changetype<Netns>(dev.ns);
-  if (skb.pktType == PACKET_OTHERHOST || dev.kind == DEV_LOOPBACK) {
+  if (skb.pktType == PACKET_OTHERHOST || dev.kind == DEV_LOOPBACK || (dev.flags & IFF_NOARP) != 0) {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_OTHERHOST);
     return;
   }
@@ -99,6 +101,7 @@ function arpProcess(skb: Skb, arp: ArpView, ns: Netns, dev: NetDevice): bool {
     if (devConf(dev, CONF_FORWARDING) != 0 && skb.rtType == RTN_UNICAST && orConf(dev, CONF_PROXY_ARP)
       && skb.rtDev != changetype<usize>(dev)) {
       heardOf(dev, sender, sha0, sha1);
+      if (FULL && skb.pktType != PACKET_HOST && proxyDelay(dev, sha0, sha1, senderIp, targetIp)) return true;
       arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
       return true;
     }
@@ -117,6 +120,20 @@ function arpProcess(skb: Skb, arp: ArpView, ns: Netns, dev: NetDevice): bool {
   const reachable = operation == ARP_REPLY && skb.pktType == PACKET_HOST;
   neighUpdate(n, true, sha0, sha1, reachable ? NUD_REACHABLE : NUD_STALE, replace ? NEIGH_OVERRIDE : 0);
   return true;
+}
+
+/** "I am `target`", for `sender`. */
+export function arpReply(dev: NetDevice, mac0: u32, mac1: u32, sender: u32, target: u32): void {
+  arpSend(dev, ARP_REPLY, mac0, mac1, target, mac0, mac1, sender);
+}
+
+/** Tells everybody the device's addresses anew (inetdev_send_gratuitous_arp, for arp_notify). */
+export function arpAnnounce(dev: NetDevice): void {
+  if (dev.kind == DEV_LOOPBACK || (dev.flags & IFF_NOARP) != 0) return;
+  for (let at = dev.addresses; at != 0; at = changetype<Address>(at).next) {
+    const own = raw4(changetype<Address>(at).lo);
+    arpSend(dev, ARP_REQUEST, 0xffffffff, 0xffff, own, dev.mac0, dev.mac1, own);
+  }
 }
 
 /** Who asks is worth remembering (neigh_event_ns). */

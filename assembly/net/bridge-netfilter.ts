@@ -17,7 +17,7 @@ import { DEFRAG_BRIDGE, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
 import { ipCheckHeader } from "./ip-input";
 import { Neighbour, neighConnected, neighFindOrCreate, neighOutput } from "./neighbour";
-import { deliver } from "./receive";
+import { deliverUp } from "./receive";
 import { routeInput } from "./route";
 import { skbDrop, skbLength } from "./skb";
 import { sysctl } from "./sysctl";
@@ -53,7 +53,7 @@ export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice):
   skb.dev = changetype<usize>(port);
   if (changetype<usize>(skb) != changetype<usize>(frame)) {
     // Put together from fragments: another packet than the caller's, so it goes on from here.
-    if (redirect(skb, ns, port, dev, before) && bridgeForwardFrame(skb, port)) deliver(skb, changetype<NetDevice>(skb.dev));
+    if (redirect(skb, ns, port, dev, before) && bridgeForwardFrame(skb, port)) deliverUp(skb, changetype<NetDevice>(skb.dev));
     return false;
   }
   return redirect(skb, ns, port, dev, before);
@@ -101,7 +101,7 @@ export function bridgeNfDnatXmit(skb: Skb, dev: NetDevice): bool {
   const eth = EthernetView.at(skb.mac);
   eth.write(eth.dst0, eth.dst1, <u32>skb.cb0, <u32>skb.cb1, ETH_P_IP);
   skb.dev = skb.bridgeDev;
-  if (bridgeForwardFrame(skb, port)) deliver(skb, changetype<NetDevice>(skb.dev));
+  if (bridgeForwardFrame(skb, port)) deliverUp(skb, changetype<NetDevice>(skb.dev));
   return true;
 }
 

@@ -1,24 +1,28 @@
 // The bridge: learning, forwarding, flooding, local delivery (net/bridge/br_input.c, br_forward.c, br_fdb.c, br_if.c). Bridged
 // IPv4 passes the hooks of IPv4 through bridge-netfilter.ts.
-import { ENOENT, ENOMEM, EOPNOTSUPP, OBS_BRIDGE } from "../abi/core";
+import { EEXIST, ENOENT, ENOMEM, EOPNOTSUPP, OBS_BRIDGE } from "../abi/core";
 import {
-  BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_MCAST_FLOOD, DEV_BRIDGE,
+  BRPORT_BCAST_FLOOD, BRPORT_BLOCKED, BRPORT_BLOCKED_LEARNS, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING,
+  BRPORT_LOCKED, BRPORT_MCAST_FLOOD, DEV_BRIDGE, DROP_NOT_SPECIFIED, FDB_F_EXCL, FDB_F_LOCAL, IFF_PROMISC,
   DROP_BRIDGE_NO_PORT, DROP_DEV_DOWN, DROP_MAC_IEEE_MAC_CONTROL, DROP_MAC_INVALID_SOURCE, DROP_PKT_TOO_BIG,
   FDB_S_PERMANENT, FDB_S_REACHABLE, FDB_S_STATIC, PACKET_HOST,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { hashWord, mix32 } from "../mm/hash";
 import { charge, node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { nfSkbShare } from "../netfilter/hooks";
 import { observeFrame, observeRecord, tracing } from "../trace/observe";
-import { ETH_HEADER_LEN, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
+import { ETH_HEADER_LEN, ETH_P_8021Q, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
 import { bridgeNfDnatXmit, bridgeNfForward, bridgeNfPreRouting } from "./bridge-netfilter";
+import { bridgeVid, vlanAllowEgress, vlanAllowIngress, vlanHandle, vlanLocal, vlansFree } from "./bridge-vlan";
 import { COST_BRIDGE } from "./costs";
 import { devQueueXmit, forwardable } from "./dev";
 import { skbCopy, skbDrop, skbLength, skbPull, skbPush } from "./skb";
+import { VLAN_HEADER_LEN, isVlanType, vlanUntag } from "./vlan";
 
-/** br->ageing_time */
+/** br->ageing_time of a new bridge */
 const AGEING_NS: u64 = 300_000_000_000;
 /** A flood of forged sources can not fill the memory: beyond this, nothing more is learnt (IFLA_BR_FDB_MAX_LEARNED). */
 const FDB_MAX: u32 = 65536;
@@ -31,17 +35,21 @@ const FDB_MAX: u32 = 65536;
   fdb: usize; // FdbEntry[mask + 1]
   mask: u32;
   count: u32;
+  ageing: u64; // ns
+  groupFwdMask: u32; // bit by last digit of 01:80:c2:00:00:0x
+  vlanFiltering: u32; vlanProtocol: u32; defaultPvid: u32; // bridge-vlan.ts
 }
 
 @unmanaged export class FdbEntry {
   next: usize; // FdbEntry: hash chain
   mac0: u32; mac1: u32;
+  vid: u32; // 0: while the bridge does not filter VLANs; the host's own MACs
   port: usize; // NetDevice; the bridge itself for its own MAC
   state: u32; // FDB_S_*: permanent ones are the host's own
   updated: u64; // ns
 }
 
-@inline function bridgeOf(dev: NetDevice): Bridge {
+@inline export function bridgeOf(dev: NetDevice): Bridge {
   return changetype<Bridge>(dev.priv);
 }
 
@@ -51,6 +59,9 @@ export function bridgeInit(dev: NetDevice, macSet: bool, mtuSet: bool): bool {
   if (dev.priv == 0) return false;
   const bridge = bridgeOf(dev);
   bridge.mask = 15;
+  bridge.ageing = AGEING_NS;
+  bridge.vlanProtocol = ETH_P_8021Q;
+  bridge.defaultPvid = 1;
   bridge.fdb = kmalloc(16 << 2);
   if (bridge.fdb == 0) {
     kfree(dev.priv, <u32>offsetof<Bridge>());
@@ -67,6 +78,7 @@ export function bridgeDelete(dev: NetDevice): void {
   const bridge = bridgeOf(dev);
   while (bridge.ports != 0) bridgeRemovePort(changetype<NetDevice>(bridge.ports));
   fdbFlush(bridge, 0);
+  if (FULL) vlansFree(dev);
   kfree(bridge.fdb, (bridge.mask + 1) << 2);
   kfree(dev.priv, <u32>offsetof<Bridge>());
   dev.priv = 0;
@@ -94,6 +106,7 @@ export function bridgeRemovePort(port: NetDevice): void {
   port.master = 0;
   port.portNext = 0;
   port.portFlags = 0;
+  if (FULL) vlansFree(port);
   fdbFlush(bridge, changetype<usize>(port));
   recalculate(dev);
 }
@@ -161,10 +174,10 @@ export function bridgeInput(skb: Skb, port: NetDevice): bool {
       skbDrop(skb, ns, changetype<usize>(port), DROP_MAC_IEEE_MAC_CONTROL);
       return false;
     }
-    if (kind != 0) return true;
+    if (kind != 0 && (bridgeOf(dev).groupFwdMask & (1 << kind)) == 0) return true;
   }
-  if (!dev.up) {
-    skbDrop(skb, ns, changetype<usize>(port), DROP_DEV_DOWN);
+  if (!dev.up || (port.portFlags & (BRPORT_BLOCKED | BRPORT_BLOCKED_LEARNS)) == BRPORT_BLOCKED) {
+    skbDrop(skb, ns, changetype<usize>(port), dev.up ? DROP_BRIDGE_NO_PORT : DROP_DEV_DOWN);
     return false;
   }
   if (eth.dst0 == dev.mac0 && eth.dst1 == dev.mac1) skb.pktType = PACKET_HOST;
@@ -177,27 +190,44 @@ export function bridgeInput(skb: Skb, port: NetDevice): bool {
 export function bridgeForwardFrame(skb: Skb, port: NetDevice): bool {
   const dev = changetype<NetDevice>(port.master);
   const ns = changetype<Netns>(dev.ns);
+  const bridge = bridgeOf(dev);
+  if (FULL && bridge.vlanFiltering && !vlanAllowIngress(bridge, port, skb)) {
+    skbDrop(skb, ns, changetype<usize>(port), DROP_NOT_SPECIFIED);
+    return false;
+  }
   const eth = EthernetView.at(skb.mac);
-  if (port.portFlags & BRPORT_LEARNING) fdbLearn(dev, port, eth.src0, eth.src1);
+  const vid: u32 = FULL ? bridgeVid(bridge, skb) : 0;
+  if (FULL && (port.portFlags & BRPORT_LOCKED) != 0) {
+    const known = fdbFind(dev, eth.src0, eth.src1, vid);
+    if (known == 0 || changetype<FdbEntry>(known).port != changetype<usize>(port)) {
+      skbDrop(skb, ns, changetype<usize>(port), DROP_NOT_SPECIFIED);
+      return false;
+    }
+  }
+  if (port.portFlags & BRPORT_LEARNING) fdbLearn(dev, port, eth.src0, eth.src1, vid);
+  if (port.portFlags & BRPORT_BLOCKED) {
+    skbDrop(skb, ns, changetype<usize>(port), DROP_BRIDGE_NO_PORT);
+    return false;
+  }
   const group = macIsGroup(eth.dst0);
-  const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
+  const promisc = FULL && (dev.flags & IFF_PROMISC) != 0;
+  const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1, vid);
   if (found != 0) {
     const entry = changetype<FdbEntry>(found);
-    if (entry.state == FDB_S_PERMANENT) {
-      passUp(skb, dev);
-      return true;
-    }
+    if (entry.state == FDB_S_PERMANENT) return passUp(skb, dev);
     traceBridge(skb, dev, changetype<NetDevice>(entry.port).ifindex, 0);
     const to = changetype<NetDevice>(entry.port);
+    if (promisc) {
+      if (shouldDeliver(skb, port, to)) copyTo(skb, dev, to);
+      return passUp(skb, dev);
+    }
     if (shouldDeliver(skb, port, to)) forwardTo(skb, dev, to);
     else skbDrop(skb, ns, changetype<usize>(port), DROP_BRIDGE_NO_PORT);
     return false;
   }
   traceBridge(skb, dev, 0, group ? 1 : 0);
-  flood(skb, dev, port, group);
-  if (!group) return false;
-  passUp(skb, dev);
-  return true;
+  flood(skb, dev, port, group, group || promisc);
+  return group || promisc ? passUp(skb, dev) : false;
 }
 
 function traceBridge(skb: Skb, dev: NetDevice, out: u32, local: u32): void {
@@ -208,24 +238,30 @@ function traceBridge(skb: Skb, dev: NetDevice, out: u32, local: u32): void {
   store<u32>(at, local, 4);
 }
 
-/** br_pass_frame_up: from here on it is a packet of the bridge device. */
-function passUp(skb: Skb, dev: NetDevice): void {
+/** br_pass_frame_up: from here on it is a packet of the bridge device. False: not in this VLAN, and dropped. */
+function passUp(skb: Skb, dev: NetDevice): bool {
+  if (FULL && !vlanHandle(bridgeOf(dev), dev, skb)) {
+    skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_NOT_SPECIFIED);
+    return false;
+  }
   skb.dev = changetype<usize>(dev);
   dev.rxPackets++;
   dev.rxBytes += <u64>skbLength(skb);
   skbPush(skb, ETH_HEADER_LEN);
   observeFrame(skb, dev, true);
   skbPull(skb, ETH_HEADER_LEN);
+  return true;
 }
 
 function shouldDeliver(skb: Skb, from: NetDevice, to: NetDevice): bool {
-  if (!to.up) return false;
+  if (!to.up || (to.portFlags & BRPORT_BLOCKED) != 0) return false;
+  if (FULL && !vlanAllowEgress(bridgeOf(changetype<NetDevice>(from.master)), to, skb)) return false;
   if (changetype<usize>(from) == changetype<usize>(to) && (to.portFlags & BRPORT_HAIRPIN) == 0) return false;
   return (from.portFlags & to.portFlags & BRPORT_ISOLATED) == 0;
 }
 
-/** To all other ports, the newest first (br_flood). A unicast frame is used up; of a group frame copies go. */
-function flood(skb: Skb, dev: NetDevice, from: NetDevice, group: bool): void {
+/** To all other ports, the newest first (br_flood). `keep`: copies go, else the frame is used up. */
+function flood(skb: Skb, dev: NetDevice, from: NetDevice, group: bool, keep: bool): void {
   const eth = EthernetView.at(skb.mac);
   const flag = !group ? BRPORT_FLOOD : macIsBroadcast(eth.dst0, eth.dst1) ? BRPORT_BCAST_FLOOD : BRPORT_MCAST_FLOOD;
   let last: usize = 0;
@@ -235,7 +271,7 @@ function flood(skb: Skb, dev: NetDevice, from: NetDevice, group: bool): void {
     if (last != 0) copyTo(skb, dev, changetype<NetDevice>(last));
     last = at;
   }
-  if (group) {
+  if (keep) {
     if (last != 0) copyTo(skb, dev, changetype<NetDevice>(last));
   } else if (last != 0) forwardTo(skb, dev, changetype<NetDevice>(last));
   else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(from), DROP_BRIDGE_NO_PORT);
@@ -259,6 +295,7 @@ function copyTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
 
 /** Through the hooks and out of a port (__br_forward, br_dev_queue_push_xmit). */
 function forwardTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
+  if (FULL) vlanHandle(bridgeOf(dev), to, skb);
   if (skb.bridgeDev != 0 && !bridgeNfForward(skb, dev, to)) return;
   bridgePushXmit(skb, to);
 }
@@ -276,45 +313,68 @@ export function bridgePushXmit(skb: Skb, to: NetDevice): void {
 
 /** The host sends by the bridge device (br_dev_xmit); Ethernet header at `data`. */
 export function bridgeXmit(skb: Skb, dev: NetDevice): void {
-  const eth = EthernetView.at(skb.data);
   skb.mac = skb.data;
   charge(COST_BRIDGE);
   skbPull(skb, ETH_HEADER_LEN);
   if (bridgeNfDnatXmit(skb, dev)) return;
   skb.bridgeDev = 0;
+  const bridge = bridgeOf(dev);
+  if (FULL) {
+    const type = EthernetView.at(skb.mac).type;
+    if (isVlanType(type) && skbLength(skb) >= VLAN_HEADER_LEN) {
+      skb.protocol = type;
+      vlanUntag(skb);
+    }
+    if (bridge.vlanFiltering && !vlanAllowIngress(bridge, dev, skb)) {
+      skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_NOT_SPECIFIED);
+      return;
+    }
+  }
+  const eth = EthernetView.at(skb.mac);
   const group = macIsGroup(eth.dst0);
-  const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
+  const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1, FULL ? bridgeVid(bridge, skb) : 0);
   traceBridge(skb, dev, found == 0 ? 0 : changetype<NetDevice>(changetype<FdbEntry>(found).port).ifindex, 0);
   if (found != 0) {
     const to = changetype<NetDevice>(changetype<FdbEntry>(found).port);
-    if (changetype<usize>(to) != changetype<usize>(dev) && to.up) bridgePushXmit(skb, to);
-    else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_BRIDGE_NO_PORT);
+    if (changetype<usize>(to) != changetype<usize>(dev) && sendable(bridge, to, skb)) {
+      if (FULL) vlanHandle(bridge, to, skb);
+      bridgePushXmit(skb, to);
+    } else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_BRIDGE_NO_PORT);
     return;
   }
   const flag = !group ? BRPORT_FLOOD : macIsBroadcast(eth.dst0, eth.dst1) ? BRPORT_BCAST_FLOOD : BRPORT_MCAST_FLOOD;
   let last: usize = 0;
   for (let at = bridgeOf(dev).ports; at != 0; at = changetype<NetDevice>(at).portNext) {
     const to = changetype<NetDevice>(at);
-    if (!to.up || (to.portFlags & flag) == 0) continue;
+    if ((to.portFlags & flag) == 0 || !sendable(bridge, to, skb)) continue;
     if (last != 0) copyTo(skb, dev, changetype<NetDevice>(last));
     last = at;
   }
-  if (last != 0) bridgePushXmit(skb, changetype<NetDevice>(last));
-  else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_BRIDGE_NO_PORT);
+  if (last != 0) {
+    if (FULL) vlanHandle(bridge, changetype<NetDevice>(last), skb);
+    bridgePushXmit(skb, changetype<NetDevice>(last));
+  } else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_BRIDGE_NO_PORT);
+}
+
+/** May what the host sends leave by this port? */
+function sendable(bridge: Bridge, to: NetDevice, skb: Skb): bool {
+  return to.up != 0 && (to.portFlags & BRPORT_BLOCKED) == 0 && (!FULL || vlanAllowEgress(bridge, to, skb));
 }
 
 function bucketOf(bridge: Bridge, mac0: u32, mac1: u32): usize {
+  // Entries of one MAC in several VLANs stand in one bucket.
   return bridge.fdb + <usize>((mix32(hashWord(mac1, mac0)) & bridge.mask) << 2);
 }
 
 /** The entry for a MAC, or 0; one that has not been heard from for the ageing time is forgotten here. */
-function fdbFind(dev: NetDevice, mac0: u32, mac1: u32): usize {
+function fdbFind(dev: NetDevice, mac0: u32, mac1: u32, vid: u32): usize {
   const bridge = bridgeOf(dev);
   let link = bucketOf(bridge, mac0, mac1);
   for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
     const entry = changetype<FdbEntry>(at);
-    if (entry.mac0 == mac0 && entry.mac1 == mac1) {
-      if (!fdbExpired(entry)) return at;
+    if (entry.mac0 == mac0 && entry.mac1 == mac1 && (!FULL || entry.vid == vid
+      || (entry.state == FDB_S_PERMANENT && vlanLocal(bridge, changetype<NetDevice>(entry.port), vid)))) {
+      if (!fdbExpired(bridge, entry)) return at;
       fdbRemove(bridge, link, at);
       return 0;
     }
@@ -323,8 +383,8 @@ function fdbFind(dev: NetDevice, mac0: u32, mac1: u32): usize {
   return 0;
 }
 
-function fdbExpired(entry: FdbEntry): bool {
-  return entry.state == FDB_S_REACHABLE && entry.updated + AGEING_NS <= node().now;
+function fdbExpired(bridge: Bridge, entry: FdbEntry): bool {
+  return entry.state == FDB_S_REACHABLE && entry.updated + bridge.ageing <= node().now;
 }
 
 function fdbRemove(bridge: Bridge, link: usize, at: usize): void {
@@ -339,13 +399,13 @@ function fdbFlush(bridge: Bridge, port: usize): void {
     let link = bridge.fdb + <usize>(b << 2);
     for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
       const entry = changetype<FdbEntry>(at);
-      if (port == 0 || (port == 1 ? fdbExpired(entry) : entry.port == port)) fdbRemove(bridge, link, at);
+      if (port == 0 || (port == 1 ? fdbExpired(bridge, entry) : entry.port == port)) fdbRemove(bridge, link, at);
       else link = at;
     }
   }
 }
 
-function fdbCreate(dev: NetDevice, mac0: u32, mac1: u32, port: usize, state: u32): usize {
+function fdbCreate(dev: NetDevice, mac0: u32, mac1: u32, port: usize, state: u32, vid: u32): usize {
   const bridge = bridgeOf(dev);
   if (bridge.count > bridge.mask << 1) {
     fdbFlush(bridge, 1);
@@ -357,6 +417,7 @@ function fdbCreate(dev: NetDevice, mac0: u32, mac1: u32, port: usize, state: u32
   const entry = changetype<FdbEntry>(at);
   entry.mac0 = mac0;
   entry.mac1 = mac1;
+  entry.vid = vid;
   entry.port = port;
   entry.state = state;
   entry.updated = node().now;
@@ -389,10 +450,11 @@ function grow(bridge: Bridge): void {
 }
 
 /** br_fdb_update */
-function fdbLearn(dev: NetDevice, port: NetDevice, mac0: u32, mac1: u32): void {
-  const at = fdbFind(dev, mac0, mac1);
+function fdbLearn(dev: NetDevice, port: NetDevice, mac0: u32, mac1: u32, vid: u32): void {
+  if (bridgeOf(dev).ageing == 0) return; // some want everything flooded
+  const at = fdbFind(dev, mac0, mac1, vid);
   if (at == 0) {
-    fdbCreate(dev, mac0, mac1, changetype<usize>(port), FDB_S_REACHABLE);
+    fdbCreate(dev, mac0, mac1, changetype<usize>(port), FDB_S_REACHABLE, vid);
     return;
   }
   const entry = changetype<FdbEntry>(at);
@@ -403,9 +465,9 @@ function fdbLearn(dev: NetDevice, port: NetDevice, mac0: u32, mac1: u32): void {
 
 /** The MAC of a port, or of the bridge, is the host's own (br_fdb_add_local). */
 function fdbSetLocal(dev: NetDevice, owner: NetDevice): void {
-  const at = fdbFind(dev, owner.mac0, owner.mac1);
+  const at = fdbFind(dev, owner.mac0, owner.mac1, 0);
   if (at == 0) {
-    fdbCreate(dev, owner.mac0, owner.mac1, changetype<usize>(owner), FDB_S_PERMANENT);
+    fdbCreate(dev, owner.mac0, owner.mac1, changetype<usize>(owner), FDB_S_PERMANENT, 0);
     return;
   }
   const entry = changetype<FdbEntry>(at);
@@ -416,7 +478,7 @@ function fdbSetLocal(dev: NetDevice, owner: NetDevice): void {
 
 /** The MAC is the owner's no more; where another port or the bridge has the same, it stays the host's. */
 function fdbDeleteLocal(dev: NetDevice, owner: NetDevice, mac0: u32, mac1: u32): void {
-  const found = fdbFind(dev, mac0, mac1);
+  const found = fdbFind(dev, mac0, mac1, 0);
   if (found == 0 || changetype<FdbEntry>(found).port != changetype<usize>(owner)) return;
   const bridge = bridgeOf(dev);
   let heir: usize = dev.mac0 == mac0 && dev.mac1 == mac1 ? changetype<usize>(dev) : 0;
@@ -432,23 +494,24 @@ function fdbDeleteLocal(dev: NetDevice, owner: NetDevice, mac0: u32, mac1: u32):
   fdbRemove(bridge, link, found);
 }
 
-/** `bridge fdb replace MAC dev PORT master static`. */
-export function bridgeFdbSet(port: NetDevice, mac0: u32, mac1: u32): i32 {
+/** `bridge fdb replace MAC dev PORT master static`; with FDB_F_EXCL `add`, with FDB_F_LOCAL `local`. */
+export function bridgeFdbSet(port: NetDevice, mac0: u32, mac1: u32, vid: u32, flags: u32): i32 {
   if (port.master == 0) return -EOPNOTSUPP;
   const dev = changetype<NetDevice>(port.master);
-  let at = fdbFind(dev, mac0, mac1);
-  if (at == 0) at = fdbCreate(dev, mac0, mac1, changetype<usize>(port), FDB_S_STATIC);
+  let at = fdbFind(dev, mac0, mac1, vid);
+  if (at != 0 && (flags & FDB_F_EXCL) != 0) return -EEXIST;
+  if (at == 0) at = fdbCreate(dev, mac0, mac1, changetype<usize>(port), FDB_S_STATIC, vid);
   if (at == 0) return -ENOMEM;
   changetype<FdbEntry>(at).port = changetype<usize>(port);
-  changetype<FdbEntry>(at).state = FDB_S_STATIC;
+  changetype<FdbEntry>(at).state = flags & FDB_F_LOCAL ? FDB_S_PERMANENT : FDB_S_STATIC;
   return 0;
 }
 
 /** `bridge fdb del MAC dev PORT master`. */
-export function bridgeFdbDelete(port: NetDevice, mac0: u32, mac1: u32): i32 {
+export function bridgeFdbDelete(port: NetDevice, mac0: u32, mac1: u32, vid: u32): i32 {
   if (port.master == 0) return -EOPNOTSUPP;
   const dev = changetype<NetDevice>(port.master);
-  const found = fdbFind(dev, mac0, mac1);
+  const found = fdbFind(dev, mac0, mac1, vid);
   if (found == 0 || changetype<FdbEntry>(found).port != changetype<usize>(port)) return -ENOENT;
   const bridge = bridgeOf(dev);
   let link = bucketOf(bridge, mac0, mac1);

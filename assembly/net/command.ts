@@ -4,8 +4,13 @@ import {
   EBUSY, EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, MAILBOX_BYTES, EBADF,
 } from "../abi/core";
 import {
-  ADDRESS_BYTES, ADDRESS_IFINDEX, ADDRESS_IP, ADDRESS_PREFIX, ADDRESS_SCOPE, DEV_BRIDGE, DEV_NIC, DEV_VETH,
-  DEV_VXLAN, DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, LINKINFO_BYTES,
+  ADDRESS_BYTES, ADDRESS_IFINDEX, ADDRESS_IP, ADDRESS_PREFIX, ADDRESS_SCOPE, BRIDGE_BYTES, BRPORT_ALL, BRVLAN_BYTES,
+  DEV_BRIDGE, DEV_DUMMY, DEV_IFB, DEV_KINDS, DEV_MACVLAN, DEV_NIC, DEV_TUN, DEV_VETH, DEV_VXLAN, FDB_VID, IFF_ALLMULTI, IFF_NOARP,
+  IFF_POINTOPOINT, IFF_PROMISC, LINKINFO_DSTPORT, LINKINFO_FLAGS, LINKINFO_LINK_NETNS, LINKINFO_LOCAL, LINKINFO_LOWER,
+  LINKINFO_OPTIONS, NET_BRIDGE_GET, NET_BRIDGE_SET, NET_BRVLAN_DELETE, NET_BRVLAN_LIST, NET_BRVLAN_SET, NET_FILTER_ADD,
+  NET_FILTER_DELETE, NET_FILTER_LIST, NET_MACVLAN_SOURCE, NET_MACVLAN_SOURCES, NET_QDISC_DELETE, NET_QDISC_LIST, NET_QDISC_SET,
+  NET_TAP_OPEN, NET_TAP_SEND, NET_VLAN_MAP, SETLINK_FLAGS, SETLINK_FLAGS_MASK, SET_FLAGS,
+  DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, LINKINFO_BYTES,
   LINKINFO_MAC, LINKINFO_NAME, LINKINFO_PORT_FLAGS, LINKINFO_STATS, LINKINFO_VNI, LINK_BYTES, LINK_DSTPORT,
   LINK_F_MAC, LINK_F_PEER_MAC, LINK_FLAGS, LINK_KIND, LINK_LOCAL, LINK_LOWER, LINK_MAC, LINK_MTU, LINK_NAME,
   LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME, LINK_PEER_NETNS, LINK_VNI, NEIGH_BYTES, NEIGH_IFINDEX, NEIGH_IP,
@@ -20,6 +25,7 @@ import {
   SETLINK_MASK, SETLINK_MASTER, SETLINK_MTU, SETLINK_NAME, SETLINK_NETNS, SETLINK_PORT_FLAGS, SETLINK_PORT_MASK,
   SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP, SNMP_MAX,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
@@ -27,7 +33,9 @@ import { isMapped4, raw4 } from "../wire/bytes";
 import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressDelete, isMulticast4 } from "./address";
 import { FdbEntry, bridgeFdbBucket, bridgeFdbBuckets, bridgeFdbDelete, bridgeFdbSet, bridgeInit } from "./bridge";
+import { bridgeOptions, bridgeVlanChange, bridgeVlanList } from "./bridge-vlan";
 import { forwardable, netifRx } from "./dev";
+import { deviceWrite } from "./device-info";
 import {
   deviceByName, deviceDelete, deviceFind, deviceMove, deviceNew, deviceSetMac, deviceSetMaster, deviceSetMtu,
   deviceSetName, deviceSetUp, nameValid,
@@ -36,10 +44,16 @@ import {
   FibEntry, FibTable, fibDelete, fibError, fibInsert, fibLookup, ruleAdd, ruleDelete, ruleWrite,
 } from "./fib";
 import { Neighbour, neighBucket, neighBuckets, neighDelete, neighSet } from "./neighbour";
+import { macvlanSource, macvlanSourceList } from "./macvlan";
 import { netnsCreate, netnsDelete, netnsGet } from "./netns";
 import { Route, inetAddrType, routeOutputKey } from "./route";
+import { schedCommand } from "./sched/command";
 import { skbAlloc } from "./skb";
+import { isStacked, stackedCheck, stackedInit } from "./stacked";
 import { sysctlGet, sysctlSet } from "./sysctl";
+import { tapOpen, tapSend } from "./tap";
+import { isTunnel, tunnelInit } from "./tunnel";
+import { vlanMap } from "./vlan";
 import {
   VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
 } from "./vxlan";
@@ -76,6 +90,26 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
       linkWrite(changetype<NetDevice>(dev), record);
       return LINKINFO_BYTES;
     }
+    case NET_BRIDGE_SET:
+    case NET_BRIDGE_GET:
+    case NET_BRVLAN_SET:
+    case NET_BRVLAN_DELETE:
+    case NET_BRVLAN_LIST:
+    case NET_VLAN_MAP:
+    case NET_MACVLAN_SOURCE:
+    case NET_MACVLAN_SOURCES: return FULL ? moreCommand(op, ns, record, length) : -ENOENT;
+    case NET_TAP_OPEN: return FULL ? tapOpen(ns, load<u32>(record, 4), load<u32>(record, 8) != 0) : -ENOENT;
+    case NET_TAP_SEND: {
+      if (!FULL) return -ENOENT;
+      const bytes = load<u32>(record, 8);
+      return length < 12 || bytes > length - 12 ? -EINVAL : tapSend(ns, load<u32>(record, 4), record + 12, bytes);
+    }
+    case NET_QDISC_SET:
+    case NET_QDISC_DELETE:
+    case NET_QDISC_LIST:
+    case NET_FILTER_ADD:
+    case NET_FILTER_DELETE:
+    case NET_FILTER_LIST: return FULL ? schedCommand(op, ns, record, length) : -ENOENT;
     case NET_ADDRESS_ADD:
     case NET_ADDRESS_DELETE: return addressChange(ns, record, op == NET_ADDRESS_ADD);
     case NET_ADDRESS_LIST: return addressList(ns, record, load<u32>(record, 4));
@@ -106,6 +140,28 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
   }
 }
 
+/** Options of bridges, VLANs and macvlans. */
+function moreCommand(op: u32, ns: Netns, record: usize, length: u32): i32 {
+  const listing = op == NET_BRVLAN_LIST || op == NET_MACVLAN_SOURCES;
+  const at = deviceFind(ns, listing ? load<u32>(record, 8) : load<u32>(record, 4));
+  if (at == 0) return -ENODEV;
+  const dev = changetype<NetDevice>(at);
+  if (op == NET_VLAN_MAP) return vlanMap(dev, load<u32>(record, 8), load<u32>(record, 12));
+  if (op == NET_MACVLAN_SOURCE) {
+    return macvlanSource(dev, load<u32>(record, 8) != 0, load<u32>(record, 16), <u32>load<u16>(record, 20));
+  }
+  if (op == NET_MACVLAN_SOURCES) {
+    return dev.kind == DEV_MACVLAN ? macvlanSourceList(dev, record, load<u32>(record, 4), MAILBOX_BYTES) : -EOPNOTSUPP;
+  }
+  if (op == NET_BRIDGE_SET || op == NET_BRIDGE_GET) {
+    if (dev.kind != DEV_BRIDGE) return -EOPNOTSUPP;
+    return op == NET_BRIDGE_SET && length < BRIDGE_BYTES ? -EINVAL : bridgeOptions(dev, record, op == NET_BRIDGE_SET);
+  }
+  if (dev.kind != DEV_BRIDGE && dev.master == 0) return -EOPNOTSUPP;
+  if (op == NET_BRVLAN_LIST) return bridgeVlanList(dev, record, load<u32>(record, 4), MAILBOX_BYTES);
+  return length < BRVLAN_BYTES ? -EINVAL : bridgeVlanChange(dev, record, op == NET_BRVLAN_SET);
+}
+
 /** A frame of the underlay arrives at the NIC `ifindex` of the initial namespace. */
 export function nicDeliver(ifindex: u32, frame: usize, length: u32): i32 {
   const at = deviceFind(changetype<Netns>(node().netns), ifindex);
@@ -127,7 +183,7 @@ function linkAdd(ns: Netns, record: usize): i32 {
   const kind = load<u32>(record, LINK_KIND);
   const flags = load<u32>(record, LINK_FLAGS);
   const name = record + LINK_NAME;
-  if (kind < DEV_VETH || kind > DEV_NIC) return -EOPNOTSUPP;
+  if (kind < DEV_VETH || kind >= (FULL ? DEV_KINDS : DEV_NIC + 1)) return -EOPNOTSUPP;
   if (!nameValid(name)) return -EINVAL;
   if (deviceByName(ns, load<u64>(name), load<u64>(name, 8)) != 0) return -EEXIST;
   if (kind == DEV_NIC && changetype<usize>(ns) != node().netns) return -EINVAL;
@@ -159,6 +215,15 @@ function linkAdd(ns: Netns, record: usize): i32 {
     const most = changetype<NetDevice>(lowerDev).mtu - VXLAN_HEADROOM;
     if (mtu == 0 || mtu > most) mtu = most;
   }
+  let stackedOn: usize = 0;
+  if (FULL && isStacked(kind)) {
+    stackedOn = deviceFind(ns, lower);
+    if (stackedOn == 0) return lower == 0 ? -EINVAL : -ENODEV;
+    // A macvlan on a macvlan stands on the latter's device.
+    if (kind == DEV_MACVLAN && changetype<NetDevice>(stackedOn).kind == DEV_MACVLAN) stackedOn = changetype<NetDevice>(stackedOn).lower;
+    const refused = stackedCheck(changetype<NetDevice>(stackedOn), kind, record, mtu);
+    if (refused != 0) return refused;
+  }
   // veth_newlink makes the peer first.
   let peer: usize = 0;
   if (kind == DEV_VETH) {
@@ -182,6 +247,16 @@ function linkAdd(ns: Netns, record: usize): i32 {
     const localLo = load<u64>(record, LINK_LOCAL + 8);
     result = vxlanInit(dev, ns, load<u32>(record, LINK_VNI), load<u32>(record, LINK_DSTPORT), load<u64>(record, LINK_LOCAL),
       localLo, lower, flags);
+  }
+  if (FULL) {
+    if (stackedOn != 0) result = stackedInit(dev, changetype<NetDevice>(stackedOn), record, (flags & LINK_F_MAC) != 0, mtu != 0);
+    else if (isTunnel(kind)) result = tunnelInit(dev, ns, record, mtu != 0);
+    else if (kind == DEV_DUMMY || kind == DEV_IFB) dev.flags = IFF_NOARP;
+    else if (kind == DEV_TUN) {
+      dev.flags = IFF_NOARP | IFF_POINTOPOINT;
+      dev.mac0 = 0;
+      dev.mac1 = 0;
+    }
   }
   if (result == 0) return <i32>dev.ifindex;
   dev.kind = DEV_NIC; // without the state that its kind would take down
@@ -225,8 +300,12 @@ function linkSet(ns: Netns, record: usize): i32 {
   }
   if (result == 0 && (mask & SET_PORT) != 0) {
     if (dev.master == 0) return -EOPNOTSUPP;
-    const which = load<u32>(record, SETLINK_PORT_MASK) & 63;
+    const which = load<u32>(record, SETLINK_PORT_MASK) & BRPORT_ALL;
     dev.portFlags = (dev.portFlags & ~which) | (load<u32>(record, SETLINK_PORT_FLAGS) & which);
+  }
+  if (result == 0 && (mask & SET_FLAGS) != 0) {
+    const which = load<u32>(record, SETLINK_FLAGS_MASK) & (IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI);
+    dev.flags = (dev.flags & ~which) | (load<u32>(record, SETLINK_FLAGS) & which);
   }
   if (result == 0 && (mask & SET_UP) != 0) result = deviceSetUp(dev, load<u32>(record, SETLINK_UP) != 0);
   return result;
@@ -250,7 +329,24 @@ function linkWrite(dev: NetDevice, to: usize): void {
   store<u64>(to, dev.txBytes, LINKINFO_STATS + 32);
   store<u64>(to, dev.txDropped, LINKINFO_STATS + 40);
   store<u32>(to, dev.portFlags, LINKINFO_PORT_FLAGS);
-  store<u32>(to, dev.kind == DEV_VXLAN ? changetype<Vxlan>(dev.priv).vni : 0, LINKINFO_VNI);
+  memory.fill(to + LINKINFO_VNI, 0, LINKINFO_BYTES - LINKINFO_VNI);
+  store<u32>(to, dev.flags, LINKINFO_FLAGS);
+  let beneath = dev.peer;
+  if (FULL && dev.lower != 0) beneath = dev.lower;
+  if (dev.kind == DEV_VXLAN) {
+    const vxlan = changetype<Vxlan>(dev.priv);
+    store<u32>(to, vxlan.vni, LINKINFO_VNI);
+    store<u32>(to, vxlan.flags, LINKINFO_OPTIONS);
+    store<u32>(to, vxlan.port, LINKINFO_DSTPORT);
+    store<u64>(to, vxlan.localHi, LINKINFO_LOCAL);
+    store<u64>(to, vxlan.localLo, LINKINFO_LOCAL + 8);
+    beneath = deviceFind(changetype<Netns>(vxlan.ns), vxlan.lower);
+  } else if (FULL) deviceWrite(dev, to);
+  if (beneath == 0) return;
+  store<u32>(to, changetype<NetDevice>(beneath).ifindex, LINKINFO_LOWER);
+  if (changetype<NetDevice>(beneath).ns != dev.ns) {
+    store<u32>(to, changetype<Netns>(changetype<NetDevice>(beneath).ns).handle, LINKINFO_LINK_NETNS);
+  }
 }
 
 function linkList(ns: Netns, to: usize, skip: u32): i32 {
@@ -494,7 +590,8 @@ function fdbChange(ns: Netns, record: usize, set: bool): i32 {
       : vxlanFdbDelete(dev, mac0, mac1, hi, remote ? lo : 0);
   }
   if (remote) return -EOPNOTSUPP;
-  return set ? bridgeFdbSet(dev, mac0, mac1) : bridgeFdbDelete(dev, mac0, mac1);
+  const vid = FULL ? load<u32>(record, FDB_VID) : 0;
+  return set ? bridgeFdbSet(dev, mac0, mac1, vid, load<u32>(record, FDB_FLAGS)) : bridgeFdbDelete(dev, mac0, mac1, vid);
 }
 
 function fdbList(ns: Netns, to: usize, skip: u32, ifindex: u32): i32 {
@@ -526,6 +623,7 @@ function fdbList(ns: Netns, to: usize, skip: u32, ifindex: u32): i32 {
       if (index++ < skip) continue;
       if (bytes + FDB_BYTES > MAILBOX_BYTES) return <i32>bytes;
       fdbWrite(to + <usize>bytes, changetype<NetDevice>(entry.port).ifindex, entry.state, entry.mac0, entry.mac1, 0);
+      store<u32>(to + <usize>bytes, entry.vid, FDB_VID);
       bytes += FDB_BYTES;
     }
   }

@@ -1,9 +1,11 @@
 // The way between devices: every hop is a bounded queue append, never recursion. A frame that a device receives waits in
 // the node's backlog (the softirq of its one CPU) until run() takes it.
 import {
-  DEV_BRIDGE, DEV_LOOPBACK, DEV_NIC, DEV_VETH, DROP_BACKLOG, DROP_DEV_DOWN, DROP_PKT_TOO_BIG, DROP_TOO_MANY_HOPS,
+  DEV_BRIDGE, DEV_IFB, DEV_LOOPBACK, DEV_MACVLAN, DEV_NIC, DEV_TAP, DEV_TUN, DEV_VETH, DEV_VLAN, DEV_VXLAN, DROP_BACKLOG, DROP_DEV_DOWN,
+  DROP_PKT_TOO_BIG, DROP_TOO_MANY_HOPS,
   PACKET_HOST, PACKET_OUTGOING,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge, node } from "../mm/node";
 import { nfSkbReset } from "../netfilter/hooks";
@@ -12,8 +14,15 @@ import { ETH_HEADER_LEN } from "../wire/ethernet";
 import { bridgeXmit } from "./bridge";
 import { COST_SOFTIRQ, COST_XMIT } from "./costs";
 import { ipTunnelOut } from "./ip-output";
+import { ipvlanXmit } from "./ipvlan";
+import { macvlanXmit } from "./macvlan";
 import { netifReceiveSkb } from "./receive";
-import { skbDrop, skbLength, skbScrub } from "./skb";
+import { SKB_TC_SKIP, ifbXmit } from "./sched/filter";
+import { qdiscSend } from "./sched/qdisc";
+import { skbDrop, skbFree, skbLength, skbScrub } from "./skb";
+import { tapXmit } from "./tap";
+import { isTunnel, tunnelXmit } from "./tunnel";
+import { vlanPush, vlanTag } from "./vlan";
 import { vxlanXmit } from "./vxlan";
 
 /** net.core.netdev_max_backlog */
@@ -84,20 +93,66 @@ export function backlogRunOne(): bool {
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_DEV_DOWN);
     return true;
   }
-  dev.rxPackets++;
-  dev.rxBytes += <u64>skbLength(skb);
-  observeFrame(skb, dev, true);
+  if (!FULL || (skb.ipFlags & SKB_TC_SKIP) == 0) {
+    dev.rxPackets++;
+    dev.rxBytes += <u64>skbLength(skb);
+    observeFrame(skb, dev, true);
+  }
   netifReceiveSkb(skb, dev);
   return true;
 }
 
-/** Sends a frame, Ethernet header at `data` (dev_queue_xmit and the device's ndo_start_xmit). Takes it. */
-export function devQueueXmit(skb: Skb, dev: NetDevice): void {
+/** Sends a frame, Ethernet header at `data` (dev_queue_xmit). Takes it. */
+export function devQueueXmit(packet: Skb, to: NetDevice): void {
+  let skb = packet, dev = to;
+  while (true) {
+    if (!dev.up) {
+      dev.txDropped++;
+      skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_DEV_DOWN);
+      return;
+    }
+    if (FULL && dev.qdisc != 0) {
+      qdiscSend(skb, dev);
+      return;
+    }
+    if (!FULL || dev.lower == 0) {
+      devHardXmit(skb, dev);
+      return;
+    }
+    // A device that stands on another one: on to that.
+    skb = stackedXmit(skb, dev);
+    if (changetype<usize>(skb) == 0) return;
+    dev = changetype<NetDevice>(dev.lower);
+  }
+}
+
+/** What a VLAN, macvlan or ipvlan sends, ready for its lower device; null (0): it was taken. */
+function stackedXmit(packet: Skb, dev: NetDevice): Skb {
+  charge(COST_XMIT);
+  observeFrame(packet, dev, false);
+  countSent(dev, skbLength(packet));
+  let skb = packet;
+  if (dev.kind == DEV_VLAN) {
+    // A tag that it brings stands behind this device's.
+    if (skb.vlan != 0) skb = vlanPush(skb, skb.vlan, dev);
+    if (changetype<usize>(skb) != 0) skb.vlan = vlanTag(skb, dev);
+    return skb;
+  }
+  return (dev.kind == DEV_MACVLAN ? macvlanXmit(skb, dev) : ipvlanXmit(skb, dev)) ? skb : changetype<Skb>(0);
+}
+
+/** Past the queueing discipline: the device's ndo_start_xmit. Takes the frame. */
+export function devHardXmit(packet: Skb, dev: NetDevice): void {
   const ns = changetype<Netns>(dev.ns);
-  if (!dev.up) {
-    dev.txDropped++;
-    skbDrop(skb, ns, changetype<usize>(dev), DROP_DEV_DOWN);
+  let skb = packet;
+  if (FULL && dev.lower != 0) {
+    skb = stackedXmit(skb, dev);
+    if (changetype<usize>(skb) != 0) devQueueXmit(skb, changetype<NetDevice>(dev.lower));
     return;
+  }
+  if (FULL && skb.vlan != 0) {
+    skb = vlanPush(skb, skb.vlan, dev);
+    if (changetype<usize>(skb) == 0) return;
   }
   charge(COST_XMIT);
   observeFrame(skb, dev, false);
@@ -139,7 +194,19 @@ export function devQueueXmit(skb: Skb, dev: NetDevice): void {
       outboxAppend(skb);
       return;
     }
-    default: vxlanXmit(skb, dev);
+    default: if (FULL) xmitMore(skb, dev, length); else vxlanXmit(skb, dev);
+  }
+}
+
+/** The kinds that only the full kernel has. */
+function xmitMore(skb: Skb, dev: NetDevice, length: u32): void {
+  if (dev.kind == DEV_VXLAN) vxlanXmit(skb, dev);
+  else if (isTunnel(dev.kind)) tunnelXmit(skb, dev);
+  else {
+    countSent(dev, length);
+    if (dev.kind == DEV_IFB) ifbXmit(skb, dev);
+    else if (dev.kind == DEV_TAP || dev.kind == DEV_TUN) tapXmit(skb, dev);
+    else skbFree(skb); // dummy
   }
 }
 
@@ -154,7 +221,7 @@ export function forwardable(length: u32, dev: NetDevice): bool {
 }
 
 /** Puts a frame that a NIC sends where the driver collects it for the underlay. */
-function outboxAppend(skb: Skb): void {
+export function outboxAppend(skb: Skb): void {
   const n = node();
   nfSkbReset(skb);
   skb.ipFlags = 0;

@@ -1,9 +1,10 @@
 // Devices: making, finding, changing and removing them (net/core/rtnetlink.c, dev.c, drivers/net/veth.c).
-import { EADDRNOTAVAIL, EEXIST, EINVAL, ELOOP, EOPNOTSUPP } from "../abi/core";
+import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ELOOP, EOPNOTSUPP } from "../abi/core";
 import {
   BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_LEARNING, BRPORT_MCAST_FLOOD, DEV_BRIDGE, DEV_LOOPBACK, DEV_VXLAN,
-  CONF_MAX, DROP_DEV_DOWN, RT_SCOPE_HOST,
+  CONF_ARP_NOTIFY, CONF_MAX, DEV_IPVLAN, DEV_VLAN, DROP_DEV_DOWN, RT_SCOPE_HOST,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Node, Skb } from "../layout";
 import { node } from "../mm/node";
 import { random32 } from "../mm/rng";
@@ -11,12 +12,19 @@ import { kfree, kmalloc } from "../mm/slab";
 import { mapped4 } from "../wire/bytes";
 import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressRoutesAdd, addressesFlush } from "./address";
+import { arpAnnounce } from "./arp";
 import { bridgeAddPort, bridgeDelete, bridgeMacChanged, bridgeMtuChanged, bridgeRemovePort } from "./bridge";
 import { fibFlush } from "./fib";
 import { fragFlush } from "./ip-defrag";
 import { neighDeviceInit, neighFlush, neighForgetDevice } from "./neighbour";
+import { qdiscForget, qdiscFree, qdiscReplace } from "./sched/qdisc";
 import { skbDrop } from "./skb";
-import { devConfInit } from "./sysctl";
+import {
+  isStacked, stackedDelete, stackedLowerMac, stackedLowerMtu, stackedLowerUp, stackedMtuCheck, stackedUpCheck,
+} from "./stacked";
+import { devConfInit, orConf } from "./sysctl";
+import { isLayer3, isTunnel, tunnelAny, tunnelDelete } from "./tunnel";
+import { vlanMacSet } from "./vlan";
 import { vxlanAny, vxlanDelete, vxlanLowerOf, vxlanMtuMax } from "./vxlan";
 
 /** IFNAMSIZ is 16 with the ending zero. */
@@ -102,8 +110,13 @@ function delist(ns: Netns, dev: NetDevice): void {
 export function deviceSetUp(dev: NetDevice, up: bool): i32 {
   if ((dev.up != 0) == up) return 0;
   const ns = changetype<Netns>(dev.ns);
+  if (FULL && up && dev.lower != 0) {
+    const result = stackedUpCheck(dev);
+    if (result != 0) return result;
+  }
   dev.up = up ? 1 : 0;
   ns.routeGeneration++;
+  if (FULL && dev.uppers != 0) stackedLowerUp(dev, up);
   if (!up) {
     fibFlush(ns, changetype<usize>(dev), false, 0, 0);
     neighFlush(dev, false);
@@ -114,6 +127,7 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
     return addressAdd(dev, 0, mapped4(0x0100007f), 104, RT_SCOPE_HOST);
   }
   for (let at = dev.addresses; at != 0; at = changetype<Address>(at).next) addressRoutesAdd(dev, changetype<Address>(at));
+  if (orConf(dev, CONF_ARP_NOTIFY)) arpAnnounce(dev);
   return 0;
 }
 
@@ -121,20 +135,31 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
 export function deviceSetMtu(dev: NetDevice, mtu: u32): i32 {
   if (dev.kind != DEV_LOOPBACK && (mtu < 68 || mtu > 65535)) return -EINVAL;
   if (mtu > 0x7fffffff || (dev.kind == DEV_VXLAN && mtu > vxlanMtuMax(dev))) return -EINVAL;
+  if (FULL && dev.lower != 0) {
+    const result = stackedMtuCheck(dev, mtu);
+    if (result != 0) return result;
+  }
   dev.mtu = mtu;
   bridgeMtuChanged(dev);
+  if (FULL && dev.uppers != 0) stackedLowerMtu(dev);
   changetype<Netns>(dev.ns).routeGeneration++;
   return 0;
 }
 
 /** `ip link set DEV address`: -EADDRNOTAVAIL for a group or zero address (eth_prepare_mac_addr_change). */
 export function deviceSetMac(dev: NetDevice, mac0: u32, mac1: u32): i32 {
-  if (dev.kind == DEV_LOOPBACK) return -EOPNOTSUPP;
+  if (dev.kind == DEV_LOOPBACK || (FULL && (dev.kind == DEV_IPVLAN || isLayer3(dev.kind)))) return -EOPNOTSUPP;
   if (macIsGroup(mac0) || (mac0 | mac1) == 0) return -EADDRNOTAVAIL;
   const old0 = dev.mac0, old1 = dev.mac1;
   dev.mac0 = mac0;
   dev.mac1 = mac1;
   bridgeMacChanged(dev, old0, old1);
+  if (FULL) {
+    if (dev.kind == DEV_VLAN) vlanMacSet(dev);
+    if (dev.uppers != 0) stackedLowerMac(dev);
+  }
+  // inetdev_event, NETDEV_CHANGEADDR
+  if (dev.up && orConf(dev, CONF_ARP_NOTIFY)) arpAnnounce(dev);
   return 0;
 }
 
@@ -159,6 +184,10 @@ export function deviceSetMaster(dev: NetDevice, masterAt: usize): i32 {
     if (master.kind != DEV_BRIDGE) return -EOPNOTSUPP;
     if (dev.kind == DEV_BRIDGE) return -ELOOP;
     if (dev.kind == DEV_LOOPBACK) return -EINVAL;
+    if (FULL && dev.rxHandler != 0) return -EBUSY;
+    if (FULL && isLayer3(dev.kind)) return -EINVAL;
+    // A bridge below itself.
+    if (FULL) for (let at = dev.lower; at != 0; at = changetype<NetDevice>(at).lower) if (at == masterAt) return -ELOOP;
   }
   if (dev.master != 0) bridgeRemovePort(dev);
   if (masterAt == 0) return 0;
@@ -176,6 +205,7 @@ function detach(dev: NetDevice): void {
   neighFlush(dev, true);
   neighForgetDevice(ns, dev);
   fragFlush(ns, changetype<usize>(dev));
+  if (FULL) qdiscForget(dev);
   const n = node();
   n.backlogTail = forgetIn(changetype<usize>(n) + offsetof<Node>("backlogHead"), dev);
   n.outboxTail = forgetIn(changetype<usize>(n) + offsetof<Node>("outboxHead"), dev);
@@ -215,9 +245,16 @@ export function deviceDelete(dev: NetDevice, force: bool): i32 {
   for (let over = vxlanLowerOf(ns, dev.ifindex); over != 0; over = vxlanLowerOf(ns, dev.ifindex)) {
     deviceDelete(changetype<NetDevice>(over), force);
   }
+  if (FULL) while (dev.uppers != 0) deviceDelete(changetype<NetDevice>(dev.uppers), force);
   detach(dev);
   if (dev.kind == DEV_BRIDGE) bridgeDelete(dev);
   if (dev.kind == DEV_VXLAN) vxlanDelete(dev);
+  if (FULL) {
+    qdiscReplace(dev, 0);
+    qdiscFree(dev.ingress);
+    if (isTunnel(dev.kind)) tunnelDelete(dev);
+    else if (isStacked(dev.kind)) stackedDelete(dev);
+  }
   delist(ns, dev);
   kfree(dev.conf, CONF_MAX << 2);
   kfree(changetype<usize>(dev), <u32>offsetof<NetDevice>());
@@ -253,6 +290,7 @@ function deviceFindOther(ns: Netns, ifindex: u32, except: NetDevice): usize {
 /** The namespace ends: all its devices, loopback last. */
 export function devicesExit(ns: Netns): void {
   for (let at = vxlanAny(ns); at != 0; at = vxlanAny(ns)) deviceDelete(changetype<NetDevice>(at), true);
+  if (FULL) for (let at = tunnelAny(ns); at != 0; at = tunnelAny(ns)) deviceDelete(changetype<NetDevice>(at), true);
   while (ns.devices != 0) {
     let at = ns.devices;
     if (at == ns.loopback && changetype<NetDevice>(at).next != 0) at = changetype<NetDevice>(at).next;

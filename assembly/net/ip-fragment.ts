@@ -87,6 +87,7 @@ function piece(skb: Skb, ns: Netns, header: u32, offset: u32, length: u32, fragm
   part.mark = skb.mark;
   part.priority = skb.priority;
   part.hops = skb.hops;
+  part.vlan = skb.vlan;
   skbCopyRoute(skb, part);
   if (offset != 0 && header > 20) ipOptionsFragment(part.network, header);
   putBe16(part.network, LENGTH, header + length);

@@ -2,7 +2,7 @@
 import { EHOSTUNREACH, ENETUNREACH, OBS_DELIVER } from "../abi/core";
 import { HOOK_FORWARD, HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
-  CONF_DROP_UNICAST_IN_L2_MULTICAST, CONF_FORWARDING, DEV_LOOPBACK, DROP_BLACKHOLE_ROUTE, DROP_IP_CSUM,
+  CONF_DROP_UNICAST_IN_L2_MULTICAST, CONF_FORWARDING, DEV_IPVLAN, DEV_LOOPBACK, DROP_BLACKHOLE_ROUTE, DROP_IP_CSUM,
   DROP_IP_INADDRERRORS, DROP_IP_INHDR, DROP_IP_INNOROUTES, DROP_IP_NOPROTO, DROP_NETFILTER, DROP_NOT_SPECIFIED,
   DROP_OTHERHOST, DROP_PKT_TOO_BIG, DROP_PKT_TOO_SMALL, DROP_UNICAST_IN_L2_MULTICAST, PACKET_BROADCAST, PACKET_HOST,
   PACKET_MULTICAST, PACKET_OTHERHOST, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNREACHABLE, SNMP_IPEXT_INBCASTOCTETS,
@@ -11,6 +11,7 @@ import {
   SNMP_IP_FRAGFAILS, SNMP_IP_INADDRERRORS, SNMP_IP_INDELIVERS, SNMP_IP_INHDRERRORS, SNMP_IP_INRECEIVES,
   SNMP_IP_INUNKNOWNPROTOS,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { nfHook } from "../netfilter/hooks";
@@ -31,6 +32,8 @@ import { RTF_REDIRECT, errorCode, routeDrop, routeInput } from "./route";
 import { skbDrop, skbLength } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
 import { devConf, orConf } from "./sysctl";
+import { ipvlanL3s } from "./ipvlan";
+import { tunnelReceive } from "./tunnel";
 import { vxlanReceive } from "./vxlan";
 
 // Notes on a packet: Skb.ipFlags (IPSKB_* of include/net/ip.h).
@@ -69,6 +72,13 @@ export function ipReceive(packet: Skb, dev: NetDevice): void {
       return;
     }
   } else skb.ipFlags &= ~IPSKB_BRIDGED;
+  if (FULL && dev.rxHandler == DEV_IPVLAN) {
+    const next = ipvlanL3s(skb, dev);
+    if (next != changetype<usize>(dev)) {
+      if (next != 0) ipReceive(skb, changetype<NetDevice>(next));
+      return;
+    }
+  }
   ipReceiveFinish(skb, ns, dev);
 }
 
@@ -195,6 +205,10 @@ function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
     snmpInc(ns, SNMP_IP_INDELIVERS);
     return;
   }
+  if (FULL && ns.tunnels != 0 && tunnelReceive(skb, ns, protocol)) {
+    snmpInc(ns, SNMP_IP_INDELIVERS);
+    return;
+  }
   if (sockReceive(skb, ns, protocol)) {
     snmpInc(ns, SNMP_IP_INDELIVERS);
     return;
@@ -237,6 +251,8 @@ function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
     return;
   }
   ip.setTtl(ttl - 1);
+  // rt_tos2priority: best effort, bulk, interactive, interactive bulk
+  if (FULL) skb.priority = (0x4620 >>> (((ip.tos >>> 3) & 3) << 2)) & 15;
   if ((skb.rtFlags & RTF_REDIRECT) != 0 && peerAllowRedirect(ns, 0, mapped4(ip.source))) {
     icmpSend(skb, ns, ICMP_REDIRECT, 1, bswap<u32>(raw4(skb.rtGatewayLo)));
   }

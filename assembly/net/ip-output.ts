@@ -2,11 +2,12 @@
 import { EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM } from "../abi/core";
 import { HOOK_OUTPUT, HOOK_POSTROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
-  DEV_LOOPBACK, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_PKT_TOO_BIG, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
+  DEV_LOOPBACK, DEV_VXLAN, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_PKT_TOO_BIG, IFF_NOARP, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
   SNMP_IPEXT_OUTBCASTOCTETS, SNMP_IPEXT_OUTBCASTPKTS, SNMP_IPEXT_OUTMCASTOCTETS, SNMP_IPEXT_OUTMCASTPKTS,
   SNMP_IPEXT_OUTOCTETS, SNMP_IP_FRAGFAILS, SNMP_IP_OUTDISCARDS, SNMP_IP_OUTNOROUTES, SNMP_IP_OUTREQUESTS,
   SNMP_IP_OUTTRANSMITS,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook } from "../netfilter/hooks";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
@@ -23,6 +24,7 @@ import { neighOutput } from "./neighbour";
 import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, skbSetRoute } from "./route";
 import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
+import { isTunnel, tunnelNs } from "./tunnel";
 import { vxlanNs } from "./vxlan";
 
 export { Route } from "./route";
@@ -136,7 +138,14 @@ export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
   const dev = changetype<NetDevice>(skb.dev);
-  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif, true);
+  return localOutBy(skb, FULL ? outerNs(dev, ns) : dev.priv != 0 ? vxlanNs(dev) : ns, oif, true);
+}
+
+/** The namespace of a tunnel's outer packets, and of what an ipvlan sends by routes. */
+function outerNs(dev: NetDevice, ns: Netns): Netns {
+  if (dev.kind == DEV_VXLAN && dev.priv != 0) return vxlanNs(dev);
+  if (dev.lower != 0) return changetype<Netns>(changetype<NetDevice>(dev.lower).ns);
+  return isTunnel(dev.kind) && dev.priv != 0 ? tunnelNs(dev) : ns;
 }
 
 function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool): i32 {
@@ -235,7 +244,7 @@ export function finishOutput2(packet: Skb, ns: Netns): void {
   } else if (packet.rtType == RTN_BROADCAST) {
     snmpInc(ns, SNMP_IPEXT_OUTBCASTPKTS);
     snmpAdd(ns, SNMP_IPEXT_OUTBCASTOCTETS, length);
-  } else if (dev.kind != DEV_LOOPBACK) {
+  } else if (dev.kind != DEV_LOOPBACK && (!FULL || (dev.flags & IFF_NOARP) == 0)) {
     neighOutput(packet, dev, packet.rtGatewayHi, packet.rtGatewayLo);
     return;
   }
@@ -245,7 +254,10 @@ export function finishOutput2(packet: Skb, ns: Netns): void {
   const eth = EthernetView.at(skbPush(skb, ETH_HEADER_LEN));
   skb.mac = skb.data;
   if (dev.kind == DEV_LOOPBACK) eth.write(0, 0, 0, 0, ETH_P_IP);
-  else if (skb.rtType == RTN_BROADCAST) eth.write(0xffffffff, 0xffff, dev.mac0, dev.mac1, ETH_P_IP);
+  else if (FULL && skb.rtType != RTN_MULTICAST && (dev.flags & IFF_NOARP) != 0) {
+    // Without ARP everybody has the device's own address; tunnels have none.
+    eth.write(dev.mac0, dev.mac1, dev.mac0, dev.mac1, ETH_P_IP);
+  } else if (skb.rtType == RTN_BROADCAST) eth.write(0xffffffff, 0xffff, dev.mac0, dev.mac1, ETH_P_IP);
   else {
     const group = raw4(skb.rtGatewayLo); // 01:00:5e and the low 23 bits
     eth.write(0x005e0001 | (((group >>> 8) & 0x7f) << 24), group >>> 16, dev.mac0, dev.mac1, ETH_P_IP);

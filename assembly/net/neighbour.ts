@@ -1,17 +1,18 @@
 // The neighbour table: which MAC address stands behind a next hop. States, timers and their order follow
 // net/core/neighbour.c; the protocol is in arp.ts. Entries are keyed by (device, 16-byte address).
 import {
-  CONF_NEIGH_BASE_REACHABLE_MS, CONF_NEIGH_DELAY_PROBE_S, CONF_NEIGH_MCAST_SOLICIT, CONF_NEIGH_QUEUE_BYTES,
+  CONF_NEIGH_BASE_REACHABLE_MS, CONF_NEIGH_DELAY_PROBE_S, CONF_NEIGH_GC_STALE_S, CONF_NEIGH_MCAST_SOLICIT, CONF_NEIGH_QUEUE_BYTES,
   CONF_NEIGH_RETRANS_MS, CONF_NEIGH_UCAST_SOLICIT, DROP_NEIGH_CREATEFAIL, DROP_NEIGH_FAILED, DROP_NEIGH_QUEUEFULL,
   NUD_DELAY, NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE,
 } from "../abi/net";
 import { ENOENT, ENOMEM, EINVAL, EPERM, OBS_NEIGH } from "../abi/core";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { hashWord, mix32 } from "../mm/hash";
 import { node } from "../mm/node";
 import { randomBelow } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
-import { HZ, NS_PER_JIFFY, Timer, timerDelete, timerMod } from "../mm/timer";
+import { HZ, NS_PER_JIFFY, Timer, timerDelete, timerMod, timerPending } from "../mm/timer";
 import { observeRecord, tracing } from "../trace/observe";
 import { ETH_HEADER_LEN, EthernetView } from "../wire/ethernet";
 import { Ipv4View } from "../wire/ipv4";
@@ -20,7 +21,7 @@ import { devQueueXmit } from "./dev";
 import { icmpSend } from "./icmp";
 import { skbDrop, skbEnsureHeadroom, skbPush } from "./skb";
 import { devConf } from "./sysctl";
-import { TIMER_NEIGHBOUR } from "./timers";
+import { TIMER_NEIGHBOUR, TIMER_NEIGHBOUR_GC } from "./timers";
 
 const NUD_IN_TIMER: u32 = NUD_INCOMPLETE | NUD_REACHABLE | NUD_DELAY | NUD_PROBE;
 const NUD_VALID: u32 = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
@@ -55,8 +56,12 @@ const ENTRIES_MAX: u32 = 1024;
   buckets: usize; // Neighbour[mask + 1]
   mask: u32;
   count: u32;
-  learned: u32; // those that count for ENTRIES_MAX
+  // Timer of the sweep
+  gcNext: usize; gcPrev: usize; gcExpires: u64; gcKind: u32; gcOwner: usize;
 }
+
+/** net.ipv4.neigh.default.gc_thresh1: fewer entries are never swept. */
+const ENTRIES_KEPT: u32 = 128;
 
 export function neighInit(ns: Netns): bool {
   ns.neighbours = kmalloc(<u32>offsetof<NeighbourTable>());
@@ -64,6 +69,8 @@ export function neighInit(ns: Netns): bool {
   const table = changetype<NeighbourTable>(ns.neighbours);
   table.mask = 15;
   table.buckets = kmalloc(16 << 2);
+  table.gcKind = TIMER_NEIGHBOUR_GC;
+  table.gcOwner = changetype<usize>(ns);
   return table.buckets != 0;
 }
 
@@ -71,6 +78,7 @@ export function neighInit(ns: Netns): bool {
 export function neighExit(ns: Netns): void {
   if (ns.neighbours == 0) return;
   const table = changetype<NeighbourTable>(ns.neighbours);
+  if (FULL) timerDelete(gcTimer(table));
   kfree(table.buckets, (table.mask + 1) << 2);
   kfree(ns.neighbours, <u32>offsetof<NeighbourTable>());
 }
@@ -126,8 +134,34 @@ export function neighFindOrCreate(dev: NetDevice, hi: u64, lo: u64): usize {
   n.next = <usize>load<u32>(bucket);
   store<u32>(bucket, <u32>at);
   table.count++;
+  if (FULL && table.count >= ENTRIES_KEPT && !timerPending(gcTimer(table))) timerMod(gcTimer(table), now + GC_EVERY);
   if (table.count > table.mask << 1) grow(table);
   return at;
+}
+
+/** base_reachable_time / 2 */
+const GC_EVERY: u64 = 15 * 250;
+
+@inline function gcTimer(table: NeighbourTable): Timer {
+  return changetype<Timer>(changetype<usize>(table) + offsetof<NeighbourTable>("gcNext"));
+}
+
+/** The sweep: what failed, and what nobody has used for gc_stale_time, while there are many (neigh_periodic_work). */
+export function neighGc(at: usize): void {
+  const table = changetype<NeighbourTable>(changetype<Netns>(at).neighbours);
+  if (table.count < ENTRIES_KEPT) return;
+  const now = jiffies();
+  for (let b: u32 = 0; b <= table.mask; b++) {
+    let link = table.buckets + <usize>(b << 2);
+    for (let e = <usize>load<u32>(link); e != 0; e = <usize>load<u32>(link)) {
+      const n = changetype<Neighbour>(e);
+      if (n.used < n.confirmed) n.used = n.confirmed;
+      const stale = <u64>devConf(changetype<NetDevice>(n.dev), CONF_NEIGH_GC_STALE_S) * HZ;
+      if ((n.state & (NUD_PERMANENT | NUD_IN_TIMER)) == 0 && (n.state == NUD_FAILED || now > n.used + stale)) remove(table, link, e);
+      else link = e + offsetof<Neighbour>("next");
+    }
+  }
+  timerMod(gcTimer(table), now + GC_EVERY);
 }
 
 function grow(table: NeighbourTable): void {

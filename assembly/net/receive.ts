@@ -1,8 +1,9 @@
 // Demultiplexing of received frames: the rx handler of a bridge port first, then the ethertype (net/core/dev.c,
 // __netif_receive_skb_core; net/ethernet/eth.c, eth_type_trans).
 import {
-  DEV_LOOPBACK, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
+  DEV_IPVLAN, DEV_LOOPBACK, DEV_MACVLAN, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { be16 } from "../wire/bytes";
 import {
@@ -11,9 +12,11 @@ import {
 import { arpReceive } from "./arp";
 import { bridgeInput } from "./bridge";
 import { IPSKB_LOOPED, ipReceive } from "./ip-input";
+import { ipvlanInput } from "./ipvlan";
+import { macvlanInput } from "./macvlan";
+import { SKB_TC_SKIP, ingressHook } from "./sched/filter";
 import { skbDrop, skbLength, skbPull } from "./skb";
-
-const VLAN_HEADER_LEN: u32 = 4;
+import { VLAN_HEADER_LEN, isVlanType, vlanFind, vlanReceive, vlanUntag } from "./vlan";
 
 /** Sets `mac`, `protocol` and `pktType`, and takes the Ethernet header off. False: too short for one. */
 function ethTypeTrans(skb: Skb, dev: NetDevice): bool {
@@ -36,6 +39,10 @@ export function netifReceiveSkb(skb: Skb, dev: NetDevice): void {
     return;
   }
   if (dev.kind != DEV_LOOPBACK && (skb.ipFlags & IPSKB_LOOPED) == 0) skb.rtType = 0;
+  if (FULL) {
+    deliverUp(skb, dev);
+    return;
+  }
   if (dev.master != 0 && (skb.ipFlags & IPSKB_LOOPED) == 0) {
     // What comes back is for the host itself; it goes on as a packet of the bridge (or, link-local, of the port).
     if (!bridgeInput(skb, dev)) return;
@@ -45,8 +52,49 @@ export function netifReceiveSkb(skb: Skb, dev: NetDevice): void {
   deliver(skb, dev);
 }
 
+/**
+ * A packet of `dev`, `data` behind the Ethernet header, goes up through what stands on the device (the rounds of
+ * __netif_receive_skb_core): tag, ingress, VLAN, bridge or macvlan or ipvlan, then the protocol.
+ */
+export function deliverUp(skb: Skb, first: NetDevice): void {
+  if (!FULL) {
+    deliver(skb, first);
+    return;
+  }
+  let dev = first;
+  while (true) {
+    if (skb.vlan == 0 && isVlanType(skb.protocol) && skbLength(skb) >= VLAN_HEADER_LEN) vlanUntag(skb);
+    if ((skb.ipFlags & IPSKB_LOOPED) != 0) break;
+    if (dev.ingress != 0 && (skb.ipFlags & SKB_TC_SKIP) == 0 && !ingressHook(skb, dev)) return;
+    skb.ipFlags &= ~SKB_TC_SKIP;
+    if (skb.vlan != 0) {
+      const vlan = vlanFind(dev, skb.vlan);
+      if (vlan != 0) {
+        if (!vlanReceive(skb, changetype<NetDevice>(vlan))) return;
+        dev = changetype<NetDevice>(vlan);
+        continue;
+      }
+    }
+    let next = changetype<usize>(dev);
+    if (dev.master != 0) {
+      if (!bridgeInput(skb, dev)) return;
+      next = skb.dev;
+    } else if (dev.rxHandler == DEV_MACVLAN) next = macvlanInput(skb, dev);
+    else if (dev.rxHandler == DEV_IPVLAN) next = ipvlanInput(skb, dev);
+    if (next == 0) return;
+    if (next == changetype<usize>(dev)) break;
+    dev = changetype<NetDevice>(next);
+  }
+  if (skb.vlan != 0) {
+    // No VLAN device takes it: but for a priority tag it is another host's.
+    if ((skb.vlan & 0xfff) != 0) skb.pktType = PACKET_OTHERHOST;
+    skb.vlan = 0;
+  }
+  deliver(skb, dev);
+}
+
 /** To the protocol: `data` behind the Ethernet header. */
-export function deliver(skb: Skb, dev: NetDevice): void {
+function deliver(skb: Skb, dev: NetDevice): void {
   if (skb.protocol == ETH_P_8021Q && skbLength(skb) >= VLAN_HEADER_LEN) {
     // A priority tag is taken off; there are no VLAN devices, so that any other tag means another host.
     if ((be16(skb.data, 0) & 0xfff) != 0) skb.pktType = PACKET_OTHERHOST;

@@ -84,6 +84,7 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   copy.mark = skb.mark;
   copy.priority = skb.priority;
   copy.hops = skb.hops;
+  copy.vlan = skb.vlan;
   return copy;
 }
 

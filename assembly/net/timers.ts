@@ -1,7 +1,9 @@
 // What a timer calls when it fires: dispatch by number, since function values would need a data segment.
 import { ctGc } from "../netfilter/conntrack";
 import { fragTimer } from "./ip-defrag";
-import { neighTimer } from "./neighbour";
+import { neighGc, neighTimer } from "./neighbour";
+import { proxyTimer } from "./proxy-arp";
+import { qdiscTimer } from "./sched/qdisc";
 import { tcpReap } from "../sock/tcp/close";
 import { Request, requestTimer } from "../sock/tcp/listen";
 import { Tcp } from "../sock/tcp/tcp";
@@ -11,6 +13,8 @@ import { Timewait, timewaitKill } from "../sock/tcp/timewait";
 export const TIMER_NONE: u32 = 0;
 export const TIMER_NEIGHBOUR: u32 = 1;
 export const TIMER_FRAGMENT: u32 = 2;
+/** The sweep of a namespace's neighbours. */
+export const TIMER_NEIGHBOUR_GC: u32 = 3;
 /** Sweep of the connections: the node's table. */
 export const TIMER_CONNTRACK_GC: u32 = 16;
 export const TIMER_TCP_WRITE: u32 = 32;
@@ -18,12 +22,24 @@ export const TIMER_TCP_DELACK: u32 = 33;
 export const TIMER_TCP_REQUEST: u32 = 34;
 export const TIMER_TCP_TIMEWAIT: u32 = 35;
 
+/** A queueing discipline looks at its packets again. */
+export const HRTIMER_QDISC: u32 = 1;
+/** Answers of proxy_arp that wait. */
+export const HRTIMER_PROXY_ARP: u32 = 2;
+
+/** Called when an Hrtimer is due. */
+export function hrtimerFire(kind: u32, owner: usize): void {
+  if (kind == HRTIMER_QDISC) qdiscTimer(owner);
+  else if (kind == HRTIMER_PROXY_ARP) proxyTimer(owner);
+}
+
 /** Called by the wheel with what the timer was armed with. */
 export function timerFire(kind: u32, owner: usize): void {
   assert(kind != TIMER_NONE && owner != 0);
   switch (kind) {
     case TIMER_NEIGHBOUR: neighTimer(owner); break;
     case TIMER_FRAGMENT: fragTimer(owner); break;
+    case TIMER_NEIGHBOUR_GC: neighGc(owner); break;
     case TIMER_CONNTRACK_GC: ctGc(owner); break;
     case TIMER_TCP_WRITE: {
       tcpWriteTimer(changetype<Tcp>(owner));

@@ -227,7 +227,7 @@ export function vxlanNs(dev: NetDevice): Netns {
 }
 
 /** Hash of the inner flow, the same in both directions (skb_get_hash); of the MACs where it is no IPv4. */
-function flowHash(skb: Skb, seed: u32): u32 {
+export function flowHash(skb: Skb, seed: u32): u32 {
   const eth = EthernetView.at(skb.data);
   const length = skbLength(skb);
   const ip = Ipv4View.at(skb.data + ETH_HEADER_LEN);
@@ -306,7 +306,8 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   const eth = EthernetView.at(skb.data);
   if (eth.src0 == dev.mac0 && eth.src1 == dev.mac1) return DROP_LOCAL_MAC;
   if ((vxlan.flags & LINK_F_NOLEARNING) == 0) snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource));
-  if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN && !ecnDecapsulate(skb, outerTos)) {
+  if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN
+    && !ecnDecapsulate(skb.data + ETH_HEADER_LEN, outerTos)) {
     dev.rxDropped++;
     return DROP_IP_TUNNEL_ECN;
   }
@@ -320,9 +321,8 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
 }
 
 /** RFC 6040: congestion met on the way shows in the inner header; false: the inner one can not carry it (INET_ECN_decapsulate). */
-function ecnDecapsulate(skb: Skb, outerTos: u32): bool {
+export function ecnDecapsulate(at: usize, outerTos: u32): bool {
   const outer = outerTos & INET_ECN_MASK;
-  const at = skb.data + ETH_HEADER_LEN;
   const tos = <u32>load<u8>(at, 1);
   const inner = tos & INET_ECN_MASK;
   if (inner == 0) return outer != INET_ECN_CE;

@@ -28,7 +28,7 @@ export const DROP_NAMES: readonly string[] = (
   "VXLAN_INVALID_HDR VXLAN_VNI_NOT_FOUND MAC_INVALID_SOURCE NO_TX_TARGET IP_TUNNEL_ECN LOCAL_MAC " +
   "MAC_IEEE_MAC_CONTROL BRIDGE_INGRESS_STP_STATE NO_SOCKET SOCKET_RCVBUFF SOCKET_CLOSE TCP_CSUM UDP_CSUM " +
   "TCP_FLAGS TCP_OLD_DATA TCP_OVERWINDOW TCP_RESET TCP_INVALID_SEQUENCE TCP_INVALID_ACK_SEQUENCE " +
-  "TCP_OFOMERGE TCP_ZEROWINDOW HDR_TRUNC SOCKET_BACKLOG TCP_CLOSE IP_OUTNOROUTES "
+  "TCP_OFOMERGE TCP_ZEROWINDOW HDR_TRUNC SOCKET_BACKLOG TCP_CLOSE IP_OUTNOROUTES QDISC_DROP TC_INGRESS FULL_RING "
 ).trimEnd().split(" ");
 
 /** net.ipv4.*, net.bridge.* and net.netfilter.* by SYSCTL_* number; "-": not read under a name of its own. */
@@ -80,5 +80,5 @@ export const CONF_NAMES: readonly string[] = (
 /** net.ipv4.neigh.DEV.* by CONF_* number less that of CONF_NEIGH_BASE_REACHABLE_MS. */
 export const NEIGH_NAMES: readonly string[] = (
   "base_reachable_time_ms retrans_time_ms delay_first_probe_time gc_stale_time ucast_solicit mcast_solicit " +
-  "unres_qlen_bytes "
+  "unres_qlen_bytes proxy_delay "
 ).trimEnd().split(" ");
