@@ -216,6 +216,8 @@ describe("bad input", () => {
     }
     expect(reasons).toContain("ErrImagePull");
     expect(reasons).toContain("ImagePullBackOff");
+    const lost = { apiVersion: "v1", kind: "Pod", metadata: { name: "lost" } };
+    await expect(cluster.waitReady([lost], 1000)).rejects.toThrow(/timed out waiting for the condition on pods\/lost\npod lost, container c: (ErrImagePull|ImagePullBackOff): /);
   });
 
   it("says which pod or container there is not", async () => {
