@@ -2,10 +2,11 @@
 // mailbox of its instance, calls, and reads the answer there. Handles and lengths are checked here and in the
 // subsystems' commands: no bytes and no order of calls may trap.
 import {
-  CORE_CHARGE, CORE_DELIVER, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
+  CORE_CHARGE, CORE_DELIVER, CORE_DELIVER_MANY, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
   ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
   RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
 } from "./abi/core";
+import { FULL } from "./features";
 import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
@@ -129,6 +130,7 @@ function coreCommand(op: u32, length: u32): i32 {
       if (length < 8 || frame > length - 8) return -EINVAL;
       return nicDeliver(load<u32>(mailboxAt), mailboxAt + 8, frame);
     }
+    case CORE_DELIVER_MANY: return FULL ? deliverMany(length) : -ENOENT;
     case CORE_MEMORY: {
       store<u64>(mailboxAt, n.bytesUsed);
       store<u64>(mailboxAt, n.bytesTaken, 8);
@@ -143,6 +145,20 @@ function coreCommand(op: u32, length: u32): i32 {
     }
     default: return -ENOENT;
   }
+}
+
+function deliverMany(length: u32): i32 {
+  const ifindex = load<u32>(mailboxAt), frames = load<u32>(mailboxAt, 4);
+  let at: u32 = 8, taken: u32 = 0;
+  while (taken < frames && at + 4 <= length) {
+    const frame = load<u32>(mailboxAt + <usize>at);
+    if (frame > length - at - 4) break;
+    const result = nicDeliver(ifindex, mailboxAt + <usize>at + 4, frame);
+    if (result < 0) return result;
+    at += 4 + ((frame + 3) & ~3);
+    taken++;
+  }
+  return <i32>taken;
 }
 
 function outboxTake(n: Node): u32 {

@@ -21,6 +21,8 @@ import { kfree, kmalloc } from "../mm/slab";
   sets: usize; // IpSet list
   /** A copy made by TEE is under way: no copies of copies. */
   duplicating: u32;
+  /** Rules are looked at one after the other: the plain evaluator. */
+  plain: u32;
 }
 
 /** One loaded table. The blob is never written after it was checked; counters and match state stand apart. */
@@ -40,6 +42,8 @@ import { kfree, kmalloc } from "../mm/slab";
   depth: u32;
   nested: u32;
   conntrackUsers: u32;
+  index: usize; // compiled.ts: rules by what they name, 0: looked at one after the other
+  indexBytes: u32;
 }
 
 const SETTINGS_AT: u32 = <u32>((offsetof<NfNet>() + 7) & ~7);
