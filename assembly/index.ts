@@ -10,6 +10,7 @@ import { FULL } from "./features";
 import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
+import { copyBytes } from "./mm/copy";
 import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
 import { node, setNode } from "./mm/node";
 import { timersDeadline, timersRun } from "./mm/timer";
@@ -172,7 +173,7 @@ function outboxTake(n: Node): u32 {
     store<u64>(at, skb.tstamp);
     store<u32>(at, changetype<NetDevice>(skb.dev).ifindex, 8);
     store<u32>(at, length, 12);
-    memory.copy(at + 16, skb.data, <usize>length);
+    copyBytes(at + 16, skb.data, <usize>length);
     bytes += size;
     n.outboxHead = skb.next;
     if (n.outboxHead == 0) n.outboxTail = 0;

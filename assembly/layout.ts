@@ -104,6 +104,7 @@ export const SLAB_CLASSES: u32 = 12;
   /** Generations that caches depend on (routes, addresses, rules). */
   routeGeneration: u32;
   ruleGeneration: u32;
+  routes: usize; // net/route.ts: decisions found before, once the namespace forwards
 }
 
 /** One network device. Kind-specific state hangs on `priv`. */
@@ -125,6 +126,7 @@ export const SLAB_CLASSES: u32 = 12;
   confSet: u32; // bit by CONF_* number: no longer follows conf.default
   reachable: u32; // net/neighbour.ts: jiffies for which a neighbour counts as reachable
   addresses: usize; // net/address.ts list
+  neighbour: usize; // net/neighbour.ts: the one found last, 0: look it up
   portFlags: u32; // BRPORT_* (abi/net.ts)
   portNumber: u32;
   rxPackets: u64; rxBytes: u64; rxDropped: u64;

@@ -102,6 +102,28 @@ export function kmallocRaw(size: u32): usize {
   return slot;
 }
 
+/** The class of most packets, and the one below it. */
+export const SLAB_512: u32 = 512;
+export const SLAB_384: u32 = 384;
+
+/** kmallocRaw of more than SLAB_384 and at most SLAB_512 bytes. */
+@inline export function kmalloc512(): usize {
+  const n = node();
+  const slot = n.slab7;
+  if (slot == 0) return kmallocRaw(SLAB_512);
+  n.slab7 = <usize>load<u32>(slot);
+  n.bytesUsed += <u64>SLAB_512;
+  return slot;
+}
+
+/** Gives back what kmalloc512() gave. */
+@inline export function kfree512(at: usize): void {
+  const n = node();
+  store<u32>(at, <u32>n.slab7);
+  n.slab7 = at;
+  n.bytesUsed -= <u64>SLAB_512;
+}
+
 /** Gives back what kmalloc(size) gave. */
 export function kfree(at: usize, size: u32): void {
   if (at == 0) return;

@@ -36,7 +36,17 @@ import { iptDoTable } from "./xtables";
  * Runs everything registered at `hook` on the packet (`skb.network` is set; `inDev`, `outDev` are devices or 0). NF_ACCEPT: go
  * on with the packet, whose addresses may have changed. NF_DROP: the caller drops it. NF_STOLEN: it is no longer the caller's.
  */
-export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+@inline export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+  if (nfHookIdle(hook, ns)) return NF_ACCEPT;
+  return hookAndObserve(hook, skb, ns, inDev, outDev);
+}
+
+/** Nothing is registered there, and nobody watches. */
+@inline function nfHookIdle(hook: u32, ns: Netns): bool {
+  return !(nfNet(ns).hooks & (1 << hook)) && (hook != HOOK_INPUT || !tracing());
+}
+
+function hookAndObserve(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
   const verdict = runHook(hook, skb, ns, inDev, outDev);
   if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
   return verdict;
@@ -52,7 +62,6 @@ function observeDelivery(skb: Skb, ns: Netns, inDev: usize): void {
 }
 
 function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
-  if (ns.netfilter == 0) return NF_ACCEPT;
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
   charge(COST_HOOK);

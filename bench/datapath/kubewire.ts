@@ -100,8 +100,8 @@ interface Bed {
 }
 
 function build(scenario: Scenario, rules: string, plain: boolean): Bed {
-  const module = new WebAssembly.Module(readFileSync("build/kernel.plain.wasm"));
-  const instance = new KernelInstance(module, newKernelMemory(false));
+  const module = new WebAssembly.Module(readFileSync("build/kernel.wasm"));
+  const instance = new KernelInstance(module, newKernelMemory(true));
   const { clock, set } = manualClock();
   const kernel = createNodeKernel(instance, { name: "router", seed: 1, clock });
   const { host: netns, handle, context } = kernel;
