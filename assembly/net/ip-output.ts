@@ -28,6 +28,9 @@ import { vxlanNs } from "./vxlan";
 export { Route } from "./route";
 export { icmpSend } from "./icmp";
 
+const SOURCE: usize = 12; // in the IPv4 header
+const ANY_LO: u64 = 0xffff0000;
+
 /** IP id of the next packet that carries one that means something. */
 export function ipNextId(ns: Netns): u32 {
   ns.ipId = (ns.ipId + 1) & 0xffff;
@@ -123,12 +126,34 @@ export function ipLocalOut(skb: Skb, ns: Netns): i32 {
     skb.protocol = ETH_P_IP;
     return localOut(skb, ns);
   }
-  return localOutBy(skb, ns, 0, true);
+  return localOutBy(skb, ns, 0);
 }
 
-/** Sends what a raw socket brings with its own header: as ipLocalOut, but no output request is counted (raw_send_hdrinc). */
+/**
+ * Sends what a raw socket brings with its own header (raw_sendmsg, raw_send_hdrinc). The header's source takes no part in routing; where
+ * there is none the route's is filled in. Neither an output request nor a missing route is counted.
+ */
 export function ipRawOut(skb: Skb, ns: Netns): i32 {
-  return localOutBy(skb, ns, 0, false);
+  const ip = Ipv4View.at(skb.data);
+  skb.network = skb.data;
+  skb.transport = skb.data + <usize>ip.headerLength;
+  skb.protocol = ETH_P_IP;
+  const route = changetype<RouteAnswer>(ns.scratch);
+  const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, ANY_LO, 0, skb.mark, route);
+  if (result != 0) {
+    skbDrop(skb, ns, 0, DROP_IP_OUTNOROUTES);
+    return result;
+  }
+  if (skbLength(skb) > changetype<NetDevice>(route.dev).mtu) {
+    skbDrop(skb, ns, route.dev, DROP_PKT_TOO_BIG);
+    return -EMSGSIZE;
+  }
+  if (ip.source == 0) {
+    store<u32>(skb.data, raw4(route.sourceLo), SOURCE);
+    ip.updateChecksum();
+  }
+  skbSetRoute(skb, route);
+  return localOut(skb, ns, false);
 }
 
 /** The outer packet of a tunnel: by the device whose ifindex stands in `cb0`, if one does. */
@@ -136,10 +161,10 @@ export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
   const dev = changetype<NetDevice>(skb.dev);
-  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif, true);
+  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif);
 }
 
-function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool): i32 {
+function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
   skb.network = skb.data;
   const ip = Ipv4View.at(skb.network);
   skb.transport = skb.data + <usize>ip.headerLength;
@@ -154,7 +179,7 @@ function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool): i32 {
     return result;
   }
   skbSetRoute(skb, route);
-  return localOut(skb, ns, counted);
+  return localOut(skb, ns);
 }
 
 /** __ip_local_out and dst_output. */

@@ -7,6 +7,8 @@ import { TCP_ACK, TCP_HEADER_LEN, TCP_RST, TcpView } from "../../wire/tcp";
 import { ackOf, endOf, flagsOf } from "./input";
 import { ipv4Send } from "./output";
 
+const ECN_MASK: u32 = 3;
+
 /**
  * RFC 9293 section 3.10.7.1: RST with the acknowledged number, or else with an ACK of the whole segment. Takes over the
  * type of service; id 0, DF. `about` was read by tcpReceive.
@@ -36,5 +38,6 @@ function reply(about: Skb, ns: Netns, seq: u32, ack: u32, flags: u32, window: u3
     putBe32(skb.data, TCP_HEADER_LEN + 8, tsecr);
   }
   const ip = Ipv4View.at(about.network);
-  ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos, 0);
+  // ip_send_unicast_reply: nothing of congestion is taken over.
+  ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos & ~ECN_MASK, 0);
 }
