@@ -11,11 +11,11 @@ import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook } from "../netfilter/hooks";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "../wire/icmp";
-import { IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
+import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
 import { inetSelectAddr } from "./address";
 import { devQueueXmit, netifRx } from "./dev";
-import { icmpSend as send } from "./icmp";
+import { icmpOutCount, icmpSend as send } from "./icmp";
 import { DEFRAG_OUT, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
 import { IPSKB_IGNORE_DF, IPSKB_LOOPED } from "./ip-input";
@@ -152,6 +152,7 @@ export function ipRawOut(skb: Skb, ns: Netns): i32 {
     store<u32>(skb.data, raw4(route.sourceLo), SOURCE);
     ip.updateChecksum();
   }
+  if (ip.protocol == IPPROTO_ICMP && skb.transport + <usize>ICMP_HEADER_LEN <= skb.tail) icmpOutCount(ns, load<u8>(skb.transport));
   skbSetRoute(skb, route);
   return localOut(skb, ns, false);
 }

@@ -23,6 +23,7 @@ import {
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
+import { ipPartialChecksum } from "../net/ip-input";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { observeRecord, tracing } from "../trace/observe";
 import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
@@ -59,6 +60,7 @@ function observeDelivery(skb: Skb, ns: Netns, inDev: usize): void {
   if (at == 0) return;
   store<u32>(at, length);
   memory.copy(at + 4, skb.network, <usize>length);
+  ipPartialChecksum(skb, at + 4);
 }
 
 function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
