@@ -12,7 +12,7 @@ import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
 import { copyBytes } from "./mm/copy";
 import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
-import { node, setNode } from "./mm/node";
+import { node, setNode, setScratch } from "./mm/node";
 import { timersDeadline, timersRun } from "./mm/timer";
 import { backlogRunOne } from "./net/dev";
 import { netCommand, nicDeliver } from "./net/command";
@@ -31,7 +31,12 @@ let uploadLength: u32 = 0;
 /** Prepares the memory (the first instance) and this instance's mailbox. Returns the mailbox' address, 0: no memory. */
 export function boot(): u32 {
   atomic.store<u32>(BOOT_MAGIC_AT, BOOT_MAGIC);
-  if (mailboxAt == 0) mailboxAt = chunkAlloc(chunkOrder(MAILBOX_BYTES));
+  if (mailboxAt == 0) {
+    const at = chunkAlloc(0);
+    if (at == 0) return 0;
+    setScratch(at);
+    mailboxAt = chunkAlloc(chunkOrder(MAILBOX_BYTES));
+  }
   return <u32>mailboxAt;
 }
 

@@ -11,7 +11,7 @@ import {
 } from "../abi/netfilter";
 import { OBS_CT } from "../abi/core";
 import { Netns, Skb } from "../layout";
-import { charge, node } from "../mm/node";
+import { SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { COST_CONNTRACK } from "../net/costs";
@@ -26,7 +26,7 @@ import { NfNet, nfNet, setting, statCount } from "./state";
 import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
 
 /**
- * One connection, 168 bytes of a 192-byte slot. `next0`, `next1` chain it by its original and its reply tuple; a link is the
+ * One connection in a slot of 160 bytes; what an established one is asked for stands in the first 64. `next0`, `next1` chain it by its original and its reply tuple; a link is the
  * address of an entry plus 1 if it continues at that entry's reply side.
  */
 @unmanaged export class Conntrack {
@@ -56,7 +56,7 @@ import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, t
   lastDir: u8; lastIndex: u8; retrans: u8; pad: u8;
 }
 
-export const CT_BYTES: u32 = 192;
+export const CT_BYTES: u32 = 160;
 const ORIG: usize = 16, REPLY: usize = 32;
 /** UDP: when the connection counts as a stream (u64 ns), where TCP has its windows. */
 export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
@@ -311,7 +311,8 @@ function create(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
   tupleCopy(at + ORIG, tuple);
   tupleCopy(at + REPLY, reply);
   nf.conntrackCount++;
-  if (++t.count > t.mask) grow(t);
+  // Two links to an entry: no more links than buckets.
+  if (++t.count << 1 > t.mask) grow(t);
   return ct;
 }
 
@@ -407,10 +408,7 @@ export function ctIn(skb: Skb, ns: Netns, hook: u32): u32 {
   if (skb.nfct != 0 || skb.ctinfo == IP_CT_UNTRACKED) return NF_ACCEPT;
   charge(COST_CONNTRACK);
   const nf = nfNet(ns);
-  const scratch = kmalloc(32);
-  if (scratch == 0) return NF_DROP;
-  const verdict = track(skb, ns, nf, hook, scratch, scratch + TUPLE_BYTES);
-  kfree(scratch, 32);
+  const verdict = track(skb, ns, nf, hook, scratch(SCRATCH_TRACK), scratch(SCRATCH_TRACK) + TUPLE_BYTES);
   if (tracing() && skb.nfct != 0) {
     const at = observeRecord(OBS_CT, skb, changetype<usize>(ns), skb.dev, 16);
     if (at != 0) {
