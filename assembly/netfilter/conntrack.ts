@@ -64,7 +64,7 @@ export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
 /** The node's table (`Node.conntrack`). */
 @unmanaged class CtTable {
   buckets: usize; // tagged links
-  bysource: usize; // Conntrack
+  bysource: usize; // Conntrack; half as many
   mask: u32;
   count: u32;
   nextId: u32;
@@ -105,10 +105,10 @@ function table(): CtTable {
     if (at == 0) return changetype<CtTable>(0);
     const t = changetype<CtTable>(at);
     t.buckets = kmalloc(FIRST_BUCKETS << 2);
-    t.bysource = kmalloc(FIRST_BUCKETS << 2);
+    t.bysource = kmalloc(FIRST_BUCKETS << 1);
     if (t.buckets == 0 || t.bysource == 0) {
       if (t.buckets != 0) kfree(t.buckets, FIRST_BUCKETS << 2);
-      if (t.bysource != 0) kfree(t.bysource, FIRST_BUCKETS << 2);
+      if (t.bysource != 0) kfree(t.bysource, FIRST_BUCKETS << 1);
       kfree(at, TABLE_BYTES);
       return changetype<CtTable>(0);
     }
@@ -179,7 +179,7 @@ export function ctFindReply(ns: Netns, tuple: usize): Conntrack {
 /** First entry of a source's chain, for NAT (find_appropriate_src). */
 export function ctBysource(ns: Netns, orig: usize): usize {
   const t = changetype<CtTable>(node().conntrack);
-  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & t.mask) << 2));
+  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & (t.mask >>> 1)) << 2));
 }
 
 function sourceHash(ns: Netns, orig: usize): u32 {
@@ -190,7 +190,7 @@ function sourceHash(ns: Netns, orig: usize): u32 {
 /** NAT has decided on the entry's source (nf_nat_setup_info): from now on others of that source find it. */
 export function ctBysourceAdd(ct: Conntrack): void {
   const t = changetype<CtTable>(node().conntrack);
-  const head = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.mask) << 2);
+  const head = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & (t.mask >>> 1)) << 2);
   ct.bysource = load<usize>(head);
   store<usize>(head, changetype<usize>(ct));
 }
@@ -202,7 +202,7 @@ export function ctPut(ct: Conntrack): void {
   if (--ct.use != 0) return;
   const t = changetype<CtTable>(node().conntrack);
   if (ct.status & IPS_SRC_NAT_DONE) {
-    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.mask) << 2);
+    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & (t.mask >>> 1)) << 2);
     while (load<usize>(at) != 0 && load<usize>(at) != changetype<usize>(ct)) {
       at = load<usize>(at) + offsetof<Conntrack>("bysource");
     }
@@ -250,10 +250,10 @@ function link(t: CtTable, ct: Conntrack, side: usize): void {
 function grow(t: CtTable): void {
   const old = t.mask + 1, bytes = old << 3;
   if (bytes == 0 || old >= 0x1000000) return;
-  const buckets = kmalloc(bytes), bysource = kmalloc(bytes);
+  const buckets = kmalloc(bytes), bysource = kmalloc(bytes >>> 1);
   if (buckets == 0 || bysource == 0) {
     if (buckets != 0) kfree(buckets, bytes);
-    if (bysource != 0) kfree(bysource, bytes);
+    if (bysource != 0) kfree(bysource, bytes >>> 1);
     return;
   }
   const before = t.buckets, sources = t.bysource;
@@ -275,7 +275,7 @@ function grow(t: CtTable): void {
       link(t, changetype<Conntrack>(turned & ~1), turned & 1);
       turned = next;
     }
-    at = load<usize>(sources + (<usize>i << 2));
+    at = i < old >>> 1 ? load<usize>(sources + (<usize>i << 2)) : 0;
     while (at != 0) {
       const ct = changetype<Conntrack>(at);
       const next = ct.bysource;
@@ -290,7 +290,7 @@ function grow(t: CtTable): void {
     }
   }
   kfree(before, old << 2);
-  kfree(sources, old << 2);
+  kfree(sources, old << 1);
 }
 
 /** An unconfirmed entry, owned by the caller; null (0): table full or no memory. */
