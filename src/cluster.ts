@@ -371,6 +371,21 @@ const waitUntilReady = async (client: Client, { apiVersion, kind, metadata }: Id
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-  if (signal.aborted) throw new Error(`timed out waiting for the condition on ${resource.resource}/${metadata.name}`);
+  if (signal.aborted) {
+    const why = await whatWaits(client, resource.resource === "namespaces" ? metadata.name : namespace);
+    throw new Error(`timed out waiting for the condition on ${resource.resource}/${metadata.name}${why}`);
+  }
   throw new Error(`the watch of ${resource.resource}/${metadata.name} ended`);
+};
+
+/** Why containers of a namespace wait, a line each: most often that is why something is not ready. */
+const whatWaits = async (client: Client, namespace: string): Promise<string> => {
+  const { items } = await client.pods.list(namespace);
+  const lines = items.flatMap(({ metadata, status }) =>
+    (status.containerStatuses ?? []).flatMap(({ name, state }) => {
+      const { reason = "", message = "" } = state?.waiting ?? {};
+      return reason === "" ? [] : [`\npod ${metadata.name}, container ${name}: ${reason}: ${message}`];
+    }),
+  );
+  return lines.join("");
 };

@@ -79,7 +79,7 @@ export const runScenario = async (
   const applied = await cluster.apply(files);
   await cluster.waitReady([...applied, DNS]);
   await before?.();
-  return cluster.exec(from, ["curl", "-s", "-i", url]);
+  return cluster.exec(from, ["curl", "-sS", "-i", url]);
 };
 
 /** Nobody can ask by name before cluster DNS answers. */

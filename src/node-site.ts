@@ -102,6 +102,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     onEvents() {
       site.dirty = true;
     },
+    onTrap: (error) => crash(error),
   });
   const namespaces: Netns[] = [kernel.host];
   const observer = new Observer({ node: spec.name, namespaces, podOf: (netns) => podOf(agent, netns) });
@@ -119,9 +120,16 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     },
     run(nowNs) {
       pending = false;
-      const status = kernel.runUntil(nowNs);
-      deadlineNs = status.deadlineNs;
-      return status.nowNs;
+      try {
+        const status = kernel.runUntil(nowNs);
+        deadlineNs = status.deadlineNs;
+        return status.nowNs;
+      } catch (error) {
+        // A trap is a bug of the kernel, and this node's end. The others have arenas of their own and go on.
+        if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+        crash(error);
+        return nowNs;
+      }
     },
   });
   const observe = (options: ObserveOptions): void => {
@@ -153,7 +161,23 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     clusterDomain: settings.clusterDomain,
   });
   agent.start().catch((error: unknown) => log.error("the node did not start", { err: String(error) }));
-  site.listen("exec", (request: ExecRequest, from) => void answerExec(site, agent, request, from));
+  const asked = new Map<ExecRequest, number>();
+  site.listen("exec", (request: ExecRequest, from) => {
+    asked.set(request, from);
+    void answerExec(site, agent, request, from).finally(() => asked.delete(request));
+  });
+  /** Nobody answers for a crashed node but the network, to those who had asked and those who ask later. */
+  const crash = (error: Error): void => {
+    deps.log.error("kernel panic", { node: spec.name, err: error.message });
+    site.crash();
+    const refuse = ({ id }: ExecRequest, from: number): void => {
+      const address = `${spec.address.slice(0, spec.address.indexOf("/"))}:10250`;
+      const answer: ExecAnswer = { id, stdout: "", stderr: "", error: `error dialing backend: dial tcp ${address}: connect: no route to host` };
+      site.send(from, "exec-answer", answer, SITE_API_LATENCY_NS);
+    };
+    asked.forEach((from, request) => refuse(request, from));
+    site.listen("exec", refuse);
+  };
 
   return {
     site,

@@ -81,6 +81,11 @@ export const CORE_DELIVER: u32 = 0x005;
 export const CORE_MEMORY: u32 = 0x006;
 /** Charges the node's CPU: {u64 ns}. */
 export const CORE_CHARGE: u32 = 0x007;
+/**
+ * Many frames at once arrive at a NIC of the initial namespace: {u32 ifindex, u32 frames, then each u32 length, bytes padded to 4};
+ * returns how many were taken before a length that does not fit.
+ */
+export const CORE_DELIVER_MANY: u32 = 0x010;
 
 export const OBSERVE_CAPTURE: u32 = 1; // every frame at every device, both directions
 export const OBSERVE_TRACE: u32 = 2; // hooks, rules, NAT, routes, drops

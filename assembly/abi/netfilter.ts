@@ -57,6 +57,9 @@ export const NF_IPSET_TEST: u32 = 0x20b;
 /** {u32 netns, u32 length, IP packet}: sends it as a raw socket with IP_HDRINCL does; 0 or -errno. */
 export const NF_LOCAL_OUT: u32 = 0x20c;
 
+/** {u32 netns, u32 1: rules are looked at one after the other, 0: by their index}: which evaluator the namespace's tables get. */
+export const NF_EVALUATOR: u32 = 0x2f0;
+
 export const IPSET_HASH_IP: u32 = 0;
 export const IPSET_HASH_NET: u32 = 1;
 export const IPSET_NOMATCH: u32 = 1;

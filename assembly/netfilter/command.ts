@@ -1,9 +1,10 @@
 // The driver's requests about tables, rules and connections.
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
-  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_GET, NF_IPSET_ADD, NF_IPSET_NEW, NF_IPSET_TEST,
+  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET, NF_IPSET_ADD, NF_IPSET_NEW, NF_IPSET_TEST,
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { Netns } from "../layout";
 import { ipRawOut } from "../net/ip-output";
 import { netnsGet } from "../net/netns";
@@ -45,6 +46,10 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
       return ipsetAdd(nf, record + 4, load<u32>(record, 36), prefix, load<u32>(record, 44));
     }
     case NF_LOCAL_OUT: return length < 8 || a > length - 8 ? -EINVAL : localOut(ns, record + 8, a);
+    case NF_EVALUATOR:
+      if (!FULL) return -ENOENT;
+      nf.plain = a;
+      return 0;
     case NF_IPSET_TEST: return length < 36 ? -EINVAL : ipsetTest(nf, record + 4);
     default: return -ENOENT;
   }

@@ -23,6 +23,7 @@ import {
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
+import { ipPartialChecksum } from "../net/ip-input";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { observeRecord, tracing } from "../trace/observe";
 import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
@@ -36,7 +37,17 @@ import { iptDoTable } from "./xtables";
  * Runs everything registered at `hook` on the packet (`skb.network` is set; `inDev`, `outDev` are devices or 0). NF_ACCEPT: go
  * on with the packet, whose addresses may have changed. NF_DROP: the caller drops it. NF_STOLEN: it is no longer the caller's.
  */
-export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+@inline export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+  if (nfHookIdle(hook, ns)) return NF_ACCEPT;
+  return hookAndObserve(hook, skb, ns, inDev, outDev);
+}
+
+/** Nothing is registered there, and nobody watches. */
+@inline function nfHookIdle(hook: u32, ns: Netns): bool {
+  return !(nfNet(ns).hooks & (1 << hook)) && (hook != HOOK_INPUT || !tracing());
+}
+
+function hookAndObserve(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
   const verdict = runHook(hook, skb, ns, inDev, outDev);
   if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
   return verdict;
@@ -49,10 +60,10 @@ function observeDelivery(skb: Skb, ns: Netns, inDev: usize): void {
   if (at == 0) return;
   store<u32>(at, length);
   memory.copy(at + 4, skb.network, <usize>length);
+  ipPartialChecksum(skb, at + 4);
 }
 
 function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
-  if (ns.netfilter == 0) return NF_ACCEPT;
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
   charge(COST_HOOK);

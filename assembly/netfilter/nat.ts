@@ -9,8 +9,11 @@ import {
 } from "../abi/netfilter";
 import { NetDevice, Netns, Skb } from "../layout";
 import { jhash2 } from "../mm/hash";
-import { charge } from "../mm/node";
+import {
+  SCRATCH_NAT_BINDING, SCRATCH_NAT_PACKET, SCRATCH_NAT_SETUP, SCRATCH_NAT_TARGET, charge, scratch as place,
+} from "../mm/node";
 import { random32 } from "../mm/rng";
+import { clearBytes, copyBytes } from "../mm/copy";
 import { kfree, kmalloc } from "../mm/slab";
 import { COST_NAT_NEW } from "../net/costs";
 import { ipRouteMeHarder, selectAddress } from "../net/ip-output";
@@ -89,25 +92,20 @@ function natPacket(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, inD
   let bit = source ? IPS_SRC_NAT : IPS_DST_NAT;
   if (reply) bit ^= IPS_SRC_NAT | IPS_DST_NAT;
   if (!(ct.status & bit)) return NF_ACCEPT;
-  const scratch = kmalloc(16);
-  if (scratch == 0) return NF_DROP;
-  tupleInvert(scratch, ctTuple(ct, !reply));
-  const ok = manipPacket(skb, ns, skb.network, ipBytes(skb), scratch, source, true);
-  kfree(scratch, 16);
-  return ok ? NF_ACCEPT : NF_DROP;
+  const to = place(SCRATCH_NAT_PACKET);
+  tupleInvert(to, ctTuple(ct, !reply));
+  return manipPacket(skb, ns, skb.network, ipBytes(skb), to, source, true) ? NF_ACCEPT : NF_DROP;
 }
 
 function nullBinding(ct: Conntrack, ns: Netns, source: bool): u32 {
-  const range = kmalloc(NAT_RANGE_BYTES);
-  if (range == 0) return NF_DROP;
+  const range = place(SCRATCH_NAT_BINDING);
   const r = changetype<NatRange>(range);
   const reply = Tuple.at(ctTuple(ct, true));
+  clearBytes(range, 32);
   r.flags = NAT_RANGE_MAP_IPS;
   r.lo = bswap<u32>(source ? reply.dst : reply.src);
   r.hi = r.lo;
-  const verdict = natSetup(ct, ns, range, source);
-  kfree(range, NAT_RANGE_BYTES);
-  return verdict;
+  return natSetup(ct, ns, range, source);
 }
 
 /** nf_nat_setup_info: decides on the source or destination of a new connection. */
@@ -115,16 +113,13 @@ export function natSetup(ct: Conntrack, ns: Netns, range: usize, source: bool): 
   if (ct.status & IPS_CONFIRMED) return NF_ACCEPT;
   const done = source ? IPS_SRC_NAT_DONE : IPS_DST_NAT_DONE;
   if (ct.status & done) return NF_DROP;
-  const scratch = kmalloc(64);
-  if (scratch == 0) return NF_DROP;
-  const current = scratch, chosen = scratch + 16;
+  const current = place(SCRATCH_NAT_SETUP), chosen = current + 16;
   tupleInvert(current, ctTuple(ct, true));
-  uniqueTuple(chosen, current, changetype<NatRange>(range), ct, ns, source, scratch + 32);
+  uniqueTuple(chosen, current, changetype<NatRange>(range), ct, ns, source, current + 32);
   if (!tupleEqual(current, chosen)) {
     tupleInvert(ctTuple(ct, true), chosen);
     ct.status |= source ? IPS_SRC_NAT : IPS_DST_NAT;
   }
-  kfree(scratch, 64);
   ct.status |= done;
   if (source) ctBysourceAdd(ct);
   return NF_ACCEPT;
@@ -269,9 +264,8 @@ export function natTarget(kind: u32, skb: Skb, ns: Netns, hook: u32, inDev: usiz
   if (kind == TARGET_SNAT) return natSetup(ct, ns, range, true);
   if (kind == TARGET_DNAT) return natSetup(ct, ns, range, false);
   const from = changetype<NatRange>(range);
-  const copy = kmalloc(NAT_RANGE_BYTES);
-  if (copy == 0) return NF_DROP;
-  memory.copy(copy, range, NAT_RANGE_BYTES);
+  const copy = place(SCRATCH_NAT_TARGET);
+  copyBytes(copy, range, NAT_RANGE_BYTES);
   const to = changetype<NatRange>(copy);
   to.flags |= NAT_RANGE_MAP_IPS;
   let verdict = NF_DROP;
@@ -302,7 +296,6 @@ export function natTarget(kind: u32, skb: Skb, ns: Netns, hook: u32, inDev: usiz
     to.hi = to.lo;
     if (to.lo != 0) verdict = natSetup(ct, ns, copy, false);
   }
-  kfree(copy, NAT_RANGE_BYTES);
   return verdict;
 }
 

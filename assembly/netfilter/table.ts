@@ -19,6 +19,7 @@ import {
   STATISTIC_STATE_AT, hashlimitExit, hashlimitInit, limitInit, recentExit, recentInit, statisticInit,
 } from "./match-rate";
 import { SET_NAME, SET_NAME_AT, SET_STATE_AT, setInit } from "./match-set";
+import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
 import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
 
@@ -363,7 +364,8 @@ function allocate(t: XtTable): i32 {
   t.counterBytes = (t.rules + t.builtins) << 4;
   t.counters = kmalloc(t.counterBytes);
   if (t.stateBytes != 0) t.state = kmalloc(t.stateBytes);
-  t.stackBytes = t.depth * STACK_ENTRY * NESTED_MAX;
+  indexBuild(t);
+  t.stackBytes = (t.index != 0 ? compiledStackBytes(t.depth) : t.depth * STACK_ENTRY) * NESTED_MAX;
   if (t.stackBytes != 0) t.stack = kmalloc(t.stackBytes);
   return t.counters == 0 || (t.stateBytes != 0 && t.state == 0) || (t.stackBytes != 0 && t.stack == 0) ? -ENOMEM : 0;
 }
@@ -406,5 +408,6 @@ function tableFree(t: XtTable, nf: NfNet): void {
   if (t.blob != 0) kfree(t.blob, t.blobBytes);
   if (t.counters != 0) kfree(t.counters, t.counterBytes);
   if (t.stack != 0) kfree(t.stack, t.stackBytes);
+  indexFree(t);
   kfree(changetype<usize>(t), XT_BYTES);
 }

@@ -70,9 +70,10 @@ const TOS: usize = 1, LENGTH: usize = 2, ID: usize = 4, FRAGMENT: usize = 6, TTL
   /** Sets the time to live and patches the checksum. */
   setTtl(ttl: u32): void {
     const p = changetype<usize>(this);
-    const before = <u32>load<u16>(p + TTL);
-    store<u8>(p, <u8>ttl, TTL);
-    checksumPatch16(p + CHECKSUM, before, <u32>load<u16>(p + TTL));
+    // One store of both bytes: a load of what two stores left would wait for them.
+    const before = <u32>load<u16>(p + TTL), after = (before & 0xff00) | (ttl & 0xff);
+    store<u16>(p, <u16>after, TTL);
+    checksumPatch16(p + CHECKSUM, before, after);
   }
 
   @inline get checksumAt(): usize { return changetype<usize>(this) + CHECKSUM; }

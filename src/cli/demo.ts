@@ -47,6 +47,8 @@ export const demoCommand = async (host: CliHost, options: Options): Promise<numb
 };
 
 interface Asked {
+  /** What `--run` ran before the request. */
+  readonly commands: readonly { readonly node: string; readonly argv: readonly string[]; readonly stdout: string }[];
   readonly clientIp: string;
   /** Virtual time at which the client began. */
   readonly askedNs: number;
@@ -58,14 +60,15 @@ const askAndWatch = async (cluster: Cluster, scenario: Scenario, commands: reado
   const { namespace, pod } = scenario.from;
   let clientIp = "";
   let askedNs = 0;
+  const ran: Asked["commands"][number][] = [];
   const answer = await runScenario(cluster, scenario, async () => {
     const { status, body } = await cluster.api({ method: "GET", path: `/api/v1/namespaces/${namespace}/pods/${pod}` });
     if (status === 200) clientIp = (body as { status: { podIP?: string } }).status.podIP ?? "";
-    for (const [node = "", ...argv] of commands) await cluster.hostCommand(node, argv);
+    for (const [node = "", ...argv] of commands) ran.push({ node, argv, stdout: await cluster.hostCommand(node, argv) });
     askedNs = cluster.nowNs();
   });
   await cluster.advance(AFTERWARDS_MS);
-  return { clientIp, askedNs, answer, observations: await cluster.observations() };
+  return { commands: ran, clientIp, askedNs, answer, observations: await cluster.observations() };
 };
 
 interface Story extends Asked {
@@ -86,6 +89,7 @@ const tell = (story: Story): string => {
   const lines = [
     `${story.nodes.length} nodes: ${story.nodes.map(({ name, address }) => `${name} ${address}`).join(", ")}`,
     `booted in ${story.bootMs.toFixed(0)} ms, answered after ${story.wallMs.toFixed(0)} ms (${(story.virtualMs / 1000).toFixed(3)} s of virtual time)`,
+    ...story.commands.flatMap(({ node, argv, stdout }) => ["", `${node}# ${argv.join(" ")}`, ...(stdout === "" ? [] : [stdout.trimEnd()])]),
     "",
     `${scenario.from.namespace}/${scenario.from.pod} (${story.clientIp}): GET ${scenario.url}`,
   ];
@@ -136,6 +140,7 @@ const toJson = (story: Story): unknown => ({
   wallMs: story.wallMs,
   virtualMs: story.virtualMs,
   request: { from: story.scenario.from, podIP: story.clientIp, url: story.scenario.url },
+  commands: story.commands,
   answer: story.answer,
   pcap: story.pcap,
   packets: story.journeys.map(({ packet, arrived, startNs, endNs, outcome, steps }) => ({ packet, arrived, startNs, endNs, outcome, steps })),

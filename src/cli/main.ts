@@ -37,7 +37,7 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--nodes <n>", "how many nodes", number(1, true), 3)
     .option("--seed <n>", "decides everything that is left to chance", number(0, true), 1)
     .option("--loss <share>", "share of frames that every link loses", number(0, false), 0)
-    .option("--run <command>", "a command on a node before the request, such as 'node-1 iptables -I FORWARD -j DROP'; may be repeated", gather, [])
+    .option("--run <command>", "a command on a node before the request, such as 'node-1 iptables -I FORWARD -j DROP' or 'node-1 iptables-save'; may be repeated", gather, [])
     .action(run(demoCommand));
 
   program

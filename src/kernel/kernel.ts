@@ -33,6 +33,8 @@ export interface NodeKernelOptions {
   readonly onKick?: () => void;
   /** Sockets have news, and their listeners are about to hear it. Called during `runUntil`. */
   readonly onEvents?: () => void;
+  /** A request made the kernel trap: its arena can not be trusted any more. A trap of `runUntil` is thrown from there. */
+  readonly onTrap?: (error: Error) => void;
 }
 
 export interface NodeKernelHandle extends NodeKernel {
@@ -58,7 +60,7 @@ export interface NodeKernelHandle extends NodeKernel {
 
 /** Creates a node in the kernel. Throws KernelError ENOMEM or ENFILE. */
 export function createNodeKernel(instance: KernelInstance, options: NodeKernelOptions): NodeKernelHandle {
-  const { name, clock, onFrame, onObserved, onKick, onEvents } = options;
+  const { name, clock, onFrame, onObserved, onKick, onEvents, onTrap } = options;
   const handle = instance.createNode(options.seed >>> 0, clock.nowNs());
   const listeners = new Map<number, (readiness: number) => void>();
 
@@ -70,7 +72,13 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
       onKick?.();
     },
     command(op, length, call = "kernel", allow) {
-      const result = instance.command(handle, op, length, clock.nowNs());
+      let result: number;
+      try {
+        result = instance.command(handle, op, length, clock.nowNs());
+      } catch (error) {
+        if (error instanceof WebAssembly.RuntimeError) onTrap?.(error);
+        throw error;
+      }
       if (result < 0 && allow !== true && !(allow?.includes(-result) ?? false)) {
         throw new KernelError(errnoName(result), `${call}: ${errnoName(result)}`);
       }

@@ -129,7 +129,8 @@ function put(parent: FieldSet, element: string, children: FieldSet): void {
 }
 
 function compareField(field: Field, element: string, before: unknown, after: unknown, set: FieldSet, removed: FieldSet): void {
-  if (before === after || after === undefined) return;
+  // Most of an object is as it was: seeing that first saves building sets for nothing.
+  if (after === undefined || deepEqual(before, after)) return;
   const { type } = field;
   const added: FieldSet = before === undefined ? { ".": {} } : {};
   const gone: FieldSet = {};

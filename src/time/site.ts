@@ -62,6 +62,10 @@ class Queue {
     heap[at] = entry;
   }
 
+  clear(): void {
+    this.#entries.length = 0;
+  }
+
   shift(): void {
     const heap = this.#entries;
     const last = heap.pop() as Entry;
@@ -147,6 +151,13 @@ export class Site implements Clock {
       });
       signal?.addEventListener("abort", abort, { once: true });
     });
+  }
+
+  /** Forgets all that was to happen here, the engine and every handler: the machine has crashed. Handlers may be set anew. */
+  crash(): void {
+    this.#engine = undefined;
+    this.#ports.clear();
+    this.#queue.clear();
   }
 
   /** Gives the site its engine: the kernel of its node. */

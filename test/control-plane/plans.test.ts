@@ -148,6 +148,15 @@ describe("endpointslice", () => {
   test("a service without pods has one empty slice", () => {
     expect(planSlices(service, [], [], node).create).toMatchObject([{ endpoints: [], ports: [] }]);
   });
+
+  test("fills the empty slice anew instead of putting one beside it", () => {
+    const [placeholder] = planSlices(service, [], [], node).create;
+    const slice = { ...placeholder, metadata: { ...placeholder?.metadata, name: "web-abcde", uid: "u1" } } as never;
+    const plan = planSlices(service, [pod("a", { node: "n", ip: "10.0.0.1" })], [slice], node);
+    expect(plan.create).toEqual([]);
+    expect(plan.delete).toEqual([]);
+    expect(plan.update).toMatchObject([{ metadata: { name: "web-abcde", uid: "u1" }, endpoints: [{ addresses: ["10.0.0.1"] }] }]);
+  });
 });
 
 describe("nodes", () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Cluster } from "../../src/cluster.ts";
+import { KernelInstance } from "../../src/kernel/memory.ts";
 import { journeys } from "../../src/trace/journey.ts";
 import { CLIENT, createCluster, firstRun, pods, tshark, URL_WEB, withCapture } from "./cluster.ts";
 
@@ -181,6 +182,32 @@ describe("the demo breaks when the packets do", () => {
   });
 });
 
+describe("a node whose kernel traps", () => {
+  it("is dead, and the others go on", async () => {
+    const cluster = await firstRun();
+    const [client] = (await pods(cluster, "shop")).filter(({ metadata }) => metadata.name === "client");
+    const web = await pods(cluster, "shop", "app=web");
+    const victim = web.find(({ spec }) => spec.nodeName !== client?.spec.nodeName);
+    const survivor = web.find(({ spec }) => spec.nodeName !== victim?.spec.nodeName);
+    const node = victim?.spec.nodeName ?? "";
+    const { run } = KernelInstance.prototype;
+    // Kernels are numbered in order of creation: node-1 is 0.
+    KernelInstance.prototype.run = function (handle, nowNs) {
+      if ((handle & 0xffff) + 1 === Number(node.slice("node-".length))) throw new WebAssembly.RuntimeError("unreachable");
+      return run.call(this, handle, nowNs);
+    };
+    try {
+      await cluster.advance(12_000);
+    } finally {
+      KernelInstance.prototype.run = run;
+    }
+    expect((await curl(cluster, "--max-time", "5", `http://${victim?.status.podIP ?? ""}/`)).exitCode).toBe(28);
+    await expect(cluster.exec({ namespace: "shop", pod: victim?.metadata.name ?? "" }, ["hostname"])).rejects.toThrow(/^error dialing backend: .*no route to host$/);
+    expect((await curl(cluster, `http://${survivor?.status.podIP ?? ""}/`)).exitCode).toBe(0);
+    cluster.close();
+  });
+});
+
 describe("bad input", () => {
   let cluster: Cluster;
   beforeAll(async () => {
@@ -216,6 +243,8 @@ describe("bad input", () => {
     }
     expect(reasons).toContain("ErrImagePull");
     expect(reasons).toContain("ImagePullBackOff");
+    const lost = { apiVersion: "v1", kind: "Pod", metadata: { name: "lost" } };
+    await expect(cluster.waitReady([lost], 1000)).rejects.toThrow(/timed out waiting for the condition on pods\/lost\npod lost, container c: (ErrImagePull|ImagePullBackOff): /);
   });
 
   it("says which pod or container there is not", async () => {

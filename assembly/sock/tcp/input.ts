@@ -49,11 +49,11 @@ import { Timewait, timeWait, timewaitReceive } from "./timewait";
 
 /** A TCP packet for this host, `data` at the TCP header. Takes it. */
 export function tcpReceive(skb: Skb, ns: Netns): void {
-  snmpInc(ns, SNMP_TCP_INSEGS);
   if (skb.pktType != PACKET_HOST) {
     skbDrop(skb, ns, skb.dev, DROP_OTHERHOST);
     return;
   }
+  snmpInc(ns, SNMP_TCP_INSEGS);
   const length = skbLength(skb);
   const th = TcpView.at(skb.data);
   const header: u32 = length < TCP_HEADER_LEN ? 0 : th.headerLength;

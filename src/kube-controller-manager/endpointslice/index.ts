@@ -13,6 +13,8 @@ import type { ControllerContext } from "../controller-context.ts";
 import { MANAGED_BY, MANAGER, planSlices, SERVICE_NAME } from "./plan.ts";
 
 const BY_SERVICE = "service";
+/** Later than any generation: the slice was deleted. */
+const GONE = Infinity;
 
 export function newEndpointSliceController({ client, informers }: ControllerContext): Controller {
   const services = informers.informer("services");
@@ -22,6 +24,25 @@ export function newEndpointSliceController({ client, informers }: ControllerCont
 
   const selects = (service: Service, pod: Pod): boolean =>
     service.spec.selector !== undefined && matches(selectorFromSet(service.spec.selector), pod.metadata.labels);
+
+  // What this controller wrote and the cache has not shown yet, by Service: the generation of each slice by its uid, GONE for a
+  // deleted one. Follows endpointSliceTracker: a plan made of a stale cache would create slices twice.
+  const expected = new Map<string, Map<string, number>>();
+  const expect = (key: string, uid: string, generation: number): void => {
+    let slicesOf = expected.get(key);
+    if (slicesOf === undefined) expected.set(key, (slicesOf = new Map()));
+    slicesOf.set(uid, generation);
+  };
+  /** The cache shows this slice; true when nothing is awaited for its Service any more, but was. */
+  const seen = (key: string, uid: string, generation: number): boolean => {
+    const slicesOf = expected.get(key);
+    const awaited = slicesOf?.get(uid);
+    if (slicesOf === undefined || awaited === undefined || generation < awaited) return false;
+    slicesOf.delete(uid);
+    if (slicesOf.size > 0) return false;
+    expected.delete(key);
+    return true;
+  };
 
   return {
     name: "endpointslice-controller",
@@ -49,12 +70,21 @@ export function newEndpointSliceController({ client, informers }: ControllerCont
         delete: onPod,
       });
       slices.addHandler({
+        add(slice) {
+          for (const key of ownerKeys(slice)) if (seen(key, slice.metadata.uid, slice.metadata.generation ?? 0)) queue.add(key);
+        },
         update(slice, old) {
-          // Somebody else's hand, or our own write coming back; the plan tells.
-          if (slice.metadata.generation !== old.metadata.generation) for (const key of ownerKeys(slice)) queue.add(key);
+          for (const key of ownerKeys(slice)) {
+            seen(key, slice.metadata.uid, slice.metadata.generation ?? 0);
+            // Somebody else's hand, or our own write coming back; the plan tells.
+            if (slice.metadata.generation !== old.metadata.generation) queue.add(key);
+          }
         },
         delete: (slice) => {
-          for (const key of ownerKeys(slice)) queue.add(key);
+          for (const key of ownerKeys(slice)) {
+            seen(key, slice.metadata.uid, GONE);
+            queue.add(key);
+          }
         },
       });
       const ownerKeys = (slice: { metadata: { namespace?: string | undefined; labels?: Record<string, string> | undefined } }): string[] => {
@@ -76,13 +106,20 @@ export function newEndpointSliceController({ client, informers }: ControllerCont
       const existing = slices.byIndex(BY_SERVICE, key);
       // Slices of a Service that is gone go with it by garbage collection; ExternalName and selectorless ones are not ours.
       if (service === undefined || service.spec.type === "ExternalName" || service.spec.selector === undefined || service.metadata.deletionTimestamp !== undefined) return done;
+      // The cache lags behind: the handlers above ask again when it has caught up.
+      if (expected.has(key)) return done;
       const selected = pods.list(namespace).filter((pod) => selects(service, pod));
       const plan = planSlices(service as Service & KubeObject, selected, existing, (node) => nodes.get("", node));
-      for (const slice of plan.create) await client.endpointSlices.create(slice, signal);
-      for (const slice of plan.update) await client.endpointSlices.update(slice, signal);
+      const wrote = ({ metadata: { uid, generation } }: { metadata: { uid: string; generation?: number | undefined } }): void => {
+        const inCache = slices.byIndex(BY_SERVICE, key).find((slice) => slice.metadata.uid === uid);
+        if ((inCache?.metadata.generation ?? -1) < (generation ?? 0)) expect(key, uid, generation ?? 0);
+      };
+      for (const slice of plan.create) wrote(await client.endpointSlices.create(slice, signal));
+      for (const slice of plan.update) wrote(await client.endpointSlices.update(slice, signal));
       for (const slice of plan.delete) {
         try {
           await client.endpointSlices.delete(namespace, slice.metadata.name, {}, signal);
+          if (slices.get(namespace, slice.metadata.name) !== undefined) expect(key, slice.metadata.uid, GONE);
         } catch (e) {
           if (!isNotFound(e)) throw e;
         }

@@ -77,7 +77,20 @@ export function planSlices(service: Service & KubeObject, pods: readonly Pod[], 
     else if ((placeholder.endpoints ?? []).length > 0 || (placeholder.ports ?? []).length > 0 || !deepEqual(labels, placeholder.metadata.labels))
       plan.update.push({ ...placeholder, metadata: { ...placeholder.metadata, labels }, endpoints: [], ports: [] });
   }
+  recycle(plan, service);
   return plan;
+}
+
+/** A slice that would be deleted is filled anew instead of creating one beside it. Follows reconciler.finalize. */
+function recycle(plan: SlicePlan, service: Service): void {
+  plan.delete = plan.delete.filter((old) => {
+    const fresh = plan.create.at(-1);
+    if (fresh === undefined || fresh.addressType !== old.addressType) return true;
+    if (!old.metadata.ownerReferences?.some(({ uid }) => uid === service.metadata.uid)) return true;
+    plan.create.pop();
+    plan.update.push({ ...fresh, metadata: { ...old.metadata, ...fresh.metadata, name: old.metadata.name } } as EndpointSlice);
+    return false;
+  });
 }
 
 function newSlice(service: Service & KubeObject, labels: Record<string, string>, ports: EndpointPort[], endpoints: Endpoint[]): Draft<EndpointSlice> {
