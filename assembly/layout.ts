@@ -111,6 +111,10 @@ export const SLAB_CLASSES: u32 = 13;
   drops: usize; // u64 by DROP_* number
   /** Generations that caches depend on (routes, addresses, rules). */
   routeGeneration: u32;
+  /** Rules and routes whose choice depends on more than addresses, devices and mark, and redirects: decisions are not remembered. */
+  routeMore: u32;
+  redirectsHeard: u32; // net/peers.ts: 1 once there was one
+  flowSeed: u32; chosen: usize; // net/multipath.ts: FibEntry, read at once
   ruleGeneration: u32;
   routes: usize; // net/route.ts: decisions found before, once the namespace forwards
 }

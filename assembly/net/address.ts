@@ -13,6 +13,8 @@ import { orConf } from "./sysctl";
   next: usize; // Address of the device: primary ones of wider scope first, secondary ones last
   prefix: u32;
   hi: u64; lo: u64;
+  peerLo: u64; // the address whose prefix it is: its own, or the other end's (ifa_address)
+  broadcast: u64; // as given, 0: none
   scope: u32;
   /** Of a subnet that an earlier address of the device already covers: never chosen as a source. */
   secondary: u32;
@@ -25,11 +27,12 @@ import { orConf } from "./sysctl";
 
 /** Does the address lie in the subnet of `address`? */
 export function addressMatches(address: Address, hi: u64, lo: u64): bool {
-  return maskLo(lo ^ address.lo, address.prefix) == 0 && maskHi(hi ^ address.hi, address.prefix) == 0;
+  return maskLo(lo ^ address.peerLo, address.prefix) == 0 && maskHi(hi ^ address.hi, address.prefix) == 0;
 }
 
 /** `ip address add` (inet_insert_ifa). 0, -EEXIST, -EINVAL or -ENOMEM. */
-export function addressAdd(dev: NetDevice, hi: u64, lo: u64, prefix: u32, scope: u32): i32 {
+export function addressAdd(dev: NetDevice, hi: u64, lo: u64, prefix: u32, scope: u32, peer: u64 = 0, broadcast: u64 = 0): i32 {
+  const peerLo = peer == 0 ? lo : peer;
   let link = changetype<usize>(dev) + offsetof<NetDevice>("addresses");
   let lastPrimary = link;
   let secondary: u32 = 0;
@@ -37,7 +40,7 @@ export function addressAdd(dev: NetDevice, hi: u64, lo: u64, prefix: u32, scope:
     const other = changetype<Address>(at);
     link = at; // `next` is the first field
     if (!other.secondary && scope <= other.scope) lastPrimary = at;
-    if (other.prefix == prefix && addressMatches(other, hi, lo)) {
+    if (other.prefix == prefix && addressMatches(other, hi, peerLo)) {
       if (other.hi == hi && other.lo == lo) return -EEXIST;
       if (other.scope != scope) return -EINVAL;
       secondary = 1;
@@ -48,6 +51,8 @@ export function addressAdd(dev: NetDevice, hi: u64, lo: u64, prefix: u32, scope:
   const address = changetype<Address>(at);
   address.hi = hi;
   address.lo = lo;
+  address.peerLo = peerLo;
+  address.broadcast = broadcast;
   address.prefix = prefix;
   address.scope = scope;
   address.secondary = secondary;
@@ -81,7 +86,7 @@ export function addressDelete(dev: NetDevice, hi: u64, lo: u64, prefix: u32): i3
     link = changetype<usize>(dev) + offsetof<NetDevice>("addresses");
     for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
       const other = changetype<Address>(at);
-      if (other.secondary && other.prefix == prefix && addressMatches(gone, other.hi, other.lo)) {
+      if (other.secondary && other.prefix == prefix && addressMatches(gone, other.hi, other.peerLo)) {
         if (promote) {
           other.secondary = 0;
           promoted = at;
@@ -113,9 +118,13 @@ export function addressesFlush(dev: NetDevice): void {
 export function addressRoutesAdd(dev: NetDevice, address: Address): void {
   const ns = changetype<Netns>(dev.ns);
   magic(ns, dev, RTN_LOCAL, RT_TABLE_LOCAL, address.hi, address.lo, 128, address, true);
-  if (!dev.up || address.secondary) return;
-  const hostLo = maskLo(address.lo, address.prefix);
-  if (raw(address) != 0 && (hostLo != address.lo || address.prefix < 128)) {
+  if (!dev.up) return;
+  if (address.broadcast != 0 && <u32>(address.broadcast >> 32) != 0xffffffff) {
+    magic(ns, dev, RTN_BROADCAST, RT_TABLE_LOCAL, address.hi, address.broadcast, 128, address, true);
+  }
+  if (address.secondary) return;
+  const hostLo = maskLo(address.peerLo, address.prefix);
+  if (<u32>(hostLo >> 32) != 0 && (hostLo != address.lo || address.prefix < 128)) {
     const loopback = dev.kind == DEV_LOOPBACK;
     magic(ns, dev, loopback ? RTN_LOCAL : RTN_UNICAST, loopback ? RT_TABLE_LOCAL : RT_TABLE_MAIN,
       maskHi(address.hi, address.prefix), hostLo, address.prefix, address, true);
@@ -128,7 +137,7 @@ export function addressRoutesAdd(dev: NetDevice, address: Address): void {
 /** Takes back those that no other address of the namespace needs (fib_del_ifaddr). */
 function addressRoutesDelete(dev: NetDevice, gone: Address): void {
   const ns = changetype<Netns>(dev.ns);
-  let local = false, broadcast = false, subnet = false, elsewhere = false;
+  let local = false, broadcast = false, subnet = false, elsewhere = false, given = false;
   for (let d = ns.devices; d != 0; d = changetype<NetDevice>(d).next) {
     for (let at = changetype<NetDevice>(d).addresses; at != 0; at = changetype<Address>(at).next) {
       const other = changetype<Address>(at);
@@ -136,16 +145,20 @@ function addressRoutesDelete(dev: NetDevice, gone: Address): void {
       if (d != changetype<usize>(dev)) continue;
       if (other.hi == gone.hi && other.lo == gone.lo) local = true;
       if (!other.secondary && broadcastOf(other) == broadcastOf(gone)) broadcast = true;
-      if (!other.secondary && other.prefix == gone.prefix && addressMatches(other, gone.hi, gone.lo)) subnet = true;
+      if (other.broadcast == gone.broadcast || (!other.secondary && broadcastOf(other) == gone.broadcast)) given = true;
+      if (!other.secondary && other.prefix == gone.prefix && addressMatches(other, gone.hi, gone.peerLo)) subnet = true;
     }
   }
   const loopback = dev.kind == DEV_LOOPBACK;
   if (!gone.secondary && !subnet) {
     magic(ns, dev, loopback ? RTN_LOCAL : RTN_UNICAST, loopback ? RT_TABLE_LOCAL : RT_TABLE_MAIN,
-      maskHi(gone.hi, gone.prefix), maskLo(gone.lo, gone.prefix), gone.prefix, gone, false);
+      maskHi(gone.hi, gone.prefix), maskLo(gone.peerLo, gone.prefix), gone.prefix, gone, false);
   }
   if (!gone.secondary && !broadcast) {
     magic(ns, dev, RTN_BROADCAST, RT_TABLE_LOCAL, gone.hi, broadcastOf(gone), 128, gone, false);
+  }
+  if (gone.broadcast != 0 && !given && gone.broadcast != broadcastOf(gone)) {
+    magic(ns, dev, RTN_BROADCAST, RT_TABLE_LOCAL, gone.hi, gone.broadcast, 128, gone, false);
   }
   if (!local) {
     magic(ns, dev, RTN_LOCAL, RT_TABLE_LOCAL, gone.hi, gone.lo, 128, gone, false);
@@ -153,13 +166,9 @@ function addressRoutesDelete(dev: NetDevice, gone: Address): void {
   }
 }
 
-function raw(address: Address): u32 {
-  return <u32>(address.lo >> 32);
-}
-
 /** The all-ones address of the subnet. */
 function broadcastOf(address: Address): u64 {
-  return address.lo | ~maskLo(<u64>-1, address.prefix);
+  return address.peerLo | ~maskLo(<u64>-1, address.prefix);
 }
 
 // fib_magic

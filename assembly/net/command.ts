@@ -4,7 +4,7 @@ import {
   EBUSY, EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, MAILBOX_BYTES, EBADF,
 } from "../abi/core";
 import {
-  ADDRESS_BYTES, ADDRESS_IFINDEX, ADDRESS_IP, ADDRESS_PREFIX, ADDRESS_SCOPE, BRIDGE_BYTES, BRPORT_ALL, BRVLAN_BYTES,
+  ADDRESS_BROADCAST, ADDRESS_BYTES, ADDRESS_IFINDEX, ADDRESS_PEER, ADDRESS_IP, ADDRESS_PREFIX, ADDRESS_SCOPE, BRIDGE_BYTES, BRPORT_ALL, BRPORT_BLOCKED, BRVLAN_BYTES,
   DEV_BRIDGE, DEV_DUMMY, DEV_IFB, DEV_KINDS, DEV_MACVLAN, DEV_NIC, DEV_TUN, DEV_VETH, DEV_VXLAN, FDB_VID, IFF_ALLMULTI, IFF_NOARP,
   IFF_POINTOPOINT, IFF_PROMISC, LINKINFO_DSTPORT, LINKINFO_FLAGS, LINKINFO_LINK_NETNS, LINKINFO_LOCAL, LINKINFO_LOWER,
   LINKINFO_OPTIONS, NET_BRIDGE_GET, NET_BRIDGE_SET, NET_BRVLAN_DELETE, NET_BRVLAN_LIST, NET_BRVLAN_SET, NET_FILTER_ADD,
@@ -21,7 +21,9 @@ import {
   NET_SYSCTL_GET, NET_SYSCTL_SET, ROUTE_BYTES, ROUTE_DST, ROUTE_FLAGS, ROUTE_F_APPEND, ROUTE_F_ONLINK,
   ROUTE_F_REPLACE, ROUTE_GATEWAY, ROUTE_IFINDEX, ROUTE_METRIC, ROUTE_MTU, ROUTE_PREFIX, ROUTE_PROTOCOL, ROUTE_SCOPE,
   ROUTE_SOURCE, ROUTE_TABLE, ROUTE_TYPE, RTN_BROADCAST, RTN_LOCAL, RTN_THROW, RTN_UNICAST, RT_SCOPE_HOST,
-  RT_SCOPE_LINK, RT_SCOPE_NOWHERE, RT_SCOPE_UNIVERSE, RT_TABLE_LOCAL, RT_TABLE_MAIN, RULE_BYTES, SETLINK_MAC,
+  RT_SCOPE_LINK, RT_SCOPE_NOWHERE, RT_SCOPE_UNIVERSE, RT_TABLE_LOCAL, RT_TABLE_MAIN, FR_ACT_GOTO, FR_ACT_PROHIBIT, FR_ACT_TO_TBL,
+  NEXTHOP_BYTES, NEXTHOP_FLAGS, NEXTHOP_GATEWAY, NEXTHOP_IFINDEX, NEXTHOP_WEIGHT, ROUTE_NEXTHOPS, ROUTE_WEIGHT, RULE_ACTION,
+  RULE_BYTES, RULE_DST_PREFIX, RULE_PREF, RULE_SRC_PREFIX, RULE_TABLE, RULE_TARGET, SETLINK_MAC,
   SETLINK_MASK, SETLINK_MASTER, SETLINK_MTU, SETLINK_NAME, SETLINK_NETNS, SETLINK_PORT_FLAGS, SETLINK_PORT_MASK,
   SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP, SNMP_MAX,
 } from "../abi/net";
@@ -44,6 +46,7 @@ import {
 import {
   FibEntry, FibTable, fibDelete, fibError, fibInsert, fibLookup, ruleAdd, ruleDelete, ruleWrite,
 } from "./fib";
+import { NEXTHOPS_MAX, nexthopAt, nexthopCount, nexthopsFree, nexthopsNew } from "./multipath";
 import { Neighbour, neighBucket, neighBuckets, neighDelete, neighSet } from "./neighbour";
 import { macvlanSource, macvlanSourceList } from "./macvlan";
 import { netnsCreate, netnsDelete, netnsGet } from "./netns";
@@ -112,13 +115,13 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
     case NET_FILTER_DELETE:
     case NET_FILTER_LIST: return FULL ? schedCommand(op, ns, record, length) : -ENOENT;
     case NET_ADDRESS_ADD:
-    case NET_ADDRESS_DELETE: return addressChange(ns, record, op == NET_ADDRESS_ADD);
+    case NET_ADDRESS_DELETE: return length < ADDRESS_BYTES ? -EINVAL : addressChange(ns, record, op == NET_ADDRESS_ADD);
     case NET_ADDRESS_LIST: return addressList(ns, record, load<u32>(record, 4));
     case NET_ROUTE_ADD:
-    case NET_ROUTE_DELETE: return routeChange(ns, record, op == NET_ROUTE_ADD);
+    case NET_ROUTE_DELETE: return length < ROUTE_BYTES ? -EINVAL : routeChange(ns, record, op == NET_ROUTE_ADD, length);
     case NET_ROUTE_LIST: return routeList(ns, record, load<u32>(record, 4), load<u32>(record, 8));
     case NET_ROUTE_GET: return routeGet(ns, record);
-    case NET_RULE_ADD: return ruleChange(ns, record);
+    case NET_RULE_ADD: return length < RULE_BYTES ? -EINVAL : ruleChange(ns, record);
     case NET_RULE_DELETE: return ruleDelete(ns, load<u32>(record, 4), load<u32>(record, 8));
     case NET_RULE_LIST: return ruleList(ns, record, load<u32>(record, 4));
     case NET_NEIGH_SET:
@@ -302,6 +305,7 @@ function linkSet(ns: Netns, record: usize): i32 {
   if (result == 0 && (mask & SET_PORT) != 0) {
     if (dev.master == 0) return -EOPNOTSUPP;
     const which = load<u32>(record, SETLINK_PORT_MASK) & BRPORT_ALL;
+    if ((which & BRPORT_BLOCKED) != 0 && !dev.up) return -ENETDOWN; // br_set_port_state
     dev.portFlags = (dev.portFlags & ~which) | (load<u32>(record, SETLINK_PORT_FLAGS) & which);
   }
   if (result == 0 && (mask & SET_FLAGS) != 0) {
@@ -366,7 +370,9 @@ function addressChange(ns: Netns, record: usize, add: bool): i32 {
   const prefix = load<u32>(record, ADDRESS_PREFIX), scope = load<u32>(record, ADDRESS_SCOPE);
   const hi = load<u64>(record, ADDRESS_IP), lo = load<u64>(record, ADDRESS_IP + 8);
   if (!isMapped4(hi, lo & 0xffffffff) || prefix < 96 || prefix > 128 || scope > 255 || raw4(lo) == 0) return -EINVAL;
-  return add ? addressAdd(changetype<NetDevice>(at), hi, lo, prefix, scope)
+  const peer = load<u64>(record, ADDRESS_PEER + 8), broadcast = load<u64>(record, ADDRESS_BROADCAST + 8);
+  if ((peer != 0 && !isMapped4(0, peer & 0xffffffff)) || (broadcast != 0 && !isMapped4(0, broadcast & 0xffffffff))) return -EINVAL;
+  return add ? addressAdd(changetype<NetDevice>(at), hi, lo, prefix, scope, peer, broadcast)
     : addressDelete(changetype<NetDevice>(at), hi, lo, prefix);
 }
 
@@ -382,6 +388,9 @@ function addressList(ns: Netns, to: usize, skip: u32): i32 {
       store<u32>(p, changetype<NetDevice>(d).ifindex, ADDRESS_IFINDEX);
       store<u32>(p, address.prefix, ADDRESS_PREFIX);
       store<u32>(p, address.scope, ADDRESS_SCOPE);
+      memory.fill(p + ADDRESS_PEER, 0, ADDRESS_BYTES - ADDRESS_PEER);
+      if (address.peerLo != address.lo) store<u64>(p, address.peerLo, ADDRESS_PEER + 8);
+      store<u64>(p, address.broadcast, ADDRESS_BROADCAST + 8);
       store<u64>(p, address.hi, ADDRESS_IP);
       store<u64>(p, address.lo, ADDRESS_IP + 8);
       bytes += ADDRESS_BYTES;
@@ -391,16 +400,71 @@ function addressList(ns: Netns, to: usize, skip: u32): i32 {
 }
 
 /** `ip route add`, `replace`, `append`, `del` (fib_create_info, fib_check_nh). */
-function routeChange(ns: Netns, record: usize, add: bool): i32 {
+function routeChange(ns: Netns, record: usize, add: bool, length: u32): i32 {
   const at = kmalloc(<u32>offsetof<FibEntry>());
   if (at == 0) return -ENOMEM;
   const spec = changetype<FibEntry>(at);
   let result = routeParse(ns, record, spec, add);
+  if (FULL && result == 0 && load<u32>(record, ROUTE_NEXTHOPS) != 0) result = nexthopsParse(ns, record, spec, add, length);
   if (result == 0) {
     result = add ? fibInsert(ns, spec, load<u32>(record, ROUTE_FLAGS) & (ROUTE_F_REPLACE | ROUTE_F_APPEND)) : fibDelete(ns, spec);
   }
+  // The table has a copy of its own.
+  if (FULL && parsedNexthops != 0) {
+    spec.nexthops = parsedNexthops;
+    nexthopsFree(spec);
+    parsedNexthops = 0;
+  }
   kfree(at, <u32>offsetof<FibEntry>());
   return result;
+}
+
+// The next hops of the route that is being added: within one call.
+let parsedNexthops: usize = 0;
+
+/** The NEXTHOP_* records behind a route (fib_get_nhs); each is tested as a single one is. */
+function nexthopsParse(ns: Netns, record: usize, spec: FibEntry, add: bool, length: u32): i32 {
+  const count = load<u32>(record, ROUTE_NEXTHOPS);
+  if (count > NEXTHOPS_MAX || length < ROUTE_BYTES + count * NEXTHOP_BYTES || spec.type != RTN_UNICAST) return -EINVAL;
+  const list = nexthopsNew(count);
+  if (list == 0) return -ENOMEM;
+  parsedNexthops = list;
+  spec.nexthops = list;
+  for (let i: u32 = count; i-- > 0;) {
+    const from = record + <usize>(ROUTE_BYTES + i * NEXTHOP_BYTES);
+    const hop = nexthopAt(list, i);
+    const weight = load<u32>(from, NEXTHOP_WEIGHT), ifindex = load<u32>(from, NEXTHOP_IFINDEX);
+    if (weight == 0 || weight > 256) return -EINVAL;
+    hop.weight = weight;
+    hop.flags = load<u32>(from, NEXTHOP_FLAGS) & ROUTE_F_ONLINK;
+    hop.gatewayHi = load<u64>(from, NEXTHOP_GATEWAY);
+    hop.gatewayLo = load<u64>(from, NEXTHOP_GATEWAY + 8);
+    // The first one, tested last, is what the entry shows of itself.
+    spec.dev = ifindex == 0 ? 0 : deviceFind(ns, ifindex);
+    spec.flags = hop.flags;
+    spec.gatewayHi = hop.gatewayHi;
+    spec.gatewayLo = hop.gatewayLo;
+    if (ifindex != 0 && spec.dev == 0) return -ENODEV;
+    const gateway = (hop.gatewayHi | hop.gatewayLo) != 0;
+    if (gateway && !isMapped4(hop.gatewayHi, hop.gatewayLo & 0xffffffff)) return -EINVAL;
+    if (add) {
+      if (gateway) {
+        if (spec.scope == RT_SCOPE_LINK) spec.scope = RT_SCOPE_UNIVERSE;
+        const result = gatewayCheck(ns, spec);
+        if (result != 0) return result;
+      } else if (spec.dev == 0) return -ENODEV;
+      else if (!changetype<NetDevice>(spec.dev).up) return -ENETDOWN;
+    }
+    hop.dev = spec.dev;
+  }
+  if (!add) {
+    // Only the list is compared.
+    spec.dev = 0;
+    spec.gatewayHi = 0;
+    spec.gatewayLo = 0;
+    for (let i: u32 = 0; i < count; i++) if (nexthopAt(list, i).dev == 0) return -ENODEV;
+  }
+  return 0;
 }
 
 function routeParse(ns: Netns, record: usize, spec: FibEntry, add: bool): i32 {
@@ -446,6 +510,7 @@ function routeParse(ns: Netns, record: usize, spec: FibEntry, add: bool): i32 {
   }
   if (spec.sourceLo != 0 && (spec.type != RTN_LOCAL || spec.sourceLo != spec.lo)
     && inetAddrType(ns, spec.sourceHi, spec.sourceLo) != RTN_LOCAL) return -EINVAL;
+  if (FULL && load<u32>(record, ROUTE_NEXTHOPS) != 0) return gateway || spec.dev != 0 ? -EINVAL : 0;
   if (gateway) return gatewayCheck(ns, spec);
   if (spec.dev == 0) return -ENODEV;
   return changetype<NetDevice>(spec.dev).up || spec.type == RTN_LOCAL ? 0 : -ENETDOWN;
@@ -477,31 +542,57 @@ function routeList(ns: Netns, to: usize, skip: u32, wanted: u32): i32 {
     for (let b: u32 = 0; b <= table.mask; b++) {
       let at = <usize>load<u32>(table.buckets + <usize>(b << 2));
       for (; at != 0; at = changetype<FibEntry>(at).next) {
+        const entry = changetype<FibEntry>(at);
+        const several: u32 = FULL && entry.nexthops != 0 ? nexthopCount(entry.nexthops) : 0;
+        if (FULL && several != 0) {
+          // A record for each of several next hops.
+          if (index < skip) {
+            index += several;
+            continue;
+          }
+          if (bytes + several * ROUTE_BYTES > MAILBOX_BYTES) return <i32>bytes;
+          index += several;
+          for (let i: u32 = 0; i < several; i++) {
+            const p = to + <usize>bytes;
+            const hop = nexthopAt(entry.nexthops, i);
+            routeWrite(entry, p);
+            store<u32>(p, hop.flags, ROUTE_FLAGS);
+            store<u32>(p, hop.dev == 0 ? 0 : changetype<NetDevice>(hop.dev).ifindex, ROUTE_IFINDEX);
+            store<u64>(p, hop.gatewayHi, ROUTE_GATEWAY);
+            store<u64>(p, hop.gatewayLo, ROUTE_GATEWAY + 8);
+            store<u32>(p, several, ROUTE_NEXTHOPS);
+            store<u32>(p, hop.weight, ROUTE_WEIGHT);
+            bytes += ROUTE_BYTES;
+          }
+          continue;
+        }
         if (index++ < skip) continue;
         if (bytes + ROUTE_BYTES > MAILBOX_BYTES) return <i32>bytes;
-        const entry = changetype<FibEntry>(at);
-        const p = to + <usize>bytes;
-        memory.fill(p, 0, ROUTE_BYTES);
-        store<u32>(p, entry.flags, ROUTE_FLAGS);
-        store<u32>(p, entry.table, ROUTE_TABLE);
-        store<u32>(p, entry.type, ROUTE_TYPE);
-        store<u32>(p, entry.prefix, ROUTE_PREFIX);
-        store<u32>(p, entry.scope, ROUTE_SCOPE);
-        store<u32>(p, entry.dev == 0 ? 0 : changetype<NetDevice>(entry.dev).ifindex, ROUTE_IFINDEX);
-        store<u32>(p, entry.metric, ROUTE_METRIC);
-        store<u32>(p, entry.mtu, ROUTE_MTU);
-        store<u32>(p, entry.protocol, ROUTE_PROTOCOL);
-        store<u64>(p, entry.hi, ROUTE_DST);
-        store<u64>(p, entry.lo, ROUTE_DST + 8);
-        store<u64>(p, entry.gatewayHi, ROUTE_GATEWAY);
-        store<u64>(p, entry.gatewayLo, ROUTE_GATEWAY + 8);
-        store<u64>(p, entry.sourceHi, ROUTE_SOURCE);
-        store<u64>(p, entry.sourceLo, ROUTE_SOURCE + 8);
+        routeWrite(entry, to + <usize>bytes);
         bytes += ROUTE_BYTES;
       }
     }
   }
   return <i32>bytes;
+}
+
+function routeWrite(entry: FibEntry, p: usize): void {
+  memory.fill(p, 0, ROUTE_BYTES);
+  store<u32>(p, entry.flags, ROUTE_FLAGS);
+  store<u32>(p, entry.table, ROUTE_TABLE);
+  store<u32>(p, entry.type, ROUTE_TYPE);
+  store<u32>(p, entry.prefix, ROUTE_PREFIX);
+  store<u32>(p, entry.scope, ROUTE_SCOPE);
+  store<u32>(p, entry.dev == 0 ? 0 : changetype<NetDevice>(entry.dev).ifindex, ROUTE_IFINDEX);
+  store<u32>(p, entry.metric, ROUTE_METRIC);
+  store<u32>(p, entry.mtu, ROUTE_MTU);
+  store<u32>(p, entry.protocol, ROUTE_PROTOCOL);
+  store<u64>(p, entry.hi, ROUTE_DST);
+  store<u64>(p, entry.lo, ROUTE_DST + 8);
+  store<u64>(p, entry.gatewayHi, ROUTE_GATEWAY);
+  store<u64>(p, entry.gatewayLo, ROUTE_GATEWAY + 8);
+  store<u64>(p, entry.sourceHi, ROUTE_SOURCE);
+  store<u64>(p, entry.sourceLo, ROUTE_SOURCE + 8);
 }
 
 /** `ip route get`. */
@@ -528,10 +619,12 @@ function routeGet(ns: Netns, record: usize): i32 {
 }
 
 function ruleChange(ns: Netns, r: usize): i32 {
-  const sourcePrefix = load<u32>(r, 24), destinationPrefix = load<u32>(r, 28);
-  if (sourcePrefix > 128 || destinationPrefix > 128 || load<u32>(r, 8) == 0) return -EINVAL;
-  return ruleAdd(ns, load<u32>(r, 4), load<u32>(r, 8), load<u32>(r, 12), load<u32>(r, 16), load<u32>(r, 20), sourcePrefix,
-    load<u64>(r, 32), load<u64>(r, 40), destinationPrefix, load<u64>(r, 48), load<u64>(r, 56));
+  const action = load<u32>(r, RULE_ACTION);
+  if (load<u32>(r, RULE_SRC_PREFIX) > 128 || load<u32>(r, RULE_DST_PREFIX) > 128 || action > FR_ACT_PROHIBIT) return -EINVAL;
+  if (!FULL && action > FR_ACT_TO_TBL) return -EOPNOTSUPP;
+  if (action <= FR_ACT_TO_TBL && load<u32>(r, RULE_TABLE) == 0) return -EINVAL;
+  if (action == FR_ACT_GOTO && load<u32>(r, RULE_TARGET) <= load<u32>(r, RULE_PREF)) return -EINVAL; // backward
+  return ruleAdd(ns, r);
 }
 
 function ruleList(ns: Netns, to: usize, skip: u32): i32 {

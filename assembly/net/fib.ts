@@ -4,10 +4,16 @@
 import { EEXIST, ENOMEM, ENETUNREACH, ESRCH, EINVAL, EHOSTUNREACH, EACCES, EAGAIN } from "../abi/core";
 import {
   ROUTE_F_APPEND, ROUTE_F_REPLACE, RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNREACHABLE, RT_TABLE_DEFAULT,
-  RT_TABLE_LOCAL, RT_TABLE_MAIN,
+  FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_PROHIBIT, FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, RT_TABLE_LOCAL, RT_TABLE_MAIN, RULE_ACTION, RULE_BYTES,
+  RULE_DST, RULE_DST_PREFIX, RULE_F_INVERT, RULE_IIF, RULE_MARK, RULE_MASK, RULE_PREF, RULE_SRC, RULE_SRC_PREFIX,
+  RULE_SUPPRESS_PREFIX, RULE_TABLE,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import {
+  flowDport, flowProtocol, flowSport, flowTos, nexthopBy, nexthopUsable, nexthopsCopy, nexthopsFree, nexthopsSame,
+} from "./multipath";
 
 /** A route. */
 @unmanaged export class FibEntry {
@@ -24,6 +30,7 @@ import { kfree, kmalloc } from "../mm/slab";
   sourceHi: u64; sourceLo: u64; // all zero: none
   protocol: u32;
   table: u32;
+  nexthops: usize; // net/multipath.ts: several next hops, of which dev and gateway are the first; 0: one
 }
 
 @unmanaged export class FibTable {
@@ -45,6 +52,8 @@ import { kfree, kmalloc } from "../mm/slab";
   iif: u32;
   sourcePrefix: u32; destinationPrefix: u32;
   sourceHi: u64; sourceLo: u64; destinationHi: u64; destinationLo: u64;
+  // As in a RULE_* record
+  action: u32; target: u32; flags: u32; oif: u32; tos: u32; protocol: u32; sport: u32; dport: u32; suppress: u32;
 }
 
 /** Why the last fibLookup gave nothing: -errno. */
@@ -63,9 +72,7 @@ export function maskLo(lo: u64, prefix: u32): u64 {
 /** The local and main tables and the three rules of a new namespace; false: no memory. */
 export function fibInit(ns: Netns): bool {
   return fibTable(ns, RT_TABLE_LOCAL, true) != 0 && fibTable(ns, RT_TABLE_MAIN, true) != 0
-    && ruleAdd(ns, 0, RT_TABLE_LOCAL, 0, 0, 0, 0, 0, 0, 0, 0, 0) == 0
-    && ruleAdd(ns, 32766, RT_TABLE_MAIN, 0, 0, 0, 0, 0, 0, 0, 0, 0) == 0
-    && ruleAdd(ns, 32767, RT_TABLE_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0) == 0;
+    && ruleInit(ns, 0, RT_TABLE_LOCAL) && ruleInit(ns, 32766, RT_TABLE_MAIN) && ruleInit(ns, 32767, RT_TABLE_DEFAULT);
 }
 
 export function fibExit(ns: Netns): void {
@@ -81,6 +88,7 @@ export function fibExit(ns: Netns): void {
       let at = <usize>load<u32>(table.buckets + <usize>(b << 2));
       while (at != 0) {
         const next = changetype<FibEntry>(at).next;
+        if (FULL) nexthopsFree(changetype<FibEntry>(at));
         kfree(at, <u32>offsetof<FibEntry>());
         at = next;
       }
@@ -132,22 +140,57 @@ function routeTypeError(type: u32): i32 {
  */
 export function fibLookup(ns: Netns, hi: u64, lo: u64, sourceHi: u64, sourceLo: u64, iif: u32, oif: u32, mark: u32,
   scope: u32): usize {
+  let jumpTo: u32 = 0;
   for (let at = ns.rules; at != 0; at = changetype<FibRule>(at).next) {
     const rule = changetype<FibRule>(at);
-    if (((mark ^ rule.mark) & rule.mask) != 0) continue;
-    if (rule.iif != 0 && rule.iif != iif) continue;
-    if (rule.sourcePrefix != 0 && (maskHi(sourceHi, rule.sourcePrefix) != rule.sourceHi
-      || maskLo(sourceLo, rule.sourcePrefix) != rule.sourceLo)) continue;
-    if (rule.destinationPrefix != 0 && (maskHi(hi, rule.destinationPrefix) != rule.destinationHi
-      || maskLo(lo, rule.destinationPrefix) != rule.destinationLo)) continue;
+    if (FULL && rule.preference < jumpTo) continue;
+    let matches = ((mark ^ rule.mark) & rule.mask) == 0 && (rule.iif == 0 || rule.iif == iif)
+      && (rule.sourcePrefix == 0 || (maskHi(sourceHi, rule.sourcePrefix) == rule.sourceHi
+        && maskLo(sourceLo, rule.sourcePrefix) == rule.sourceLo))
+      && (rule.destinationPrefix == 0 || (maskHi(hi, rule.destinationPrefix) == rule.destinationHi
+        && maskLo(lo, rule.destinationPrefix) == rule.destinationLo));
+    if (FULL && ns.routeMore != 0) {
+      matches = matches && (rule.oif == 0 || rule.oif == oif) && (rule.tos == 0 || ((rule.tos ^ flowTos) & TOS_LEGACY) == 0)
+        && (rule.protocol == 0 || rule.protocol == flowProtocol) && inRange(rule.sport, flowSport) && inRange(rule.dport, flowDport);
+      if (rule.flags & RULE_F_INVERT) matches = !matches;
+    }
+    if (!matches) continue;
+    if (FULL && rule.action != FR_ACT_TO_TBL) {
+      // fib4_rule_action
+      if (rule.action == FR_ACT_GOTO) {
+        if (ruleExists(ns, rule.target)) jumpTo = rule.target;
+        continue;
+      }
+      if (rule.action == FR_ACT_NOP) continue;
+      fibError = rule.action == FR_ACT_UNREACHABLE ? -ENETUNREACH : rule.action == FR_ACT_PROHIBIT ? -EACCES : -EINVAL;
+      return 0;
+    }
     const table = fibTable(ns, rule.table, false);
     if (table == 0) continue;
     const entry = fibTableLookup(changetype<FibTable>(table), hi, lo, oif, scope);
-    if (entry != 0) return entry;
+    if (entry != 0) {
+      // fib4_rule_suppress: a route that is no more specific than that does not count.
+      if (FULL && rule.suppress != 0 && changetype<FibEntry>(entry).prefix < 96 + rule.suppress) continue;
+      return entry;
+    }
     if (fibError != -EAGAIN) return 0;
   }
   fibError = -ENETUNREACH;
   return 0;
+}
+
+/** INET_DSCP_LEGACY_TOS_MASK */
+const TOS_LEGACY: u32 = 0x1c;
+
+function inRange(range: u32, port: u32): bool {
+  return range == 0 || (port >= (range & 0xffff) && port <= range >>> 16);
+}
+
+function ruleExists(ns: Netns, preference: u32): bool {
+  for (let at = ns.rules; at != 0; at = changetype<FibRule>(at).next) {
+    if (changetype<FibRule>(at).preference == preference) return true;
+  }
+  return false;
 }
 
 /** The longest match of one table, or 0: fibError says -EAGAIN (go on with the next table) or what the route's type answers. */
@@ -176,7 +219,9 @@ export function fibTableLookup(table: FibTable, hi: u64, lo: u64, oif: u32, scop
         fibError = error;
         return 0;
       }
-      if (entry.dev != 0) {
+      if (FULL && entry.nexthops != 0) {
+        if (nexthopUsable(entry.nexthops, oif) == 0) continue;
+      } else if (entry.dev != 0) {
         const dev = changetype<NetDevice>(entry.dev);
         if (!dev.up && entry.type != RTN_LOCAL) continue;
         if (oif != 0 && dev.ifindex != oif) continue;
@@ -218,14 +263,23 @@ export function fibInsert(ns: Netns, spec: FibEntry, how: u32): i32 {
     link = at; // `next` is the first field
   }
   ns.routeGeneration++;
+  if (FULL && spec.nexthops != 0) {
+    spec.nexthops = nexthopsCopy(spec.nexthops);
+    if (spec.nexthops == 0) return -ENOMEM;
+    ns.routeMore++;
+  }
   if (first != 0) {
     const old = changetype<FibEntry>(first);
+    if (FULL) forgetNexthops(ns, old);
     spec.next = old.next;
     memory.copy(first, changetype<usize>(spec), offsetof<FibEntry>());
     return 0;
   }
   const at = kmalloc(<u32>offsetof<FibEntry>());
-  if (at == 0) return -ENOMEM;
+  if (at == 0) {
+    if (FULL) forgetNexthops(ns, spec);
+    return -ENOMEM;
+  }
   memory.copy(at, changetype<usize>(spec), offsetof<FibEntry>());
   changetype<FibEntry>(at).next = <usize>load<u32>(link);
   store<u32>(link, <u32>at);
@@ -235,9 +289,16 @@ export function fibInsert(ns: Netns, spec: FibEntry, how: u32): i32 {
   return 0;
 }
 
+function forgetNexthops(ns: Netns, entry: FibEntry): void {
+  if (entry.nexthops == 0) return;
+  ns.routeMore--;
+  nexthopsFree(entry);
+}
+
 function sameRoute(a: FibEntry, b: FibEntry): bool {
   return a.type == b.type && a.scope == b.scope && a.dev == b.dev && a.gatewayHi == b.gatewayHi
-    && a.gatewayLo == b.gatewayLo && a.sourceLo == b.sourceLo && a.sourceHi == b.sourceHi;
+    && a.gatewayLo == b.gatewayLo && a.sourceLo == b.sourceLo && a.sourceHi == b.sourceHi
+    && (!FULL || nexthopsSame(a.nexthops, b.nexthops));
 }
 
 /**
@@ -255,6 +316,7 @@ export function fibDelete(ns: Netns, spec: FibEntry): i32 {
     const e = changetype<FibEntry>(at);
     if (e.prefix == spec.prefix && e.lo == spec.lo && e.hi == spec.hi && (spec.type == 0 || spec.type == e.type)
       && (spec.scope == 255 || spec.scope == e.scope) && (spec.metric == 0 || spec.metric == e.metric)
+      && (!FULL || spec.nexthops == 0 || nexthopsSame(spec.nexthops, e.nexthops))
       && (spec.dev == 0 || spec.dev == e.dev)
       && ((spec.gatewayHi | spec.gatewayLo) == 0 || (spec.gatewayHi == e.gatewayHi && spec.gatewayLo == e.gatewayLo))
       && ((spec.sourceHi | spec.sourceLo) == 0 || (spec.sourceHi == e.sourceHi && spec.sourceLo == e.sourceLo))) {
@@ -270,6 +332,7 @@ function remove(ns: Netns, table: FibTable, link: usize, at: usize): void {
   store<u32>(link, <u32>changetype<FibEntry>(at).next);
   lengthUsed(table, changetype<FibEntry>(at).prefix, -1);
   table.count--;
+  if (FULL) forgetNexthops(ns, changetype<FibEntry>(at));
   kfree(at, <u32>offsetof<FibEntry>());
   ns.routeGeneration++;
 }
@@ -285,7 +348,9 @@ export function fibFlush(ns: Netns, dev: usize, gone: bool, hi: u64, lo: u64): v
       let link = table.buckets + <usize>(b << 2);
       for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
         const e = changetype<FibEntry>(at);
-        const goes = dev != 0 ? e.dev == dev && (gone || e.type != RTN_LOCAL)
+        const several = FULL && dev != 0 && e.nexthops != 0 && nexthopBy(e.nexthops, dev) != 0;
+        // Of several next hops one that is down is passed over; one whose device ends takes the route with it.
+        const goes = several ? gone || nexthopUsable(e.nexthops, 0) == 0 : dev != 0 ? e.dev == dev && (gone || e.type != RTN_LOCAL)
           : (hi | lo) != 0 && e.sourceHi == hi && e.sourceLo == lo;
         if (goes) remove(ns, table, link, at);
         else link = at;
@@ -331,28 +396,30 @@ function grow(table: FibTable): void {
   kfree(old, before << 2);
 }
 
-/** `ip rule add`; 0, -EEXIST or -ENOMEM. Rules of one preference keep their order of arrival. */
-export function ruleAdd(ns: Netns, preference: u32, table: u32, mark: u32, mask: u32, iif: u32, sourcePrefix: u32,
-  sourceHi: u64, sourceLo: u64, destinationPrefix: u32, destinationHi: u64, destinationLo: u64): i32 {
+/** `ip rule add`, RULE_* record; 0, -EEXIST, -EINVAL or -ENOMEM. Rules of one preference keep their order of arrival. */
+export function ruleAdd(ns: Netns, record: usize): i32 {
   const at = kmalloc(<u32>offsetof<FibRule>());
   if (at == 0) return -ENOMEM;
   const rule = changetype<FibRule>(at);
-  rule.preference = preference;
-  rule.table = table;
-  rule.mark = mark & mask;
-  rule.mask = mask;
-  rule.iif = iif;
-  rule.sourcePrefix = sourcePrefix;
-  rule.sourceHi = maskHi(sourceHi, sourcePrefix);
-  rule.sourceLo = maskLo(sourceLo, sourcePrefix);
-  rule.destinationPrefix = destinationPrefix;
-  rule.destinationHi = maskHi(destinationHi, destinationPrefix);
-  rule.destinationLo = maskLo(destinationLo, destinationPrefix);
+  rule.preference = load<u32>(record, RULE_PREF);
+  rule.table = load<u32>(record, RULE_TABLE);
+  rule.mask = load<u32>(record, RULE_MASK);
+  rule.mark = load<u32>(record, RULE_MARK) & rule.mask;
+  rule.iif = load<u32>(record, RULE_IIF);
+  rule.sourcePrefix = load<u32>(record, RULE_SRC_PREFIX);
+  rule.sourceHi = maskHi(load<u64>(record, RULE_SRC), rule.sourcePrefix);
+  rule.sourceLo = maskLo(load<u64>(record, RULE_SRC + 8), rule.sourcePrefix);
+  rule.destinationPrefix = load<u32>(record, RULE_DST_PREFIX);
+  rule.destinationHi = maskHi(load<u64>(record, RULE_DST), rule.destinationPrefix);
+  rule.destinationLo = maskLo(load<u64>(record, RULE_DST + 8), rule.destinationPrefix);
+  rule.action = FR_ACT_TO_TBL;
+  if (FULL) memory.copy(at + offsetof<FibRule>("action"), record + RULE_ACTION, 36);
+  if (rule.action == 0) rule.action = FR_ACT_TO_TBL;
   let link = changetype<usize>(ns) + offsetof<Netns>("rules");
   for (let r = <usize>load<u32>(link); r != 0; r = <usize>load<u32>(link)) {
     const other = changetype<FibRule>(r);
-    if (other.preference > preference) break;
-    if (other.preference == preference && sameRule(rule, other)) {
+    if (other.preference > rule.preference) break;
+    if (other.preference == rule.preference && sameRule(at, r)) {
       kfree(at, <u32>offsetof<FibRule>());
       return -EEXIST;
     }
@@ -360,15 +427,31 @@ export function ruleAdd(ns: Netns, preference: u32, table: u32, mark: u32, mask:
   }
   rule.next = <usize>load<u32>(link);
   store<u32>(link, <u32>at);
+  if (FULL && hasMore(rule)) ns.routeMore++;
   ns.routeGeneration++;
   return 0;
 }
 
-function sameRule(a: FibRule, b: FibRule): bool {
-  return a.table == b.table && a.mark == b.mark && a.mask == b.mask && a.iif == b.iif
-    && a.sourcePrefix == b.sourcePrefix && a.sourceHi == b.sourceHi && a.sourceLo == b.sourceLo
-    && a.destinationPrefix == b.destinationPrefix && a.destinationHi == b.destinationHi
-    && a.destinationLo == b.destinationLo;
+/** Does it look at more than addresses, devices and mark? */
+function hasMore(rule: FibRule): bool {
+  return (rule.oif | rule.tos | rule.protocol | rule.sport | rule.dport | (rule.flags & RULE_F_INVERT)) != 0;
+}
+
+/** One of the three rules of a new namespace; false: no memory. */
+function ruleInit(ns: Netns, preference: u32, table: u32): bool {
+  const record = kmalloc(RULE_BYTES);
+  if (record == 0) return false;
+  store<u32>(record, preference, RULE_PREF);
+  store<u32>(record, table, RULE_TABLE);
+  const result = ruleAdd(ns, record);
+  kfree(record, RULE_BYTES);
+  return result == 0;
+}
+
+/** All but `next` alike? */
+function sameRule(a: usize, b: usize): bool {
+  for (let i: usize = 4; i < offsetof<FibRule>(); i += 4) if (load<u32>(a + i) != load<u32>(b + i)) return false;
+  return true;
 }
 
 /** `ip rule del` by preference and table (0: any table). 0 or -ENOENT as -ESRCH. */
@@ -378,6 +461,7 @@ export function ruleDelete(ns: Netns, preference: u32, table: u32): i32 {
     const rule = changetype<FibRule>(r);
     if (rule.preference == preference && (table == 0 || rule.table == table)) {
       store<u32>(link, <u32>rule.next);
+      if (FULL && hasMore(rule)) ns.routeMore--;
       kfree(r, <u32>offsetof<FibRule>());
       ns.routeGeneration++;
       return 0;
@@ -411,5 +495,7 @@ export function ruleWrite(at: usize, to: usize): usize {
   store<u64>(to, rule.sourceLo, 40);
   store<u64>(to, rule.destinationHi, 48);
   store<u64>(to, rule.destinationLo, 56);
+  memory.copy(to + RULE_ACTION, at + offsetof<FibRule>("action"), 36);
+  store<u32>(to, 0, RULE_SUPPRESS_PREFIX + 4);
   return rule.next;
 }

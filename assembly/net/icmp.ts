@@ -1,12 +1,13 @@
 // ICMP: net/ipv4/icmp.c.
 import {
-  DEV_LOOPBACK, DROP_ICMP_CSUM, DROP_INVALID_PROTO, DROP_NOT_SPECIFIED, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_HOST,
-  RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNSPEC, RT_SCOPE_LINK, SNMP_ICMP_INCSUMERRORS, SNMP_ICMP_INDESTUNREACHS,
+  CONF_ACCEPT_REDIRECTS, CONF_FORWARDING, CONF_SHARED_MEDIA, DEV_LOOPBACK, DROP_ICMP_CSUM, DROP_INVALID_PROTO, DROP_NOT_SPECIFIED, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_HOST,
+  RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, RTN_UNSPEC, RT_SCOPE_LINK, SNMP_ICMP_INCSUMERRORS, SNMP_ICMP_INDESTUNREACHS,
   SNMP_ICMP_INERRORS, SNMP_ICMP_INMSGS, SNMP_ICMP_OUTDESTUNREACHS, SNMP_ICMP_OUTMSGS, SNMP_ICMP_OUTRATELIMITGLOBAL,
   SNMP_ICMP_OUTRATELIMITHOST, SYSCTL_ICMP_ECHO_IGNORE_ALL, SYSCTL_ICMP_ECHO_IGNORE_BROADCASTS,
   SYSCTL_ICMP_ERRORS_USE_INBOUND_IFADDR, SYSCTL_ICMP_MSGS_BURST, SYSCTL_ICMP_MSGS_PER_SEC, SYSCTL_ICMP_RATEMASK,
   SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { randomBelow } from "../mm/rng";
@@ -21,14 +22,15 @@ import {
 } from "../wire/icmp";
 import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { be16, be32 } from "../wire/bytes";
-import { inetSelectAddr } from "./address";
+import { addressOnlink, inetSelectAddr, isMulticast4 } from "./address";
 import { currentTimestamp, ipOptionsEcho } from "./ip-options";
 import { ipSendRouted } from "./ip-output";
-import { peerAllow, pmtuUpdate } from "./peers";
+import { Neighbour, neighAsk, neighFindOrCreate, neighValid } from "./neighbour";
+import { peerAllow, pmtuUpdate, redirectLearn } from "./peers";
 import { RTF_LOCAL, Route, inetAddrType, routeOutputKey } from "./route";
 import { skbAlloc, skbDrop, skbFree, skbLength } from "./skb";
 import { snmpInc } from "./snmp";
-import { sysctl } from "./sysctl";
+import { devConf, orConf, sysctl } from "./sysctl";
 
 const HZ: u64 = 250;
 const NR_ICMP_TYPES: u32 = 18;
@@ -251,6 +253,31 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   sending = false;
 }
 
+/**
+ * A router says that there is a better way (__ip_do_redirect): taken for 300 s if the router is the one that is used, its device takes
+ * redirects, and the other one is on that link and answers to ARP.
+ */
+function redirect(skb: Skb, ns: Netns, sourceLo: u64, destinationLo: u64, better: u64): void {
+  const dev = changetype<NetDevice>(skb.inDev);
+  const router = mapped4(Ipv4View.at(skb.network).source);
+  if (skb.inDev == 0 || better == router) return;
+  const raw = raw4(better);
+  if (isMulticast4(raw) || raw == 0xffffffff || (raw & 0xff) == 0) return;
+  const all = load<i32>(ns.confAll + (CONF_ACCEPT_REDIRECTS << 2)) != 0, own = devConf(dev, CONF_ACCEPT_REDIRECTS) != 0;
+  if (devConf(dev, CONF_FORWARDING) != 0 ? !(all && own) : !(all || own)) return;
+  if (orConf(dev, CONF_SHARED_MEDIA)) {
+    if (inetAddrType(ns, 0, better) != RTN_UNICAST) return;
+  } else if (!addressOnlink(dev, 0, better, 0, router)) return;
+  const route = changetype<Route>(ns.scratch);
+  const local = inetAddrType(ns, 0, sourceLo) == RTN_LOCAL;
+  if (routeOutputKey(ns, 0, destinationLo, 0, local ? sourceLo : 0xffff0000, 0, skb.mark, route) != 0) return;
+  if (route.dev != skb.inDev || route.gatewayLo != router) return;
+  const at = neighFindOrCreate(dev, 0, better);
+  if (at == 0) return;
+  if (neighValid(changetype<Neighbour>(at))) redirectLearn(ns, 0, destinationLo, better, router);
+  else neighAsk(changetype<Neighbour>(at));
+}
+
 /** An error about something this host sent (icmp_unreach, icmp_redirect). */
 function errorReceived(skb: Skb, ns: Netns, type: u32, length: u32): i32 {
   const icmp = IcmpView.at(skb.data);
@@ -272,6 +299,7 @@ function errorReceived(skb: Skb, ns: Netns, type: u32, length: u32): i32 {
   if (type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED && inetAddrType(ns, 0, mapped4(ip.source)) == RTN_LOCAL) {
     pmtuUpdate(ns, 0, mapped4(ip.destination), info);
   }
+  if (FULL && type == ICMP_REDIRECT && code <= 3) redirect(skb, ns, mapped4(ip.source), mapped4(ip.destination), mapped4(bswap<u32>(info)));
   sockIcmpError(ns, type, code, info, inner, quoted);
   return -1;
 }

@@ -354,6 +354,22 @@ function eventSend(n: Neighbour, skb: Skb): bool {
   return false;
 }
 
+/** Asks for its MAC without a packet that waits (neigh_event_send with none). */
+export function neighAsk(n: Neighbour): void {
+  const dev = changetype<NetDevice>(n.dev);
+  if ((n.state & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE | NUD_STALE | NUD_INCOMPLETE)) != 0) return;
+  n.probes = <u32>devConf(dev, CONF_NEIGH_UCAST_SOLICIT);
+  n.state = NUD_INCOMPLETE;
+  n.updated = jiffies();
+  arm(n, n.updated + retransJiffies(dev));
+  sendProbe(n);
+}
+
+/** Is its MAC known? */
+export function neighValid(n: Neighbour): bool {
+  return (n.state & NUD_VALID) != 0;
+}
+
 function dequeue(n: Neighbour): Skb {
   const skb = changetype<Skb>(n.queueHead);
   n.queueHead = skb.next;

@@ -1,5 +1,6 @@
 // Network namespaces: creation, look-up, end.
 import { DEV_LOOPBACK, DROPS_MAX, SNMP_MAX } from "../abi/net";
+import { FULL } from "../features";
 import { Netns, Node } from "../layout";
 import { HANDLE_NETNS, handleFree, handleGet, handleNew } from "../mm/handle";
 import { node } from "../mm/node";
@@ -11,6 +12,7 @@ import { deviceNew, devicesExit } from "./devices";
 import { fibExit, fibInit } from "./fib";
 import { icmpInit } from "./icmp";
 import { fragFlush } from "./ip-defrag";
+import { multipathExit } from "./multipath";
 import { neighExit, neighInit } from "./neighbour";
 import { peersExit } from "./peers";
 import { Route, routesExit } from "./route";
@@ -33,6 +35,7 @@ export function netnsCreate(): Netns {
   const ns = changetype<Netns>(at);
   ns.ifindexNext = 1;
   ns.ipId = random32() & 0xffff;
+  ns.flowSeed = ns.ipId * 0x9e3779b1;
   if (!fill(ns)) {
     if (ns.loopback != 0) devicesExit(ns);
     release(ns);
@@ -82,6 +85,7 @@ export function netnsDelete(ns: Netns): void {
 function release(ns: Netns): void {
   if (ns.handle != 0) handleFree(ns.handle);
   fibExit(ns);
+  if (FULL) multipathExit(ns);
   neighExit(ns);
   peersExit(ns);
   routesExit(ns);

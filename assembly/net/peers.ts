@@ -23,6 +23,9 @@ const MTU_MIN: u32 = 552;
   tokens: u32; // jiffies
   redirects: u32;
   mtu: u32;
+  // A redirect that was heard: use `gateway` instead of `instead` until then
+  gateway: u64; instead: u64;
+  gatewayUntil: u64; // ns
 }
 
 function peerFind(ns: Netns, hi: u64, lo: u64, create: bool): usize {
@@ -94,6 +97,33 @@ export function peerAllowRedirect(ns: Netns, hi: u64, lo: u64): bool {
   peer.last = now;
   peer.redirects++;
   return true;
+}
+
+/** ip_rt_gc_timeout */
+const REDIRECT_NS: u64 = 300_000_000_000;
+
+/** A router said that packets to this host had better go by `gateway` than by itself (update_or_create_fnhe). */
+export function redirectLearn(ns: Netns, hi: u64, lo: u64, gateway: u64, instead: u64): void {
+  const at = peerFind(ns, hi, lo, true);
+  if (at == 0) return;
+  const peer = changetype<Peer>(at);
+  if (ns.redirectsHeard == 0) {
+    ns.redirectsHeard = 1;
+    ns.routeMore++;
+  }
+  peer.gateway = gateway;
+  peer.instead = instead;
+  peer.gatewayUntil = node().now + REDIRECT_NS;
+  ns.routeGeneration++;
+}
+
+/** Where packets to this host go instead of to `gateway`, 0: nowhere else. */
+export function redirectOf(ns: Netns, hi: u64, lo: u64, gateway: u64): u64 {
+  if (ns.redirectsHeard == 0) return 0;
+  const at = peerFind(ns, hi, lo, false);
+  if (at == 0) return 0;
+  const peer = changetype<Peer>(at);
+  return peer.gatewayUntil > node().now && peer.instead == gateway ? peer.gateway : 0;
 }
 
 /** A "fragmentation needed" came about packets to this host (ipv4_update_pmtu). */

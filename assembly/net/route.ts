@@ -8,16 +8,19 @@ import {
   RT_SCOPE_HOST, RT_SCOPE_LINK, RT_TABLE_LOCAL,
 } from "../abi/net";
 import { OBS_ROUTE } from "../abi/core";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { observeRecord, tracing } from "../trace/observe";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
+import { ETH_P_IP } from "../wire/ethernet";
 import { addressOnlink, inetSelectAddr, isInterfaceAddress, isLoopback4, isMulticast4 } from "./address";
 import { COST_ROUTE } from "./costs";
 import { deviceFind } from "./devices";
 import { FibEntry, FibTable, fibError, fibLookup, fibTable, fibTableLookup, rulesCustom } from "./fib";
-import { pmtuOf } from "./peers";
+import { flowClear, flowFrom, flowSet, multipathSelect, nexthopBy } from "./multipath";
+import { pmtuOf, redirectOf } from "./peers";
 import { devConf, maxConf, orConf } from "./sysctl";
 
 /** The answer of routeOutput. */
@@ -75,6 +78,16 @@ function groupJoined(raw: u32): bool {
  */
 export function routeInput(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source: u32, tos: u32): i32 {
   charge(COST_ROUTE);
+  if (FULL && ns.routeMore != 0) {
+    // ARP asks without a packet.
+    if (skb.network != 0 && skb.network >= skb.data - 60 && skb.protocol == ETH_P_IP) flowFrom(skb.network, skb.tail);
+    else flowSet(0, 0, 0, tos);
+    skb.rtFlags = RTF_INPUT;
+    const result = inputSlow(skb, ns, dev, destination, source);
+    flowClear();
+    if (result == 0 && tracing()) traceRoute(skb, ns, destination);
+    return result;
+  }
   const slot = slotOf(ns, destination, source, dev.ifindex);
   if (slot != 0 && slotFits(slot, ns, destination, source, dev.ifindex, skb.mark)) {
     const known = changetype<Decision>(slot);
@@ -190,7 +203,7 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
   const at = fibLookup(ns, 0, destinationLo, 0, sourceLo, dev.ifindex, 0, skb.mark, 0);
   const forwarding = devConf(dev, CONF_FORWARDING) != 0;
   if (at == 0) return inputError(skb, ns, forwarding ? -fibError : EHOSTUNREACH);
-  const entry = changetype<FibEntry>(at);
+  let entry = changetype<FibEntry>(at);
   if (entry.type == RTN_BROADCAST && !orConf(dev, CONF_BC_FORWARDING)) return inputBroadcast(skb, ns, dev, source);
   if (entry.type == RTN_LOCAL) {
     const valid = validateSource(skb, ns, dev, source, destination, 0);
@@ -200,6 +213,7 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
   if (!forwarding) return inputError(skb, ns, EHOSTUNREACH);
   if (entry.type != RTN_UNICAST) return martian(DROP_IP_INVALID_DEST);
 
+  if (FULL && entry.nexthops != 0) entry = changetype<FibEntry>(multipathSelect(ns, entry, sourceLo, destinationLo, 0, skb));
   // __mkroute_input
   const out = changetype<NetDevice>(entry.dev);
   const gateway = (entry.gatewayHi | entry.gatewayLo) != 0;
@@ -211,6 +225,10 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
   skb.rtGatewayHi = gateway ? entry.gatewayHi : 0;
   skb.rtGatewayLo = gateway ? entry.gatewayLo : destinationLo;
   if (gateway) skb.rtFlags |= RTF_GATEWAY;
+  if (FULL && ns.routeMore != 0) {
+    const other = redirectOf(ns, 0, destinationLo, skb.rtGatewayLo);
+    if (other != 0) skb.rtGatewayLo = other;
+  }
   if (entry.dev == changetype<usize>(dev) && valid != 0 && orConf(out, CONF_SEND_REDIRECTS)
     && (orConf(out, CONF_SHARED_MEDIA)
       || addressOnlink(out, 0, sourceLo, entry.gatewayHi, entry.gatewayLo))) {
@@ -265,7 +283,8 @@ function validateSource(skb: Skb, ns: Netns, dev: NetDevice, source: u32, destin
   if (entry.type != RTN_UNICAST && (entry.type != RTN_LOCAL || !orConf(dev, CONF_ACCEPT_LOCAL))) {
     return martian(DROP_IP_LOCAL_SOURCE);
   }
-  if (entry.dev == changetype<usize>(dev) || (entry.type == RTN_LOCAL && dev.kind == DEV_LOOPBACK)) {
+  if (entry.dev == changetype<usize>(dev) || (FULL && entry.nexthops != 0 && nexthopBy(entry.nexthops, changetype<usize>(dev)) != 0)
+    || (entry.type == RTN_LOCAL && dev.kind == DEV_LOOPBACK)) {
     return nearby(entry);
   }
   if (dev.addresses == 0) return filter != 0 ? martian(DROP_IP_RPFILTER) : 0;
@@ -286,6 +305,11 @@ export function routeOutputKey(ns: Netns, hi: u64, destinationLo: u64, sourceHi:
   into: Route): i32 {
   charge(COST_ROUTE);
   const destination = raw4(destinationLo), source = sourceLo == ANY_LO ? 0 : raw4(sourceLo);
+  if (FULL && ns.routeMore != 0) {
+    const result = outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
+    flowClear();
+    return result;
+  }
   const slot = slotOf(ns, destination, source, OUTPUT | oif);
   if (slot == 0) return outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
   const known = changetype<Decision>(slot);
@@ -362,7 +386,10 @@ function outputSlow(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourc
     if (source == 0) source = inetSelectAddr(changetype<NetDevice>(outDev), 0, 0, RT_SCOPE_LINK);
     return outputMake(ns, outDev, group ? RTN_MULTICAST : RTN_UNICAST, 0, lo, source, into);
   }
-  const entry = changetype<FibEntry>(at);
+  let entry = changetype<FibEntry>(at);
+  if (FULL && entry.nexthops != 0) {
+    entry = changetype<FibEntry>(multipathSelect(ns, entry, source, lo, outIf, changetype<Skb>(0)));
+  }
   if (entry.type == RTN_LOCAL) {
     if (source == 0) source = entry.sourceLo != 0 ? entry.sourceLo : lo;
     return outputMake(ns, ns.loopback, RTN_LOCAL, at, lo, source, into);
@@ -371,7 +398,7 @@ function outputSlow(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourc
     source = entry.sourceLo != 0 ? entry.sourceLo
       : inetSelectAddr(changetype<NetDevice>(entry.dev), entry.gatewayHi, entry.gatewayLo, entry.scope);
   }
-  return outputMake(ns, entry.dev, group ? RTN_MULTICAST : entry.type, at, lo, source, into);
+  return outputMake(ns, entry.dev, group ? RTN_MULTICAST : entry.type, changetype<usize>(entry), lo, source, into);
 }
 
 // __mkroute_output
@@ -389,6 +416,11 @@ function outputMake(ns: Netns, devAt: usize, type: u32, entryAt: usize, lo: u64,
   into.mtu = entryAt != 0 && entry.mtu != 0 ? entry.mtu : dev.mtu;
   mtuFound = into.mtu;
   if (type == RTN_UNICAST) into.mtu = pmtuOf(ns, 0, lo, into.mtu);
+  if (FULL && type == RTN_UNICAST && ns.routeMore != 0) {
+    // rt_bind_exception: a redirect that was heard
+    const other = redirectOf(ns, 0, lo, into.gatewayLo);
+    if (other != 0) into.gatewayLo = other;
+  }
   into.flags = (gateway ? RTF_GATEWAY : 0)
     | (type == RTN_LOCAL || type == RTN_BROADCAST || dev.kind == DEV_LOOPBACK
       || (type == RTN_MULTICAST && groupJoined(raw4(lo))) ? RTF_LOCAL : 0);

@@ -4,6 +4,12 @@
  */
 import type { Clock } from "../time/clock.ts";
 import type { KernelInstance } from "./memory.ts";
+import type { StackedLinkSpec } from "./netns.ts";
+
+/**
+ * Writes the kind's part of a LINK_* record (mailbox `view`), whose common part and lower device stand already; LINK_F_* flags of the kind.
+ */
+export type LinkEncoder = (spec: StackedLinkSpec, view: DataView, putIp: (at: number, text: string) => void) => number;
 
 /** The driver of one node as its parts see it. */
 export interface NodeContext {
@@ -12,6 +18,10 @@ export interface NodeContext {
   /** The node. */
   readonly handle: number;
   readonly clock: Clock;
+  /** The kinds of devices beyond those of pods and overlays (devices.ts); absent: unknown. */
+  readonly devices?: LinkEncoder | undefined;
+  /** Where the frames of an open tun or tap go, by port. */
+  readonly taps: Map<number, (bytes: Uint8Array<ArrayBuffer>, timeNs: number) => void>;
   /**
    * Asks for a run of the kernel at this virtual instant: called after requests that may have sent something. Returns at
    * once; packets move and events arrive when the embedding loop runs the node, before it lets time pass.

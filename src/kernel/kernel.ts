@@ -7,7 +7,7 @@ import {
   OBSERVE_CAPTURE, OBSERVE_TRACE, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
 } from "../../assembly/abi/core.ts";
 import type { Clock } from "../time/clock.ts";
-import type { NodeContext } from "./context.ts";
+import type { LinkEncoder, NodeContext } from "./context.ts";
 import { errnoName, type KernelInstance, type RunStatus } from "./memory.ts";
 import { KernelError, type Netns, type NodeKernel } from "./netns.ts";
 import { createNetnsTable } from "./namespace.ts";
@@ -35,6 +35,8 @@ export interface NodeKernelOptions {
   readonly onEvents?: () => void;
   /** A request made the kernel trap: its arena can not be trusted any more. A trap of `runUntil` is thrown from there. */
   readonly onTrap?: (error: Error) => void;
+  /** `encodeDevice` of devices.ts, for a node that shall know all kinds of devices. */
+  readonly devices?: LinkEncoder;
 }
 
 export interface NodeKernelHandle extends NodeKernel {
@@ -68,6 +70,8 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
     instance,
     handle,
     clock,
+    devices: options.devices,
+    taps: new Map(),
     kick() {
       onKick?.();
     },
@@ -99,7 +103,8 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
         const timeNs = instance.u64(at);
         const ifindex = instance.view.getUint32(at + 8, true);
         const frame = instance.copy(at + 16, length);
-        onFrame?.({ timeNs, ifindex, bytes: frame });
+        if (ifindex >>> 31 !== 0) context.taps.get(ifindex & 0x7fffffff)?.(frame, timeNs);
+        else onFrame?.({ timeNs, ifindex, bytes: frame });
         at += (16 + length + 7) & ~7;
       }
     }

@@ -66,7 +66,8 @@ export const SYSCTL_NAMES: readonly string[] = (
   "net.netfilter.nf_conntrack_tcp_timeout_max_retrans net.netfilter.nf_conntrack_tcp_timeout_syn_recv " +
   "net.netfilter.nf_conntrack_tcp_timeout_syn_sent net.netfilter.nf_conntrack_tcp_timeout_time_wait " +
   "net.netfilter.nf_conntrack_tcp_timeout_unacknowledged net.netfilter.nf_conntrack_timestamp " +
-  "net.netfilter.nf_conntrack_udp_timeout net.netfilter.nf_conntrack_udp_timeout_stream "
+  "net.netfilter.nf_conntrack_udp_timeout net.netfilter.nf_conntrack_udp_timeout_stream " +
+  "net.ipv4.fib_multipath_hash_policy "
 ).trimEnd().split(" ");
 
 /** net.ipv4.conf.DEV.* by CONF_* number. */

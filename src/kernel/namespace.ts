@@ -9,7 +9,7 @@ import type { NodeContext } from "./context.ts";
 import { createIptables } from "./iptables/index.ts";
 import { rtnetlinkError } from "./errors.ts";
 import {
-  KernelError, type FdbEntry, type Iptables, type LinkInfo, type LinkSpec, type Neigh, type NeighState, type Netns, type RouteSpec,
+  KernelError, type AddressOptions, type FdbEntry, type Iptables, type LinkInfo, type LinkSpec, type Neigh, type NeighState, type Netns, type RouteSpec,
   type RuleSpec,
 } from "./netns.ts";
 import { createSockets, type NetnsSockets } from "./socket-calls.ts";
@@ -24,7 +24,26 @@ export interface NetnsTable {
   add(name: string): Netns;
 }
 
-const KINDS = ["", "loopback", "veth", "bridge", "vxlan", "nic"] as const;
+const KINDS = ["", "loopback", "veth", "bridge", "vxlan", "nic", "vlan", "macvlan", "ipvlan", "dummy", "ifb", "tun", "tap", "ipip",
+  "gre", "gretap", "geneve"] as const;
+const PORT_FLAGS = {
+  hairpin: abi.BRPORT_HAIRPIN, learning: abi.BRPORT_LEARNING, flood: abi.BRPORT_FLOOD, mcastFlood: abi.BRPORT_MCAST_FLOOD,
+  bcastFlood: abi.BRPORT_BCAST_FLOOD, isolated: abi.BRPORT_ISOLATED, locked: abi.BRPORT_LOCKED,
+} as const;
+// Without a spanning tree a blocking port goes on to forwarding at once (br_port_state_selection).
+const PORT_STATES = {
+  forwarding: 0, blocking: 0, listening: abi.BRPORT_BLOCKED, learning: abi.BRPORT_BLOCKED | abi.BRPORT_BLOCKED_LEARNS,
+  disabled: abi.BRPORT_BLOCKED | abi.BRPORT_DISABLED,
+} as const;
+const RULE_ACTIONS = {
+  table: abi.FR_ACT_TO_TBL, nop: abi.FR_ACT_NOP, blackhole: abi.FR_ACT_BLACKHOLE, unreachable: abi.FR_ACT_UNREACHABLE,
+  prohibit: abi.FR_ACT_PROHIBIT,
+} as const;
+const scopeOf = (scope: number): "global" | "link" | "host" =>
+  scope === abi.RT_SCOPE_HOST ? "host" : scope === abi.RT_SCOPE_LINK ? "link" : "global";
+/** One of several next hops as the kernel lists it. */
+interface Hop { readonly ifindex: number; readonly weight: number; readonly onlink: boolean; readonly via: string | undefined }
+const DEVICE_FLAGS = { promisc: abi.IFF_PROMISC, allmulticast: abi.IFF_ALLMULTI, arp: abi.IFF_NOARP } as const;
 const ROUTE_TYPES = ["", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit",
   "throw"] as const;
 const SCOPES = { global: abi.RT_SCOPE_UNIVERSE, link: abi.RT_SCOPE_LINK, host: abi.RT_SCOPE_HOST } as const;
@@ -35,6 +54,14 @@ const NUD: Readonly<Record<NeighState, number>> = {
 
 /** The kernel's handle of a namespace, kept out of the `Netns` that callers see. */
 const handles = new WeakMap<Netns, number>();
+const contexts = new WeakMap<Netns, NodeContext>();
+
+/** What devices.ts and its like need of a namespace to make requests of their own. */
+export function internals(netns: Netns): { readonly context: NodeContext; readonly handle: number } {
+  const context = contexts.get(netns);
+  if (context === undefined) throw new TypeError("not a namespace of this kernel");
+  return { context, handle: handles.get(netns) ?? 0 };
+}
 
 /** `10.1.2.0/24`, `10.1.2.3` (a host) or `default` as address and prefix length. */
 function parsePrefix(text: string): { address: number; bits: number } {
@@ -52,6 +79,7 @@ export function createNetnsTable(context: NodeContext): NetnsTable {
   const open = (name: string, handle: number): Netns => {
     const netns = new NetnsCalls(context, name, handle);
     handles.set(netns, handle);
+    contexts.set(netns, context);
     return netns;
   };
   return {
@@ -74,7 +102,9 @@ class NetnsCalls implements Netns {
   }
 
   addLink(spec: LinkSpec): void {
-    const lower = spec.kind === "vxlan" ? this.#ifindex(spec.dev) : 0;
+    const on = "link" in spec ? spec.link : "dev" in spec ? spec.dev : undefined;
+    const lower = on === undefined ? 0 : this.#ifindex(on);
+    const { devices } = this.#context;
     const view = this.#record(abi.LINK_BYTES);
     view.setUint32(abi.LINK_KIND, KINDS.indexOf(spec.kind), true);
     view.setUint32(abi.LINK_MTU, spec.mtu ?? 0, true);
@@ -86,6 +116,10 @@ class NetnsCalls implements Netns {
       view.setUint32(abi.LINK_PEER_MTU, peer.mtu ?? 0, true);
       this.#putName(abi.LINK_PEER_NAME, peer.name);
       if (this.#putMac(abi.LINK_PEER_MAC, peer.mac)) flags |= abi.LINK_F_PEER_MAC;
+    } else if (spec.kind !== "vxlan" && spec.kind !== "bridge" && spec.kind !== "nic") {
+      if (devices === undefined) throw new KernelError("EOPNOTSUPP", "Error: Unknown device type.");
+      view.setUint32(abi.LINK_LOWER, lower, true);
+      flags |= devices(spec, view, (at, text) => this.#putIp(at, text));
     } else if (spec.kind === "vxlan") {
       view.setUint32(abi.LINK_VNI, spec.vni, true);
       view.setUint32(abi.LINK_DSTPORT, spec.dstPort, true);
@@ -126,15 +160,28 @@ class NetnsCalls implements Netns {
       mask |= abi.SET_NETNS;
       view.setUint32(abi.SETLINK_NETNS, handles.get(change.netns) ?? 0xffffffff, true);
     }
-    let port = 0;
-    let portMask = 0;
-    if (change.hairpin !== undefined) {
-      portMask |= abi.BRPORT_HAIRPIN;
-      if (change.hairpin) port |= abi.BRPORT_HAIRPIN;
+    const bits = (of: Readonly<Record<string, number>>): [number, number] => {
+      let set = 0;
+      let which = 0;
+      for (const key in of) {
+        const value = (change as Readonly<Record<string, unknown>>)[key];
+        if (value === undefined) continue;
+        which |= of[key]!;
+        if (value) set |= of[key]!;
+      }
+      return [set, which];
+    };
+    let [port, portMask] = bits(PORT_FLAGS);
+    if (change.state !== undefined) {
+      port |= PORT_STATES[change.state];
+      portMask |= PORT_STATES.learning | PORT_STATES.disabled;
     }
-    if (change.learning !== undefined) {
-      portMask |= abi.BRPORT_LEARNING;
-      if (change.learning) port |= abi.BRPORT_LEARNING;
+    const [deviceFlags, deviceMask] = bits(DEVICE_FLAGS);
+    if (deviceMask !== 0) {
+      mask |= abi.SET_FLAGS;
+      // `arp` is the opposite of NOARP.
+      view.setUint32(abi.SETLINK_FLAGS, deviceFlags ^ (deviceMask & abi.IFF_NOARP), true);
+      view.setUint32(abi.SETLINK_FLAGS_MASK, deviceMask, true);
     }
     if (portMask !== 0) {
       mask |= abi.SET_PORT;
@@ -167,24 +214,30 @@ class NetnsCalls implements Netns {
     return master === 0 ? link : { ...link, master: this.#getLink(master).link.name };
   }
 
-  addAddress(dev: string, cidr: string): void {
-    this.#address(abi.NET_ADDRESS_ADD, dev, cidr);
+  addAddress(dev: string, cidr: string, options?: AddressOptions): void {
+    this.#address(abi.NET_ADDRESS_ADD, dev, cidr, options);
   }
 
   deleteAddress(dev: string, cidr: string): void {
     this.#address(abi.NET_ADDRESS_DELETE, dev, cidr);
   }
 
-  addresses(): { readonly dev: string; readonly cidr: string }[] {
-    const found: { ifindex: number; cidr: string }[] = [];
+  addresses(): ReturnType<Netns["addresses"]> {
+    const found: { ifindex: number; more: { cidr: string; secondary?: boolean } & AddressOptions }[] = [];
     this.#list(abi.NET_ADDRESS_LIST, abi.ADDRESS_BYTES, 0, (view, at) => {
       found.push({
         ifindex: view.getUint32(at + abi.ADDRESS_IFINDEX, true),
-        cidr: `${getAddress(view, at + abi.ADDRESS_IP)}/${view.getUint32(at + abi.ADDRESS_PREFIX, true) - 96}`,
+        more: {
+          cidr: `${getAddress(view, at + abi.ADDRESS_IP)}/${view.getUint32(at + abi.ADDRESS_PREFIX, true) - 96}`,
+          ...(view.getUint32(at, true) !== 0 && { secondary: true }),
+          ...(view.getUint32(at + abi.ADDRESS_SCOPE, true) !== 0 && { scope: scopeOf(view.getUint32(at + abi.ADDRESS_SCOPE, true)) }),
+          ...(view.getUint32(at + abi.ADDRESS_PEER + 12) !== 0 && { peer: getAddress(view, at + abi.ADDRESS_PEER) }),
+          ...(view.getUint32(at + abi.ADDRESS_BROADCAST + 12) !== 0 && { broadcast: getAddress(view, at + abi.ADDRESS_BROADCAST) }),
+        },
       });
     });
     const name = this.#names();
-    return found.map(({ ifindex, cidr }) => ({ dev: name(ifindex), cidr }));
+    return found.map(({ ifindex, more }) => ({ dev: name(ifindex), ...more }));
   }
 
   addRoute(route: RouteSpec): void {
@@ -200,7 +253,7 @@ class NetnsCalls implements Netns {
   }
 
   routes(table: number = abi.RT_TABLE_MAIN): RouteSpec[] {
-    const found: { key: number; bits: number; metric: number; ifindex: number; spec: RouteSpec }[] = [];
+    const found: { key: number; bits: number; metric: number; ifindex: number; spec: RouteSpec; hops: Hop[] | undefined }[] = [];
     this.#list(abi.NET_ROUTE_LIST, abi.ROUTE_BYTES, table, (view, at) => {
       const bits = view.getUint32(at + abi.ROUTE_PREFIX, true) - 96;
       const key = view.getUint32(at + abi.ROUTE_DST + 12);
@@ -210,14 +263,25 @@ class NetnsCalls implements Netns {
       const source = view.getUint32(at + abi.ROUTE_SOURCE + 12);
       const metric = view.getUint32(at + abi.ROUTE_METRIC, true);
       const mtu = view.getUint32(at + abi.ROUTE_MTU, true);
+      const several = view.getUint32(at + abi.ROUTE_NEXTHOPS, true);
+      const onlink = (view.getUint32(at + abi.ROUTE_FLAGS, true) & abi.ROUTE_F_ONLINK) !== 0;
+      const ifindex = view.getUint32(at + abi.ROUTE_IFINDEX, true);
+      const hop: Hop = {
+        ifindex, weight: view.getUint32(at + abi.ROUTE_WEIGHT, true), onlink, via: gateway === 0 ? undefined : formatIpv4(gateway),
+      };
+      const before = found[found.length - 1]?.hops;
+      if (several !== 0 && before !== undefined && before.length < several) {
+        before.push(hop); // one more of the same route
+        return;
+      }
       const dst = bits === 0 ? "default" : bits === 32 ? formatIpv4(key) : `${formatIpv4(key)}/${bits}`;
       found.push({
-        key, bits, metric, ifindex: view.getUint32(at + abi.ROUTE_IFINDEX, true),
+        key, bits, metric, ifindex: several === 0 ? ifindex : 0, hops: several === 0 ? undefined : [hop],
         spec: {
           dst,
-          ...(gateway !== 0 && { via: formatIpv4(gateway) }),
+          ...(gateway !== 0 && several === 0 && { via: formatIpv4(gateway) }),
           ...(source !== 0 && { src: formatIpv4(source) }),
-          ...((view.getUint32(at + abi.ROUTE_FLAGS, true) & abi.ROUTE_F_ONLINK) !== 0 && { onlink: true }),
+          ...(onlink && several === 0 && { onlink: true }),
           ...(metric !== 0 && { metric }),
           ...(mtu !== 0 && { mtu }),
           ...(type !== "unicast" && { type }),
@@ -231,7 +295,15 @@ class NetnsCalls implements Netns {
     // As the trie lists them: by prefix, the longer one of two first.
     return found
       .sort((a, b) => a.key - b.key || b.bits - a.bits || a.metric - b.metric)
-      .map(({ ifindex, spec }) => (ifindex === 0 ? spec : { ...spec, dev: name(ifindex) }));
+      .map(({ ifindex, spec, hops }) => ({
+        ...spec,
+        ...(ifindex !== 0 && { dev: name(ifindex) }),
+        ...(hops !== undefined && {
+          nexthops: hops.map((hop) => ({
+            ...(hop.via !== undefined && { via: hop.via }), dev: name(hop.ifindex), weight: hop.weight, ...(hop.onlink && { onlink: true }),
+          })),
+        }),
+      }));
   }
 
   addRule(rule: RuleSpec): void {
@@ -284,11 +356,13 @@ class NetnsCalls implements Netns {
   }
 
   setFdb(entry: Parameters<Netns["setFdb"]>[0]): void {
-    this.#fdbChange(abi.NET_FDB_SET, entry.dev, entry.lladdr, entry.dst, entry.append === true ? abi.FDB_F_APPEND : 0);
+    const flags = (entry.append === true ? abi.FDB_F_APPEND : 0) | (entry.exclusive === true ? abi.FDB_F_EXCL : 0)
+      | (entry.local === true ? abi.FDB_F_LOCAL : 0);
+    this.#fdbChange(abi.NET_FDB_SET, entry.dev, entry.lladdr, entry.dst, flags, entry.vlan);
   }
 
-  deleteFdb(dev: string, lladdr: string, dst?: string): void {
-    this.#fdbChange(abi.NET_FDB_DELETE, dev, lladdr, dst, 0);
+  deleteFdb(dev: string, lladdr: string, dst?: string, vlan?: number): void {
+    this.#fdbChange(abi.NET_FDB_DELETE, dev, lladdr, dst, 0, vlan);
   }
 
   fdb(dev: string): FdbEntry[] {
@@ -299,6 +373,7 @@ class NetnsCalls implements Netns {
         port: view.getUint32(at + abi.FDB_IFINDEX, true),
         entry: {
           lladdr: formatMac(u8, at + abi.FDB_MAC),
+          ...(view.getUint32(at + abi.FDB_VID, true) !== 0 && { vlan: view.getUint32(at + abi.FDB_VID, true) }),
           ...(view.getUint32(at + abi.FDB_HAS_DST, true) !== 0 && { dst: getAddress(view, at + abi.FDB_DST) }),
           state: (["permanent", "static", "reachable"] as const)[view.getUint32(at + abi.FDB_FLAGS, true)] ?? "permanent",
         },
@@ -409,6 +484,10 @@ class NetnsCalls implements Netns {
         mac: formatMac(instance.u8, at + abi.LINKINFO_MAC),
         mtu: view.getUint32(at + abi.LINKINFO_MTU, true),
         up: view.getUint32(at + abi.LINKINFO_UP, true) !== 0,
+        flags: view.getUint32(at + abi.LINKINFO_FLAGS, true),
+        portFlags: view.getUint32(at + abi.LINKINFO_PORT_FLAGS, true),
+        linkIfindex: view.getUint32(at + abi.LINKINFO_LOWER, true),
+        linkNetns: view.getUint32(at + abi.LINKINFO_LINK_NETNS, true) !== 0,
         stats: {
           rxPackets: stat(0), rxBytes: stat(1), rxDropped: stat(2), txPackets: stat(3), txBytes: stat(4), txDropped: stat(5),
         },
@@ -445,14 +524,16 @@ class NetnsCalls implements Netns {
     }
   }
 
-  #address(op: number, dev: string, cidr: string): void {
+  #address(op: number, dev: string, cidr: string, options: AddressOptions = {}): void {
     const ifindex = this.#ifindex(dev);
     const { address, bits } = parsePrefix(cidr);
     const view = this.#record(abi.ADDRESS_BYTES);
     view.setUint32(abi.ADDRESS_IFINDEX, ifindex, true);
     view.setUint32(abi.ADDRESS_PREFIX, 96 + bits, true);
     // iproute2's default_scope
-    view.setUint32(abi.ADDRESS_SCOPE, address >>> 24 === 127 ? abi.RT_SCOPE_HOST : abi.RT_SCOPE_UNIVERSE, true);
+    view.setUint32(abi.ADDRESS_SCOPE, SCOPES[options.scope ?? (address >>> 24 === 127 ? "host" : "global")], true);
+    if (options.peer !== undefined) this.#putIp(abi.ADDRESS_PEER, options.peer);
+    if (options.broadcast !== undefined) this.#putIp(abi.ADDRESS_BROADCAST, options.broadcast);
     this.#putIp(abi.ADDRESS_IP, formatIpv4(address));
     const result = this.#context.command(op, abi.ADDRESS_BYTES, undefined, true);
     if (result < 0) throw rtnetlinkError(-result, op === abi.NET_ADDRESS_ADD ? "address" : "address-delete");
@@ -461,8 +542,11 @@ class NetnsCalls implements Netns {
 
   #route(op: number, route: RouteSpec, flags: number): void {
     const ifindex = route.dev === undefined ? 0 : this.#ifindex(route.dev);
+    const { nexthops = [] } = route;
+    const hops = nexthops.map(({ dev }) => (dev === undefined ? 0 : this.#ifindex(dev)));
     const { address, bits } = parsePrefix(route.dst);
-    const view = this.#record(abi.ROUTE_BYTES);
+    const bytes = abi.ROUTE_BYTES + abi.NEXTHOP_BYTES * hops.length;
+    const view = this.#record(bytes);
     const add = op === abi.NET_ROUTE_ADD;
     view.setUint32(abi.ROUTE_FLAGS, flags | (route.onlink === true ? abi.ROUTE_F_ONLINK : 0), true);
     view.setUint32(abi.ROUTE_TABLE, route.table ?? 0, true);
@@ -476,15 +560,35 @@ class NetnsCalls implements Netns {
     this.#putIp(abi.ROUTE_DST, formatIpv4(address));
     if (route.via !== undefined) this.#putIp(abi.ROUTE_GATEWAY, route.via);
     if (route.src !== undefined) this.#putIp(abi.ROUTE_SOURCE, route.src);
-    const result = this.#context.command(op, abi.ROUTE_BYTES, undefined, true);
-    if (result < 0) throw rtnetlinkError(-result, add ? (route.via === undefined ? "route" : "gateway") : "route-delete");
+    view.setUint32(abi.ROUTE_NEXTHOPS, hops.length, true);
+    nexthops.forEach((hop, index) => {
+      const at = abi.ROUTE_BYTES + index * abi.NEXTHOP_BYTES;
+      view.setUint32(at + abi.NEXTHOP_IFINDEX, hops[index]!, true);
+      view.setUint32(at + abi.NEXTHOP_WEIGHT, hop.weight ?? 1, true);
+      view.setUint32(at + abi.NEXTHOP_FLAGS, hop.onlink === true ? abi.ROUTE_F_ONLINK : 0, true);
+      if (hop.via !== undefined) this.#putIp(at + abi.NEXTHOP_GATEWAY, hop.via);
+    });
+    const result = this.#context.command(op, bytes, undefined, true);
+    if (result < 0) throw rtnetlinkError(-result, add ? (route.via === undefined && !nexthops.some(({ via }) => via !== undefined) ? "route" : "gateway") : "route-delete");
   }
 
   #rule(op: number, rule: RuleSpec): void {
     const iif = rule.iif === undefined ? 0 : this.#ifindex(rule.iif);
+    const oif = rule.oif === undefined ? 0 : this.#ifindex(rule.oif);
+    const ports = (range: RuleSpec["sport"]): number =>
+      range === undefined ? 0 : typeof range === "number" ? range * 0x10001 : range[1] * 0x10000 + range[0];
     const view = this.#record(abi.RULE_BYTES);
     view.setUint32(abi.RULE_PREF, rule.pref, true);
-    view.setUint32(abi.RULE_TABLE, rule.table, true);
+    view.setUint32(abi.RULE_TABLE, rule.table ?? 0, true);
+    view.setUint32(abi.RULE_ACTION, rule.goto !== undefined ? abi.FR_ACT_GOTO : RULE_ACTIONS[rule.action ?? "table"], true);
+    view.setUint32(abi.RULE_TARGET, rule.goto ?? 0, true);
+    view.setUint32(abi.RULE_FLAGS, rule.not === true ? abi.RULE_F_INVERT : 0, true);
+    view.setUint32(abi.RULE_OIF, oif, true);
+    view.setUint32(abi.RULE_TOS, rule.tos ?? 0, true);
+    view.setUint32(abi.RULE_IPPROTO, rule.ipproto ?? 0, true);
+    view.setUint32(abi.RULE_SPORT, ports(rule.sport), true);
+    view.setUint32(abi.RULE_DPORT, ports(rule.dport), true);
+    view.setUint32(abi.RULE_SUPPRESS_PREFIX, (rule.suppressPrefixlength ?? -1) + 1, true);
     if (rule.fwmark !== undefined) {
       view.setUint32(abi.RULE_MARK, rule.fwmark, true);
       view.setUint32(abi.RULE_MASK, rule.fwmask ?? 0xffffffff, true);
@@ -502,11 +606,12 @@ class NetnsCalls implements Netns {
     this.#call(op, abi.RULE_BYTES);
   }
 
-  #fdbChange(op: number, dev: string, lladdr: string, dst: string | undefined, flags: number): void {
+  #fdbChange(op: number, dev: string, lladdr: string, dst: string | undefined, flags: number, vlan = 0): void {
     const ifindex = this.#ifindex(dev);
     const view = this.#record(abi.FDB_BYTES);
     view.setUint32(abi.FDB_IFINDEX, ifindex, true);
     view.setUint32(abi.FDB_FLAGS, flags, true);
+    view.setUint32(abi.FDB_VID, vlan, true);
     this.#putMac(abi.FDB_MAC, lladdr);
     if (dst !== undefined) {
       view.setUint32(abi.FDB_HAS_DST, 1, true);

@@ -22,20 +22,79 @@ export type LinkSpec =
   | { readonly kind: "bridge"; readonly name: string; readonly mac?: string; readonly mtu?: number }
   | { readonly kind: "vxlan"; readonly name: string; readonly mac?: string; readonly mtu?: number; readonly vni: number;
       readonly local: string; readonly dev: string; readonly dstPort: number; readonly learning: boolean; readonly udpCsum?: boolean }
+  | StackedLinkSpec
   /** A physical NIC on the underlay; made by the embedding cluster, one per port of the underlay switch. */
   | { readonly kind: "nic"; readonly name: string; readonly mac?: string; readonly mtu?: number };
+
+/** Kinds that only the full kernel has; `createNodeKernel` needs `devices` (src/kernel/devices.ts) for them. */
+export type StackedLinkSpec = { readonly name: string; readonly mac?: string; readonly mtu?: number } & (
+  | { readonly kind: "vlan"; readonly link: string; readonly id: number; readonly protocol?: "802.1Q" | "802.1ad" }
+  | { readonly kind: "macvlan"; readonly link: string; readonly mode?: "private" | "vepa" | "bridge" | "passthru" | "source" }
+  | { readonly kind: "ipvlan"; readonly link: string; readonly mode?: "l2" | "l3" | "l3s"; readonly isolation?: "bridge" | "private" | "vepa" }
+  | { readonly kind: "dummy" | "ifb" | "tun" | "tap" }
+  | ({ readonly kind: "ipip" } & TunnelSpec)
+  | ({ readonly kind: "gre" | "gretap"; readonly ikey?: number; readonly okey?: number; readonly icsum?: boolean;
+      readonly ocsum?: boolean } & TunnelSpec)
+  | { readonly kind: "geneve"; readonly id: number; readonly remote: string; readonly dstPort?: number; readonly ttl?: number;
+      readonly tos?: number; readonly udpCsum?: boolean; readonly df?: boolean });
+
+/** What IPIP and GRE share. `ttl` 0 and `tos` 1: the inner header's. */
+export interface TunnelSpec {
+  readonly remote?: string;
+  readonly local?: string;
+  readonly dev?: string;
+  readonly ttl?: number;
+  readonly tos?: number;
+  readonly pmtudisc?: boolean;
+}
+
+/** Options of a bridge port. */
+export interface PortOptions {
+  readonly hairpin?: boolean;
+  readonly learning?: boolean;
+  readonly flood?: boolean;
+  readonly mcastFlood?: boolean;
+  readonly bcastFlood?: boolean;
+  readonly isolated?: boolean;
+  readonly locked?: boolean;
+  /** `bridge link set … state`. */
+  readonly state?: "disabled" | "listening" | "learning" | "forwarding" | "blocking";
+}
 
 export interface LinkInfo {
   readonly ifindex: number;
   readonly name: string;
-  readonly kind: "loopback" | "veth" | "bridge" | "vxlan" | "nic";
+  readonly kind: "loopback" | "veth" | "bridge" | "vxlan" | "nic" | StackedLinkSpec["kind"];
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** IFF_* of include/uapi/linux/if.h that are set beside "up" and what the kind always has: NOARP 0x80, PROMISC 0x100 … */
+  readonly flags: number;
+  /** BRPORT_* of abi/net.ts. */
+  readonly portFlags: number;
+  /** ifindex of the peer or of the device that this stands on, 0: none; `linkNetns`: it is in another namespace. */
+  readonly linkIfindex: number;
+  readonly linkNetns: boolean;
   /** Name of the bridge this is a port of. */
   readonly master?: string;
   readonly stats: { readonly rxPackets: number; readonly rxBytes: number; readonly rxDropped: number;
                     readonly txPackets: number; readonly txBytes: number; readonly txDropped: number };
+}
+
+/** `ip address add … scope … brd … peer …`. With `peer`, the prefix of `cidr` is the peer's. */
+export interface AddressOptions {
+  readonly scope?: "global" | "link" | "host";
+  readonly broadcast?: string;
+  readonly peer?: string;
+}
+
+/** One of several next hops: `nexthop via … dev … weight …`. */
+export interface NexthopSpec {
+  readonly via?: string;
+  readonly dev?: string;
+  /** 1 to 256, default 1. */
+  readonly weight?: number;
+  readonly onlink?: boolean;
 }
 
 export interface RouteSpec {
@@ -51,24 +110,41 @@ export interface RouteSpec {
   /** Routing table; default main (254), or local (255) for local and broadcast routes. */
   readonly table?: number;
   readonly mtu?: number;
+  /** Several next hops, instead of `via` and `dev`. Only in the full kernel. */
+  readonly nexthops?: readonly NexthopSpec[];
 }
 
-/** `ip rule`: packets that match all that is given are routed by `table`. */
+/** `ip rule`: packets that match all that is given are routed by `table`, or as `goto` or `action` says. */
 export interface RuleSpec {
   readonly pref: number;
-  readonly table: number;
+  readonly table?: number;
   readonly fwmark?: number;
   readonly fwmask?: number;
   readonly from?: string;
   readonly to?: string;
   readonly iif?: string;
+  // What follows only in the full kernel.
+  readonly oif?: string;
+  readonly not?: boolean;
+  readonly tos?: number;
+  /** IP's protocol number. */
+  readonly ipproto?: number;
+  /** A port, or the first and last of a range. */
+  readonly sport?: number | readonly [number, number];
+  readonly dport?: number | readonly [number, number];
+  /** Routes of `table` with a prefix of at most so many bits do not count. */
+  readonly suppressPrefixlength?: number;
+  /** On with the rule of that preference, a later one. */
+  readonly goto?: number;
+  readonly action?: "nop" | "blackhole" | "unreachable" | "prohibit";
 }
 
 /** As `ip neigh` shows them. */
 export type NeighState = "PERMANENT" | "NOARP" | "REACHABLE" | "STALE" | "DELAY" | "PROBE" | "INCOMPLETE" | "FAILED";
 
 export interface Neigh { readonly dev: string; readonly dst: string; readonly lladdr?: string; readonly state: NeighState }
-export interface FdbEntry { readonly dev: string; readonly lladdr: string; readonly dst?: string; readonly state: "permanent" | "static" | "reachable" }
+export interface FdbEntry { readonly dev: string; readonly lladdr: string; readonly dst?: string; readonly vlan?: number;
+  readonly state: "permanent" | "static" | "reachable" }
 
 /** A conntrack entry as `conntrack -L` lists it. */
 export interface ConntrackEntry {
@@ -121,13 +197,14 @@ export interface Netns {
   deleteLink(name: string): void;
   /** `ip link set`. Moving to another namespace keeps the name unless `name` is given, and takes addresses off. */
   setLink(name: string, change: { readonly up?: boolean; readonly mtu?: number; readonly mac?: string; readonly master?: string | null;
-    readonly netns?: Netns; readonly name?: string; readonly hairpin?: boolean; readonly learning?: boolean }): void;
+    readonly netns?: Netns; readonly name?: string; readonly promisc?: boolean; readonly allmulticast?: boolean;
+    readonly arp?: boolean } & PortOptions): void;
   links(): LinkInfo[];
   link(name: string): LinkInfo | undefined;
 
-  addAddress(dev: string, cidr: string): void;
+  addAddress(dev: string, cidr: string, options?: AddressOptions): void;
   deleteAddress(dev: string, cidr: string): void;
-  addresses(): { readonly dev: string; readonly cidr: string }[];
+  addresses(): ({ readonly dev: string; readonly cidr: string; readonly secondary?: boolean } & AddressOptions)[];
 
   addRoute(route: RouteSpec): void;
   replaceRoute(route: RouteSpec): void;
@@ -144,8 +221,9 @@ export interface Netns {
   neighbours(): Neigh[];
 
   /** `bridge fdb replace`; with `append` one more remote beside those there are (the all-zero MAC's are where unknown MACs go). */
-  setFdb(entry: { readonly dev: string; readonly lladdr: string; readonly dst?: string; readonly append?: boolean }): void;
-  deleteFdb(dev: string, lladdr: string, dst?: string): void;
+  setFdb(entry: { readonly dev: string; readonly lladdr: string; readonly dst?: string; readonly append?: boolean;
+    readonly vlan?: number; readonly exclusive?: boolean; readonly local?: boolean }): void;
+  deleteFdb(dev: string, lladdr: string, dst?: string, vlan?: number): void;
   fdb(dev: string): FdbEntry[];
 
   /** By name, as below /proc/sys with dots: `net.ipv4.ip_forward`. An unknown name throws ENOENT. */

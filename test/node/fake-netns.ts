@@ -122,6 +122,7 @@ export class FakeNetns implements Netns {
       info: {
         ifindex: this.nextIfindex++, name, kind, mtu, up: false,
         mac: mac ?? `02:fa:00:00:${(this.kernel.all.size & 255).toString(16).padStart(2, "0")}:${(this.nextMac++ & 255).toString(16).padStart(2, "0")}`,
+        flags: 0, portFlags: 0, linkIfindex: 0, linkNetns: false,
         stats: { rxPackets: 0, rxBytes: 0, rxDropped: 0, txPackets: 0, txBytes: 0, txDropped: 0 },
       },
       ...(spec === undefined ? {} : { spec }),
