@@ -64,7 +64,7 @@ export const SS: string = lines(
 
 export const CONNTRACK: string = lines(
   "Command line interface for the connection tracking system. Version 1.4.7",
-  "Usage: conntrack [commands] [options]",
+  "Usage: /usr/sbin/conntrack [commands] [options]",
   "",
   "Commands:",
   "  -L [table] [options]\t\tList conntrack or expectation table",

@@ -111,6 +111,10 @@ function lladdr(text: string): string {
   return parts.map((part) => part.toLowerCase().padStart(2, "0")).join(":");
 }
 
+/** Kinds whose options iproute2 reads and this kernel has nothing of. */
+const FOREIGN_KINDS = ["amt", "bareudp", "bond", "erspan", "hsr", "ip6erspan", "ip6gre", "ip6gretap", "ip6tnl", "ipoib", "ipvtap", "macsec", "sit", "vcan",
+  "vrf", "vti", "vxcan", "xfrm"];
+
 function add(context: IpContext, words: Words, replace = false): void {
   const { netns, host } = context;
   const found = parseLink(context, words);
@@ -120,7 +124,7 @@ function add(context: IpContext, words: Words, replace = false): void {
     throw new ToolExit(1, 'Not enough information: "type" argument is required\n');
   }
   const parse = KINDS[type];
-  if (parse === undefined && words.word !== undefined && !(type in KIND_USAGE)) {
+  if (parse === undefined && words.word !== undefined && !(type in KIND_USAGE) && !FOREIGN_KINDS.includes(type)) {
     throw new ToolExit(1, `Garbage instead of arguments "${words.word} ...". Try "ip link help".\n`);
   }
   if (found.link !== undefined) needLink(netns, found.link);

@@ -66,7 +66,7 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
     if (word === "src") src = address(words.next(), context.family).address;
     else if (word === "via") {
       let text = words.next();
-      let family = context.family ?? dst?.family;
+      let family = context.family ?? (dst?.bits === 0 ? undefined : dst?.family);
       if (text === "inet" || text === "inet6") {
         family = text;
         text = words.next();
