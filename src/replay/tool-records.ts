@@ -25,7 +25,7 @@ function machine(instance: KernelInstance): { host: ToolHost; run: () => void; e
   /** Until what was sent has arrived: a few ms. */
   const run = (): void => {
     const untilNs = clock.nowNs() + 5e6;
-    do {
+    for (;;) {
       kicked = false;
       const status = kernel.runUntil(clock.nowNs());
       set(status.nowNs);
@@ -33,7 +33,7 @@ function machine(instance: KernelInstance): { host: ToolHost; run: () => void; e
       const next = Math.min(deadlineNs, nextNs());
       if (!kicked && next > untilNs) break;
       if (!kicked) set(next);
-    } while (true);
+    }
     set(untilNs);
   };
   return {

@@ -113,7 +113,7 @@ function maskBits(text: string): number | undefined {
   const mask = parseIpv4(text);
   if (mask === undefined) return undefined;
   const host = (~mask) >>> 0;
-  return (host & (host + 1)) === 0 ? 32 - Math.log2(host + 1) : undefined;
+  return (host & (host + 1)) === 0 ? Math.clz32(host) : undefined;
 }
 
 /** An address of either family; IPv4 may be short (`10` is 10.0.0.0, as get_addr_ipv4 takes it). */
