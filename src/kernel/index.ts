@@ -7,3 +7,4 @@ export {
 } from "./netns.ts";
 export { SocketError, type Datagram, type SocketAddress, type Sockets, type TcpListener, type TcpStream, type UdpSocket } from "./sockets.ts";
 export { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
+export { nftOf, NftError, type Nft, type NftOptions } from "./nft/index.ts";

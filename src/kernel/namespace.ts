@@ -57,6 +57,11 @@ function parsePrefix(text: string): { address: number; bits: number } {
   return { address, bits };
 }
 
+/** What drivers outside of this file need of a namespace; undefined for one that is not of this kernel. */
+export function driverOf(netns: Netns): { readonly context: NodeContext; readonly handle: number } | undefined {
+  return netns instanceof NetnsCalls ? netns.driver() : undefined;
+}
+
 export function createNetnsTable(context: NodeContext): NetnsTable {
   const open = (name: string, handle: number): Netns => {
     const netns = new NetnsCalls(context, name, handle);
@@ -81,6 +86,10 @@ class NetnsCalls implements Netns {
     this.#context = context;
     this.name = name;
     this.#handle = handle;
+  }
+
+  driver(): { readonly context: NodeContext; readonly handle: number } {
+    return { context: this.#context, handle: this.#handle };
   }
 
   addLink(spec: LinkSpec): void {
