@@ -289,9 +289,11 @@ export function tupleText(types: readonly DataType[], low: Uint8Array, high: Uin
 /** In the order in which nft lists elements: of one field by value, of several by their bytes read backwards (list_expr_sort). */
 export function sortedElements(set: NftSet): SetElement[] {
   const single = set.keyTypes.length === 1;
+  // Intervals of several fields stay as they came.
+  if (!single && isInterval(set)) return [...set.elements.values()];
   return [...set.elements.values()].sort((a, b) => {
     if (a.catchall !== b.catchall) return a.catchall ? 1 : -1;
-    if (single || isInterval(set)) return compareBytes(a.key, b.key);
+    if (single) return compareBytes(a.key, b.key);
     for (let i = a.key.length - 1; i >= 0; i--) if (a.key[i] !== b.key[i]) return a.key[i]! - b.key[i]!;
     return 0;
   });

