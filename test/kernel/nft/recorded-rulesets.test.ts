@@ -3,12 +3,14 @@
  * the real nft listed then; so do flannel's listings, loaded and listed again.
  */
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { createNodeKernel, type NodeKernelHandle } from "../../../src/kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../../../src/kernel/memory.ts";
 import { nftOf } from "../../../src/kernel/nft/index.ts";
 import { manualClock } from "../../../src/replay/clock.ts";
 import { kernelModule, shared } from "../harness.ts";
+
+beforeAll(() => kernelModule(), 240_000);
 
 type Text = string | readonly string[];
 interface KubeProxyRecord {
@@ -37,7 +39,7 @@ function normalised(ruleset: string): string[] {
 async function node(): Promise<NodeKernelHandle> {
   const instance = new KernelInstance(await kernelModule("debug"), newKernelMemory(true));
   const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
-  for (const name of ["eth0", "eth1", "cni0", "cali0"]) kernel.host.addLink({ kind: "nic", name });
+  for (const name of ["eth0", "eth1", "api0"]) kernel.host.addLink({ kind: "nic", name });
   return kernel;
 }
 
@@ -48,7 +50,13 @@ test("kube-proxy's writes give the rule sets that the real nft listed", async ()
     const nft = nftOf(kernel.host);
     for (const [i, step] of record.steps.entries()) {
       for (const { cmd, stdin } of step.writes) {
-        if (cmd.startsWith("nft ")) nft.run(text(stdin), { source: "/dev/stdin", check: cmd.includes("--check") });
+        if (!cmd.startsWith("nft ")) continue;
+        try {
+          nft.run(text(stdin), { source: "/dev/stdin", check: cmd.includes("--check") });
+        } catch (error) {
+          // `iif cali*`: nft refuses that of kube-proxy, and so the rule set that was listed is the one before.
+          expect((error as Error).message).toContain("Error: Interface does not exist\n");
+        }
       }
       const want = normalised(text(step.rules.nftables["nft -s list ruleset"]!));
       const listed = nft.list({ stateless: true });
