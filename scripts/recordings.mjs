@@ -26,7 +26,7 @@ async function main() {
   let bad = 0;
   const report = (name, { matched, total, lines }) => {
     process.stdout.write(`${name}: ${matched}/${total} match\n`);
-    for (const line of lines) process.stdout.write(`  ${line.length > 400 ? `${line.slice(0, 400)}…` : line}\n`);
+    for (const line of lines.map((text) => text.replaceAll("\n", "\\n"))) process.stdout.write(`  ${line.length > 400 ? `${line.slice(0, 400)}…` : line}\n`);
     bad += total - matched;
   };
   for (const path of paths) {
