@@ -7,14 +7,16 @@ import {
   RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
 } from "./abi/core";
 import { FULL } from "./features";
-import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Node, Skb } from "./layout";
+import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Netns, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
 import { copyBytes } from "./mm/copy";
 import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
 import { FULL } from "./features";
 import { hrtimerRunOne, hrtimersDeadline } from "./mm/hrtimer";
-import { node, setNode, setScratch } from "./mm/node";
+import { BURST, SCRATCH_BURST, node, scratch, setNode, setScratch } from "./mm/node";
+import { ctManyConnections, ctTouchBucket, ctTouchEntry } from "./netfilter/conntrack";
+import { ETH_HEADER_LEN } from "./wire/ethernet";
 import { timersDeadline, timersRun } from "./mm/timer";
 import { backlogRunOne } from "./net/dev";
 import { netCommand, nicDeliver } from "./net/command";
@@ -160,7 +162,9 @@ function coreCommand(op: u32, length: u32): i32 {
 function deliverMany(length: u32): i32 {
   const ifindex = load<u32>(mailboxAt), frames = load<u32>(mailboxAt, 4);
   let at: u32 = 8, taken: u32 = 0;
+  const many = ctManyConnections();
   while (taken < frames && at + 4 <= length) {
+    if (many && taken % BURST == 0) touchConnections(at, length, min<u32>(frames - taken, BURST));
     const frame = load<u32>(mailboxAt + <usize>at);
     if (frame > length - at - 4) break;
     const result = nicDeliver(ifindex, mailboxAt + <usize>at + 4, frame);
@@ -169,6 +173,23 @@ function deliverMany(length: u32): i32 {
     taken++;
   }
   return <i32>taken;
+}
+
+/** Brings the connections of the next frames into the caches. */
+function touchConnections(from: u32, length: u32, frames: u32): void {
+  const ns = changetype<Netns>(node().netns), links = scratch(SCRATCH_BURST);
+  let at = from, n: u32 = 0;
+  for (; n < frames && at + 4 <= length; n++) {
+    const frame = load<u32>(mailboxAt + <usize>at);
+    if (frame > length - at - 4) break;
+    const packet = mailboxAt + <usize>(at + 4 + ETH_HEADER_LEN);
+    store<u32>(links + <usize>(n << 2), frame < ETH_HEADER_LEN ? 0 : <u32>ctTouchBucket(ns, packet, frame - ETH_HEADER_LEN));
+    at += 4 + ((frame + 3) & ~3);
+  }
+  let sum: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) sum += ctTouchEntry(<usize>load<u32>(links + <usize>(i << 2)));
+  // Kept, so that the reads are.
+  store<u32>(links, sum);
 }
 
 function outboxTake(n: Node): u32 {

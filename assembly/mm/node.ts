@@ -19,6 +19,9 @@ export const SCRATCH_NAT_PACKET: usize = 32;
 export const SCRATCH_NAT_SETUP: usize = 64;
 export const SCRATCH_NAT_BINDING: usize = 128;
 export const SCRATCH_NAT_TARGET: usize = 160;
+/** index.ts: links of the connections of a burst of frames, 4 bytes each. */
+export const SCRATCH_BURST: usize = 256;
+export const BURST: u32 = 64;
 
 /** The node that `enter` selected. */
 @inline export function node(): Node {

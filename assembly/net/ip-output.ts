@@ -21,7 +21,7 @@ import { DEFRAG_OUT, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
 import { IPSKB_IGNORE_DF, IPSKB_LOOPED } from "./ip-input";
 import { neighOutput } from "./neighbour";
-import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, skbSetRoute } from "./route";
+import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, routeRemembered, skbSetRoute } from "./route";
 import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
 import { isTunnel, tunnelNs } from "./tunnel";
@@ -181,8 +181,9 @@ function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
   skb.protocol = ETH_P_IP;
   const route = changetype<RouteAnswer>(ns.scratch);
   const source = mapped4(ip.source);
-  const known = ip.source != 0 && inetAddrType(ns, 0, source) == RTN_LOCAL;
-  const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, known ? source : 0xffff0000, oif, skb.mark, route);
+  const remembered = ip.source != 0 && routeRemembered(ns, ip.destination, ip.source, oif, skb.mark, route);
+  const known = !remembered && ip.source != 0 && inetAddrType(ns, 0, source) == RTN_LOCAL;
+  const result = remembered ? 0 : routeOutputKey(ns, 0, mapped4(ip.destination), 0, known ? source : 0xffff0000, oif, skb.mark, route);
   if (result != 0) {
     if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
     skbDrop(skb, ns, 0, DROP_IP_OUTNOROUTES);

@@ -303,27 +303,18 @@ function nearby(entry: FibEntry): i32 {
 /** See ip-output.ts: routeOutput (ip_route_output_key_hash_rcu). */
 export function routeOutputKey(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourceLo: u64, oif: u32, mark: u32,
   into: Route): i32 {
-  charge(COST_ROUTE);
   const destination = raw4(destinationLo), source = sourceLo == ANY_LO ? 0 : raw4(sourceLo);
   if (FULL && ns.routeMore != 0) {
+    charge(COST_ROUTE);
     const result = outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
     flowClear();
     return result;
   }
+  if (routeRemembered(ns, destination, source, oif, mark, into)) return 0;
+  charge(COST_ROUTE);
   const slot = slotOf(ns, destination, source, OUTPUT | oif);
   if (slot == 0) return outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
   const known = changetype<Decision>(slot);
-  if (slotFits(slot, ns, destination, source, OUTPUT | oif, mark)) {
-    into.type = RTN_UNICAST;
-    into.dev = known.dev;
-    into.gatewayHi = known.gatewayHi;
-    into.gatewayLo = known.gatewayLo;
-    into.sourceHi = 0;
-    into.sourceLo = known.sourceLo;
-    into.mtu = pmtuOf(ns, 0, destinationLo, known.mtu);
-    into.flags = known.flags;
-    return 0;
-  }
   const result = outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
   if (result == 0 && into.type == RTN_UNICAST && destination != 0) {
     known.destination = destination;
@@ -339,6 +330,23 @@ export function routeOutputKey(ns: Netns, hi: u64, destinationLo: u64, sourceHi:
     known.sourceLo = into.sourceLo;
   }
   return result;
+}
+
+/** Fills `into` with a decision made before for a packet of this host (a `source` that is not 0 is its own); false: there is none. */
+export function routeRemembered(ns: Netns, destination: u32, source: u32, oif: u32, mark: u32, into: Route): bool {
+  const slot = slotOf(ns, destination, source, OUTPUT | oif);
+  if (slot == 0 || !slotFits(slot, ns, destination, source, OUTPUT | oif, mark)) return false;
+  charge(COST_ROUTE);
+  const known = changetype<Decision>(slot);
+  into.type = RTN_UNICAST;
+  into.dev = known.dev;
+  into.gatewayHi = known.gatewayHi;
+  into.gatewayLo = known.gatewayLo;
+  into.sourceHi = 0;
+  into.sourceLo = known.sourceLo;
+  into.mtu = pmtuOf(ns, 0, mapped4(destination), known.mtu);
+  into.flags = known.flags;
+  return true;
 }
 
 function outputSlow(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourceLo: u64, oif: u32, mark: u32,

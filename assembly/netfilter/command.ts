@@ -4,9 +4,11 @@ import {
   NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET, NF_IPSET_ADD, NF_IPSET_NEW, NF_IPSET_TEST,
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
+import { NF_NFT_COMMIT, NF_NFT_OBJECT } from "../abi/nft";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { ipRawOut } from "../net/ip-output";
+import { nftCommand } from "../nft/command";
 import { netnsGet } from "../net/netns";
 import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
@@ -24,6 +26,7 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
   if (changetype<usize>(ns) == 0) return -EBADF;
   if (!nfNetCreate(ns)) return -ENOMEM;
   const nf = nfNet(ns), a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
+  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_OBJECT) return nftCommand(op, ns, nf, record, upload, uploadLength);
   switch (op) {
     case NF_REPLACE: return upload == 0 ? -EINVAL : tableReplace(ns, a, b, upload, uploadLength);
     case NF_COUNTERS: return counters(nf, a, b, c, record, false);

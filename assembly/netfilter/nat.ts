@@ -7,6 +7,7 @@ import {
   NAT_RANGE_PROTO_OFFSET, NAT_RANGE_PROTO_RANDOM, NAT_RANGE_PROTO_RANDOM_FULLY, NAT_RANGE_PROTO_SPECIFIED, NF_ACCEPT, NF_DROP,
   TABLE_NAT, TARGET_DNAT, TARGET_MASQUERADE, TARGET_NETMAP, TARGET_REDIRECT, TARGET_SNAT,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { jhash2 } from "../mm/hash";
 import {
@@ -17,6 +18,8 @@ import { clearBytes, copyBytes } from "../mm/copy";
 import { kfree, kmalloc } from "../mm/slab";
 import { COST_NAT_NEW } from "../net/costs";
 import { ipRouteMeHarder, selectAddress } from "../net/ip-output";
+import { nftDoChain } from "../nft/eval";
+import { ENTRY_NFT_NAT, ENTRY_TABLE, HOOK_ENTRY_BYTES, NftChain, hookCount, hookEntries, nftNet } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
 import { checksum, checksumPatch16, checksumPatch32 } from "../wire/checksum";
@@ -77,7 +80,8 @@ function natPacket(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, inD
   const done = source ? IPS_SRC_NAT_DONE : IPS_DST_NAT_DONE;
   if ((ctinfo == IP_CT_NEW || ctinfo == IP_CT_RELATED || ctinfo == IP_CT_RELATED_REPLY) && !(ct.status & done)) {
     charge(COST_NAT_NEW);
-    const verdict = iptDoTable(skb, ns, nf, TABLE_NAT, hook, inDev, outDev);
+    const verdict = FULL && nf.nft != 0 ? natChains(skb, ct, ns, nf, hook, done, inDev, outDev)
+      : iptDoTable(skb, ns, nf, TABLE_NAT, hook, inDev, outDev);
     if (verdict != NF_ACCEPT) return verdict;
     if (!(ct.status & done)) {
       if (nullBinding(ct, ns, source) != NF_ACCEPT) return NF_DROP;
@@ -95,6 +99,19 @@ function natPacket(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, inD
   const to = place(SCRATCH_NAT_PACKET);
   tupleInvert(to, ctTuple(ct, !reply));
   return manipPacket(skb, ns, skb.network, ipBytes(skb), to, source, true) ? NF_ACCEPT : NF_DROP;
+}
+
+/** iptables' nat table and nftables' chains of type nat, by priority, until one has decided. */
+function natChains(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, done: u32, inDev: usize, outDev: usize): u32 {
+  const n = nftNet(nf), entries = hookEntries(n, hook), count = hookCount(n, hook);
+  let verdict = NF_ACCEPT;
+  for (let i: u32 = 0; i < count && verdict == NF_ACCEPT && !(ct.status & done); i++) {
+    const entry = entries + <usize>(i * HOOK_ENTRY_BYTES), kind = load<u32>(entry, 8);
+    if (kind == ENTRY_NFT_NAT) {
+      verdict = nftDoChain(changetype<NftChain>(<usize>load<u32>(entry, 12)), skb, ns, nf, hook, inDev, outDev);
+    } else if (kind == ENTRY_TABLE + TABLE_NAT) verdict = iptDoTable(skb, ns, nf, TABLE_NAT, hook, inDev, outDev);
+  }
+  return verdict;
 }
 
 function nullBinding(ct: Conntrack, ns: Netns, source: bool): u32 {

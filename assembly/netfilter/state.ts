@@ -30,6 +30,9 @@ import { kfree, kmalloc } from "../mm/slab";
   duplicating: u32;
   /** Rules are looked at one after the other: the plain evaluator. */
   plain: u32;
+  nft: usize; // NftNet; 0: no nft command yet
+  // When each of iptables' tables was registered, counted with nftables' chains.
+  sequence0: u32; sequence1: u32; sequence2: u32; sequence3: u32; sequence4: u32;
 }
 
 /** One loaded table. The blob is never written after it was checked; counters and match state stand apart. */

@@ -12,6 +12,7 @@ import {
   TARGET_NONE, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_RETURN, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS,
   TARGET_TTL,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import {
@@ -20,6 +21,7 @@ import {
 } from "./match-rate";
 import { SET_NAME, SET_NAME_AT, SET_STATE_AT, setInit } from "./match-set";
 import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
+import { nftHooks, nftSequence } from "../nft/ruleset";
 import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
 
@@ -51,6 +53,7 @@ export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, byt
   countersTake(t, old, mapAt);
   nf.conntrackUsers += t.conntrackUsers;
   nfTableSet(nf, table, at);
+  if (FULL && old == 0) store<u32>(changetype<usize>(nf) + offsetof<NfNet>("sequence0") + (<usize>table << 2), nftSequence(nf));
   if (old != 0) {
     nf.conntrackUsers -= changetype<XtTable>(old).conntrackUsers;
     tableFree(changetype<XtTable>(old), nf);
@@ -70,11 +73,13 @@ export function tableRemove(nf: NfNet, table: u32): void {
   hooksUpdate(nf);
 }
 
-function hooksUpdate(nf: NfNet): void {
+/** Finds out anew at which hooks something is registered, and in what order. */
+export function hooksUpdate(nf: NfNet): void {
   let hooks: u32 = nf.conntrackUsers != 0 ? ALL_HOOKS & ~(1 << HOOK_FORWARD) : 0;
   for (let i: u32 = 0; i < TABLES; i++) {
     if (nfTable(nf, i) != 0) hooks |= tableHooks(i);
   }
+  if (FULL) hooks |= nftHooks(nf);
   nf.hooks = hooks;
 }
 

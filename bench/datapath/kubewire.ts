@@ -192,7 +192,7 @@ const macsBack = [...mac(E1), ...mac(NEXT_HOP)];
 function main(): void {
   const scenario = SCENARIOS.find(({ name }) => name === process.argv[2]);
   if (scenario === undefined) throw new Error(`no scenario ${process.argv[2]}`);
-  const rules = process.argv[3] === undefined ? (scenario.rules ?? "") : readFileSync(process.argv[3], "utf8");
+  const rules = (process.argv[3] ?? "") === "" ? (scenario.rules ?? "") : readFileSync(process.argv[3]!, "utf8");
   const repeats = Number(process.argv[4] ?? 5);
   const { flows, services } = scenario;
   const service = scenario.service === "first" ? 0 : services - 1;

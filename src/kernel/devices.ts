@@ -6,7 +6,7 @@ import * as abi from "../../assembly/abi/net.ts";
 import { formatMac, getAddress, parseMac } from "./address.ts";
 import type { LinkEncoder } from "./context.ts";
 import { rtnetlinkError } from "./errors.ts";
-import { internals } from "./namespace.ts";
+import { kernelOf } from "./namespace.ts";
 import { KernelError, type Netns } from "./netns.ts";
 
 const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 } as const;
@@ -67,7 +67,7 @@ export interface Tap {
  * KernelError EBUSY when it is open already, EOPNOTSUPP for another kind of device.
  */
 export function openTap(netns: Netns, name: string, onFrame: (bytes: Uint8Array<ArrayBuffer>, timeNs: number) => void): Tap {
-  const { context, handle } = internals(netns);
+  const { context, handle } = kernelOf(netns);
   const ifindex = indexOf(netns, name);
   const request = (op: number, value: number, bytes = 12): number => {
     const { view } = context.instance;
@@ -213,7 +213,7 @@ function indexOf(netns: Netns, name: string): number {
 
 /** Seldom-used calls of a namespace. */
 export function deviceCalls(netns: Netns): DeviceCalls {
-  const { context, handle } = internals(netns);
+  const { context, handle } = kernelOf(netns);
   const { instance } = context;
 
   /** A zeroed record {netns, ifindex, …}. */

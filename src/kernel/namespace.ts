@@ -56,11 +56,12 @@ const NUD: Readonly<Record<NeighState, number>> = {
 const handles = new WeakMap<Netns, number>();
 const contexts = new WeakMap<Netns, NodeContext>();
 
-/** What devices.ts and its like need of a namespace to make requests of their own. */
-export function internals(netns: Netns): { readonly context: NodeContext; readonly handle: number } {
+/** What the host's tools (src/tools) list that `Netns` does not tell goes by the kernel's own records. Throws for a foreign object. */
+export function kernelOf(netns: Netns): { readonly context: NodeContext; readonly handle: number } {
   const context = contexts.get(netns);
-  if (context === undefined) throw new TypeError("not a namespace of this kernel");
-  return { context, handle: handles.get(netns) ?? 0 };
+  const handle = handles.get(netns);
+  if (context === undefined || handle === undefined) throw new KernelError("EBADF", "not a network namespace of this kernel");
+  return { context, handle };
 }
 
 /** `10.1.2.0/24`, `10.1.2.3` (a host) or `default` as address and prefix length. */
@@ -73,6 +74,11 @@ function parsePrefix(text: string): { address: number; bits: number } {
     throw new KernelError("EINVAL", `Error: any valid prefix is expected rather than "${text}".`);
   }
   return { address, bits };
+}
+
+/** What drivers outside of this file need of a namespace; undefined for one that is not of this kernel. */
+export function driverOf(netns: Netns): { readonly context: NodeContext; readonly handle: number } | undefined {
+  return netns instanceof NetnsCalls ? netns.driver() : undefined;
 }
 
 export function createNetnsTable(context: NodeContext): NetnsTable {
@@ -99,6 +105,10 @@ class NetnsCalls implements Netns {
     this.#context = context;
     this.name = name;
     this.#handle = handle;
+  }
+
+  driver(): { readonly context: NodeContext; readonly handle: number } {
+    return { context: this.#context, handle: this.#handle };
   }
 
   addLink(spec: LinkSpec): void {

@@ -11,6 +11,8 @@ export interface RuleDescription {
   readonly chain: string;
   /** As iptables-save prints it: `-A CHAIN …`; the policy's line for rule number 0. */
   readonly ruleText: string;
+  /** Of a policy: how many rules stand before it. Of a jump: how many rules the chain has that it leads to. */
+  readonly rules?: number;
 }
 
 /** Iptables of one namespace, and what the tracer asks of it. */
@@ -201,10 +203,14 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
       const found = loaded?.order[chain];
       if (found === undefined) return undefined;
       if (rule === 0) {
-        return found.policy === undefined ? undefined : { chain: found.name, ruleText: `-P ${chainLine(found, undefined).slice(1).split(" [")[0]}` };
+        return found.policy === undefined ? undefined : { chain: found.name, ruleText: `-P ${chainLine(found, undefined).slice(1).split(" [")[0]}`, rules: found.entries.length };
       }
       const entry = found.entries[rule - 1];
-      return entry === undefined ? undefined : { chain: found.name, ruleText: `-A ${found.name}${entry.rule.text}` };
+      if (entry === undefined) return undefined;
+      const { text } = entry.rule;
+      const target = text.slice(text.lastIndexOf(" ") + 1);
+      const to = loaded!.order.find(({ name, policy }) => name === target && policy === undefined);
+      return { chain: found.name, ruleText: `-A ${found.name}${text}`, ...(to === undefined ? {} : { rules: to.entries.length }) };
     },
 
     counters(name) {
