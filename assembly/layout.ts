@@ -168,6 +168,10 @@ export const SLAB_CLASSES: u32 = 12;
   fragMax: u32; // length of the longest fragment it was put together from, 0: none
   fragLengths: usize; // net/ip-defrag.ts: lengths of those fragments, to be sent in the same pieces
   bridgeDev: usize; // NetDevice: the port by which a bridged packet came in
+  physIn: u32; // ifindex of the port by which it passed PREROUTING as a frame, 0: it did not (struct nf_bridge_info)
+  physOut: u32; // ifindex of the port it is about to leave by, 0: not known
+  ctZone: u32; // of the template that CT made: zone of the original direction | of replies << 16
+  ctTemplate: u32; // helper | CTT_* << 8 | bit 31: there is one
   tstamp: u64;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
 }

@@ -253,6 +253,7 @@ function copyTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
   skbPull(copy, ETH_HEADER_LEN);
   copy.bridgeDev = skb.bridgeDev;
   copy.ipFlags = skb.ipFlags;
+  copy.physIn = skb.physIn;
   nfSkbShare(copy, skb);
   forwardTo(copy, dev, to);
 }
@@ -282,6 +283,7 @@ export function bridgeXmit(skb: Skb, dev: NetDevice): void {
   skbPull(skb, ETH_HEADER_LEN);
   if (bridgeNfDnatXmit(skb, dev)) return;
   skb.bridgeDev = 0;
+  skb.physOut = 0;
   const group = macIsGroup(eth.dst0);
   const found: usize = group ? 0 : fdbFind(dev, eth.dst0, eth.dst1);
   traceBridge(skb, dev, found == 0 ? 0 : changetype<NetDevice>(changetype<FdbEntry>(found).port).ifindex, 0);

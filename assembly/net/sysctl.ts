@@ -10,7 +10,7 @@ import {
   SYSCTL_ICMP_MSGS_BURST, SYSCTL_ICMP_MSGS_PER_SEC, SYSCTL_ICMP_RATELIMIT, SYSCTL_ICMP_RATEMASK,
   SYSCTL_IPFRAG_HIGH_THRESH, SYSCTL_IPFRAG_LOW_THRESH, SYSCTL_IPFRAG_MAX_DIST, SYSCTL_IPFRAG_TIME,
   SYSCTL_IP_DEFAULT_TTL, SYSCTL_IP_PORT_HIGH, SYSCTL_IP_PORT_LOW, SYSCTL_IP_UNPRIVILEGED_PORT_START, SYSCTL_MAX,
-  SYSCTL_NF_CONNTRACK_BUCKETS, SYSCTL_NF_CONNTRACK_CHECKSUM, SYSCTL_NF_CONNTRACK_EXPECT_MAX,
+  SYSCTL_NF_CONNTRACK_ACCT, SYSCTL_NF_CONNTRACK_BUCKETS, SYSCTL_NF_CONNTRACK_CHECKSUM, SYSCTL_NF_CONNTRACK_EXPECT_MAX,
   SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT, SYSCTL_NF_CONNTRACK_GRE_TIMEOUT, SYSCTL_NF_CONNTRACK_GRE_TIMEOUT_STREAM,
   SYSCTL_NF_CONNTRACK_ICMP_TIMEOUT, SYSCTL_NF_CONNTRACK_MAX, SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_CLOSED,
   SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_COOKIE_ECHOED, SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_COOKIE_WAIT,
@@ -34,6 +34,7 @@ import {
 import { NetDevice, Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { deviceFind } from "./devices";
+import { nfNet, settingSysctl } from "../netfilter/state";
 
 /** A sysctl of the namespace. */
 @inline export function sysctl(ns: Netns, number: u32): i32 {
@@ -173,6 +174,9 @@ export function sysctlSet(ns: Netns, number: u32, target: u32, value: i32): i32 
   if (at == 0) return number < SYSCTL_CONF ? -ENOENT : -ENODEV;
   if (number == SYSCTL_IP_DEFAULT_TTL && <u32>(value - 1) >= 255) return -EINVAL;
   store<i32>(at, value);
+  if (number >= SYSCTL_NF_CONNTRACK_ACCT && number <= SYSCTL_NF_CONNTRACK_UDP_TIMEOUT_STREAM && ns.netfilter != 0) {
+    settingSysctl(nfNet(ns), number - SYSCTL_NF_CONNTRACK_ACCT, <u32>value);
+  }
   if (number < SYSCTL_CONF) return 0;
   const conf = number - SYSCTL_CONF;
   if (target == CONF_OF_ALL && conf == CONF_FORWARDING) {

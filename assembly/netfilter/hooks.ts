@@ -26,7 +26,8 @@ import { COST_HOOK } from "../net/costs";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { observeRecord, tracing } from "../trace/observe";
 import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
-import { ipsetExit } from "./match-set";
+import { FULL } from "../features";
+import { ipsetExit } from "./ipset";
 import { natHook } from "./nat";
 import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
 import { tableRemove } from "./table";
@@ -92,6 +93,8 @@ function mangle(skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev:
 export function nfSkbReset(skb: Skb): void {
   ctDetach(skb);
   skb.nfFlags = 0;
+  skb.ctTemplate = 0;
+  skb.ctZone = 0;
 }
 
 /** A copy of a bridged frame belongs to the same connection, as skb_clone has it. */
@@ -120,7 +123,7 @@ export function nfNetnsExit(ns: Netns): void {
   if (ns.netfilter == 0) return;
   const nf = nfNet(ns);
   for (let i: u32 = 0; i < TABLES; i++) tableRemove(nf, i);
-  ipsetExit(nf);
+  if (FULL) ipsetExit(nf);
   ctNetnsExit(ns);
   nfNetFree(ns);
 }

@@ -1,6 +1,6 @@
 // Netfilter's state: per namespace what is registered, and per node the connections of all its namespaces.
 import {
-  NFCT_CHECKSUM, NFCT_MAX, NFCT_SETTINGS, NFCT_TCP_BE_LIBERAL, NFCT_TCP_LOOSE, NFCT_TCP_MAX_RETRANS, NFCT_TIMEOUT_GENERIC,
+  NFCT_ACCT, NFCT_CHECKSUM, NFCT_EXPECT_MAX, NFCT_MAX, NFCT_TCP_IGNORE_INVALID_RST, NFCT_SETTINGS, NFCT_TCP_BE_LIBERAL, NFCT_TCP_LOOSE, NFCT_TCP_MAX_RETRANS, NFCT_TIMEOUT_GENERIC,
   NFCT_TIMEOUT_GRE, NFCT_TIMEOUT_GRE_STREAM, NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_TCP_RETRANS,
   NFCT_TIMEOUT_TCP_UNACK, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NFSTATS,
 } from "../abi/netfilter";
@@ -19,6 +19,10 @@ import { kfree, kmalloc } from "../mm/slab";
   recents: usize; // RecentTable list
   hashlimits: usize; // HashlimitTable list
   sets: usize; // IpSet list
+  /** Some rule wants labels: new connections have them. */
+  labels: u32;
+  expectations: usize; // Expectation list (expect.ts)
+  expectCount: u32;
   /** A copy made by TEE is under way: no copies of copies. */
   duplicating: u32;
 }
@@ -105,7 +109,54 @@ export function nfNetCreate(ns: Netns): bool {
   settingPut(nf, NFCT_TCP_BE_LIBERAL, 0);
   settingPut(nf, NFCT_TCP_MAX_RETRANS, 3);
   settingPut(nf, NFCT_MAX, 262144);
+  settingPut(nf, NFCT_EXPECT_MAX, 4096);
   return true;
+}
+
+/**
+ * net.netfilter.* was written: the setting of a namespace that the trackers read. `number` counts from
+ * SYSCTL_NF_CONNTRACK_ACCT (abi/net.ts), names in order of the alphabet.
+ */
+export function settingSysctl(nf: NfNet, number: u32, value: u32): void {
+  let to = NFCT_SETTINGS;
+  switch (number) {
+    case 0: to = NFCT_ACCT; break;
+    case 2: to = NFCT_CHECKSUM; break;
+    case 3: to = NFCT_EXPECT_MAX; break;
+    case 4: to = NFCT_TIMEOUT_GENERIC; break;
+    case 5: to = NFCT_TIMEOUT_GRE; break;
+    case 6: to = NFCT_TIMEOUT_GRE_STREAM; break;
+    case 7: to = NFCT_TIMEOUT_ICMP; break;
+    case 9: to = NFCT_MAX; break;
+    // closed, cookie_echoed, cookie_wait, established, heartbeat_sent, shutdown_ack_sent, shutdown_recd, shutdown_sent
+    case 10: to = NFCT_TIMEOUT_SCTP + 1; break;
+    case 11: to = NFCT_TIMEOUT_SCTP + 3; break;
+    case 12: to = NFCT_TIMEOUT_SCTP + 2; break;
+    case 13: to = NFCT_TIMEOUT_SCTP + 4; break;
+    case 14: to = NFCT_TIMEOUT_SCTP + 8; break;
+    case 15: to = NFCT_TIMEOUT_SCTP + 7; break;
+    case 16: to = NFCT_TIMEOUT_SCTP + 6; break;
+    case 17: to = NFCT_TIMEOUT_SCTP + 5; break;
+    case 18: to = NFCT_TCP_BE_LIBERAL; break;
+    case 19: to = NFCT_TCP_IGNORE_INVALID_RST; break;
+    case 20: to = NFCT_TCP_LOOSE; break;
+    case 21: to = NFCT_TCP_MAX_RETRANS; break;
+    // close, close_wait, established, fin_wait, last_ack, max_retrans, syn_recv, syn_sent, time_wait, unacknowledged
+    case 22: to = 8; break;
+    case 23: to = 5; break;
+    case 24: to = 3; break;
+    case 25: to = 4; break;
+    case 26: to = 6; break;
+    case 27: to = NFCT_TIMEOUT_TCP_RETRANS; break;
+    case 28: to = 2; break;
+    case 29: to = 1; break;
+    case 30: to = 7; break;
+    case 31: to = NFCT_TIMEOUT_TCP_UNACK; break;
+    case 33: to = NFCT_TIMEOUT_UDP; break;
+    case 34: to = NFCT_TIMEOUT_UDP_STREAM; break;
+    default: return;
+  }
+  settingPut(nf, to, value);
 }
 
 /** Frees the structure itself; what hangs on it is gone already. */
