@@ -2,15 +2,19 @@
 // mailbox of its instance, calls, and reads the answer there. Handles and lengths are checked here and in the
 // subsystems' commands: no bytes and no order of calls may trap.
 import {
-  CORE_CHARGE, CORE_DELIVER, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
+  CORE_CHARGE, CORE_DELIVER, CORE_DELIVER_MANY, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
   ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
   RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
 } from "./abi/core";
-import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Node, Skb } from "./layout";
+import { FULL } from "./features";
+import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Netns, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
+import { copyBytes } from "./mm/copy";
 import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
-import { node, setNode } from "./mm/node";
+import { BURST, SCRATCH_BURST, node, scratch, setNode, setScratch } from "./mm/node";
+import { ctManyConnections, ctTouchBucket, ctTouchEntry } from "./netfilter/conntrack";
+import { ETH_HEADER_LEN } from "./wire/ethernet";
 import { timersDeadline, timersRun } from "./mm/timer";
 import { backlogRunOne } from "./net/dev";
 import { netCommand, nicDeliver } from "./net/command";
@@ -29,7 +33,12 @@ let uploadLength: u32 = 0;
 /** Prepares the memory (the first instance) and this instance's mailbox. Returns the mailbox' address, 0: no memory. */
 export function boot(): u32 {
   atomic.store<u32>(BOOT_MAGIC_AT, BOOT_MAGIC);
-  if (mailboxAt == 0) mailboxAt = chunkAlloc(chunkOrder(MAILBOX_BYTES));
+  if (mailboxAt == 0) {
+    const at = chunkAlloc(0);
+    if (at == 0) return 0;
+    setScratch(at);
+    mailboxAt = chunkAlloc(chunkOrder(MAILBOX_BYTES));
+  }
   return <u32>mailboxAt;
 }
 
@@ -129,6 +138,7 @@ function coreCommand(op: u32, length: u32): i32 {
       if (length < 8 || frame > length - 8) return -EINVAL;
       return nicDeliver(load<u32>(mailboxAt), mailboxAt + 8, frame);
     }
+    case CORE_DELIVER_MANY: return FULL ? deliverMany(length) : -ENOENT;
     case CORE_MEMORY: {
       store<u64>(mailboxAt, n.bytesUsed);
       store<u64>(mailboxAt, n.bytesTaken, 8);
@@ -145,6 +155,39 @@ function coreCommand(op: u32, length: u32): i32 {
   }
 }
 
+function deliverMany(length: u32): i32 {
+  const ifindex = load<u32>(mailboxAt), frames = load<u32>(mailboxAt, 4);
+  let at: u32 = 8, taken: u32 = 0;
+  const many = ctManyConnections();
+  while (taken < frames && at + 4 <= length) {
+    if (many && taken % BURST == 0) touchConnections(at, length, min<u32>(frames - taken, BURST));
+    const frame = load<u32>(mailboxAt + <usize>at);
+    if (frame > length - at - 4) break;
+    const result = nicDeliver(ifindex, mailboxAt + <usize>at + 4, frame);
+    if (result < 0) return result;
+    at += 4 + ((frame + 3) & ~3);
+    taken++;
+  }
+  return <i32>taken;
+}
+
+/** Brings the connections of the next frames into the caches. */
+function touchConnections(from: u32, length: u32, frames: u32): void {
+  const ns = changetype<Netns>(node().netns), links = scratch(SCRATCH_BURST);
+  let at = from, n: u32 = 0;
+  for (; n < frames && at + 4 <= length; n++) {
+    const frame = load<u32>(mailboxAt + <usize>at);
+    if (frame > length - at - 4) break;
+    const packet = mailboxAt + <usize>(at + 4 + ETH_HEADER_LEN);
+    store<u32>(links + <usize>(n << 2), frame < ETH_HEADER_LEN ? 0 : <u32>ctTouchBucket(ns, packet, frame - ETH_HEADER_LEN));
+    at += 4 + ((frame + 3) & ~3);
+  }
+  let sum: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) sum += ctTouchEntry(<usize>load<u32>(links + <usize>(i << 2)));
+  // Kept, so that the reads are.
+  store<u32>(links, sum);
+}
+
 function outboxTake(n: Node): u32 {
   let bytes: u32 = 0;
   while (n.outboxHead != 0) {
@@ -156,7 +199,7 @@ function outboxTake(n: Node): u32 {
     store<u64>(at, skb.tstamp);
     store<u32>(at, changetype<NetDevice>(skb.dev).ifindex, 8);
     store<u32>(at, length, 12);
-    memory.copy(at + 16, skb.data, <usize>length);
+    copyBytes(at + 16, skb.data, <usize>length);
     bytes += size;
     n.outboxHead = skb.next;
     if (n.outboxHead == 0) n.outboxTail = 0;

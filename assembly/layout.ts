@@ -24,7 +24,7 @@ export const NODES_MAX: u32 = 6144;
 export const CHUNKS_AT: usize = 0x10000;
 
 /** Size classes of the arena allocator, in bytes (mm/slab.ts). */
-export const SLAB_CLASSES: u32 = 12;
+export const SLAB_CLASSES: u32 = 13;
 
 /** One kernel: the arena of one node. */
 @unmanaged export class Node {
@@ -39,6 +39,7 @@ export const SLAB_CLASSES: u32 = 12;
   // mm/slab.ts: free slots by class, and all chunks of the arena for node_destroy
   slab0: usize; slab1: usize; slab2: usize; slab3: usize; slab4: usize; slab5: usize;
   slab6: usize; slab7: usize; slab8: usize; slab9: usize; slab10: usize; slab11: usize;
+  slab12: usize;
   chunks: usize;
   bytesUsed: u64;
   bytesTaken: u64;
@@ -104,6 +105,7 @@ export const SLAB_CLASSES: u32 = 12;
   /** Generations that caches depend on (routes, addresses, rules). */
   routeGeneration: u32;
   ruleGeneration: u32;
+  routes: usize; // net/route.ts: decisions found before, once the namespace forwards
 }
 
 /** One network device. Kind-specific state hangs on `priv`. */
@@ -125,6 +127,7 @@ export const SLAB_CLASSES: u32 = 12;
   confSet: u32; // bit by CONF_* number: no longer follows conf.default
   reachable: u32; // net/neighbour.ts: jiffies for which a neighbour counts as reachable
   addresses: usize; // net/address.ts list
+  neighbour: usize; // net/neighbour.ts: the one found last, 0: look it up
   portFlags: u32; // BRPORT_* (abi/net.ts)
   portNumber: u32;
   rxPackets: u64; rxBytes: u64; rxDropped: u64;

@@ -98,7 +98,7 @@ export interface Cluster {
   waitReady(objects: readonly Identity[], timeoutMs?: number): Promise<void>;
   /** `kubectl exec POD -- ARGV`. Rejects with what kubectl would say where there is nothing to run it in. */
   exec(pod: PodName, argv: readonly string[]): Promise<ExecResult>;
-  /** One of the host's tools on a node: `iptables …`, `iptables-save`, `bridge fdb …`. Returns its output. */
+  /** One of the host's tools on a node (src/tools): `iptables …`, `ip …`, `conntrack …`. Returns its output, rejects with its errors. */
   hostCommand(node: string, argv: readonly string[]): Promise<string>;
   observe(options: ObserveOptions): Promise<void>;
   /** What was kept since the last call, by node. */
@@ -164,7 +164,7 @@ export const clusterOn =
     // Node i lives in worker i mod threads, or here.
     const crewOf = (site: number): number => (site < FIRST_NODE || threads === 0 ? 0 : 1 + ((site - FIRST_NODE) % threads));
     const remote: RemoteCrew<CrewStart>[] = [];
-    const crews: (<K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<ReturnType<CrewCalls[K]>>)[] = [];
+    const crews: (<K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<Awaited<ReturnType<CrewCalls[K]>>>)[] = [];
     const fault = (error: Error): void => loop.fail(error);
     for (let i = 0; i < threads; i++) {
       const crew = new RemoteCrew<CrewStart>((platform.spawnWorker as NonNullable<Platform["spawnWorker"]>)(), fault);
@@ -213,7 +213,7 @@ const nodeSpec = (i: number): NodeSpec => {
   };
 };
 
-type Call = <K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<ReturnType<CrewCalls[K]>>;
+type Call = <K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<Awaited<ReturnType<CrewCalls[K]>>>;
 
 interface Parts {
   readonly epochMs: number;

@@ -30,7 +30,7 @@ export interface CrewCalls {
   digests(): [wire: string, sha256: string][];
   observations(): Observations[];
   figures(): NodeFigures[];
-  hostCommand(request: { readonly node: string; readonly argv: readonly string[] }): string;
+  hostCommand(request: { readonly node: string; readonly argv: readonly string[] }): Promise<string>;
 }
 
 export interface NodeCrew {
@@ -56,7 +56,7 @@ export const addNodes = (crew: LocalCrew, start: CrewStart, images: readonly Ima
       digests: () => nodes.flatMap((node) => node.observer.digests()),
       observations: () => nodes.map((node) => node.observer.observations()),
       figures: () => nodes.map((node) => ({ node: node.site.name, memory: node.kernel.memory() })),
-      hostCommand({ node, argv }) {
+      async hostCommand({ node, argv }) {
         const found = nodes.find(({ site }) => site.name === node);
         if (found === undefined) throw new Error(`nodes "${node}" not found`);
         return found.hostCommand(argv);

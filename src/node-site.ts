@@ -7,7 +7,6 @@ import { newSiteTransport } from "./client/site-transport.ts";
 import type { Image } from "./cri/program.ts";
 import type { ExecResult } from "./cri/types.ts";
 import { createNodeKernel, type NodeKernelHandle } from "./kernel/kernel.ts";
-import { runHostCommand } from "./kernel/host-commands.ts";
 import type { KernelInstance } from "./kernel/memory.ts";
 import type { Netns } from "./kernel/netns.ts";
 import type { Logger } from "./log.ts";
@@ -73,7 +72,7 @@ export interface NodeSite {
   readonly observer: Observer;
   observe(options: ObserveOptions): void;
   /** Runs one command of the host's tools (`iptables …`); its output. Throws what the tool would say. */
-  hostCommand(argv: readonly string[]): string;
+  hostCommand(argv: readonly string[]): Promise<string>;
 }
 
 const NIC = "eth0";
@@ -185,7 +184,10 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     agent,
     observer,
     observe,
-    hostCommand: (argv) => runHostCommand(kernel.host, argv),
+    async hostCommand(argv) {
+      const { runHostCommand } = await import("./tools/host.ts");
+      return runHostCommand(kernel, namespaces, argv);
+    },
   };
 };
 

@@ -81,6 +81,11 @@ export const CORE_DELIVER: u32 = 0x005;
 export const CORE_MEMORY: u32 = 0x006;
 /** Charges the node's CPU: {u64 ns}. */
 export const CORE_CHARGE: u32 = 0x007;
+/**
+ * Many frames at once arrive at a NIC of the initial namespace: {u32 ifindex, u32 frames, then each u32 length, bytes padded to 4};
+ * returns how many were taken before a length that does not fit.
+ */
+export const CORE_DELIVER_MANY: u32 = 0x010;
 
 export const OBSERVE_CAPTURE: u32 = 1; // every frame at every device, both directions
 export const OBSERVE_TRACE: u32 = 2; // hooks, rules, NAT, routes, drops
@@ -112,4 +117,5 @@ export const OBS_HOOK: u32 = 16; // u32 hook, u32 table, u32 verdict (after the 
 export const OBS_RULE: u32 = 17; // u32 hook, u32 table, u32 chain index, u32 rule number (from 1; 0: policy), u32 verdict
 export const OBS_NAT: u32 = 18; // u32 kind (0 source, 1 destination), u32 proto, 16+16 bytes old/new address, u32 old port, u32 new port
 export const OBS_CT: u32 = 19; // u32 ctinfo, u32 ct id, u32 protocol, u32 protocol state
+export const OBS_NFT: u32 = 24; // u32 chain id, u32 rule handle (0: policy), u32 verdict (NFTV_*, NF_*), u32 chain id of a jump
 export const OBS_LOCAL_IN: u32 = 20; // u32 length, the IP packet as it is delivered here, after INPUT

@@ -51,6 +51,9 @@ export const NF_STAT: u32 = 0x208;
 /** {u32 netns, u32 length, IP packet}: sends it as a raw socket with IP_HDRINCL does; 0 or -errno. */
 export const NF_LOCAL_OUT: u32 = 0x20c;
 
+/** {u32 netns, u32 1: rules are looked at one after the other, 0: by their index}: which evaluator the namespace's tables get. */
+export const NF_EVALUATOR: u32 = 0x2f0;
+
 export const REPLACE_TEST: u32 = 1; // only check the blob
 
 // The blob of NF_REPLACE: {u32 chains, u32 rules, u32 bytes of all rules, u32 0}, chains {u32 offset of the first rule from

@@ -53,6 +53,19 @@ export const SOCK_OPTION: u32 = 0x30d;
 /** {netns} → u32 sockets (orphans included), u32 in the table of connections, u32 of them time-wait, u32 skbs of the node. */
 export const SOCK_STATS: u32 = 0x30e;
 
+/** {netns, u32 skip} → SOCKINFO_* records of all sockets, those that wait out their closing behind them; returns bytes. */
+export const SOCK_LIST: u32 = 0x30f;
+
+export const SOCKINFO_KIND: u32 = 0; // SOCK_UDP …
+export const SOCKINFO_STATE: u32 = 4; // TCP_*
+export const SOCKINFO_PORT: u32 = 8; // local
+export const SOCKINFO_REMOTE_PORT: u32 = 12;
+export const SOCKINFO_RECEIVE: u32 = 16; // bytes not yet read; of a listener: connections not yet accepted
+export const SOCKINFO_SEND: u32 = 20; // bytes not yet acknowledged; of a listener: its backlog
+export const SOCKINFO_ADDRESS: u32 = 24; // 16 bytes, local
+export const SOCKINFO_REMOTE: u32 = 40; // 16 bytes
+export const SOCKINFO_BYTES: u32 = 56;
+
 export const SOCKOPT_REUSEADDR: u32 = 1;
 export const SOCKOPT_NODELAY: u32 = 2;
 export const SOCKOPT_RCVBUF: u32 = 3; // the doubled value, as getsockopt shows it

@@ -41,8 +41,9 @@ export function chunkAlloc(order: u32): usize {
   const past = at + bytes;
   const have = <usize>memory.size() * PAGE;
   if (past > have || past < at) {
+    // A sixteenth more than there is, if the maximum allows: growing costs the embedder a new view, and its collector a run.
     const pages = <i32>((past - have + PAGE - 1) / PAGE);
-    if (past < at || memory.grow(pages) < 0) {
+    if (past < at || (memory.grow(max<i32>(pages, <i32>(memory.size() >>> 4))) < 0 && memory.grow(pages) < 0)) {
       unlock();
       return 0;
     }

@@ -50,6 +50,13 @@ export function jhash2(at: usize, words: u32, initval: u32): u32 {
   return c;
 }
 
+/** jhash of `length` bytes; what is behind them up to the next word is zero. */
+export function jhashBytes(at: usize, length: u32, initval: u32): u32 {
+  // The tail's bytes are added as one word, so only the start differs from jhash2.
+  const words = (length + 3) >>> 2;
+  return jhash2(at, words, initval - (words << 2) + length);
+}
+
 /** jhash_3words. */
 export function jhash3(x: u32, y: u32, z: u32, initval: u32): u32 {
   const i: u32 = initval + JHASH_INITVAL + (3 << 2);

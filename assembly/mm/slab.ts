@@ -2,6 +2,7 @@
 // known to every caller, so slots carry no header. Larger pieces (tables, buffers) are whole chunks.
 import { CHUNK_BYTES, Node } from "../layout";
 import { chunkAlloc, chunkFree, chunkOrder } from "./chunk";
+import { clearBytes } from "./copy";
 import { node } from "./node";
 
 // A chunk of an arena begins with {u32 next chunk, u32 order}; slots follow at 32.
@@ -14,6 +15,7 @@ export function kmallocSize(size: u32): u32 {
   if (size <= 64) return 64;
   if (size <= 96) return 96;
   if (size <= 128) return 128;
+  if (size <= 160) return 160;
   if (size <= 192) return 192;
   if (size <= 256) return 256;
   if (size <= 384) return 384;
@@ -30,6 +32,7 @@ function classOf(size: u32): u32 {
   if (size <= 64) return 1;
   if (size <= 96) return 2;
   if (size <= 128) return 3;
+  if (size <= 160) return 12;
   if (size <= 192) return 4;
   if (size <= 256) return 5;
   if (size <= 384) return 6;
@@ -83,7 +86,8 @@ export function kmalloc(size: u32): usize {
   const bytes = kmallocSize(size);
   store<u32>(head, load<u32>(slot));
   n.bytesUsed += <u64>bytes;
-  memory.fill(slot, 0, <usize>bytes);
+  if (bytes <= SLAB_512) clearBytes(slot, <usize>bytes);
+  else memory.fill(slot, 0, <usize>bytes);
   return slot;
 }
 
@@ -100,6 +104,28 @@ export function kmallocRaw(size: u32): usize {
   store<u32>(head, load<u32>(slot));
   n.bytesUsed += <u64>kmallocSize(size);
   return slot;
+}
+
+/** The class of most packets, and the one below it. */
+export const SLAB_512: u32 = 512;
+export const SLAB_384: u32 = 384;
+
+/** kmallocRaw of more than SLAB_384 and at most SLAB_512 bytes. */
+@inline export function kmalloc512(): usize {
+  const n = node();
+  const slot = n.slab7;
+  if (slot == 0) return kmallocRaw(SLAB_512);
+  n.slab7 = <usize>load<u32>(slot);
+  n.bytesUsed += <u64>SLAB_512;
+  return slot;
+}
+
+/** Gives back what kmalloc512() gave. */
+@inline export function kfree512(at: usize): void {
+  const n = node();
+  store<u32>(at, <u32>n.slab7);
+  n.slab7 = at;
+  n.bytesUsed -= <u64>SLAB_512;
 }
 
 /** Gives back what kmalloc(size) gave. */

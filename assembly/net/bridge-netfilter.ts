@@ -6,20 +6,22 @@
 //                  └─► route: back out of the bridge (new MAC, still bridged), or up to IP
 import { HOOK_FORWARD, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
-  DROP_IP_INVALID_DEST, DROP_NETFILTER, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST, SYSCTL_BRIDGE_NF_CALL_IPTABLES,
+  DROP_IP_INVALID_DEST, DROP_NETFILTER, DROP_PKT_TOO_BIG, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST, SNMP_IP_FRAGFAILS,
+  SYSCTL_BRIDGE_NF_CALL_IPTABLES,
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook } from "../netfilter/hooks";
 import { ETH_P_IP, EthernetView } from "../wire/ethernet";
-import { Ipv4View } from "../wire/ipv4";
+import { IP_DF, Ipv4View } from "../wire/ipv4";
 import { bridgeForwardFrame } from "./bridge";
 import { DEFRAG_BRIDGE, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
-import { ipCheckHeader } from "./ip-input";
+import { IPSKB_IGNORE_DF, ipCheckHeader } from "./ip-input";
 import { Neighbour, neighConnected, neighFindOrCreate, neighOutput } from "./neighbour";
 import { deliver } from "./receive";
 import { routeInput } from "./route";
 import { skbDrop, skbLength } from "./skb";
+import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
 
 /** Has passed PREROUTING as a bridged frame. */
@@ -121,9 +123,15 @@ export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
     skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);
     return false;
   }
-  if (skb.fragMax != 0 && skbLength(skb) > to.mtu) {
-    ipDoFragment(skb, ns, to.mtu, changetype<usize>(to));
+  // br_nf_dev_queue_xmit, br_nf_ip_fragment: what came in pieces leaves in pieces no larger than those were.
+  const fragMax = skb.fragMax;
+  if (skbLength(skb) <= (fragMax != 0 && fragMax < to.mtu ? fragMax : to.mtu)) return true;
+  const df = (Ipv4View.at(skb.network).fragment & IP_DF) != 0 && (skb.ipFlags & IPSKB_IGNORE_DF) == 0;
+  if (df || fragMax > dev.mtu) {
+    snmpInc(ns, SNMP_IP_FRAGFAILS);
+    skbDrop(skb, ns, changetype<usize>(to), DROP_PKT_TOO_BIG);
     return false;
   }
-  return true;
+  ipDoFragment(skb, ns, dev.mtu, changetype<usize>(to));
+  return false;
 }

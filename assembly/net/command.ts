@@ -21,6 +21,7 @@ import {
   SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP, SNMP_MAX,
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
+import { copyBytes } from "../mm/copy";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { isMapped4, raw4 } from "../wire/bytes";
@@ -117,7 +118,7 @@ export function nicDeliver(ifindex: u32, frame: usize, length: u32): i32 {
     dev.rxDropped++;
     return 0; // too long for the device, or no buffer free: lost on the wire, as far as anybody can tell
   }
-  memory.copy(skb.data, frame, <usize>length);
+  copyBytes(skb.data, frame, <usize>length);
   skb.tail = skb.data + <usize>length;
   netifRx(skb, dev);
   return 0;

@@ -41,10 +41,9 @@ const INADDR_DUMMY: u32 = 0x080000c0;
 // Never true between two calls of the kernel.
 let sending: bool = false;
 
-/** Is it an error (icmp_pointers[type].error)? Never answered by another. */
+/** Is it an error (icmp_pointers[type].error: 1 to 7, 9 to 12)? Never answered by another. */
 function isError(type: u32): bool {
-  return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT || type == ICMP_TIME_EXCEEDED
-    || type == ICMP_PARAMETERPROB;
+  return ((0x1efe >>> type) & 1) != 0;
 }
 
 /** Where the per-type counters stand, in the order of /proc/net/snmp, from the first one (InDestUnreachs, OutDestUnreachs). */
@@ -65,6 +64,12 @@ function countType(ns: Netns, first: u32, type: u32): void {
     default: return;
   }
   snmpInc(ns, first + index);
+}
+
+/** Counts an ICMP message on its way out (icmp_out_count). */
+export function icmpOutCount(ns: Netns, type: u32): void {
+  snmpInc(ns, SNMP_ICMP_OUTMSGS);
+  countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
 }
 
 /** The namespace's bucket for errors of all kinds (icmp_global_allow, icmp_global_consume). */
@@ -144,8 +149,7 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   skb.tail = skb.data + <usize>(ICMP_HEADER_LEN + length);
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, ICMP_HEADER_LEN + length));
   nfCtAttach(skb, about);
-  snmpInc(ns, SNMP_ICMP_OUTMSGS);
-  countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
+  icmpOutCount(ns, type);
   sending = true;
   ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
   sending = false;
@@ -241,8 +245,7 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   store<u8>(skb.data, <u8>type);
   store<u16>(icmp.checksumAt, 0);
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, length));
-  snmpInc(ns, SNMP_ICMP_OUTMSGS);
-  countType(ns, SNMP_ICMP_OUTDESTUNREACHS, type);
+  icmpOutCount(ns, type);
   sending = true;
   ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, ip.tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
   sending = false;

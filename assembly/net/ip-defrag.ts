@@ -56,8 +56,12 @@ const PIECES_MAX: u32 = 8192;
  * Before connection tracking: fragments wait until their datagram is whole (ipv4_conntrack_defrag). Null (0): the fragment was
  * taken. Anything that is no fragment comes back as it is, and so do fragments where nothing tracks connections.
  */
-export function ipDefragHook(skb: Skb, ns: Netns, user: u32): Skb {
-  if ((Ipv4View.at(skb.network).fragment & (IP_MF | IP_OFFSET)) == 0 || !nfDefragNeeded(ns)) return skb;
+@inline export function ipDefragHook(skb: Skb, ns: Netns, user: u32): Skb {
+  return (Ipv4View.at(skb.network).fragment & (IP_MF | IP_OFFSET)) == 0 ? skb : defragHook(skb, ns, user);
+}
+
+function defragHook(skb: Skb, ns: Netns, user: u32): Skb {
+  if (!nfDefragNeeded(ns)) return skb;
   const whole = ipDefrag(skb, ns, user);
   if (changetype<usize>(whole) != 0) whole.ipFlags |= IPSKB_IGNORE_DF;
   return whole;

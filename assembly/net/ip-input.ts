@@ -17,7 +17,7 @@ import { nfHook } from "../netfilter/hooks";
 import { sockRawDeliver, sockReceive } from "../sock/receive";
 import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
-import { checksum } from "../wire/checksum";
+import { checksum, checksumFold, pseudo4 } from "../wire/checksum";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PROT_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED } from "../wire/icmp";
 import { IPPROTO_ICMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { IPSKB_BRIDGED } from "./bridge-netfilter";
@@ -28,10 +28,12 @@ import { ipOptionsForward, ipOptionsReceive } from "./ip-options";
 import { dstOutput } from "./ip-output";
 import { peerAllowError, peerAllowRedirect } from "./peers";
 import { RTF_REDIRECT, errorCode, routeDrop, routeInput } from "./route";
-import { skbDrop, skbLength } from "./skb";
+import { skbDrop, skbFree, skbLength } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
 import { devConf, orConf } from "./sysctl";
 import { vxlanReceive } from "./vxlan";
+
+const IPPROTO_IGMP: u32 = 2;
 
 // Notes on a packet: Skb.ipFlags (IPSKB_* of include/net/ip.h).
 /** Its options say that routers on the way write into them. */
@@ -40,6 +42,8 @@ export const IPSKB_OPTIONS: u32 = 0x01;
 export const IPSKB_FRAG_PMTU: u32 = 0x02;
 /** DF does not forbid to send it in fragments (skb->ignore_df). */
 export const IPSKB_IGNORE_DF: u32 = 0x04;
+/** Its L4 checksum would be left to the device: on loopback nobody fills it in (ip_summed is CHECKSUM_PARTIAL). */
+export const IPSKB_CSUM_PARTIAL: u32 = 0x10;
 /** Our own broadcast or multicast, coming back to us: its route is known. */
 export const IPSKB_LOOPED: u32 = 0x08;
 
@@ -57,6 +61,9 @@ export function ipReceive(packet: Skb, dev: NetDevice): void {
     return;
   }
   packet.inDev = changetype<usize>(dev);
+  // What a bridge put together from fragments is one packet here (ip_rcv_core clears IPCB).
+  packet.fragMax = 0;
+  packet.ipFlags &= ~IPSKB_FRAG_PMTU;
   let skb = packet;
   // A bridged packet that is for the host after all has been through PREROUTING as a frame (ip_sabotage_in).
   if ((skb.ipFlags & IPSKB_BRIDGED) == 0) {
@@ -199,9 +206,27 @@ function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
     snmpInc(ns, SNMP_IP_INDELIVERS);
     return;
   }
+  if (protocol == IPPROTO_IGMP) {
+    // igmp_rcv: nobody here has joined a group that a router would ask about.
+    snmpInc(ns, SNMP_IP_INDELIVERS);
+    skbFree(skb);
+    return;
+  }
   snmpInc(ns, SNMP_IP_INUNKNOWNPROTOS);
   icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0);
   skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_NOPROTO);
+}
+
+/**
+ * What raw sockets see of a packet whose checksum was left to a device and that never met one: the sum of the pseudo-header. `copy` is
+ * the IP header of the bytes that they are given.
+ */
+export function ipPartialChecksum(skb: Skb, copy: usize): void {
+  const ip = Ipv4View.at(copy);
+  if ((skb.ipFlags & IPSKB_CSUM_PARTIAL) == 0 || (ip.fragment & (IP_MF | IP_OFFSET)) != 0) return;
+  const header = ip.headerLength, protocol = ip.protocol, at: u32 = protocol == IPPROTO_UDP ? 6 : 16;
+  if (ip.length < header + at + 2) return;
+  store<u16>(copy + <usize>(header + at), <u16>checksumFold(pseudo4(ip.source, ip.destination, protocol, ip.length - header)));
 }
 
 function traceDeliver(skb: Skb, ns: Netns, dev: NetDevice, protocol: u32): void {

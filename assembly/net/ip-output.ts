@@ -11,22 +11,25 @@ import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook } from "../netfilter/hooks";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "../wire/icmp";
-import { IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
+import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
 import { inetSelectAddr } from "./address";
 import { devQueueXmit, netifRx } from "./dev";
-import { icmpSend as send } from "./icmp";
+import { icmpOutCount, icmpSend as send } from "./icmp";
 import { DEFRAG_OUT, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
 import { IPSKB_IGNORE_DF, IPSKB_LOOPED } from "./ip-input";
 import { neighOutput } from "./neighbour";
-import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, skbSetRoute } from "./route";
+import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, routeRemembered, skbSetRoute } from "./route";
 import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
 import { vxlanNs } from "./vxlan";
 
 export { Route } from "./route";
 export { icmpSend } from "./icmp";
+
+const SOURCE: usize = 12; // in the IPv4 header
+const ANY_LO: u64 = 0xffff0000;
 
 /** IP id of the next packet that carries one that means something. */
 export function ipNextId(ns: Netns): u32 {
@@ -123,12 +126,35 @@ export function ipLocalOut(skb: Skb, ns: Netns): i32 {
     skb.protocol = ETH_P_IP;
     return localOut(skb, ns);
   }
-  return localOutBy(skb, ns, 0, true);
+  return localOutBy(skb, ns, 0);
 }
 
-/** Sends what a raw socket brings with its own header: as ipLocalOut, but no output request is counted (raw_send_hdrinc). */
+/**
+ * Sends what a raw socket brings with its own header (raw_sendmsg, raw_send_hdrinc). The header's source takes no part in routing; where
+ * there is none the route's is filled in. Neither an output request nor a missing route is counted.
+ */
 export function ipRawOut(skb: Skb, ns: Netns): i32 {
-  return localOutBy(skb, ns, 0, false);
+  const ip = Ipv4View.at(skb.data);
+  skb.network = skb.data;
+  skb.transport = skb.data + <usize>ip.headerLength;
+  skb.protocol = ETH_P_IP;
+  const route = changetype<RouteAnswer>(ns.scratch);
+  const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, ANY_LO, 0, skb.mark, route);
+  if (result != 0) {
+    skbDrop(skb, ns, 0, DROP_IP_OUTNOROUTES);
+    return result;
+  }
+  if (skbLength(skb) > changetype<NetDevice>(route.dev).mtu) {
+    skbDrop(skb, ns, route.dev, DROP_PKT_TOO_BIG);
+    return -EMSGSIZE;
+  }
+  if (ip.source == 0) {
+    store<u32>(skb.data, raw4(route.sourceLo), SOURCE);
+    ip.updateChecksum();
+  }
+  if (ip.protocol == IPPROTO_ICMP && skb.transport + <usize>ICMP_HEADER_LEN <= skb.tail) icmpOutCount(ns, load<u8>(skb.transport));
+  skbSetRoute(skb, route);
+  return localOut(skb, ns, false);
 }
 
 /** The outer packet of a tunnel: by the device whose ifindex stands in `cb0`, if one does. */
@@ -136,25 +162,26 @@ export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
   const dev = changetype<NetDevice>(skb.dev);
-  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif, true);
+  return localOutBy(skb, dev.priv != 0 ? vxlanNs(dev) : ns, oif);
 }
 
-function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool): i32 {
+function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
   skb.network = skb.data;
   const ip = Ipv4View.at(skb.network);
   skb.transport = skb.data + <usize>ip.headerLength;
   skb.protocol = ETH_P_IP;
   const route = changetype<RouteAnswer>(ns.scratch);
   const source = mapped4(ip.source);
-  const known = ip.source != 0 && inetAddrType(ns, 0, source) == RTN_LOCAL;
-  const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, known ? source : 0xffff0000, oif, skb.mark, route);
+  const remembered = ip.source != 0 && routeRemembered(ns, ip.destination, ip.source, oif, skb.mark, route);
+  const known = !remembered && ip.source != 0 && inetAddrType(ns, 0, source) == RTN_LOCAL;
+  const result = remembered ? 0 : routeOutputKey(ns, 0, mapped4(ip.destination), 0, known ? source : 0xffff0000, oif, skb.mark, route);
   if (result != 0) {
     if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
     skbDrop(skb, ns, 0, DROP_IP_OUTNOROUTES);
     return result;
   }
   skbSetRoute(skb, route);
-  return localOut(skb, ns, counted);
+  return localOut(skb, ns);
 }
 
 /** __ip_local_out and dst_output. */

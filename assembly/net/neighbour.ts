@@ -93,11 +93,16 @@ function bucketOf(table: NeighbourTable, dev: usize, hi: u64, lo: u64): usize {
 
 /** The entry, or 0. */
 export function neighFind(dev: NetDevice, hi: u64, lo: u64): usize {
+  const last = dev.neighbour;
+  if (last != 0 && changetype<Neighbour>(last).lo == lo && changetype<Neighbour>(last).hi == hi) return last;
   const table = changetype<NeighbourTable>(changetype<Netns>(dev.ns).neighbours);
   let at = <usize>load<u32>(bucketOf(table, changetype<usize>(dev), hi, lo));
   for (; at != 0; at = changetype<Neighbour>(at).next) {
     const n = changetype<Neighbour>(at);
-    if (n.lo == lo && n.hi == hi && n.dev == changetype<usize>(dev)) return at;
+    if (n.lo == lo && n.hi == hi && n.dev == changetype<usize>(dev)) {
+      dev.neighbour = at;
+      return at;
+    }
   }
   return 0;
 }
@@ -174,6 +179,7 @@ function evict(table: NeighbourTable): bool {
 function remove(table: NeighbourTable, link: usize, at: usize): void {
   const n = changetype<Neighbour>(at);
   store<u32>(link, <u32>n.next);
+  changetype<NetDevice>(n.dev).neighbour = 0;
   table.count--;
   timerDelete(changetype<Timer>(at));
   purge(n, DROP_NEIGH_FAILED);

@@ -13,7 +13,7 @@ import { icmpInit } from "./icmp";
 import { fragFlush } from "./ip-defrag";
 import { neighExit, neighInit } from "./neighbour";
 import { peersExit } from "./peers";
-import { Route } from "./route";
+import { Route, routesExit } from "./route";
 import { sysctlExit, sysctlInit } from "./sysctl";
 
 const LOOPBACK_MTU: u32 = 65536;
@@ -84,6 +84,7 @@ function release(ns: Netns): void {
   fibExit(ns);
   neighExit(ns);
   peersExit(ns);
+  routesExit(ns);
   sysctlExit(ns);
   kfree(ns.drops, DROPS_MAX << 3);
   kfree(ns.snmp, SNMP_MAX << 3);

@@ -10,6 +10,7 @@ import {
 import { OBS_ROUTE } from "../abi/core";
 import { NetDevice, Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
+import { kfree, kmalloc } from "../mm/slab";
 import { observeRecord, tracing } from "../trace/observe";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { addressOnlink, inetSelectAddr, isInterfaceAddress, isLoopback4, isMulticast4 } from "./address";
@@ -45,6 +46,9 @@ const LOOPBACK_RAW: u32 = 0x0100007f;
 const ALL_HOSTS_RAW: u32 = 0x010000e0;
 const ANY_LO: u64 = 0xffff0000;
 
+/** The MTU that the last outputMake found, before the path's. */
+let mtuFound: u32 = 0;
+
 /** Why routeInput refused: a DROP_* reason. */
 export let routeDrop: u32 = 0;
 
@@ -71,10 +75,82 @@ function groupJoined(raw: u32): bool {
  */
 export function routeInput(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source: u32, tos: u32): i32 {
   charge(COST_ROUTE);
+  const slot = slotOf(ns, destination, source, dev.ifindex);
+  if (slot != 0 && slotFits(slot, ns, destination, source, dev.ifindex, skb.mark)) {
+    const known = changetype<Decision>(slot);
+    skb.rtFlags = known.flags;
+    skb.rtType = RTN_UNICAST;
+    skb.rtDev = known.dev;
+    skb.rtMtu = known.mtu;
+    skb.rtGatewayHi = known.gatewayHi;
+    skb.rtGatewayLo = known.gatewayLo;
+    if (tracing()) traceRoute(skb, ns, destination);
+    return 0;
+  }
   skb.rtFlags = RTF_INPUT;
   const result = inputSlow(skb, ns, dev, destination, source);
-  if (result == 0 && tracing()) traceRoute(skb, ns, destination);
+  if (result == 0) {
+    if (skb.rtType == RTN_UNICAST) rememberInput(skb, ns, dev, destination, source);
+    if (tracing()) traceRoute(skb, ns, destination);
+  }
   return result;
+}
+
+// Decisions about packets that go on to another host, direct-mapped. One holds while routes, rules, devices, addresses and their
+// sysctls are those it was made by: all of them move the namespace's routeGeneration on.
+const DECISIONS: u32 = 128;
+/** In `iif`: about a packet of this host; the rest is the device that was asked for. */
+const OUTPUT: u32 = 0x80000000;
+
+@unmanaged class Decision {
+  destination: u32; source: u32; // raw
+  iif: u32;
+  mark: u32;
+  generation: u32;
+  flags: u32;
+  dev: usize; // NetDevice out, 0: none
+  mtu: u32;
+  gatewayHi: u64; gatewayLo: u64;
+  sourceLo: u64; // output: the preferred source
+}
+
+const DECISION: u32 = <u32>((offsetof<Decision>() + 7) & ~7);
+
+/** Neighbouring addresses stand in neighbouring slots. */
+@inline function slotOf(ns: Netns, destination: u32, source: u32, iif: u32): usize {
+  if (ns.routes == 0) return 0;
+  const n = bswap<u32>(source) + bswap<u32>(destination) * 11 + iif * 37;
+  return ns.routes + <usize>((n & (DECISIONS - 1)) * DECISION);
+}
+
+@inline function slotFits(slot: usize, ns: Netns, destination: u32, source: u32, iif: u32, mark: u32): bool {
+  const known = changetype<Decision>(slot);
+  return known.destination == destination && known.source == source && known.iif == iif && known.mark == mark
+    && known.generation == ns.routeGeneration && known.dev != 0;
+}
+
+/** Only a namespace that forwards remembers. */
+function rememberInput(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source: u32): void {
+  if (ns.routes == 0) {
+    ns.routes = kmalloc(DECISIONS * DECISION);
+    if (ns.routes == 0) return;
+  }
+  const known = changetype<Decision>(slotOf(ns, destination, source, dev.ifindex));
+  known.destination = destination;
+  known.source = source;
+  known.iif = dev.ifindex;
+  known.mark = skb.mark;
+  known.generation = ns.routeGeneration;
+  known.flags = skb.rtFlags;
+  known.dev = skb.rtDev;
+  known.mtu = skb.rtMtu;
+  known.gatewayHi = skb.rtGatewayHi;
+  known.gatewayLo = skb.rtGatewayLo;
+}
+
+/** The namespace ends. */
+export function routesExit(ns: Netns): void {
+  kfree(ns.routes, DECISIONS * DECISION);
 }
 
 function traceRoute(skb: Skb, ns: Netns, destination: u32): void {
@@ -208,7 +284,48 @@ function nearby(entry: FibEntry): i32 {
 /** See ip-output.ts: routeOutput (ip_route_output_key_hash_rcu). */
 export function routeOutputKey(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourceLo: u64, oif: u32, mark: u32,
   into: Route): i32 {
+  const destination = raw4(destinationLo), source = sourceLo == ANY_LO ? 0 : raw4(sourceLo);
+  if (routeRemembered(ns, destination, source, oif, mark, into)) return 0;
   charge(COST_ROUTE);
+  const slot = slotOf(ns, destination, source, OUTPUT | oif);
+  if (slot == 0) return outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
+  const known = changetype<Decision>(slot);
+  const result = outputSlow(ns, hi, destinationLo, sourceHi, sourceLo, oif, mark, into);
+  if (result == 0 && into.type == RTN_UNICAST && destination != 0) {
+    known.destination = destination;
+    known.source = source;
+    known.iif = OUTPUT | oif;
+    known.mark = mark;
+    known.generation = ns.routeGeneration;
+    known.flags = into.flags;
+    known.dev = into.dev;
+    known.mtu = mtuFound;
+    known.gatewayHi = into.gatewayHi;
+    known.gatewayLo = into.gatewayLo;
+    known.sourceLo = into.sourceLo;
+  }
+  return result;
+}
+
+/** Fills `into` with a decision made before for a packet of this host (a `source` that is not 0 is its own); false: there is none. */
+export function routeRemembered(ns: Netns, destination: u32, source: u32, oif: u32, mark: u32, into: Route): bool {
+  const slot = slotOf(ns, destination, source, OUTPUT | oif);
+  if (slot == 0 || !slotFits(slot, ns, destination, source, OUTPUT | oif, mark)) return false;
+  charge(COST_ROUTE);
+  const known = changetype<Decision>(slot);
+  into.type = RTN_UNICAST;
+  into.dev = known.dev;
+  into.gatewayHi = known.gatewayHi;
+  into.gatewayLo = known.gatewayLo;
+  into.sourceHi = 0;
+  into.sourceLo = known.sourceLo;
+  into.mtu = pmtuOf(ns, 0, mapped4(destination), known.mtu);
+  into.flags = known.flags;
+  return true;
+}
+
+function outputSlow(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourceLo: u64, oif: u32, mark: u32,
+  into: Route): i32 {
   let lo = destinationLo;
   let source = sourceLo == ANY_LO ? <u64>0 : sourceLo;
   let outIf = oif;
@@ -277,6 +394,7 @@ function outputMake(ns: Netns, devAt: usize, type: u32, entryAt: usize, lo: u64,
   into.sourceHi = 0;
   into.sourceLo = source;
   into.mtu = entryAt != 0 && entry.mtu != 0 ? entry.mtu : dev.mtu;
+  mtuFound = into.mtu;
   if (type == RTN_UNICAST) into.mtu = pmtuOf(ns, 0, lo, into.mtu);
   into.flags = (gateway ? RTF_GATEWAY : 0)
     | (type == RTN_LOCAL || type == RTN_BROADCAST || dev.kind == DEV_LOOPBACK

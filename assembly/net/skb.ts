@@ -2,7 +2,8 @@
 import { DROP_NO_MEMORY, PACKET_HOST } from "../abi/net";
 import { Netns, NetDevice, Skb, SKB_BYTES, SKB_HEADROOM } from "../layout";
 import { node } from "../mm/node";
-import { kfree, kmallocRaw } from "../mm/slab";
+import { clearBytes, copyBytes } from "../mm/copy";
+import { SLAB_384, SLAB_512, kfree, kfree512, kmalloc512, kmallocRaw } from "../mm/slab";
 import { nfSkbReset } from "../netfilter/hooks";
 import { observeDrop } from "../trace/observe";
 
@@ -14,9 +15,9 @@ export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   const n = node();
   const size = <u32>SKB_BYTES + headroom + room + TAILROOM;
   if (n.skbCount >= n.skbMax) return changetype<Skb>(0);
-  const at = kmallocRaw(size);
+  const at = size <= SLAB_512 && size > SLAB_384 ? kmalloc512() : kmallocRaw(size);
   if (at == 0) return changetype<Skb>(0);
-  memory.fill(at, 0, SKB_BYTES);
+  clearBytes(at, SKB_BYTES);
   n.skbCount++;
   const skb = changetype<Skb>(at);
   skb.size = size;
@@ -29,10 +30,15 @@ export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
 
 /** Gives a packet back, without a word about why: delivered, or its drop was counted. */
 export function skbFree(skb: Skb): void {
-  nfSkbReset(skb);
+  if (skb.nfct != 0) nfSkbReset(skb);
   if (skb.fragLengths != 0) kfree(skb.fragLengths, load<u32>(skb.fragLengths));
   node().skbCount--;
-  kfree(changetype<usize>(skb), skb.size);
+  skbRelease(skb);
+}
+
+function skbRelease(skb: Skb): void {
+  if (skb.size <= SLAB_512 && skb.size > SLAB_384) kfree512(changetype<usize>(skb));
+  else kfree(changetype<usize>(skb), skb.size);
 }
 
 /** Counts the drop in the namespace, tells the observer, and gives the packet back. `reason`: DROP_* of abi/net.ts. */
@@ -71,7 +77,7 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   const copy = skbAlloc(length, headroom);
   if (changetype<usize>(copy) == 0) return copy;
   const shift = copy.data - skb.data;
-  memory.copy(copy.data, skb.data, <usize>length);
+  copyBytes(copy.data, skb.data, <usize>length);
   copy.tail = copy.data + <usize>length;
   copy.id = skb.id;
   if (skb.mac != 0) copy.mac = skb.mac + shift;
@@ -121,7 +127,7 @@ export function skbEnsureHeadroom(skb: Skb, bytes: u32, dev: NetDevice): Skb {
   if (skb.network != 0) larger.network = skb.network + shift;
   if (skb.transport != 0) larger.transport = skb.transport + shift;
   node().skbCount--;
-  kfree(changetype<usize>(skb), skb.size);
+  skbRelease(skb);
   return larger;
 }
 

@@ -1,16 +1,18 @@
 // The driver's requests about tables, rules and connections.
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
-  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_GET,
+  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET,
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
 import {
   IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
   NF_IPSET_LIST, NF_IPSET_NEW, NF_IPSET_TEST,
 } from "../abi/ipset";
+import { NF_NFT_COMMIT, NF_NFT_OBJECT } from "../abi/nft";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { ipRawOut } from "../net/ip-output";
+import { nftCommand } from "../nft/command";
 import { netnsGet } from "../net/netns";
 import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
@@ -28,6 +30,7 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
   if (changetype<usize>(ns) == 0) return -EBADF;
   if (!nfNetCreate(ns)) return -ENOMEM;
   const nf = nfNet(ns), a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
+  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_OBJECT) return nftCommand(op, ns, nf, record, upload, uploadLength);
   switch (op) {
     case NF_REPLACE: return upload == 0 ? -EINVAL : tableReplace(ns, a, b, upload, uploadLength);
     case NF_COUNTERS: return counters(nf, a, b, c, record, false);
@@ -44,6 +47,10 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
     case NF_CT_DELETE: return ctDelete(ns, a);
     case NF_STAT: return a >= NFSTATS ? -ENOENT : <i32>statGet(nf, a);
     case NF_LOCAL_OUT: return length < 8 || a > length - 8 ? -EINVAL : localOut(ns, record + 8, a);
+    case NF_EVALUATOR:
+      if (!FULL) return -ENOENT;
+      nf.plain = a;
+      return 0;
     default: return FULL ? setCommand(nf, op, record, length) : -ENOENT;
   }
 }

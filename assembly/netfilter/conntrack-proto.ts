@@ -20,11 +20,11 @@ export function udpTrack(ct: Conntrack, nf: NfNet, ip: usize, udp: usize, room: 
   const length = be16(udp, 4);
   if (length > room || length < 8) return -<i32>NF_ACCEPT;
   if (verify && load<u16>(udp, 6) != 0 && !l4ChecksumOk(ip, udp, room, IPPROTO_UDP)) return -<i32>NF_ACCEPT;
-  const stream = changetype<usize>(ct) + CT_STREAM_AT;
+  const stream = changetype<usize>(ct) + CT_STREAM_AT; // in another cache line than the status
   if (!(ct.status & IPS_CONFIRMED)) store<u64>(stream, node().now + STREAM_NS);
   if (!(ct.status & IPS_SEEN_REPLY)) {
     ctRefresh(ct, setting(nf, NFCT_TIMEOUT_UDP));
-  } else if (node().now > load<u64>(stream)) {
+  } else if (ct.status & IPS_ASSURED || node().now > load<u64>(stream)) { // assured once, it stays so
     ctRefresh(ct, setting(nf, NFCT_TIMEOUT_UDP_STREAM));
     ct.status |= IPS_ASSURED;
   } else {

@@ -11,7 +11,7 @@ import {
 } from "../abi/netfilter";
 import { OBS_CT } from "../abi/core";
 import { Netns, Skb } from "../layout";
-import { charge, node } from "../mm/node";
+import { SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { COST_CONNTRACK } from "../net/costs";
@@ -28,7 +28,7 @@ import { NfNet, nfNet, setting, statCount } from "./state";
 import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
 
 /**
- * One connection, 168 bytes of a 192-byte slot. `next0`, `next1` chain it by its original and its reply tuple; a link is the
+ * One connection in a slot of 160 bytes; what an established one is asked for stands in the first 64. `next0`, `next1` chain it by its original and its reply tuple; a link is the
  * address of an entry plus 1 if it continues at that entry's reply side.
  */
 @unmanaged export class Conntrack {
@@ -64,7 +64,7 @@ import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, t
   master: usize;
 }
 
-export const CT_BYTES: u32 = 192;
+export const CT_BYTES: u32 = 160;
 const ORIG: usize = 16, REPLY: usize = 32;
 /** UDP: when the connection counts as a stream (u64 ns), where TCP has its windows. */
 export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
@@ -72,7 +72,7 @@ export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
 /** The node's table (`Node.conntrack`). */
 @unmanaged class CtTable {
   buckets: usize; // tagged links
-  bysource: usize; // Conntrack
+  bysource: usize; // Conntrack; half as many
   mask: u32;
   count: u32;
   nextId: u32;
@@ -113,10 +113,10 @@ function table(): CtTable {
     if (at == 0) return changetype<CtTable>(0);
     const t = changetype<CtTable>(at);
     t.buckets = kmalloc(FIRST_BUCKETS << 2);
-    t.bysource = kmalloc(FIRST_BUCKETS << 2);
+    t.bysource = kmalloc(FIRST_BUCKETS << 1);
     if (t.buckets == 0 || t.bysource == 0) {
       if (t.buckets != 0) kfree(t.buckets, FIRST_BUCKETS << 2);
-      if (t.bysource != 0) kfree(t.bysource, FIRST_BUCKETS << 2);
+      if (t.bysource != 0) kfree(t.bysource, FIRST_BUCKETS << 1);
       kfree(at, TABLE_BYTES);
       return changetype<CtTable>(0);
     }
@@ -169,6 +169,32 @@ function find(ns: Netns, tuple: usize): usize {
   return 0;
 }
 
+/** So few connections stay in the caches by themselves. */
+const PREFETCH_MIN: u32 = 32768;
+
+/** Are there so many connections that ctTouchBucket and ctTouchEntry pay? */
+export function ctManyConnections(): bool {
+  const t = changetype<CtTable>(node().conntrack);
+  return changetype<usize>(t) != 0 && t.count >= PREFETCH_MIN;
+}
+
+/**
+ * The first link of the bucket in which the connection of an IP packet stands, if it is there, and 0 if it has none. To read the buckets
+ * of many packets one after the other, and then their entries, costs little more than one alone: memory answers them at once.
+ */
+export function ctTouchBucket(ns: Netns, ip: usize, length: u32): usize {
+  const tuple = scratch(SCRATCH_TRACK);
+  if (!tupleFromPacket(tuple, ip, length)) return 0;
+  const t = changetype<CtTable>(node().conntrack);
+  return load<usize>(t.buckets + (<usize>(tupleHash(tuple, ns.id) & t.mask) << 2));
+}
+
+/** Reads an entry; the answer means nothing. */
+export function ctTouchEntry(link: usize): u32 {
+  const entry = changetype<Conntrack>(link & ~1);
+  return link == 0 ? 0 : entry.use ^ <u32>entry.timeout;
+}
+
 /** Is this reply tuple in use by another connection than `but` (nf_conntrack_tuple_taken)? */
 export function ctTupleTaken(ns: Netns, tuple: usize, but: Conntrack): bool {
   const link = find(ns, tuple);
@@ -192,7 +218,7 @@ export function ctFindTuple(ns: Netns, tuple: usize): Conntrack {
 /** First entry of a source's chain, for NAT (find_appropriate_src). */
 export function ctBysource(ns: Netns, orig: usize): usize {
   const t = changetype<CtTable>(node().conntrack);
-  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & t.mask) << 2));
+  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & (t.mask >>> 1)) << 2));
 }
 
 function sourceHash(ns: Netns, orig: usize): u32 {
@@ -203,7 +229,7 @@ function sourceHash(ns: Netns, orig: usize): u32 {
 /** NAT has decided on the entry's source (nf_nat_setup_info): from now on others of that source find it. */
 export function ctBysourceAdd(ct: Conntrack): void {
   const t = changetype<CtTable>(node().conntrack);
-  const head = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.mask) << 2);
+  const head = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & (t.mask >>> 1)) << 2);
   ct.bysource = load<usize>(head);
   store<usize>(head, changetype<usize>(ct));
 }
@@ -215,7 +241,7 @@ export function ctPut(ct: Conntrack): void {
   if (--ct.use != 0) return;
   const t = changetype<CtTable>(node().conntrack);
   if (ct.status & IPS_SRC_NAT_DONE) {
-    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.mask) << 2);
+    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & (t.mask >>> 1)) << 2);
     while (load<usize>(at) != 0 && load<usize>(at) != changetype<usize>(ct)) {
       at = load<usize>(at) + offsetof<Conntrack>("bysource");
     }
@@ -265,10 +291,10 @@ function link(t: CtTable, ct: Conntrack, side: usize): void {
 function grow(t: CtTable): void {
   const old = t.mask + 1, bytes = old << 3;
   if (bytes == 0 || old >= 0x1000000) return;
-  const buckets = kmalloc(bytes), bysource = kmalloc(bytes);
+  const buckets = kmalloc(bytes), bysource = kmalloc(bytes >>> 1);
   if (buckets == 0 || bysource == 0) {
     if (buckets != 0) kfree(buckets, bytes);
-    if (bysource != 0) kfree(bysource, bytes);
+    if (bysource != 0) kfree(bysource, bytes >>> 1);
     return;
   }
   const before = t.buckets, sources = t.bysource;
@@ -290,7 +316,7 @@ function grow(t: CtTable): void {
       link(t, changetype<Conntrack>(turned & ~1), turned & 1);
       turned = next;
     }
-    at = load<usize>(sources + (<usize>i << 2));
+    at = i < old >>> 1 ? load<usize>(sources + (<usize>i << 2)) : 0;
     while (at != 0) {
       const ct = changetype<Conntrack>(at);
       const next = ct.bysource;
@@ -305,7 +331,7 @@ function grow(t: CtTable): void {
     }
   }
   kfree(before, old << 2);
-  kfree(sources, old << 2);
+  kfree(sources, old << 1);
 }
 
 /** An unconfirmed entry, owned by the caller; null (0): table full or no memory. */
@@ -327,7 +353,8 @@ function create(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
   tupleCopy(at + REPLY, reply);
   ctExtend(ct, nf);
   nf.conntrackCount++;
-  if (++t.count > t.mask) grow(t);
+  // Two links to an entry: no more links than buckets.
+  if (++t.count << 1 > t.mask) grow(t);
   return ct;
 }
 
@@ -423,10 +450,7 @@ export function ctIn(skb: Skb, ns: Netns, hook: u32): u32 {
   if (skb.nfct != 0 || skb.ctinfo == IP_CT_UNTRACKED) return NF_ACCEPT;
   charge(COST_CONNTRACK);
   const nf = nfNet(ns);
-  const scratch = kmalloc(32);
-  if (scratch == 0) return NF_DROP;
-  const verdict = track(skb, ns, nf, hook, scratch, scratch + TUPLE_BYTES);
-  kfree(scratch, 32);
+  const verdict = track(skb, ns, nf, hook, scratch(SCRATCH_TRACK), scratch(SCRATCH_TRACK) + TUPLE_BYTES);
   if (tracing() && skb.nfct != 0) {
     const at = observeRecord(OBS_CT, skb, changetype<usize>(ns), skb.dev, 16);
     if (at != 0) {

@@ -20,10 +20,17 @@ import {
   HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
   TABLE_RAW, TABLE_SECURITY,
 } from "../abi/netfilter";
+import { NFTCHAIN_ROUTE } from "../abi/nft";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
+import { ipPartialChecksum } from "../net/ip-input";
 import { ipRouteMeHarder } from "../net/ip-output";
+import { nftDoChain } from "../nft/eval";
+import {
+  ENTRY_CONFIRM, ENTRY_CONNTRACK, ENTRY_NAT, ENTRY_NFT, ENTRY_NFT_NAT, ENTRY_TABLE, HOOK_ENTRY_BYTES, NftChain, hookCount,
+  hookEntries, nftExit, nftNet,
+} from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
 import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
 import { FULL } from "../features";
@@ -37,7 +44,17 @@ import { iptDoTable } from "./xtables";
  * Runs everything registered at `hook` on the packet (`skb.network` is set; `inDev`, `outDev` are devices or 0). NF_ACCEPT: go
  * on with the packet, whose addresses may have changed. NF_DROP: the caller drops it. NF_STOLEN: it is no longer the caller's.
  */
-export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+@inline export function nfHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
+  if (nfHookIdle(hook, ns)) return NF_ACCEPT;
+  return hookAndObserve(hook, skb, ns, inDev, outDev);
+}
+
+/** Nothing is registered there, and nobody watches. */
+@inline function nfHookIdle(hook: u32, ns: Netns): bool {
+  return !(nfNet(ns).hooks & (1 << hook)) && (hook != HOOK_INPUT || !tracing());
+}
+
+function hookAndObserve(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
   const verdict = runHook(hook, skb, ns, inDev, outDev);
   if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
   return verdict;
@@ -50,13 +67,14 @@ function observeDelivery(skb: Skb, ns: Netns, inDev: usize): void {
   if (at == 0) return;
   store<u32>(at, length);
   memory.copy(at + 4, skb.network, <usize>length);
+  ipPartialChecksum(skb, at + 4);
 }
 
 function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u32 {
-  if (ns.netfilter == 0) return NF_ACCEPT;
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
   charge(COST_HOOK);
+  if (FULL && nf.nft != 0) return runEntries(hook, skb, ns, nf, inDev, outDev);
   const first = hook == HOOK_PREROUTING || hook == HOOK_OUTPUT;
   const tracked = nf.conntrackUsers != 0;
   let verdict = NF_ACCEPT;
@@ -74,6 +92,41 @@ function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u
     if (nfTable(nf, TABLE_NAT) != 0) verdict = natHook(skb, ns, nf, hook, inDev, outDev);
     if (verdict == NF_ACCEPT && tracked) verdict = ctConfirm(skb, ns);
   }
+  return verdict;
+}
+
+/** The same with nftables' chains in between, by priority. */
+function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outDev: usize): u32 {
+  const n = nftNet(nf), entries = hookEntries(n, hook), count = hookCount(n, hook);
+  let verdict = NF_ACCEPT;
+  for (let i: u32 = 0; i < count && verdict == NF_ACCEPT; i++) {
+    const entry = entries + <usize>(i * HOOK_ENTRY_BYTES), kind = load<u32>(entry, 8);
+    switch (kind) {
+      case ENTRY_CONNTRACK: verdict = ctIn(skb, ns, hook); break;
+      case ENTRY_NAT: verdict = natHook(skb, ns, nf, hook, inDev, outDev); break;
+      case ENTRY_CONFIRM: verdict = ctConfirm(skb, ns); break;
+      case ENTRY_NFT: {
+        const chain = changetype<NftChain>(<usize>load<u32>(entry, 12));
+        verdict = chain.flags & NFTCHAIN_ROUTE ? routeChain(chain, skb, ns, nf, hook, inDev, outDev)
+          : nftDoChain(chain, skb, ns, nf, hook, inDev, outDev);
+        break;
+      }
+      case ENTRY_TABLE + TABLE_MANGLE: verdict = mangle(skb, ns, nf, hook, inDev, outDev); break;
+      // ENTRY_NAT runs these.
+      case ENTRY_TABLE + TABLE_NAT: case ENTRY_NFT_NAT: break;
+      default: verdict = iptDoTable(skb, ns, nf, kind - ENTRY_TABLE, hook, inDev, outDev);
+    }
+  }
+  return verdict;
+}
+
+/** A chain of type route: what changed what routes look at is routed anew (nf_route_table_hook4). */
+function routeChain(chain: NftChain, skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev: usize): u32 {
+  const mark = skb.mark, tos = load<u8>(skb.network, 1), addresses = load<u64>(skb.network, 12);
+  const verdict = nftDoChain(chain, skb, ns, nf, hook, inDev, outDev);
+  if (verdict == NF_ACCEPT
+    && (skb.mark != mark || load<u8>(skb.network, 1) != tos || load<u64>(skb.network, 12) != addresses)
+    && ipRouteMeHarder(skb, ns) < 0) return NF_DROP;
   return verdict;
 }
 
@@ -123,7 +176,10 @@ export function nfNetnsExit(ns: Netns): void {
   if (ns.netfilter == 0) return;
   const nf = nfNet(ns);
   for (let i: u32 = 0; i < TABLES; i++) tableRemove(nf, i);
-  if (FULL) ipsetExit(nf);
+  if (FULL) {
+    nftExit(nf);
+    ipsetExit(nf);
+  }
   ctNetnsExit(ns);
   nfNetFree(ns);
 }

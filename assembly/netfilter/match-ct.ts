@@ -31,6 +31,7 @@ export function matchConntrack(d: usize, skb: Skb): bool {
     }
     if (((bits & load<u32>(d, CTMD_STATE)) != 0) == ((inverted & CTM_STATE) != 0)) return false;
   }
+  if (look == CTM_STATE) return true;
   if (!tracked) return (look & CTM_STATE) != 0;
   if (look & CTM_DIRECTION && !ctIsReply(skb.ctinfo) == ((inverted & CTM_DIRECTION) != 0)) return false;
   const orig = Tuple.at(ctTuple(ct, false)), reply = Tuple.at(ctTuple(ct, true));

@@ -7,13 +7,19 @@ import {
   NAT_RANGE_PROTO_OFFSET, NAT_RANGE_PROTO_RANDOM, NAT_RANGE_PROTO_RANDOM_FULLY, NAT_RANGE_PROTO_SPECIFIED, NF_ACCEPT, NF_DROP,
   TABLE_NAT, TARGET_DNAT, TARGET_MASQUERADE, TARGET_NETMAP, TARGET_REDIRECT, TARGET_SNAT,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { jhash2 } from "../mm/hash";
-import { charge } from "../mm/node";
+import {
+  SCRATCH_NAT_BINDING, SCRATCH_NAT_PACKET, SCRATCH_NAT_SETUP, SCRATCH_NAT_TARGET, charge, scratch as place,
+} from "../mm/node";
 import { random32 } from "../mm/rng";
+import { clearBytes, copyBytes } from "../mm/copy";
 import { kfree, kmalloc } from "../mm/slab";
 import { COST_NAT_NEW } from "../net/costs";
 import { ipRouteMeHarder, selectAddress } from "../net/ip-output";
+import { nftDoChain } from "../nft/eval";
+import { ENTRY_NFT_NAT, ENTRY_TABLE, HOOK_ENTRY_BYTES, NftChain, hookCount, hookEntries, nftNet } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
 import { checksum, checksumPatch16, checksumPatch32 } from "../wire/checksum";
@@ -74,7 +80,8 @@ function natPacket(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, inD
   const done = source ? IPS_SRC_NAT_DONE : IPS_DST_NAT_DONE;
   if ((ctinfo == IP_CT_NEW || ctinfo == IP_CT_RELATED || ctinfo == IP_CT_RELATED_REPLY) && !(ct.status & done)) {
     charge(COST_NAT_NEW);
-    const verdict = iptDoTable(skb, ns, nf, TABLE_NAT, hook, inDev, outDev);
+    const verdict = FULL && nf.nft != 0 ? natChains(skb, ct, ns, nf, hook, done, inDev, outDev)
+      : iptDoTable(skb, ns, nf, TABLE_NAT, hook, inDev, outDev);
     if (verdict != NF_ACCEPT) return verdict;
     if (!(ct.status & done)) {
       if (nullBinding(ct, ns, source) != NF_ACCEPT) return NF_DROP;
@@ -89,25 +96,33 @@ function natPacket(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, inD
   let bit = source ? IPS_SRC_NAT : IPS_DST_NAT;
   if (reply) bit ^= IPS_SRC_NAT | IPS_DST_NAT;
   if (!(ct.status & bit)) return NF_ACCEPT;
-  const scratch = kmalloc(16);
-  if (scratch == 0) return NF_DROP;
-  tupleInvert(scratch, ctTuple(ct, !reply));
-  const ok = manipPacket(skb, ns, skb.network, ipBytes(skb), scratch, source, true);
-  kfree(scratch, 16);
-  return ok ? NF_ACCEPT : NF_DROP;
+  const to = place(SCRATCH_NAT_PACKET);
+  tupleInvert(to, ctTuple(ct, !reply));
+  return manipPacket(skb, ns, skb.network, ipBytes(skb), to, source, true) ? NF_ACCEPT : NF_DROP;
+}
+
+/** iptables' nat table and nftables' chains of type nat, by priority, until one has decided. */
+function natChains(skb: Skb, ct: Conntrack, ns: Netns, nf: NfNet, hook: u32, done: u32, inDev: usize, outDev: usize): u32 {
+  const n = nftNet(nf), entries = hookEntries(n, hook), count = hookCount(n, hook);
+  let verdict = NF_ACCEPT;
+  for (let i: u32 = 0; i < count && verdict == NF_ACCEPT && !(ct.status & done); i++) {
+    const entry = entries + <usize>(i * HOOK_ENTRY_BYTES), kind = load<u32>(entry, 8);
+    if (kind == ENTRY_NFT_NAT) {
+      verdict = nftDoChain(changetype<NftChain>(<usize>load<u32>(entry, 12)), skb, ns, nf, hook, inDev, outDev);
+    } else if (kind == ENTRY_TABLE + TABLE_NAT) verdict = iptDoTable(skb, ns, nf, TABLE_NAT, hook, inDev, outDev);
+  }
+  return verdict;
 }
 
 function nullBinding(ct: Conntrack, ns: Netns, source: bool): u32 {
-  const range = kmalloc(NAT_RANGE_BYTES);
-  if (range == 0) return NF_DROP;
+  const range = place(SCRATCH_NAT_BINDING);
   const r = changetype<NatRange>(range);
   const reply = Tuple.at(ctTuple(ct, true));
+  clearBytes(range, 32);
   r.flags = NAT_RANGE_MAP_IPS;
   r.lo = bswap<u32>(source ? reply.dst : reply.src);
   r.hi = r.lo;
-  const verdict = natSetup(ct, ns, range, source);
-  kfree(range, NAT_RANGE_BYTES);
-  return verdict;
+  return natSetup(ct, ns, range, source);
 }
 
 /** nf_nat_setup_info: decides on the source or destination of a new connection. */
@@ -115,16 +130,13 @@ export function natSetup(ct: Conntrack, ns: Netns, range: usize, source: bool): 
   if (ct.status & IPS_CONFIRMED) return NF_ACCEPT;
   const done = source ? IPS_SRC_NAT_DONE : IPS_DST_NAT_DONE;
   if (ct.status & done) return NF_DROP;
-  const scratch = kmalloc(64);
-  if (scratch == 0) return NF_DROP;
-  const current = scratch, chosen = scratch + 16;
+  const current = place(SCRATCH_NAT_SETUP), chosen = current + 16;
   tupleInvert(current, ctTuple(ct, true));
-  uniqueTuple(chosen, current, changetype<NatRange>(range), ct, ns, source, scratch + 32);
+  uniqueTuple(chosen, current, changetype<NatRange>(range), ct, ns, source, current + 32);
   if (!tupleEqual(current, chosen)) {
     tupleInvert(ctTuple(ct, true), chosen);
     ct.status |= source ? IPS_SRC_NAT : IPS_DST_NAT;
   }
-  kfree(scratch, 64);
   ct.status |= done;
   if (source) ctBysourceAdd(ct);
   return NF_ACCEPT;
@@ -269,9 +281,8 @@ export function natTarget(kind: u32, skb: Skb, ns: Netns, hook: u32, inDev: usiz
   if (kind == TARGET_SNAT) return natSetup(ct, ns, range, true);
   if (kind == TARGET_DNAT) return natSetup(ct, ns, range, false);
   const from = changetype<NatRange>(range);
-  const copy = kmalloc(NAT_RANGE_BYTES);
-  if (copy == 0) return NF_DROP;
-  memory.copy(copy, range, NAT_RANGE_BYTES);
+  const copy = place(SCRATCH_NAT_TARGET);
+  copyBytes(copy, range, NAT_RANGE_BYTES);
   const to = changetype<NatRange>(copy);
   to.flags |= NAT_RANGE_MAP_IPS;
   let verdict = NF_DROP;
@@ -302,7 +313,6 @@ export function natTarget(kind: u32, skb: Skb, ns: Netns, hook: u32, inDev: usiz
     to.hi = to.lo;
     if (to.lo != 0) verdict = natSetup(ct, ns, copy, false);
   }
-  kfree(copy, NAT_RANGE_BYTES);
   return verdict;
 }
 

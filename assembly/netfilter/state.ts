@@ -2,8 +2,15 @@
 import {
   NFCT_ACCT, NFCT_CHECKSUM, NFCT_EXPECT_MAX, NFCT_MAX, NFCT_TCP_IGNORE_INVALID_RST, NFCT_SETTINGS, NFCT_TCP_BE_LIBERAL, NFCT_TCP_LOOSE, NFCT_TCP_MAX_RETRANS, NFCT_TIMEOUT_GENERIC,
   NFCT_TIMEOUT_GRE, NFCT_TIMEOUT_GRE_STREAM, NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_TCP_RETRANS,
-  NFCT_TIMEOUT_TCP_UNACK, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NFSTATS,
+  NFCT_TCP_IGNORE_INVALID_RST, NFCT_TIMEOUT_TCP, NFCT_TIMEOUT_TCP_UNACK, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NFSTATS,
 } from "../abi/netfilter";
+import {
+  SYSCTL_NF_CONNTRACK_ACCT, SYSCTL_NF_CONNTRACK_CHECKSUM, SYSCTL_NF_CONNTRACK_EXPECT_MAX, SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT, SYSCTL_NF_CONNTRACK_GRE_TIMEOUT,
+  SYSCTL_NF_CONNTRACK_GRE_TIMEOUT_STREAM, SYSCTL_NF_CONNTRACK_ICMP_TIMEOUT, SYSCTL_NF_CONNTRACK_MAX,
+  SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_CLOSED, SYSCTL_NF_CONNTRACK_TCP_BE_LIBERAL, SYSCTL_NF_CONNTRACK_TCP_IGNORE_INVALID_RST,
+  SYSCTL_NF_CONNTRACK_TCP_LOOSE, SYSCTL_NF_CONNTRACK_TCP_MAX_RETRANS, SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_CLOSE,
+  SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_UNACKNOWLEDGED, SYSCTL_NF_CONNTRACK_UDP_TIMEOUT, SYSCTL_NF_CONNTRACK_UDP_TIMEOUT_STREAM,
+} from "../abi/net";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 
@@ -25,6 +32,11 @@ import { kfree, kmalloc } from "../mm/slab";
   expectCount: u32;
   /** A copy made by TEE is under way: no copies of copies. */
   duplicating: u32;
+  /** Rules are looked at one after the other: the plain evaluator. */
+  plain: u32;
+  nft: usize; // NftNet; 0: no nft command yet
+  // When each of iptables' tables was registered, counted with nftables' chains.
+  sequence0: u32; sequence1: u32; sequence2: u32; sequence3: u32; sequence4: u32;
 }
 
 /** One loaded table. The blob is never written after it was checked; counters and match state stand apart. */
@@ -44,6 +56,8 @@ import { kfree, kmalloc } from "../mm/slab";
   depth: u32;
   nested: u32;
   conntrackUsers: u32;
+  index: usize; // compiled.ts: rules by what they name, 0: looked at one after the other
+  indexBytes: u32;
 }
 
 const SETTINGS_AT: u32 = <u32>((offsetof<NfNet>() + 7) & ~7);
@@ -70,6 +84,36 @@ export function nfTableSet(nf: NfNet, table: u32, at: usize): void {
 
 export function settingPut(nf: NfNet, number: u32, value: u32): void {
   store<u32>(changetype<usize>(nf) + <usize>(SETTINGS_AT + (number << 2)), value);
+}
+
+/** Where a net.netfilter.* sysctl (its number in abi/net.ts) stands; 0: it is none of these settings. */
+export function settingOfSysctl(nf: NfNet, sysctl: u32): usize {
+  let number: u32;
+  switch (sysctl) {
+    case SYSCTL_NF_CONNTRACK_ACCT: number = NFCT_ACCT; break;
+    case SYSCTL_NF_CONNTRACK_EXPECT_MAX: number = NFCT_EXPECT_MAX; break;
+    case SYSCTL_NF_CONNTRACK_CHECKSUM: number = NFCT_CHECKSUM; break;
+    case SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT: number = NFCT_TIMEOUT_GENERIC; break;
+    case SYSCTL_NF_CONNTRACK_GRE_TIMEOUT: number = NFCT_TIMEOUT_GRE; break;
+    case SYSCTL_NF_CONNTRACK_GRE_TIMEOUT_STREAM: number = NFCT_TIMEOUT_GRE_STREAM; break;
+    case SYSCTL_NF_CONNTRACK_ICMP_TIMEOUT: number = NFCT_TIMEOUT_ICMP; break;
+    case SYSCTL_NF_CONNTRACK_MAX: number = NFCT_MAX; break;
+    case SYSCTL_NF_CONNTRACK_TCP_BE_LIBERAL: number = NFCT_TCP_BE_LIBERAL; break;
+    case SYSCTL_NF_CONNTRACK_TCP_IGNORE_INVALID_RST: number = NFCT_TCP_IGNORE_INVALID_RST; break;
+    case SYSCTL_NF_CONNTRACK_TCP_LOOSE: number = NFCT_TCP_LOOSE; break;
+    case SYSCTL_NF_CONNTRACK_TCP_MAX_RETRANS: number = NFCT_TCP_MAX_RETRANS; break;
+    case SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_UNACKNOWLEDGED: number = NFCT_TIMEOUT_TCP_UNACK; break;
+    case SYSCTL_NF_CONNTRACK_UDP_TIMEOUT: number = NFCT_TIMEOUT_UDP; break;
+    case SYSCTL_NF_CONNTRACK_UDP_TIMEOUT_STREAM: number = NFCT_TIMEOUT_UDP_STREAM; break;
+    default: {
+      // The states' timeouts, in the order of the names: a state's number per hex digit, the first name's lowest.
+      const sctp = sysctl - SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_CLOSED, tcp = sysctl - SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_CLOSE;
+      if (sctp < 8) number = NFCT_TIMEOUT_SCTP + ((0x56784231 >>> (sctp << 2)) & 15);
+      else if (tcp < 9) number = NFCT_TIMEOUT_TCP + <u32>((<u64>0x712a64358 >> <u64>(tcp << 2)) & 15);
+      else return 0;
+    }
+  }
+  return changetype<usize>(nf) + <usize>(SETTINGS_AT + (number << 2));
 }
 
 export function statCount(nf: NfNet, number: u32): void {
@@ -111,52 +155,6 @@ export function nfNetCreate(ns: Netns): bool {
   settingPut(nf, NFCT_MAX, 262144);
   settingPut(nf, NFCT_EXPECT_MAX, 4096);
   return true;
-}
-
-/**
- * net.netfilter.* was written: the setting of a namespace that the trackers read. `number` counts from
- * SYSCTL_NF_CONNTRACK_ACCT (abi/net.ts), names in order of the alphabet.
- */
-export function settingSysctl(nf: NfNet, number: u32, value: u32): void {
-  let to = NFCT_SETTINGS;
-  switch (number) {
-    case 0: to = NFCT_ACCT; break;
-    case 2: to = NFCT_CHECKSUM; break;
-    case 3: to = NFCT_EXPECT_MAX; break;
-    case 4: to = NFCT_TIMEOUT_GENERIC; break;
-    case 5: to = NFCT_TIMEOUT_GRE; break;
-    case 6: to = NFCT_TIMEOUT_GRE_STREAM; break;
-    case 7: to = NFCT_TIMEOUT_ICMP; break;
-    case 9: to = NFCT_MAX; break;
-    // closed, cookie_echoed, cookie_wait, established, heartbeat_sent, shutdown_ack_sent, shutdown_recd, shutdown_sent
-    case 10: to = NFCT_TIMEOUT_SCTP + 1; break;
-    case 11: to = NFCT_TIMEOUT_SCTP + 3; break;
-    case 12: to = NFCT_TIMEOUT_SCTP + 2; break;
-    case 13: to = NFCT_TIMEOUT_SCTP + 4; break;
-    case 14: to = NFCT_TIMEOUT_SCTP + 8; break;
-    case 15: to = NFCT_TIMEOUT_SCTP + 7; break;
-    case 16: to = NFCT_TIMEOUT_SCTP + 6; break;
-    case 17: to = NFCT_TIMEOUT_SCTP + 5; break;
-    case 18: to = NFCT_TCP_BE_LIBERAL; break;
-    case 19: to = NFCT_TCP_IGNORE_INVALID_RST; break;
-    case 20: to = NFCT_TCP_LOOSE; break;
-    case 21: to = NFCT_TCP_MAX_RETRANS; break;
-    // close, close_wait, established, fin_wait, last_ack, max_retrans, syn_recv, syn_sent, time_wait, unacknowledged
-    case 22: to = 8; break;
-    case 23: to = 5; break;
-    case 24: to = 3; break;
-    case 25: to = 4; break;
-    case 26: to = 6; break;
-    case 27: to = NFCT_TIMEOUT_TCP_RETRANS; break;
-    case 28: to = 2; break;
-    case 29: to = 1; break;
-    case 30: to = 7; break;
-    case 31: to = NFCT_TIMEOUT_TCP_UNACK; break;
-    case 33: to = NFCT_TIMEOUT_UDP; break;
-    case 34: to = NFCT_TIMEOUT_UDP_STREAM; break;
-    default: return;
-  }
-  settingPut(nf, to, value);
 }
 
 /** Frees the structure itself; what hangs on it is gone already. */

@@ -25,6 +25,8 @@ import {
   matchMoreEnable, matchMoreExit, matchMoreInit, matchMorePlace, matchMoreTracks, matchMoreValid,
 } from "./match-more";
 import { SET_NAME_AT, SET_STATE_AT, TARGET_SET_STATE, setExit, setInit, targetSetExit, targetSetInit } from "./match-set";
+import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
+import { nftHooks, nftSequence } from "../nft/ruleset";
 import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
 import { targetMorePlace, targetMoreSize } from "./target-more";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
@@ -57,6 +59,7 @@ export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, byt
   countersTake(t, old, mapAt);
   nf.conntrackUsers += t.conntrackUsers;
   nfTableSet(nf, table, at);
+  if (FULL && old == 0) store<u32>(changetype<usize>(nf) + offsetof<NfNet>("sequence0") + (<usize>table << 2), nftSequence(nf));
   if (old != 0) {
     nf.conntrackUsers -= changetype<XtTable>(old).conntrackUsers;
     tableFree(changetype<XtTable>(old), nf);
@@ -76,11 +79,13 @@ export function tableRemove(nf: NfNet, table: u32): void {
   hooksUpdate(nf);
 }
 
-function hooksUpdate(nf: NfNet): void {
+/** Finds out anew at which hooks something is registered, and in what order. */
+export function hooksUpdate(nf: NfNet): void {
   let hooks: u32 = nf.conntrackUsers != 0 ? ALL_HOOKS & ~(1 << HOOK_FORWARD) : 0;
   for (let i: u32 = 0; i < TABLES; i++) {
     if (nfTable(nf, i) != 0) hooks |= tableHooks(i);
   }
+  if (FULL) hooks |= nftHooks(nf);
   nf.hooks = hooks;
 }
 
@@ -376,7 +381,8 @@ function allocate(t: XtTable): i32 {
   t.counterBytes = (t.rules + t.builtins) << 4;
   t.counters = kmalloc(t.counterBytes);
   if (t.stateBytes != 0) t.state = kmalloc(t.stateBytes);
-  t.stackBytes = t.depth * STACK_ENTRY * NESTED_MAX;
+  indexBuild(t);
+  t.stackBytes = (t.index != 0 ? compiledStackBytes(t.depth) : t.depth * STACK_ENTRY) * NESTED_MAX;
   if (t.stackBytes != 0) t.stack = kmalloc(t.stackBytes);
   return t.counters == 0 || (t.stateBytes != 0 && t.state == 0) || (t.stackBytes != 0 && t.stack == 0) ? -ENOMEM : 0;
 }
@@ -430,5 +436,6 @@ function tableFree(t: XtTable, nf: NfNet): void {
   if (t.blob != 0) kfree(t.blob, t.blobBytes);
   if (t.counters != 0) kfree(t.counters, t.counterBytes);
   if (t.stack != 0) kfree(t.stack, t.stackBytes);
+  indexFree(t);
   kfree(changetype<usize>(t), XT_BYTES);
 }

@@ -4,6 +4,7 @@ import {
   REJECT_HOST_PROHIBITED, REJECT_NET_PROHIBITED, REJECT_TCP_RESET,
 } from "../abi/netfilter";
 import { Netns, Skb } from "../layout";
+import { IPSKB_CSUM_PARTIAL } from "../net/ip-input";
 import { icmpSend, ipLocalOut } from "../net/ip-output";
 import { skbAlloc } from "../net/skb";
 import { be32 } from "../wire/bytes";
@@ -65,6 +66,7 @@ function reset(skb: Skb, ns: Netns): void {
   answer.transport = answer.data + 20;
   answer.protocol = 0x0800;
   answer.id = skb.id;
+  answer.ipFlags = IPSKB_CSUM_PARTIAL;
   const source = load<u32>(ip, 16), destination = load<u32>(ip, 12);
   const acks = (th.flags & TCP_ACK) != 0;
   const segment = room - min<u32>(th.headerLength, room) + (th.flags & TCP_SYN ? 1 : 0) + (th.flags & TCP_FIN ? 1 : 0);

@@ -3,7 +3,6 @@
 //  ├─ source ──┼ destination ┼─ sport ─┼─ dport ┼─ zone ┼ protocol ┼ family ┤
 // Addresses raw, ports in network order as they stand in the packet. ICMP: sport is the id, dport type | code << 8.
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { jhash3 } from "../mm/hash";
 
 export const TUPLE_BYTES: usize = 16;
 export const IPPROTO_GRE: u32 = 47;
@@ -37,7 +36,8 @@ export function protoHasPorts(proto: u32): bool {
 }
 
 export function tupleHash(t: usize, ns: u32): u32 {
-  return jhash3(load<u32>(t) ^ load<u32>(t, 12), load<u32>(t, 4) ^ ns, load<u32>(t, 8), 0x6b77ead1);
+  const h = (load<u64>(t) ^ <u64>ns << 17) * 0x9e3779b97f4a7c15 ^ rotl<u64>(load<u64>(t, 8) * 0xc2b2ae3d27d4eb4f, 31);
+  return <u32>((h ^ h >> 32) * 0x9fb21c651e98df25 >> 32);
 }
 
 /**

@@ -1,5 +1,6 @@
-// The plain evaluator of tables, net/ipv4/netfilter/ip_tables.c: rules in order, jumps by a stack of return addresses. It only
-// reads the checked blob; counters and what matches remember stand apart, so that another evaluator can take its place.
+// Running of tables, net/ipv4/netfilter/ip_tables.c, and the plain evaluator: rules in order, jumps by a stack of return addresses. It
+// only reads the checked blob; counters and what matches remember stand apart, so that the compiled evaluator (compiled.ts) can take its
+// place.
 import { OBS_HOOK, OBS_RULE } from "../abi/core";
 import {
   BLOB_CHAIN, BLOB_HEADER, EXT_HEADER, NF_ACCEPT, NF_DROP, NF_STOLEN, RULE_HEADER, TABLE_FILTER_HOOKS, TABLE_MANGLE_HOOKS,
@@ -11,6 +12,7 @@ import { charge } from "../mm/node";
 import { COST_RULE } from "../net/costs";
 import { observeRecord, tracing } from "../trace/observe";
 import { be16 } from "../wire/bytes";
+import { compiledFits, compiledStackBytes, runCompiled } from "./compiled";
 import { MATCH_HOTDROP, MATCH_NO, match } from "./match";
 import { NfNet, XtTable, nfTable } from "./state";
 import { target } from "./target";
@@ -40,9 +42,12 @@ export function iptDoTable(skb: Skb, ns: Netns, nf: NfNet, table: u32, hook: u32
   if (at == 0) return NF_ACCEPT;
   const t = changetype<XtTable>(at);
   if (t.nested >= NESTED_MAX) return NF_DROP;
-  const stack = t.stack + <usize>(t.nested * t.depth * STACK_ENTRY);
+  const stack = t.stack + <usize>(t.nested * (t.index != 0 ? compiledStackBytes(t.depth) : t.depth * STACK_ENTRY));
+  const builtin = popcnt<u32>(tableHooks(table) & ((1 << hook) - 1));
   t.nested++;
-  const verdict = run(t, stack, skb, ns, table, hook, inDev, outDev);
+  const verdict = !nf.plain && compiledFits(t, skb, inDev, outDev)
+    ? runCompiled(t, stack, skb, ns, table, hook, builtin, inDev, outDev)
+    : run(t, stack, skb, ns, table, hook, builtin, inDev, outDev);
   t.nested--;
   if (tracing() && verdict != NF_STOLEN) {
     const record = observeRecord(OBS_HOOK, skb, changetype<usize>(ns), inDev != 0 ? inDev : outDev, 12);
@@ -55,9 +60,8 @@ export function iptDoTable(skb: Skb, ns: Netns, nf: NfNet, table: u32, hook: u32
   return verdict;
 }
 
-function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u32, inDev: usize, outDev: usize): u32 {
-  const hooks = tableHooks(table);
-  const builtin = popcnt<u32>(hooks & ((1 << hook) - 1));
+function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u32, builtin: u32, inDev: usize,
+  outDev: usize): u32 {
   let chain = builtin;
   let chainAt = t.blob + BLOB_HEADER + <usize>(chain * BLOB_CHAIN);
   let rule = t.rulesAt + <usize>load<u32>(chainAt);
@@ -89,9 +93,7 @@ function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u3
       number++;
       continue;
     }
-    const counter = t.counters + (<usize>number << 4);
-    store<u64>(counter, load<u64>(counter) + 1);
-    store<u64>(counter, load<u64>(counter, 8) + <u64>be16(skb.network, 2), 8);
+    count(t, number, skb);
     const kind = <u32>load<u8>(targetAt);
     const here = number - load<u32>(t.blob + BLOB_HEADER + <usize>(chain * BLOB_CHAIN), 8) + 1;
     rule += <usize>bytes;
@@ -133,16 +135,23 @@ function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u3
   return NF_DROP;
 }
 
-function policy(t: XtTable, skb: Skb, ns: Netns, table: u32, hook: u32, chain: u32, inDev: usize, outDev: usize): u32 {
-  const counter = t.counters + (<usize>(t.rules + chain) << 4);
+/** The counter `number` counts the packet. */
+@inline export function count(t: XtTable, number: u32, skb: Skb): void {
+  const counter = t.counters + (<usize>number << 4);
   store<u64>(counter, load<u64>(counter) + 1);
   store<u64>(counter, load<u64>(counter, 8) + <u64>be16(skb.network, 2), 8);
+}
+
+/** The end of a built-in chain. */
+export function policy(t: XtTable, skb: Skb, ns: Netns, table: u32, hook: u32, chain: u32, inDev: usize, outDev: usize): u32 {
+  count(t, t.rules + chain, skb);
   const verdict = load<u32>(t.blob + BLOB_HEADER + <usize>(chain * BLOB_CHAIN), 12);
   traceRule(skb, ns, table, hook, chain, 0, verdict, inDev, outDev);
   return verdict;
 }
 
-function traceRule(skb: Skb, ns: Netns, table: u32, hook: u32, chain: u32, number: u32, verdict: u32, inDev: usize,
+/** Records a rule that matched, with what came of it; rule 0 is the policy. */
+export function traceRule(skb: Skb, ns: Netns, table: u32, hook: u32, chain: u32, number: u32, verdict: u32, inDev: usize,
   outDev: usize): void {
   if (!tracing()) return;
   const record = observeRecord(OBS_RULE, skb, changetype<usize>(ns), inDev != 0 ? inDev : outDev, 20);

@@ -6,7 +6,7 @@ import {
 import { RTN_LOCAL, SNMP_UDP_INDATAGRAMS, SYSCTL_CORE_SOMAXCONN, SYSCTL_IP_NONLOCAL_BIND } from "../abi/net";
 import {
   READY_READ, READY_WRITE, SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH,
-  SOCK_LENGTH, SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
+  SOCK_LENGTH, SOCK_LIST, SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
   SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_RCVBUF, SOCKOPT_REUSEADDR,
   SOCKOPT_GID, SOCKOPT_MARK, SOCKOPT_SNDBUF, SOCKOPT_TRANSPARENT, SOCKOPT_UID, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT,
 } from "../abi/sock";
@@ -23,6 +23,7 @@ import { sysctl } from "../net/sysctl";
 import { isMapped4, mapped4 } from "../wire/bytes";
 import { Ipv4View } from "../wire/ipv4";
 import { UdpView } from "../wire/udp";
+import { sockList } from "./list";
 import { pingSend } from "./ping";
 import { rawSend } from "./raw";
 import {
@@ -46,6 +47,7 @@ export function sockCommand(op: u32, record: usize, length: u32): i32 {
   const handle = load<u32>(record);
   if (op == SOCK_OPEN) return open(netnsGet(handle), load<u32>(record, SOCK_ARG));
   if (op == SOCK_STATS) return stats(netnsGet(handle), record);
+  if (FULL && op == SOCK_LIST) return sockList(netnsGet(handle), record, load<u32>(record, SOCK_ARG));
   const at = handleGet(HANDLE_SOCKET, handle);
   if (at == 0) return -EBADF;
   const sk = changetype<Socket>(at);

@@ -3,6 +3,7 @@
 import { EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import { SOCK_RAW } from "../abi/sock";
 import { Netns, Skb } from "../layout";
+import { ipPartialChecksum } from "../net/ip-input";
 import { ipRawOut } from "../net/ip-output";
 import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
@@ -22,6 +23,7 @@ export function rawDeliver(skb: Skb, ns: Netns): void {
     const copy = skbCopyAll(skb);
     if (changetype<usize>(copy) == 0) return;
     copy.data = copy.network;
+    ipPartialChecksum(skb, copy.data);
     datagramQueue(sk, copy, 0);
   }
 }

@@ -7,6 +7,7 @@ import {
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
 import { Netns, Skb } from "../layout";
+import { IPSKB_CSUM_PARTIAL } from "../net/ip-input";
 import { icmpSend, ipSend, routeOutput } from "../net/ip-output";
 import { nfSkbReset } from "../netfilter/hooks";
 import { skbAlloc, skbCopy, skbDrop, skbLength, skbPull } from "../net/skb";
@@ -99,6 +100,7 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
   observeSend(skb, ns, IPPROTO_UDP, sk.handle);
   snmpInc(ns, SNMP_UDP_OUTDATAGRAMS);
   const hops = ttl != 0 ? ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
+  skb.ipFlags |= IPSKB_CSUM_PARTIAL;
   const sent = ipSend(skb, ns, fromHi, fromLo, toHi, toLo, IPPROTO_UDP, 0, hops, fits);
   // A full queue further down is not the program's business (net_xmit_errno).
   return sent < 0 && sent != -ENOBUFS ? sent : <i32>length;

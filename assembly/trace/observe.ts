@@ -82,8 +82,11 @@ export function observeRecord(type: u32, skb: Skb, ns: usize, dev: usize, payloa
 }
 
 /** Records the frame from `skb.data` on, as seen at `dev`. */
-export function observeFrame(skb: Skb, dev: NetDevice, received: bool): void {
-  if ((node().observe & OBSERVE_CAPTURE) == 0) return;
+@inline export function observeFrame(skb: Skb, dev: NetDevice, received: bool): void {
+  if ((node().observe & OBSERVE_CAPTURE) != 0) recordFrame(skb, dev, received);
+}
+
+function recordFrame(skb: Skb, dev: NetDevice, received: bool): void {
   const length = <u32>(skb.tail - skb.data);
   const at = observeRecord(
     received ? OBS_FRAME_RX : OBS_FRAME_TX, skb, dev.ns, changetype<usize>(dev), 4 + length);

@@ -5,8 +5,8 @@
 //  ├───── ttl ─────┼── protocol ───┼──────── header checksum ──────┤  8
 //  ├──────────────────────────── source ───────────────────────────┤ 12
 //  ├────────────────────────── destination ────────────────────────┤ 16
-import { be16, putBe16 } from "./bytes";
-import { checksum, checksumPatch16 } from "./checksum";
+import { be16 } from "./bytes";
+import { checksum, checksumFold, checksumPatch16 } from "./checksum";
 
 export const IPV4_HEADER_LEN: u32 = 20;
 export const IPPROTO_ICMP: u32 = 1;
@@ -47,17 +47,16 @@ const TOS: usize = 1, LENGTH: usize = 2, ID: usize = 4, FRAGMENT: usize = 6, TTL
   /** Writes a header without options and its checksum. */
   write(tos: u32, length: u32, id: u32, fragment: u32, ttl: u32, protocol: u32, source: u32, destination: u32): void {
     const p = changetype<usize>(this);
-    store<u8>(p, 0x45);
-    store<u8>(p, <u8>tos, TOS);
-    putBe16(p, LENGTH, length);
-    putBe16(p, ID, id);
-    putBe16(p, FRAGMENT, fragment);
-    store<u8>(p, <u8>ttl, TTL);
-    store<u8>(p, <u8>protocol, PROTOCOL);
-    store<u16>(p, 0, CHECKSUM);
+    // By words, and summed before they are stored: to read back what small stores left would take longer.
+    const first: u32 = <u32>0x45 | (tos & 0xff) << 8 | <u32>bswap<u16>(<u16>length) << 16;
+    const second: u32 = <u32>bswap<u16>(<u16>id) | <u32>bswap<u16>(<u16>fragment) << 16;
+    const third: u32 = (ttl & 0xff) | (protocol & 0xff) << 8;
+    const sum = checksumFold(<u64>first + <u64>second + <u64>third + <u64>source + <u64>destination);
+    store<u32>(p, first);
+    store<u32>(p, second, ID);
+    store<u32>(p, third | (~sum & 0xffff) << 16, TTL);
     store<u32>(p, source, SOURCE);
     store<u32>(p, destination, DESTINATION);
-    this.updateChecksum();
   }
 
   /** Computes the header checksum anew. */
@@ -70,9 +69,10 @@ const TOS: usize = 1, LENGTH: usize = 2, ID: usize = 4, FRAGMENT: usize = 6, TTL
   /** Sets the time to live and patches the checksum. */
   setTtl(ttl: u32): void {
     const p = changetype<usize>(this);
-    const before = <u32>load<u16>(p + TTL);
-    store<u8>(p, <u8>ttl, TTL);
-    checksumPatch16(p + CHECKSUM, before, <u32>load<u16>(p + TTL));
+    // One store of both bytes: a load of what two stores left would wait for them.
+    const before = <u32>load<u16>(p + TTL), after = (before & 0xff00) | (ttl & 0xff);
+    store<u16>(p, <u16>after, TTL);
+    checksumPatch16(p + CHECKSUM, before, after);
   }
 
   @inline get checksumAt(): usize { return changetype<usize>(this) + CHECKSUM; }

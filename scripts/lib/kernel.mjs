@@ -24,6 +24,7 @@ function inputsKey(root) {
     "asconfig.json",
     "scripts/lib/kernel.mjs",
     "scripts/lib/wasm.mjs",
+    "scripts/lib/inline.mjs",
     "node_modules/assemblyscript/package.json",
   ]) {
     add(new URL(path, root));
@@ -66,6 +67,20 @@ function asc(root, target, config = "asconfig.json") {
   });
 }
 
+/** The module with more of its calls inlined (see inline.mjs): larger and faster, for where size does not count. */
+function inlined(root, bytes) {
+  const name = `.inline-${process.pid}`;
+  const [from, to] = [`build/${name}.in.wasm`, `build/${name}.out.wasm`];
+  writeFileSync(new URL(from, root), bytes);
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, ["scripts/lib/inline.mjs", from, to], { cwd: fileURLToPath(root) }, (error, stdout, stderr) => {
+      if (error !== null) reject(new Error(`inlining failed:\n${stdout}${stderr}`));
+      else resolve(readFileSync(new URL(to, root)));
+      for (const file of [from, to]) rmSync(new URL(file, root), { force: true });
+    });
+  });
+}
+
 /** Written beside and renamed, so that who reads meanwhile sees the old file or the new one. */
 function replaceFile(url, bytes) {
   const beside = new URL(`${url.href}.${process.pid}`);
@@ -87,7 +102,11 @@ export async function buildKernel(root) {
 
   rmSync(keyFile, { force: true });
   const core = coreSources(root);
-  const [shared, debug, small] = await Promise.all([asc(root, "shared"), asc(root, "debug"), asc(root, "shared", core.config)]);
+  const [shared, debug, small] = await Promise.all([
+    asc(root, "shared").then((bytes) => inlined(root, bytes)),
+    asc(root, "debug"),
+    asc(root, "shared", core.config),
+  ]);
   rmSync(core.folder, { recursive: true });
   const abi = abiHash(root);
   const finish = (name, bytes) => {

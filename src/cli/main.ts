@@ -1,8 +1,9 @@
 /** `kubewire`, the command: parses what was typed, calls what was meant. The host (files, output) is handed in. */
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { CliHost } from "../platform.ts";
 import { demoCommand } from "./demo.ts";
 import { digestCommand } from "./digest.ts";
+import { replayCommand } from "./replay.ts";
 
 const number = (minimum: number, whole: boolean) => (text: string): number => {
   const value = Number(text);
@@ -51,6 +52,21 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--workers <n>", "threads for the nodes", number(0, true), 0)
     .option("--frames <file>", "write what is digested as lines of JSON")
     .action(run(digestCommand));
+
+  program
+    .command("replay")
+    .description("replay a case of the netfilter oracle, or a capture through a real node's rules")
+    .argument("[case]", "a case: interfaces, rules and packets as JSON")
+    .option("--json", "print the result as data", false)
+    .addOption(new Option("--format <format>", "how packets are told").choices(["journey", "trace", "nft"]).default("journey"))
+    .option("--iptables <file>", "what iptables-save printed on the node")
+    .option("--ipset <file>", "what ipset save printed")
+    .option("--routes <file>", "what ip route show table all, ip addr, ip link, ip rule and ip neigh printed, text or JSON, one after the other")
+    .option("--pcap <file>", "the packets: pcap or pcapng")
+    .option("--out <file>", "write all frames with what happened to them as pcapng")
+    .action(async (file: string | undefined, options: Parameters<typeof replayCommand>[2]) => {
+      status = await replayCommand(host, file, options);
+    });
 
   try {
     await program.parseAsync(host.args as string[], { from: "user" });

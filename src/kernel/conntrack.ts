@@ -25,7 +25,8 @@ const UDPLITE = 136;
 const SCTP = 132;
 const NAMES: Readonly<Record<number, "tcp" | "udp" | "icmp">> = { [ICMP]: "icmp", [TCP]: "tcp", [UDP]: "udp" };
 
-const TCP_STATES = [
+/** enum tcp_conntrack, by number. */
+export const TCP_STATES = [
   "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
 ];
 const SCTP_STATES = [

@@ -6,4 +6,5 @@ export {
   type Neigh, type NeighState, type Netns, type NodeKernel, type RouteSpec,
 } from "./netns.ts";
 export { SocketError, type Datagram, type SocketAddress, type Sockets, type TcpListener, type TcpStream, type UdpSocket } from "./sockets.ts";
-export { CommandError, runHostCommand } from "./host-commands.ts";
+export { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
+export { nftOf, NftError, type Nft, type NftOptions } from "./nft/index.ts";

@@ -35,6 +35,15 @@ const NUD: Readonly<Record<NeighState, number>> = {
 
 /** The kernel's handle of a namespace, kept out of the `Netns` that callers see. */
 const handles = new WeakMap<Netns, number>();
+const contexts = new WeakMap<Netns, NodeContext>();
+
+/** What the host's tools (src/tools) list that `Netns` does not tell goes by the kernel's own records. Throws for a foreign object. */
+export function kernelOf(netns: Netns): { readonly context: NodeContext; readonly handle: number } {
+  const context = contexts.get(netns);
+  const handle = handles.get(netns);
+  if (context === undefined || handle === undefined) throw new KernelError("EBADF", "not a network namespace of this kernel");
+  return { context, handle };
+}
 
 /** `10.1.2.0/24`, `10.1.2.3` (a host) or `default` as address and prefix length. */
 function parsePrefix(text: string): { address: number; bits: number } {
@@ -48,10 +57,16 @@ function parsePrefix(text: string): { address: number; bits: number } {
   return { address, bits };
 }
 
+/** What drivers outside of this file need of a namespace; undefined for one that is not of this kernel. */
+export function driverOf(netns: Netns): { readonly context: NodeContext; readonly handle: number } | undefined {
+  return netns instanceof NetnsCalls ? netns.driver() : undefined;
+}
+
 export function createNetnsTable(context: NodeContext): NetnsTable {
   const open = (name: string, handle: number): Netns => {
     const netns = new NetnsCalls(context, name, handle);
     handles.set(netns, handle);
+    contexts.set(netns, context);
     return netns;
   };
   return {
@@ -71,6 +86,10 @@ class NetnsCalls implements Netns {
     this.#context = context;
     this.name = name;
     this.#handle = handle;
+  }
+
+  driver(): { readonly context: NodeContext; readonly handle: number } {
+    return { context: this.#context, handle: this.#handle };
   }
 
   addLink(spec: LinkSpec): void {

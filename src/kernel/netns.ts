@@ -107,9 +107,10 @@ export interface Iptables {
   save(options?: { readonly table?: string; readonly counters?: boolean }): string;
   /**
    * A rule by the numbers of an observation record: its chain, and its text as iptables-save prints it. Undefined if no such
-   * rule is loaded now.
+   * rule is loaded now. Rule 0 is the chain's policy, behind its `rules` rules.
    */
-  describe(table: number, chain: number, rule: number): { readonly chain: string; readonly ruleText: string } | undefined;
+  describe(table: number, chain: number, rule: number):
+    { readonly chain: string; readonly ruleText: string; readonly rules?: number } | undefined;
   /** `iptables ARGS…`, one command as typed (`["-I", "FORWARD", "-j", "DROP"]`). */
   run(args: readonly string[]): string;
 }

@@ -8,6 +8,7 @@ import type { Iptables } from "../kernel/netns.ts";
 import { manualClock } from "./clock.ts";
 import { checkCommand, checkIpset, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
 import { compareResults, hostHandle, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
+import { replayCommands, replayOutputs, type OutputsRecord, type ToolDifference } from "./tool-records.ts";
 
 export interface Summary {
   readonly matched: number;
@@ -22,6 +23,12 @@ export interface Replayer {
 }
 
 const RESET = ["raw", "mangle", "nat", "filter"].map((table) => `*${table}\nCOMMIT\n`).join("");
+
+const summary = (runs: readonly { readonly total: number; readonly differences: readonly ToolDifference[] }[]): Summary => {
+  const total = runs.reduce((sum, run) => sum + run.total, 0);
+  const lines = runs.flatMap(({ differences }) => differences.map(({ title, difference }) => `${title}: ${difference}`));
+  return { matched: Math.max(0, total - lines.length), total, differences: lines };
+};
 
 /** Replays with the kernel `module`, in memory of its own. */
 export function createReplayer(module: WebAssembly.Module): Replayer {
@@ -62,6 +69,9 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
         return { matched: difference === undefined ? 1 : 0, total: 1, differences: difference === undefined ? [] : [difference] };
       }
       const first = file.records?.[0] as Record<string, unknown> | undefined;
+      if (first !== undefined && "outputs" in first && "setup" in first) {
+        return summary((file.records as readonly OutputsRecord[]).map((record) => replayOutputs(instance, record)));
+      }
       if (first === undefined) throw new Error("not a recording that is known here");
       const namespace = iptables();
       const sets = ipset();
@@ -71,7 +81,8 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
           return each(records, (record) => checkRule(namespace.iptables, record), ({ table, chain, args }) => `${table} ${chain} ${args.join(" ")}`);
         }
         if ("tool" in first && "stderr" in first) {
-          return each(
+          const tools = summary([replayCommands(instance, file.records as readonly CommandRecord[])]);
+          const rules = each(
             file.records as readonly CommandRecord[],
             (record) => {
               if (record.tool === "iptables(legacy)") namespace.iptables.restore(RESET);
@@ -81,6 +92,9 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
             },
             ({ tool, args, stdin }) => `${tool} ${args.join(" ")}${stdin === undefined ? "" : ` ${JSON.stringify(stdin)}`}`,
           );
+          return {
+            matched: rules.matched + tools.matched, total: rules.total + tools.total, differences: [...rules.differences, ...tools.differences],
+          };
         }
         throw new Error("not a recording that is known here");
       } finally {

@@ -20,6 +20,8 @@ import type { KernelInstance } from "../kernel/memory.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
 import type { UdpSocket } from "../kernel/sockets.ts";
 import { manualClock } from "./clock.ts";
+import { Observer, type Observations } from "../trace/observer.ts";
+import { ReplayError } from "./check-case.ts";
 import { Normaliser, hexBytes } from "./packet.ts";
 
 export interface OracleInterface {
@@ -119,8 +121,16 @@ function parseRule(text: string): RuleSpec {
 /** So many turns of the promise queue, until programs have answered what they received. */
 const TURNS = 12;
 
-/** Runs a case on a node of its own in `instance`. Rejects with KernelError for what this kernel does not know. */
-export async function replayCase(instance: KernelInstance, oracleCase: OracleCase): Promise<OracleResult> {
+/** Runs a case on a node of its own in `instance`. Rejects with ReplayError, which names the place, for what this kernel does not know. */
+export const replayCase = async (instance: KernelInstance, oracleCase: OracleCase): Promise<OracleResult> =>
+  (await watchCase(instance, oracleCase, false)).result;
+
+/** The same, and with `watch` every frame and step: what journeys and captures are made of. */
+export async function watchCase(
+  instance: KernelInstance,
+  oracleCase: OracleCase,
+  watch = true,
+): Promise<{ readonly result: OracleResult; readonly observations: Observations }> {
   const { clock, set, nextNs, fire } = manualClock();
   const frames: { pkt: number; dev: string; bytes: Uint8Array }[] = [];
   const localIn: Delivered[] = [];
@@ -128,6 +138,7 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
   const names = new Map<number, string>();
   let current = -1;
   let kicked = false;
+  let observer: Observer | undefined;
   const rawProtocols = oracleCase.raw_protos ?? [1, 6, 17];
   const kernel: NodeKernelHandle = createNodeKernel(instance, {
     name: "router",
@@ -135,6 +146,7 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
     clock,
     onFrame: ({ ifindex, bytes }) => frames.push({ pkt: current, dev: names.get(ifindex) ?? String(ifindex), bytes }),
     onObserved: (records) => {
+      if (watch) observer?.take(records);
       for (const bytes of deliveredPackets(records)) {
         if (rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, round, bytes });
       }
@@ -147,7 +159,9 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
     const { host } = kernel;
     const iptables = host.iptables as IptablesHandle;
     build(kernel, oracleCase, names);
-    kernel.observe({ capture: false, trace: true });
+    observer = new Observer({ node: "router", namespaces: [host], podOf: () => undefined });
+    observer.options = { capture: watch, trace: watch };
+    kernel.observe({ capture: watch, trace: true });
 
     let deadlineNs = Infinity;
     const run = async (): Promise<void> => {
@@ -178,6 +192,7 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
     await run();
     frames.length = 0;
     localIn.length = 0;
+    observer.observations();
     const normaliser = new Normaliser(oracleCase);
     const rules = (oracleCase.iptables ?? "").trim() !== "";
     const trace: unknown[] = [];
@@ -204,7 +219,8 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
       }
     }
     await advance(clock.nowNs() + FINAL_MS * NS_PER_MS);
-    return collect(kernel, oracleCase, normaliser, { frames, localIn, trace, hits, sendErrors, rules });
+    const result = collect(kernel, oracleCase, normaliser, { frames, localIn, trace, hits, sendErrors, rules });
+    return { result, observations: observer.observations() };
   } finally {
     kernel.destroy();
   }
@@ -213,6 +229,14 @@ export async function replayCase(instance: KernelInstance, oracleCase: OracleCas
 function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<number, string>): void {
   const { host } = kernel;
   for (const [name, value] of Object.entries(BASE_SYSCTLS)) host.setSysctl(name, value);
+  /** Runs one step of the set-up; what refuses it is told with the part of the case it is about. */
+  const part = (place: string, run: () => void): void => {
+    try {
+      run();
+    } catch (error) {
+      throw new ReplayError(place, (error as Error).message);
+    }
+  };
   const links = Object.entries(oracleCase.interfaces);
   host.setLink("lo", { up: true });
   const add = (name: string, link: OracleInterface): LinkSpec => {
@@ -228,23 +252,28 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
   for (const kind of ["veth", "vxlan", "bridge"]) {
     for (const [name, link] of links) {
       if ((link.kind ?? "veth") !== kind) continue;
-      host.addLink(add(name, link));
+      part(`interfaces.${name}`, () => host.addLink(add(name, link)));
       names.set(host.link(name)!.ifindex, name);
       if (kind === "veth") host.setLink(name, { up: true });
     }
   }
   for (const [name, link] of links) {
-    if (link.master !== undefined) host.setLink(name, { master: link.master });
-    host.setLink(name, { up: true });
-    for (const cidr of link.addr ?? []) host.addAddress(name, cidr.includes("/") ? cidr : `${cidr}/32`);
+    part(`interfaces.${name}`, () => {
+      if (link.master !== undefined) host.setLink(name, { master: link.master });
+      host.setLink(name, { up: true });
+      for (const cidr of link.addr ?? []) host.addAddress(name, cidr.includes("/") ? cidr : `${cidr}/32`);
+    });
   }
-  for (const { ip, mac, dev } of oracleCase.neighbors ?? []) host.setNeigh({ dev, dst: ip, lladdr: mac, state: "PERMANENT" });
-  for (const route of oracleCase.routes ?? []) host.addRoute(route as Parameters<Netns["addRoute"]>[0]);
-  for (const rule of oracleCase.ip_rules ?? []) host.addRule(parseRule(rule));
-  for (const { mac, dev, dst } of oracleCase.fdb ?? []) host.setFdb({ dev, lladdr: mac, dst, append: true });
-  for (const [name, value] of Object.entries(oracleCase.sysctl ?? {})) host.setSysctl(name, value);
-  if (oracleCase.ipset !== undefined) restoreIpsets(kernel.context, hostHandle(kernel.context), oracleCase.ipset);
-  if ((oracleCase.iptables ?? "").trim() !== "") host.iptables.restore(oracleCase.iptables!);
+  const each = <T>(name: string, items: readonly T[] | undefined, run: (item: T) => void): void =>
+    items?.forEach((item, i) => part(`${name}[${i}]`, () => run(item)));
+  each("neighbors", oracleCase.neighbors, ({ ip, mac, dev }) => host.setNeigh({ dev, dst: ip, lladdr: mac, state: "PERMANENT" }));
+  each("routes", oracleCase.routes, (route) => host.addRoute(route as Parameters<Netns["addRoute"]>[0]));
+  each("ip_rules", oracleCase.ip_rules, (rule) => host.addRule(parseRule(rule)));
+  each("fdb", oracleCase.fdb, ({ mac, dev, dst }) => host.setFdb({ dev, lladdr: mac, dst, append: true }));
+  for (const [name, value] of Object.entries(oracleCase.sysctl ?? {})) part(`sysctl.${name}`, () => host.setSysctl(name, value));
+  const { ipset, iptables = "" } = oracleCase;
+  if (ipset !== undefined) part("ipset", () => restoreIpsets(kernel.context, hostHandle(kernel.context), ipset));
+  if (iptables.trim() !== "") part("iptables", () => host.iptables.restore(iptables));
 }
 
 /** Sockets that answer: UDP echo from the address asked, listening TCP. */

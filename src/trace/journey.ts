@@ -2,6 +2,7 @@
  * Journeys: what happened to each packet, from the socket that sent it to the socket that got it (or to where it died), across
  * namespaces, tunnels and nodes. Put together from the observations of all nodes; the packet itself carries nothing.
  */
+import { TCP_STATES } from "../kernel/conntrack.ts";
 import { TABLE_NAMES } from "../kernel/iptables/tables.ts";
 import { DROP_NAMES } from "../kernel/names.ts";
 import { describe, dissect, innermost, type Dissection } from "./dissect.ts";
@@ -45,16 +46,27 @@ interface Leg {
   linked: boolean;
 }
 
+export interface JourneyOptions {
+  /** Tell at which connection and in which state of it conntrack saw the packet. */
+  readonly conntrack?: boolean;
+}
+
 /** All journeys in the observations, in order of their beginning. */
-export const journeys = (all: readonly Observations[]): Journey[] => {
+export const journeys = (all: readonly Observations[], options: JourneyOptions = {}): Journey[] => {
   const names = new Map(all.map((observations) => [observations.node, new Names(observations)]));
   const legs = all.flatMap((observations) => legsOf(observations));
   link(legs, names);
   return legs
     .filter((leg) => !leg.linked)
-    .map((leg) => journeyOf(leg, names))
+    .map((leg) => journeyOf(leg, names, options))
     .filter((journey) => journey !== undefined)
     .sort((a, b) => a.startNs - b.startNs);
+};
+
+/** Says in a line what one of the node's records tells; undefined for frames, and for what says nothing to a reader. */
+export const stepTexts = (observations: Observations): ((event: TraceEvent) => string | undefined) => {
+  const names = new Names(observations);
+  return (event) => (event.type === "frame" ? undefined : event.type === "conntrack" ? conntrackText(event) : stepText(event, names));
 };
 
 /** What the numbers in one node's records mean. */
@@ -128,7 +140,7 @@ const link = (legs: readonly Leg[], names: ReadonlyMap<string, Names>): void => 
 const isNic = (names: ReadonlyMap<string, Names>, node: string, { netns, ifindex }: TraceEvent): boolean =>
   netns === 0 && names.get(node)?.device(netns, ifindex) === NIC;
 
-const journeyOf = (leg: Leg, names: ReadonlyMap<string, Names>): Journey | undefined => {
+const journeyOf = (leg: Leg, names: ReadonlyMap<string, Names>, options: JourneyOptions): Journey | undefined => {
   const steps: Step[] = [];
   const frames: Dissection[] = [];
   let outcome: Journey["outcome"] = "on its way";
@@ -141,7 +153,7 @@ const journeyOf = (leg: Leg, names: ReadonlyMap<string, Names>): Journey | undef
       }
       if (event.type === "deliver") outcome = "delivered";
       if (event.type === "drop") outcome = "dropped";
-      const text = stepText(event, nodeNames);
+      const text = event.type === "conntrack" ? (options.conntrack === true ? conntrackText(event) : undefined) : stepText(event, nodeNames);
       if (text === undefined) continue;
       const pod = nodeNames.pod(event.netns);
       const device = nodeNames.device(event.netns, event.ifindex);
@@ -174,7 +186,7 @@ const PROTOCOLS: Readonly<Record<number, string>> = { 1: "ICMP", 6: "TCP", 17: "
 const port = (address: string, number: number): string => (number === 0 ? address : `${address}:${number}`);
 
 /** The line for one event; undefined for those that say nothing to a reader (a hook that let the packet pass). */
-const stepText = (event: TraceEvent, names: Names): string | undefined => {
+const stepText = (event: Exclude<TraceEvent, { type: "conntrack" }>, names: Names): string | undefined => {
   switch (event.type) {
     case "frame": {
       const frame = dissect(event.bytes);
@@ -214,8 +226,14 @@ const stepText = (event: TraceEvent, names: Names): string | undefined => {
     }
     case "nat":
       return `${event.kind === "source" ? "SNAT" : "DNAT"} ${port(event.from, event.fromPort)} to ${port(event.to, event.toPort)}`;
-    case "conntrack":
-      return undefined;
   }
+};
+
+/** enum ip_conntrack_info (include/uapi/linux/netfilter/nf_conntrack_common.h); +3: in the direction of the replies. */
+const CTINFO = ["ESTABLISHED", "RELATED", "NEW", "ESTABLISHED in reply direction", "RELATED in reply direction"] as const;
+
+const conntrackText = ({ ctinfo, id, protocol, state }: Extract<TraceEvent, { type: "conntrack" }>): string => {
+  const inner = protocol === 6 ? ` ${TCP_STATES[state] ?? ""}` : "";
+  return `conntrack: ${CTINFO[ctinfo] ?? "INVALID"}${id === 0 ? "" : `, connection ${id} ${PROTOCOLS[protocol] ?? `protocol ${protocol}`}${inner}`}`;
 };
 

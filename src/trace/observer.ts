@@ -29,6 +29,8 @@ export interface DeviceName {
 export interface RuleText {
   readonly chain: string;
   readonly ruleText: string;
+  /** Of a policy: how many rules stand before it. */
+  readonly rules?: number;
 }
 
 /** What an observer asks about a node. */

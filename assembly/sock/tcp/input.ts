@@ -52,11 +52,11 @@ import { NFF_TPROXY } from "../../netfilter/target-more";
 
 /** A TCP packet for this host, `data` at the TCP header. Takes it. */
 export function tcpReceive(skb: Skb, ns: Netns): void {
-  snmpInc(ns, SNMP_TCP_INSEGS);
   if (skb.pktType != PACKET_HOST) {
     skbDrop(skb, ns, skb.dev, DROP_OTHERHOST);
     return;
   }
+  snmpInc(ns, SNMP_TCP_INSEGS);
   const length = skbLength(skb);
   const th = TcpView.at(skb.data);
   const header: u32 = length < TCP_HEADER_LEN ? 0 : th.headerLength;

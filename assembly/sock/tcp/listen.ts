@@ -9,6 +9,7 @@ import { Netns, Skb } from "../../layout";
 import { kfree, kmalloc } from "../../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../../mm/timer";
 import { node } from "../../mm/node";
+import { IPSKB_CSUM_PARTIAL } from "../../net/ip-input";
 import { routeOutput } from "../../net/ip-output";
 import { skbAlloc, skbDrop, skbFree } from "../../net/skb";
 import { snmpInc } from "../../net/snmp";
@@ -169,6 +170,7 @@ function sendSynAck(request: Request): void {
   writeSynOptions(skb.data + TCP_HEADER_LEN, request.features, request.advmss, request.rcvWscale,
     nowMs() + request.tsOffset, request.tsRecent);
   skb.sock = <usize>changetype<Listener>(request.listener).handle;
+  skb.ipFlags |= IPSKB_CSUM_PARTIAL;
   ipv4Send(skb, ns, request.localLo, request.remoteLo, 0, 0);
 }
 

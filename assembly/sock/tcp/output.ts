@@ -6,7 +6,8 @@ import { Netns, Skb } from "../../layout";
 import { node } from "../../mm/node";
 import { kfree, kmallocRaw, kmallocSize } from "../../mm/slab";
 import { timerDelete } from "../../mm/timer";
-import { ipLocalOut, routeOutput } from "../../net/ip-output";
+import { IPSKB_CSUM_PARTIAL } from "../../net/ip-input";
+import { Route, ipLocalOut, routeOutput } from "../../net/ip-output";
 import { skbAlloc, skbPush } from "../../net/skb";
 import { snmpInc } from "../../net/snmp";
 import { sysctl } from "../../net/sysctl";
@@ -31,15 +32,24 @@ const SEGMENT_DATA_MIN: u32 = 80;
 
 const NAGLE_PUSH: bool = true;
 
-/** Completes an IPv4 packet around the TCP header at `data` and sends it. Takes the packet. */
-export function ipv4Send(skb: Skb, ns: Netns, localLo: u64, remoteLo: u64, tos: u32, id: u32): i32 {
+/**
+ * Completes an IPv4 packet around the TCP header at `data` and sends it. Takes the packet. `options` bytes of IP options stand behind the
+ * route in the namespace's scratch.
+ */
+export function ipv4Send(skb: Skb, ns: Netns, localLo: u64, remoteLo: u64, tos: u32, id: u32, options: u32 = 0): i32 {
   const length = <u32>(skb.tail - skb.data);
   const source = raw4(localLo), destination = raw4(remoteLo);
   const tcp = TcpView.at(skb.data);
   tcp.checksum = ~checksumFold(checksumAdd(pseudo4(source, destination, IPPROTO_TCP, length), skb.data, length));
   skb.transport = skb.data;
-  skb.network = skbPush(skb, IPV4_HEADER_LEN);
-  Ipv4View.at(skb.data).write(tos, length + IPV4_HEADER_LEN, id, IP_DF, sysctl(ns, SYSCTL_IP_DEFAULT_TTL), IPPROTO_TCP, source, destination);
+  skb.network = skbPush(skb, IPV4_HEADER_LEN + options);
+  const ip = Ipv4View.at(skb.data);
+  ip.write(tos, length + IPV4_HEADER_LEN + options, id, IP_DF, sysctl(ns, SYSCTL_IP_DEFAULT_TTL), IPPROTO_TCP, source, destination);
+  if (options != 0) {
+    store<u8>(skb.data, <u8>(0x45 + (options >>> 2)));
+    memory.copy(skb.data + IPV4_HEADER_LEN, ns.scratch + offsetof<Route>(), <usize>options);
+    ip.updateChecksum();
+  }
   if (tcp.flags & TCP_RST) snmpInc(ns, SNMP_TCP_OUTRSTS);
   snmpInc(ns, SNMP_TCP_OUTSEGS);
   return ipLocalOut(skb, ns);
@@ -86,6 +96,7 @@ export function transmit(sk: Tcp, seq: u32, flags: u32, data: usize, length: u32
   observeSend(skb, ns, IPPROTO_TCP, sk.handle);
   // A SYN-ACK carries no id: it is sent before there is a connection.
   const id: u32 = (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 0 : <u32>++sk.ipId;
+  skb.ipFlags |= IPSKB_CSUM_PARTIAL;
   const sent = ipv4Send(skb, ns, sk.localLo, sk.remoteLo, 0, id);
   if (sent == -EMSGSIZE) {
     // The path was found to take less since: the retransmission will fit.

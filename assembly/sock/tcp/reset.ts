@@ -1,11 +1,15 @@
 // Answers that belong to no connection: RST, and ACKs of what is only half a connection (tcp_v4_send_reset, tcp_v4_send_ack).
 import { Netns, Skb } from "../../layout";
-import { skbAlloc } from "../../net/skb";
+import { ipOptionsEcho } from "../../net/ip-options";
+import { Route } from "../../net/ip-output";
+import { skbAlloc, skbFree } from "../../net/skb";
 import { mapped4, putBe32 } from "../../wire/bytes";
-import { Ipv4View } from "../../wire/ipv4";
+import { IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
 import { TCP_ACK, TCP_HEADER_LEN, TCP_RST, TcpView } from "../../wire/tcp";
 import { ackOf, endOf, flagsOf } from "./input";
 import { ipv4Send } from "./output";
+
+const ECN_MASK: u32 = 3;
 
 /**
  * RFC 9293 section 3.10.7.1: RST with the acknowledged number, or else with an ACK of the whole segment. Takes over the
@@ -35,6 +39,10 @@ function reply(about: Skb, ns: Netns, seq: u32, ack: u32, flags: u32, window: u3
     putBe32(skb.data, TCP_HEADER_LEN + 4, tsval);
     putBe32(skb.data, TCP_HEADER_LEN + 8, tsecr);
   }
+  // ip_send_unicast_reply: nothing of congestion is taken over, and options go back.
   const ip = Ipv4View.at(about.network);
-  ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos, 0);
+  const options = ip.headerLength == IPV4_HEADER_LEN ? 0
+    : ipOptionsEcho(about, ns, ip.destination, ns.scratch + offsetof<Route>());
+  if (options < 0) skbFree(skb);
+  else ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos & ~ECN_MASK, 0, <u32>options);
 }

@@ -11,6 +11,8 @@ export interface RuleDescription {
   readonly chain: string;
   /** As iptables-save prints it: `-A CHAIN …`; the policy's line for rule number 0. */
   readonly ruleText: string;
+  /** Of a policy: how many rules stand before it. */
+  readonly rules?: number;
 }
 
 /** Iptables of one namespace, and what the tracer asks of it. */
@@ -206,7 +208,7 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
       const found = loaded?.order[chain];
       if (found === undefined) return undefined;
       if (rule === 0) {
-        return found.policy === undefined ? undefined : { chain: found.name, ruleText: `-P ${chainLine(found, undefined).slice(1).split(" [")[0]}` };
+        return found.policy === undefined ? undefined : { chain: found.name, ruleText: `-P ${chainLine(found, undefined).slice(1).split(" [")[0]}`, rules: found.entries.length };
       }
       const entry = found.entries[rule - 1];
       return entry === undefined ? undefined : { chain: found.name, ruleText: `-A ${found.name}${entry.rule.text}` };

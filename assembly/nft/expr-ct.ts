@@ -1,0 +1,115 @@
+// What rules read and write of the packet's connection, net/netfilter/nft_ct.c, and the statements that decide about it or about the
+// packet: nft_nat.c, nft_masq.c, nft_redir.c, nft_reject_inet.c.
+import {
+  IP_CT_UNTRACKED, NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, NAT_RANGE_PROTO_SPECIFIED, NF_DROP, REJECT_TCP_RESET, TARGET_MASQUERADE,
+  TARGET_REDIRECT,
+} from "../abi/netfilter";
+import {
+  NFTCT_BYTES, NFTCT_DIRECTION, NFTCT_DST, NFTCT_EXPIRATION, NFTCT_L3PROTO, NFTCT_MARK, NFTCT_PKTS, NFTCT_PROTOCOL, NFTCT_PROTO_DST,
+  NFTCT_PROTO_SRC, NFTCT_SRC, NFTCT_STATE, NFTCT_STATUS, NFTCT_ZONE, NFTV_BREAK, NFTV_CONTINUE, NFT_NO_REGISTER,
+} from "../abi/nft";
+import { Netns, Skb } from "../layout";
+import { kfree, kmalloc } from "../mm/slab";
+import { IPPROTO_TCP } from "../wire/ipv4";
+import { ctExpires, ctIsReply, ctTuple, skbCt } from "../netfilter/conntrack";
+import { NatRange, natSetup, natTarget } from "../netfilter/nat";
+import { reject } from "../netfilter/target-reject";
+import { Tuple } from "../netfilter/tuple";
+
+/** NF_NAT_RANGE_NETMAP, include/uapi/linux/netfilter/nf_nat.h */
+const RANGE_NETMAP: u32 = 64;
+
+@inline function put(register: usize, value: u32): u32 {
+  store<u32>(register, bswap<u32>(value));
+  return NFTV_CONTINUE;
+}
+
+/** nft_ct_get_eval. */
+export function nftCt(op: usize, register: usize, skb: Skb): u32 {
+  const key = <u32>load<u8>(op, 4), given = <u32>load<u8>(op, 5), tracked = skb.nfct != 0;
+  if (key == NFTCT_STATE) {
+    return put(register, tracked ? 1 << (skb.ctinfo % 3 + 1) : skb.ctinfo == IP_CT_UNTRACKED ? 64 : 1);
+  }
+  if (!tracked) return NFTV_BREAK;
+  const ct = skbCt(skb), reply = given == 255 ? ctIsReply(skb.ctinfo) : given != 0, tuple = Tuple.at(ctTuple(ct, reply));
+  switch (key) {
+    case NFTCT_DIRECTION: return put(register, ctIsReply(skb.ctinfo) ? 1 << 24 : 0);
+    case NFTCT_STATUS: return put(register, ct.status);
+    case NFTCT_MARK: return put(register, ct.mark);
+    case NFTCT_EXPIRATION: return put(register, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff));
+    case NFTCT_L3PROTO: return put(register, 2 << 24);
+    case NFTCT_PROTOCOL: return put(register, <u32>tuple.proto << 24);
+    case NFTCT_SRC: store<u32>(register, tuple.src); return NFTV_CONTINUE;
+    case NFTCT_DST: store<u32>(register, tuple.dst); return NFTV_CONTINUE;
+    case NFTCT_PROTO_SRC: store<u32>(register, <u32>tuple.sport); return NFTV_CONTINUE;
+    case NFTCT_PROTO_DST: store<u32>(register, <u32>tuple.dport); return NFTV_CONTINUE;
+    // net.netfilter.nf_conntrack_acct is off, as by default.
+    case NFTCT_PKTS: case NFTCT_BYTES: store<u64>(register, 0); return NFTV_CONTINUE;
+    case NFTCT_ZONE: return put(register, <u32>tuple.zone << 16);
+    default: return NFTV_BREAK;
+  }
+}
+
+export function nftCtSet(key: u32, register: usize, skb: Skb): void {
+  if (key == NFTCT_MARK && skb.nfct != 0) skbCt(skb).mark = bswap<u32>(load<u32>(register));
+}
+
+export function nftNotrack(skb: Skb): void {
+  if (skb.nfct == 0) skb.ctinfo = IP_CT_UNTRACKED;
+}
+
+@inline function addressAt(frame: usize, register: u32): u32 {
+  return bswap<u32>(load<u32>(frame + (<usize>register << 2)));
+}
+@inline function portAt(frame: usize, register: u32): u16 {
+  return bswap<u16>(load<u16>(frame + (<usize>register << 2)));
+}
+
+function ports(range: NatRange, frame: usize, lo: u32, hi: u32): void {
+  if (lo == NFT_NO_REGISTER) return;
+  range.flags |= NAT_RANGE_PROTO_SPECIFIED;
+  range.portLo = portAt(frame, lo);
+  range.portHi = portAt(frame, hi == NFT_NO_REGISTER ? lo : hi);
+}
+
+/** nft_nat_eval. */
+export function nftNat(op: usize, frame: usize, skb: Skb, ns: Netns, hook: u32): u32 {
+  if (skb.nfct == 0) return NF_DROP;
+  const at = kmalloc(NAT_RANGE_BYTES);
+  if (at == 0) return NF_DROP;
+  const range = changetype<NatRange>(at), destination = load<u8>(op, 4) != 0, lo = <u32>load<u8>(op, 5), hi = <u32>load<u8>(op, 6);
+  range.flags = load<u32>(op, 12) & 63;
+  if (lo != NFT_NO_REGISTER) {
+    range.flags |= NAT_RANGE_MAP_IPS;
+    range.lo = addressAt(frame, lo);
+    range.hi = addressAt(frame, hi == NFT_NO_REGISTER ? lo : hi);
+    if (load<u32>(op, 12) & RANGE_NETMAP) {
+      // nft_nat_setup_netmap: the prefix of the range, the rest of the packet's address.
+      const address = bswap<u32>(load<u32>(skb.network + (destination ? 16 : 12))), mask = ~(range.lo ^ range.hi);
+      range.lo = (address & ~mask) | (range.lo & mask);
+      range.hi = range.lo;
+    }
+    if (range.hi < range.lo) range.hi = range.lo;
+  }
+  ports(range, frame, <u32>load<u8>(op, 7), <u32>load<u8>(op, 8));
+  const verdict = natSetup(skbCt(skb), ns, at, !destination);
+  kfree(at, NAT_RANGE_BYTES);
+  return verdict;
+}
+
+/** nft_masq_ipv4_eval, nft_redir_ipv4_eval. */
+export function nftRedirect(op: usize, frame: usize, skb: Skb, ns: Netns, hook: u32, inDev: usize, outDev: usize,
+  masquerade: bool): u32 {
+  const at = kmalloc(NAT_RANGE_BYTES);
+  if (at == 0) return NF_DROP;
+  const range = changetype<NatRange>(at);
+  range.flags = load<u32>(op, 8) & 63;
+  ports(range, frame, <u32>load<u8>(op, 4), <u32>load<u8>(op, 5));
+  const verdict = natTarget(masquerade ? TARGET_MASQUERADE : TARGET_REDIRECT, skb, ns, hook, inDev, outDev, at);
+  kfree(at, NAT_RANGE_BYTES);
+  return verdict;
+}
+
+export function nftReject(how: u32, skb: Skb, ns: Netns): u32 {
+  return how == REJECT_TCP_RESET && <u32>load<u8>(skb.network, 9) != IPPROTO_TCP ? NF_DROP : reject(how, skb, ns);
+}

@@ -1,0 +1,241 @@
+// What rules read and write of the packet itself: net/netfilter/nft_payload.c, nft_meta.c, nft_exthdr.c, nft_rt.c, and of the
+// routing table: net/ipv4/netfilter/nft_fib_ipv4.c.
+import { HOOK_FORWARD, HOOK_PREROUTING } from "../abi/netfilter";
+import {
+  NFTBASE_LINK, NFTBASE_NETWORK, NFTFIBR_ADDRTYPE, NFTFIBR_OIF, NFTFIB_IIF, NFTFIB_MARK, NFTFIB_OIF, NFTFIB_PRESENT, NFTFIB_SADDR,
+  NFTMETA_CPU, NFTMETA_IIF, NFTMETA_IIFNAME, NFTMETA_IIFTYPE, NFTMETA_L4PROTO, NFTMETA_LENGTH, NFTMETA_MARK, NFTMETA_NFPROTO,
+  NFTMETA_OIF, NFTMETA_OIFNAME, NFTMETA_OIFTYPE, NFTMETA_PKTTYPE, NFTMETA_PRIORITY, NFTMETA_PROTOCOL, NFTMETA_RANDOM,
+  NFTRT_NEXTHOP, NFTV_BREAK, NFTV_CONTINUE,
+} from "../abi/nft";
+import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, RTN_LOCAL, RTN_UNICAST } from "../abi/net";
+import { NetDevice, Netns, Skb } from "../layout";
+import { random32 } from "../mm/rng";
+import { kfree, kmalloc } from "../mm/slab";
+import { FibEntry, fibLookup } from "../net/fib";
+import { Route, addressType, routeOutput, selectAddress } from "../net/ip-output";
+import { be16, mapped4, raw4 } from "../wire/bytes";
+import { checksumPatch16 } from "../wire/checksum";
+import { IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
+import { ipBytes } from "../netfilter/conntrack";
+import { padded } from "./ops";
+
+const ARPHRD_ETHER: u32 = 1, ARPHRD_LOOPBACK: u32 = 772;
+
+@inline function headerBytes(ip: usize): u32 {
+  return (<u32>load<u8>(ip) & 15) << 2;
+}
+
+@inline function fragmentOffset(ip: usize): u32 {
+  return be16(ip, 6) & 0x1fff;
+}
+
+/** Where `length` bytes at `offset` of a header stand, or 0: the packet has not so many. */
+function locate(base: u32, offset: u32, length: u32, skb: Skb): usize {
+  const ip = skb.network;
+  if (base == NFTBASE_LINK) {
+    return skb.mac != 0 && offset + length <= <u32>(ip - skb.mac) ? skb.mac + <usize>offset : 0;
+  }
+  const start = base == NFTBASE_NETWORK ? offset : headerBytes(ip) + offset;
+  return start + length <= ipBytes(skb) ? ip + <usize>start : 0;
+}
+
+export function nftPayload(op: usize, register: usize, skb: Skb): u32 {
+  const base = <u32>load<u8>(op, 4), length = <u32>load<u8>(op, 5), offset = <u32>load<u16>(op, 6);
+  const at = locate(base, offset, length, skb);
+  if (at == 0) return NFTV_BREAK;
+  // The kernel's shorter way for aligned small fields does not look whether this is the first fragment.
+  const fast = length <= 4 && length != 3 && offset % length == 0;
+  if (base > NFTBASE_NETWORK && !fast && fragmentOffset(skb.network) != 0) return NFTV_BREAK;
+  if (length & 3) store<u32>(register + <usize>(length & ~3), 0);
+  memory.copy(register, at, <usize>length);
+  return NFTV_CONTINUE;
+}
+
+/** nft_payload_set_eval: writes, and patches the checksum over what was written. */
+export function nftPayloadSet(op: usize, register: usize, skb: Skb): u32 {
+  const base = <u32>load<u8>(op, 4), length = <u32>load<u8>(op, 5), offset = <u32>load<u16>(op, 6);
+  const ip = skb.network;
+  if (base > NFTBASE_NETWORK && fragmentOffset(ip) != 0) return NFTV_BREAK;
+  const at = locate(base, offset, length, skb);
+  if (at == 0) return NFTV_BREAK;
+  const field: usize = load<u8>(op, 8) != 0 ? locate(base, <u32>load<u16>(op, 10), 2, skb) : 0;
+  const inner: usize = load<u8>(op, 9) != 0 ? l4Checksum(skb) : 0;
+  // A UDP datagram without checksum stays without.
+  const none = base > NFTBASE_NETWORK && <u32>load<u8>(ip, 9) == IPPROTO_UDP && field != 0 && load<u16>(field) == 0;
+  const start = at & 1 ? (at - ip) & 1 ? at - 1 : at : (at - ip) & 1 ? at - 1 : at;
+  for (let word = start; word < at + <usize>length; word += 2) {
+    const before = <u32>load<u16>(word);
+    for (let i: usize = 0; i < 2; i++) {
+      const byte = word + i;
+      if (byte >= at && byte < at + <usize>length) store<u8>(byte, load<u8>(register + (byte - at)));
+    }
+    const after = <u32>load<u16>(word);
+    if (after == before) continue;
+    if (field != 0 && !none) checksumPatch16(field, before, after);
+    if (inner != 0) checksumPatch16(inner, before, after);
+  }
+  return NFTV_CONTINUE;
+}
+
+/** The transport checksum that covers the addresses (nft_payload_l4csum_offset), or 0. */
+function l4Checksum(skb: Skb): usize {
+  const ip = skb.network, protocol = <u32>load<u8>(ip, 9);
+  if (fragmentOffset(ip) != 0) return 0;
+  if (protocol == IPPROTO_TCP) return locate(2, 16, 2, skb);
+  if (protocol != IPPROTO_UDP && protocol != 136) return 0;
+  const at = locate(2, 6, 2, skb);
+  return at == 0 || load<u16>(at) == 0 ? 0 : at;
+}
+
+@inline function put(register: usize, value: u32): u32 {
+  store<u32>(register, bswap<u32>(value));
+  return NFTV_CONTINUE;
+}
+
+function putName(register: usize, dev: usize): u32 {
+  store<u64>(register, dev == 0 ? 0 : changetype<NetDevice>(dev).name0);
+  store<u64>(register, dev == 0 ? 0 : changetype<NetDevice>(dev).name1, 8);
+  return NFTV_CONTINUE;
+}
+
+/** nft_meta_get_eval. Values shorter than a register stand at its begin. */
+export function nftMeta(key: u32, register: usize, skb: Skb, inDev: usize, outDev: usize): u32 {
+  switch (key) {
+    case NFTMETA_LENGTH: return put(register, be16(skb.network, 2));
+    case NFTMETA_PROTOCOL: return put(register, 0x0800 << 16);
+    case NFTMETA_NFPROTO: return put(register, 2 << 24);
+    case NFTMETA_L4PROTO: return put(register, <u32>load<u8>(skb.network, 9) << 24);
+    case NFTMETA_PRIORITY: return put(register, skb.priority);
+    case NFTMETA_MARK: return put(register, skb.mark);
+    case NFTMETA_IIF: return put(register, inDev == 0 ? 0 : changetype<NetDevice>(inDev).ifindex);
+    case NFTMETA_OIF: return put(register, outDev == 0 ? 0 : changetype<NetDevice>(outDev).ifindex);
+    case NFTMETA_IIFNAME: return putName(register, inDev);
+    case NFTMETA_OIFNAME: return putName(register, outDev);
+    case NFTMETA_IIFTYPE: case NFTMETA_OIFTYPE: {
+      const dev = key == NFTMETA_IIFTYPE ? inDev : outDev;
+      if (dev == 0) return NFTV_BREAK;
+      return put(register, (changetype<NetDevice>(dev).kind == DEV_LOOPBACK ? ARPHRD_LOOPBACK : ARPHRD_ETHER) << 16);
+    }
+    case NFTMETA_PKTTYPE: return put(register, packetType(skb) << 24);
+    case NFTMETA_CPU: return put(register, 0);
+    case NFTMETA_RANDOM: return put(register, random32());
+    default: return NFTV_BREAK;
+  }
+}
+
+/** nft_meta_get_eval_pkttype_lo: what this host sent itself counts by its address. */
+function packetType(skb: Skb): u32 {
+  if (skb.inDev != 0 && changetype<NetDevice>(skb.inDev).kind != DEV_LOOPBACK) return skb.pktType;
+  const address = bswap<u32>(load<u32>(skb.network, 16));
+  return address >>> 28 == 14 ? PACKET_MULTICAST : address == 0xffffffff ? PACKET_BROADCAST : PACKET_HOST;
+}
+
+export function nftMetaSet(key: u32, register: usize, skb: Skb): void {
+  const value = bswap<u32>(load<u32>(register));
+  if (key == NFTMETA_MARK) skb.mark = value;
+  else if (key == NFTMETA_PRIORITY) skb.priority = value;
+  else if (key == NFTMETA_PKTTYPE && value >>> 24 <= 3) skb.pktType = value >>> 24;
+}
+
+/** nft_fib4_eval_type, nft_fib4_eval. */
+export function nftFib(op: usize, register: usize, skb: Skb, ns: Netns, hook: u32, inDev: usize, outDev: usize): u32 {
+  const flags = load<u32>(op, 4), result = load<u32>(op, 8), ip = skb.network;
+  const source = load<u32>(ip, 12), destination = load<u32>(ip, 16);
+  const address = flags & NFTFIB_SADDR ? source : destination;
+  const dev = flags & NFTFIB_OIF ? outDev : flags & NFTFIB_IIF ? inDev : 0;
+  if (result == NFTFIBR_ADDRTYPE) {
+    let type = addressType(ns, 0, mapped4(address));
+    // Limited to a device, an address of another one is like any other (inet_dev_addr_type).
+    if (dev != 0 && type == RTN_LOCAL && raw4(selectAddress(changetype<NetDevice>(dev), 0, mapped4(address))) != address) {
+      type = RTN_UNICAST;
+    }
+    return put(register, type);
+  }
+  let found: usize = 0;
+  const group = (destination & 0xf0) == 0xe0 || destination == 0xffffffff;
+  if (hook == HOOK_PREROUTING && inDev != 0 && (skb.pktType == 5 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK)) {
+    found = inDev;
+  } else if ((source & 0xff) == 0 && group) {
+    found = inDev;
+  } else {
+    const iif = flags & NFTFIB_SADDR && hook == HOOK_FORWARD && flags & NFTFIB_IIF && outDev != 0
+      ? changetype<NetDevice>(outDev).ifindex : 1;
+    const other = flags & NFTFIB_SADDR ? destination : source;
+    const at = fibLookup(ns, 0, mapped4(address), 0, usableSource(other), iif, 0, flags & NFTFIB_MARK ? skb.mark : 0, 0);
+    if (at != 0) {
+      const entry = changetype<FibEntry>(at);
+      if (entry.type != RTN_LOCAL && (dev == 0 || entry.dev == dev)) found = dev == 0 ? entry.dev : dev;
+    }
+  }
+  if (flags & NFTFIB_PRESENT) return put(register, found == 0 ? 0 : 1 << 24);
+  if (result == NFTFIBR_OIF) return put(register, found == 0 ? 0 : changetype<NetDevice>(found).ifindex);
+  return putName(register, found);
+}
+
+/** get_saddr: no group, no broadcast, not zero. */
+function usableSource(raw: u32): u64 {
+  return (raw & 0xf0) == 0xe0 || raw == 0xffffffff || (raw & 0xff) == 0 ? 0xffff0000 : mapped4(raw);
+}
+
+/** nft_rt_get_eval: what is known of the way out. */
+export function nftRt(key: u32, register: usize, skb: Skb, ns: Netns): u32 {
+  if (skb.rtDev == 0 && skb.rtType == 0) return NFTV_BREAK;
+  if (key == NFTRT_NEXTHOP) {
+    const gateway = raw4(skb.rtGatewayLo);
+    store<u32>(register, gateway != 0 ? gateway : load<u32>(skb.network, 16));
+    return NFTV_CONTINUE;
+  }
+  // get_tcpmss: the smaller of both ways.
+  const at = kmalloc(<u32>offsetof<Route>());
+  if (at == 0) return NFTV_BREAK;
+  const route = changetype<Route>(at);
+  const back = routeOutput(ns, 0, mapped4(load<u32>(skb.network, 12)), 0, 0xffff0000, 0, 0, 0, route);
+  const mtu = back < 0 ? skb.rtMtu : min<u32>(skb.rtMtu, route.mtu);
+  kfree(at, <u32>offsetof<Route>());
+  return put(register, (mtu <= 40 ? 0xffff : min<u32>(mtu - 40, 0xffff)) << 16);
+}
+
+/** Where a TCP option stands, or 0. */
+function option(kind: u32, skb: Skb): usize {
+  const ip = skb.network;
+  if (<u32>load<u8>(ip, 9) != IPPROTO_TCP || fragmentOffset(ip) != 0) return 0;
+  const th = locate(2, 0, 20, skb);
+  if (th == 0) return 0;
+  const header = (<u32>load<u8>(th, 12) >>> 4) << 2;
+  if (header < 20 || locate(2, 0, header, skb) == 0) return 0;
+  let i: u32 = 20;
+  while (i < header) {
+    const code = <u32>load<u8>(th + <usize>i);
+    const length: u32 = code < 2 ? 1 : i + 1 < header ? max<u32>(<u32>load<u8>(th + <usize>i, 1), 1) : header;
+    if (code == kind) return i + length <= header ? th + <usize>i : 0;
+    if (code == 0) return 0;
+    i += length;
+  }
+  return 0;
+}
+
+export function nftTcpOption(op: usize, register: usize, skb: Skb): u32 {
+  const at = option(<u32>load<u8>(op, 4), skb), offset = <u32>load<u8>(op, 5), length = <u32>load<u8>(op, 6);
+  if (load<u8>(op, 7) != 0) return put(register, at == 0 ? 0 : 1 << 24);
+  if (at == 0 || (load<u8>(at) > 1 && offset + length > <u32>load<u8>(at, 1))) return NFTV_BREAK;
+  memory.fill(register, 0, <usize>padded(length));
+  memory.copy(register, at + <usize>offset, <usize>length);
+  return NFTV_CONTINUE;
+}
+
+/** nft_exthdr_tcp_set_eval: an MSS is only ever lowered. */
+export function nftTcpOptionSet(op: usize, register: usize, skb: Skb): u32 {
+  const kind = <u32>load<u8>(op, 4), offset = <u32>load<u8>(op, 5), length = <u32>load<u8>(op, 6);
+  const at = option(kind, skb);
+  if (at == 0 || length > 4 || offset + length > <u32>load<u8>(at, 1)) return NFTV_CONTINUE;
+  const th = skb.network + <usize>headerBytes(skb.network);
+  if (kind == 2 && length == 2 && be16(at, 2) <= be16(register, 0)) return NFTV_CONTINUE;
+  for (let i: u32 = 0; i < length; i++) {
+    const byte = at + <usize>(offset + i), word = th + ((byte - th) & ~1);
+    const before = <u32>load<u16>(word);
+    store<u8>(byte, load<u8>(register + <usize>i));
+    const after = <u32>load<u16>(word);
+    if (after != before) checksumPatch16(th + 16, before, after);
+  }
+  return NFTV_CONTINUE;
+}

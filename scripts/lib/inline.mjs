@@ -1,0 +1,19 @@
+// node inline.mjs IN OUT: a module with calls of small functions replaced by their bodies, further than asc does it. A call costs two
+// to three nanoseconds in the engines that do not inline themselves, and a packet passes some thirty functions.
+import binaryen from "binaryen";
+import { readFileSync, writeFileSync } from "node:fs";
+
+/** Sizes in Binaryen's measure: below the first always, below the second where optimising for speed. */
+const ALWAYS = 200;
+const FLEXIBLE = 400;
+
+const [, , from, to] = process.argv;
+const module = binaryen.readBinary(readFileSync(from));
+module.setFeatures(binaryen.Features.All);
+binaryen.setOptimizeLevel(3);
+binaryen.setShrinkLevel(0);
+binaryen.setAlwaysInlineMaxSize(ALWAYS);
+binaryen.setFlexibleInlineMaxSize(FLEXIBLE);
+module.runPasses(["inlining-optimizing"]);
+module.optimize();
+writeFileSync(to, module.emitBinary());

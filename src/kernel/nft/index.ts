@@ -1,0 +1,252 @@
+/**
+ * nftables of one namespace: `nft -f` over the kernel's transactions (assembly/abi/nft.ts) and `nft list`. Not part of what a page
+ * loads: import it where it is wanted.
+ */
+import * as abi from "../../../assembly/abi/nft.ts";
+import { ENOENT } from "../../../assembly/abi/core.ts";
+import type { NodeContext } from "../context.ts";
+import { driverOf } from "../namespace.ts";
+import { KernelError, type Netns } from "../netns.ts";
+import { runCommands } from "./commands.ts";
+import { interfaceType } from "./types.ts";
+import { Cursor, NftError, Refused, refusedByKernel } from "./lexer.ts";
+import { ruleText, rulesetText, type Listing } from "./list.ts";
+import { Ruleset, Transaction, elementKey, isInterval, keyBytes, type Chain, type NftObject, type NftSet, type SetElement, type Table } from "./model.ts";
+
+export { NftError } from "./lexer.ts";
+
+export interface NftOptions {
+  /** Where the text comes from, for messages: `/dev/stdin` has them begin with `/dev/stdin:1:5-8: `. Default: a command line. */
+  readonly source?: string;
+  /** `--check`: everything but the commit. */
+  readonly check?: boolean;
+  /** `-s`: no counters and the like. */
+  readonly stateless?: boolean;
+  /** `-a` */
+  readonly handles?: boolean;
+}
+
+export interface Nft {
+  /**
+   * `nft -f`: all commands of `text`, or none. Returns what list commands print. Throws NftError, whose message is nft's own; then
+   * nothing has changed.
+   */
+  run(text: string, options?: NftOptions): string;
+  /** `nft list ruleset`. */
+  list(options?: Pick<NftOptions, "stateless" | "handles">): string;
+  /** Counters of a chain's rules that have one: {packets, bytes} each, in order; undefined: no such chain. */
+  counters(family: string, table: string, chain: string): readonly (readonly [bigint, bigint])[] | undefined;
+  /** A rule by the numbers of an OBS_NFT record, as `nft monitor trace` names it; undefined if no such rule is loaded now. */
+  describe(chain: number, handle: number): { readonly family: string; readonly table: string; readonly chain: string; readonly ruleText: string } | undefined;
+}
+
+/** What nftables asks about interfaces. */
+export interface Interfaces {
+  indexOf(name: string): number | undefined;
+  nameOf(index: number): string | undefined;
+}
+
+/** The nft calls of the namespace `netns`. */
+export function createNft(context: NodeContext, netns: number, interfaces: Interfaces): Nft {
+  const ruleset = new Ruleset();
+  const interfaceIndex = interfaceType(interfaces.indexOf, interfaces.nameOf);
+  const { instance } = context;
+
+  const ask = (op: number, ...words: number[]): number => {
+    [netns, ...words].forEach((word, i) => instance.view.setUint32(4 * i, word, true));
+    for (let i = words.length + 1; i < 4; i++) instance.view.setUint32(4 * i, 0, true);
+    return context.command(op, 16, "nft", [ENOENT]);
+  };
+
+  const states = (chain: Chain, reset = false): (readonly [bigint, bigint])[][] => {
+    const all: (readonly [bigint, bigint])[][] = chain.rules.map(() => []);
+    if (chain.table.family === "ip6") return all;
+    let first = 0;
+    do {
+      if (ask(abi.NF_NFT_CHAIN, chain.id, first, reset ? 1 : 0) < 0) return all;
+      const { view } = instance;
+      first = view.getUint32(0, true);
+      const n = view.getUint32(4, true);
+      for (let i = 0; i < n; i++) {
+        const at = 8 + i * abi.NFT_STATE_BYTES;
+        const kind = view.getUint32(at + 4, true);
+        if (kind === abi.NFTOP_NUMGEN) continue;
+        all[view.getUint32(at, true)]?.push([view.getBigUint64(at + 8, true), view.getBigUint64(at + 16, true)]);
+      }
+    } while (first !== 0);
+    return all;
+  };
+
+  /** Elements that packets added, and the times that are left. */
+  const sync = (set: NftSet): void => {
+    if (set.table.family === "ip6" || set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout"))) return;
+    const before = set.elements;
+    const now = new Map<string, SetElement>();
+    const key = keyBytes(set.keyTypes);
+    const { dataTypes } = set;
+    const data = dataTypes === undefined ? 0 : dataTypes === "verdict" ? 8 : typeof dataTypes === "string" ? 4 : keyBytes(dataTypes);
+    let cursor = 0;
+    do {
+      if (ask(abi.NF_NFT_SET, set.id, cursor) < 0) return;
+      const { view } = instance;
+      cursor = view.getUint32(0, true);
+      const n = view.getUint32(4, true);
+      let at = 8;
+      for (let i = 0; i < n; i++) {
+        const timeout = Number(view.getBigUint64(at + 8, true));
+        const expires = Number(view.getBigUint64(at + 16, true));
+        at += abi.NFT_ELEMENT_HEADER;
+        const from = instance.copy(at, key);
+        at += key;
+        const to = isInterval(set) ? instance.copy(at, key) : from;
+        if (isInterval(set)) at += key;
+        const name = elementKey(from, to, false);
+        const known = before.get(name);
+        now.set(name, {
+          ...known, key: from, end: to, catchall: false, timeout, expires, comment: known?.comment,
+          ...(data > 0 && known === undefined && Array.isArray(dataTypes) ? { data: instance.copy(at, data) } : {}),
+        });
+        at += data;
+      }
+    } while (cursor !== 0);
+    const catchall = before.get("*");
+    if (catchall !== undefined) now.set("*", catchall);
+    set.elements = now;
+  };
+
+  const objectState = (object: NftObject, reset = false): readonly [bigint, bigint] => {
+    if (object.table.family === "ip6" || ask(abi.NF_NFT_OBJECT, object.id, reset ? 1 : 0) < 0) return [0n, 0n];
+    return [instance.view.getBigUint64(0, true), instance.view.getBigUint64(8, true)];
+  };
+
+  const listing = (options: Pick<NftOptions, "stateless" | "handles">): Listing => ({
+    stateless: options.stateless ?? false, handles: options.handles ?? false, states, object: objectState, sync,
+  });
+
+  return {
+    run(text, options = {}) {
+      const cursor = new Cursor(text);
+      const tx = new Transaction(ruleset);
+      const output: string[] = [];
+      try {
+        runCommands({
+          ruleset, cursor, tx, interfaces: interfaceIndex, listing: listing(options), sync, output,
+          reset: (what) => void ("rules" in what ? states(what, true) : objectState(what, true)),
+        });
+        for (const table of tx.touched) validate(table, cursor);
+        const records = tx.records();
+        if (options.check) {
+          tx.rollback();
+          return output.join("");
+        }
+        if (records.length > 0) {
+          instance.upload(records);
+          instance.view.setUint32(0, netns, true);
+          context.command(abi.NF_NFT_COMMIT, 8, "nft");
+        }
+        tx.committed();
+        return output.join("");
+      } catch (error) {
+        tx.rollback();
+        if (error instanceof Refused) throw new NftError(text, error.complaints, options.source);
+        if (error instanceof KernelError && error.code === "ENOMEM") {
+          throw new NftError(text, refusedByKernel("Cannot allocate memory", { from: 0, to: text.length }).complaints, options.source);
+        }
+        throw error;
+      }
+    },
+    list: (options = {}) => rulesetText(listing(options), ruleset.tables.values()),
+    counters(family, table, name) {
+      const chain = ruleset.table(family, table)?.chains.get(name);
+      return chain === undefined ? undefined : states(chain).flatMap((list) => list.slice(0, 1));
+    },
+    describe(id, handle) {
+      for (const table of ruleset.tables.values()) {
+        for (const chain of table.chains.values()) {
+          if (chain.id !== id || table.family === "ip6") continue;
+          const rule = chain.rules.find((one) => one.handle === handle);
+          if (handle !== 0 && rule === undefined) return undefined;
+          return {
+            family: table.family, table: table.name, chain: chain.name,
+            ruleText: rule === undefined ? `policy ${chain.policy}` : ruleText(rule, true, []),
+          };
+        }
+      }
+      return undefined;
+    },
+  };
+}
+
+const known = new WeakMap<Netns, Nft>();
+
+/** The nft calls of a namespace: the same object every time. Throws KernelError EBADF for one that is not of this kernel. */
+export function nftOf(netns: Netns): Nft {
+  let nft = known.get(netns);
+  if (nft === undefined) {
+    const driver = driverOf(netns);
+    if (driver === undefined) throw new KernelError("EBADF", "nft: EBADF");
+    nft = createNft(driver.context, driver.handle, {
+      indexOf: (name) => netns.link(name)?.ifindex,
+      nameOf: (index) => netns.links().find((link) => link.ifindex === index)?.name,
+    });
+    known.set(netns, nft);
+  }
+  return nft;
+}
+
+const JUMPS = 16;
+
+/** From every base chain: how deep jumps go, and whether statements may stand at its hook (nft_table_validate). */
+function validate(table: Table, cursor: Cursor): void {
+  const place = { from: cursor.tokens[0]!.from, to: cursor.previous.to };
+  const callees = new Map<Chain, Chain[]>();
+  const calleesOf = (chain: Chain): Chain[] => {
+    let list = callees.get(chain);
+    if (list === undefined) {
+      list = [];
+      for (const rule of chain.rules) {
+        list.push(...rule.chains);
+        for (const set of rule.sets) {
+          if (set.dataTypes !== "verdict") continue;
+          for (const { verdict } of set.elements.values()) if (verdict?.chain !== undefined) list.push(verdict.chain);
+        }
+      }
+      callees.set(chain, list);
+    }
+    return list;
+  };
+  for (const base of table.chains.values()) {
+    if (base.base === undefined) continue;
+    const depths = new Map<Chain, number>();
+    // Chains on the way and how far each of them has got: a circle is deeper than any limit.
+    const path: { readonly chain: Chain; next: number }[] = [];
+    const enter = (chain: Chain): void => {
+      for (const rule of chain.rules) {
+        for (const { type, hooks } of rule.checks) {
+          if ((type !== undefined && base.base!.type !== type) || (hooks !== undefined && !hooks.includes(base.base!.hook))) {
+            throw refusedByKernel("Operation not supported", place);
+          }
+        }
+      }
+      path.push({ chain, next: 0 });
+    };
+    enter(base);
+    while (path.length > 0) {
+      const top = path.at(-1)!;
+      const list = calleesOf(top.chain);
+      if (top.next >= list.length) {
+        path.pop();
+        let depth = 0;
+        for (const callee of list) depth = Math.max(depth, (depths.get(callee) ?? 0) + 1);
+        depths.set(top.chain, depth);
+        if (path.length + depth >= JUMPS) throw refusedByKernel("Too many links", place);
+        continue;
+      }
+      const callee = list[top.next++]!;
+      if (depths.has(callee)) continue;
+      if (path.length >= JUMPS) throw refusedByKernel("Too many links", place);
+      enter(callee);
+    }
+  }
+}
+

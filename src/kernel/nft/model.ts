@@ -1,0 +1,372 @@
+/**
+ * The rule set as nft's commands know it, and one transaction over it: changes are made in place with a way back, and become
+ * records for the kernel when all commands of a text were carried out.
+ */
+import * as abi from "../../../assembly/abi/nft.ts";
+import { HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING } from "../../../assembly/abi/netfilter.ts";
+import { hexOf, type DataType } from "./types.ts";
+
+export type Family = "ip" | "ip6" | "inet";
+export const HOOKS: Readonly<Record<string, number>> = {
+  prerouting: HOOK_PREROUTING, input: HOOK_INPUT, forward: HOOK_FORWARD, output: HOOK_OUTPUT, postrouting: HOOK_POSTROUTING,
+};
+
+export interface Base {
+  readonly type: "filter" | "nat" | "route";
+  readonly hook: string;
+  readonly priority: number;
+}
+/** What a rule's text and a map's elements hold that is only known when it is listed. */
+export interface ListContext {
+  /** The next state of the rule: {packets, bytes} and the like. */
+  state(): readonly [bigint, bigint];
+  readonly stateless: boolean;
+  readonly numeric?: boolean;
+}
+export type Segment = string | ((context: ListContext) => string);
+
+export interface Rule {
+  handle: number;
+  readonly segments: readonly Segment[];
+  readonly comment: string | undefined;
+  readonly ops: Uint8Array;
+  /** Chains it jumps to, sets it looks into (anonymous ones end with it), objects it names. */
+  readonly chains: readonly Chain[];
+  readonly sets: readonly NftSet[];
+  readonly objects: readonly NftObject[];
+  readonly checks: readonly Check[];
+  /** The kernel has it already. */
+  kept: boolean;
+}
+/** Statements that may stand in some base chains only: nft_chain_validate_hooks, nft_chain_validate_dependency. */
+export interface Check {
+  readonly type?: Base["type"];
+  readonly hooks?: readonly string[];
+}
+export interface Chain {
+  readonly id: number;
+  readonly table: Table;
+  handle: number;
+  name: string;
+  base: Base | undefined;
+  policy: "accept" | "drop";
+  readonly comment: string | undefined;
+  rules: Rule[];
+  use: number;
+}
+/** What an element of a verdict map says. */
+export interface Verdict {
+  readonly code: number;
+  readonly text: string;
+  readonly chain?: Chain;
+}
+export interface SetElement {
+  readonly key: Uint8Array;
+  readonly end: Uint8Array;
+  readonly catchall: boolean;
+  data?: Uint8Array;
+  verdict?: Verdict;
+  object?: NftObject;
+  /** ms; 0: none of its own. */
+  timeout: number;
+  expires: number;
+  comment: string | undefined;
+}
+export interface NftSet {
+  readonly id: number;
+  readonly table: Table;
+  handle: number;
+  readonly name: string;
+  readonly anonymous: boolean;
+  readonly keyTypes: readonly DataType[];
+  /** Undefined: a set. "verdict" or an object's kind, or the types of a map's data. */
+  readonly dataTypes: readonly DataType[] | "verdict" | "counter" | "quota" | "limit" | undefined;
+  readonly flags: ReadonlySet<string>;
+  readonly timeout: number;
+  readonly gcInterval: number;
+  readonly size: number;
+  readonly policy: string | undefined;
+  readonly autoMerge: boolean;
+  readonly comment: string | undefined;
+  /** `typeof` as written. */
+  readonly typeOf: string | undefined;
+  readonly ops: Uint8Array;
+  readonly opsText: string;
+  elements: Map<string, SetElement>;
+  use: number;
+}
+export interface NftObject {
+  readonly id: number;
+  readonly table: Table;
+  handle: number;
+  readonly kind: "counter" | "quota" | "limit";
+  readonly name: string;
+  readonly ops: Uint8Array;
+  readonly text: Segment;
+  readonly comment: string | undefined;
+  use: number;
+}
+export interface Table {
+  readonly family: Family;
+  readonly name: string;
+  handle: number;
+  readonly comment: string | undefined;
+  flags: readonly string[];
+  readonly chains: Map<string, Chain>;
+  readonly sets: Map<string, NftSet>;
+  readonly objects: Map<string, NftObject>;
+  handles: number;
+}
+
+export const padded = (length: number): number => (length + 3) & ~3;
+export const keyBytes = (types: readonly DataType[]): number => types.reduce((sum, type) => sum + padded((type.bits + 7) >> 3), 0);
+export const isInterval = (set: NftSet): boolean => set.flags.has("interval");
+export const elementKey = (key: Uint8Array, end: Uint8Array, catchall: boolean): string => catchall ? "*" : `${hexOf(key)}-${hexOf(end)}`;
+
+/** Bytes of operations and records. */
+export class Writer {
+  bytes = new Uint8Array(64);
+  length = 0;
+  #room(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const wider = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
+    wider.set(this.bytes.subarray(0, this.length));
+    this.bytes = wider;
+  }
+  u8(...values: readonly number[]): this {
+    this.#room(values.length);
+    for (const value of values) this.bytes[this.length++] = value;
+    return this;
+  }
+  u16(value: number): this {
+    return this.u8(value & 255, (value >> 8) & 255);
+  }
+  u32(value: number): this {
+    return this.u8(value & 255, (value >>> 8) & 255, (value >>> 16) & 255, (value >>> 24) & 255);
+  }
+  u64(value: bigint | number): this {
+    const big = BigInt(value);
+    return this.u32(Number(big & 0xffffffffn)).u32(Number((big >> 32n) & 0xffffffffn));
+  }
+  /** Padded to whole words. */
+  data(bytes: Uint8Array): this {
+    this.#room(padded(bytes.length));
+    this.bytes.set(bytes, this.length);
+    this.bytes.fill(0, this.length + bytes.length, this.length + padded(bytes.length));
+    this.length += padded(bytes.length);
+    return this;
+  }
+  /** One operation: its header, then what `body` writes. */
+  op(kind: number, register: number, body?: (writer: Writer) => void): this {
+    const at = this.length;
+    this.u8(kind, register).u16(0);
+    body?.(this);
+    const size = this.length - at;
+    this.bytes[at + 2] = size & 255;
+    this.bytes[at + 3] = size >> 8;
+    return this;
+  }
+  take(): Uint8Array {
+    return this.bytes.slice(0, this.length);
+  }
+}
+
+/** Free numbers, the smallest first taken. */
+class Ids {
+  #next = 0;
+  readonly #free: number[] = [];
+  take(): number {
+    return this.#free.pop() ?? this.#next++;
+  }
+  give(id: number): void {
+    this.#free.push(id);
+  }
+}
+
+export class Ruleset {
+  readonly tables = new Map<string, Table>();
+  readonly ids = { chain: new Ids(), set: new Ids(), object: new Ids() };
+  handles = 0;
+  table(family: string, name: string): Table | undefined {
+    return this.tables.get(`${family} ${name}`);
+  }
+}
+
+const inKernel = (table: Table): boolean => table.family !== "ip6";
+
+export class Transaction {
+  readonly ruleset: Ruleset;
+  readonly #undo: (() => void)[] = [];
+  readonly #done: (() => void)[] = [];
+  readonly #records = new Writer();
+  readonly #chains = new Set<Chain>();
+  readonly #deleted = new Set<Chain>();
+  /** Tables whose chains have to be looked over before they are committed. */
+  readonly touched = new Set<Table>();
+
+  constructor(ruleset: Ruleset) {
+    this.ruleset = ruleset;
+  }
+  /** Makes a change; `back` takes it back if a later command fails. */
+  change(forth: () => void, back: () => void): void {
+    forth();
+    this.#undo.push(back);
+  }
+  rollback(): void {
+    for (const back of this.#undo.reverse()) back();
+  }
+  committed(): void {
+    for (const run of this.#done) run();
+    for (const chain of this.#chains) for (const rule of chain.rules) rule.kept = true;
+  }
+  setIn<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+    const before = map.get(key);
+    const had = map.has(key);
+    // The order of a map is what is listed: what is taken out and comes back has to stand where it stood.
+    const order = had && value === undefined ? [...map] : undefined;
+    this.change(
+      () => {
+        if (value === undefined) map.delete(key);
+        else map.set(key, value);
+      },
+      () => {
+        if (order !== undefined) {
+          map.clear();
+          for (const [k, v] of order) map.set(k, v);
+        } else if (had) map.set(key, before!);
+        else map.delete(key);
+      },
+    );
+  }
+  handle(table: Table): number {
+    this.change(() => table.handles++, () => table.handles--);
+    return table.handles;
+  }
+  id(kind: "chain" | "set" | "object"): number {
+    const id = this.ruleset.ids[kind].take();
+    this.#undo.push(() => this.ruleset.ids[kind].give(id));
+    return id;
+  }
+  use(thing: { use: number }, by: number): void {
+    this.change(() => (thing.use += by), () => (thing.use -= by));
+  }
+
+  // Chains and rules
+
+  chainChanged(chain: Chain): void {
+    this.#chains.add(chain);
+    this.touched.add(chain.table);
+  }
+  rules(chain: Chain, rules: Rule[]): void {
+    const before = chain.rules;
+    this.change(() => (chain.rules = rules), () => (chain.rules = before));
+    this.chainChanged(chain);
+  }
+  /** A rule whose references count from now on. */
+  hold(rule: Rule): void {
+    for (const thing of [...rule.chains, ...rule.sets, ...rule.objects]) this.use(thing, 1);
+  }
+  release(rule: Rule): void {
+    for (const thing of [...rule.chains, ...rule.objects]) this.use(thing, -1);
+    for (const set of rule.sets) {
+      this.use(set, -1);
+      if (set.anonymous) this.deleteSet(set);
+    }
+  }
+  deleteChain(chain: Chain): void {
+    for (const rule of chain.rules) this.release(rule);
+    this.setIn(chain.table.chains, chain.name, undefined);
+    this.#deleted.add(chain);
+    this.touched.add(chain.table);
+    this.#done.push(() => this.ruleset.ids.chain.give(chain.id));
+  }
+
+  // Sets and objects
+
+  #record(kind: number, body: (writer: Writer) => void): void {
+    const at = this.#records.length;
+    this.#records.u32(kind).u32(0);
+    body(this.#records);
+    new DataView(this.#records.bytes.buffer).setUint32(at + 4, this.#records.length - at, true);
+  }
+  newSet(set: NftSet): void {
+    if (!inKernel(set.table)) return;
+    const { keyTypes, dataTypes } = set;
+    const data = dataTypes === undefined ? 0 : dataTypes === "verdict" ? 8 : typeof dataTypes === "string" ? 4 : keyBytes(dataTypes);
+    this.#record(abi.NFTREC_SET, (writer) => {
+      writer.u32(set.id).u32((isInterval(set) ? abi.NFTSET_INTERVAL : 0) | (set.flags.has("timeout") ? abi.NFTSET_TIMEOUT : 0));
+      writer.u32(keyBytes(keyTypes)).u32(data).u64(set.timeout).u32(set.size).u32(keyTypes.length);
+      for (let i = 0; i < 16; i++) writer.u8(i < keyTypes.length ? (keyTypes[i]!.bits + 7) >> 3 : 0);
+      writer.data(set.ops);
+    });
+  }
+  deleteSet(set: NftSet): void {
+    for (const element of set.elements.values()) this.#elementUse(element, -1);
+    if (!set.anonymous) this.setIn(set.table.sets, set.name, undefined);
+    this.touched.add(set.table);
+    this.#done.push(() => this.ruleset.ids.set.give(set.id));
+    if (inKernel(set.table)) this.#record(abi.NFTREC_SET_DELETE, (writer) => writer.u32(set.id));
+  }
+  flushSet(set: NftSet): void {
+    const before = set.elements;
+    for (const element of before.values()) this.#elementUse(element, -1);
+    this.change(() => (set.elements = new Map()), () => (set.elements = before));
+    if (inKernel(set.table)) this.#record(abi.NFTREC_SET_FLUSH, (writer) => writer.u32(set.id));
+  }
+  #elementUse(element: SetElement, by: number): void {
+    if (element.verdict?.chain !== undefined) this.use(element.verdict.chain, by);
+    if (element.object !== undefined) this.use(element.object, by);
+  }
+  addElement(set: NftSet, element: SetElement): void {
+    const key = elementKey(element.key, element.end, element.catchall);
+    this.setIn(set.elements, key, element);
+    this.#elementUse(element, 1);
+    if (element.verdict !== undefined) this.touched.add(set.table);
+    if (!inKernel(set.table)) return;
+    this.#record(abi.NFTREC_ELEMENT, (writer) => {
+      writer.u32(set.id).u32(element.catchall ? abi.NFTELEM_CATCHALL : 0).u64(element.timeout).u64(element.expires);
+      writer.data(element.key);
+      if (isInterval(set)) writer.data(element.end);
+      if (element.verdict !== undefined) writer.u32(element.verdict.code).u32(element.verdict.chain?.id ?? 0);
+      else if (element.object !== undefined) writer.u32(element.object.id);
+      else if (element.data !== undefined) writer.data(element.data);
+    });
+  }
+  deleteElement(set: NftSet, element: SetElement): void {
+    this.setIn(set.elements, elementKey(element.key, element.end, element.catchall), undefined);
+    this.#elementUse(element, -1);
+    if (!inKernel(set.table)) return;
+    this.#record(abi.NFTREC_ELEMENT_DELETE, (writer) => {
+      writer.u32(set.id).u32(element.catchall ? abi.NFTELEM_CATCHALL : 0).data(element.key);
+      if (isInterval(set)) writer.data(element.end);
+    });
+  }
+  newObject(object: NftObject): void {
+    if (inKernel(object.table)) this.#record(abi.NFTREC_OBJECT, (writer) => writer.u32(object.id).data(object.ops));
+  }
+  deleteObject(object: NftObject): void {
+    this.setIn(object.table.objects, `${object.kind} ${object.name}`, undefined);
+    this.#done.push(() => this.ruleset.ids.object.give(object.id));
+    if (inKernel(object.table)) this.#record(abi.NFTREC_OBJECT_DELETE, (writer) => writer.u32(object.id));
+  }
+
+  /** What the kernel has to be told; empty if nothing. */
+  records(): Uint8Array {
+    for (const chain of this.#deleted) {
+      if (inKernel(chain.table)) this.#record(abi.NFTREC_CHAIN_DELETE, (writer) => writer.u32(chain.id));
+    }
+    for (const chain of this.#chains) {
+      if (this.#deleted.has(chain) || !inKernel(chain.table)) continue;
+      const { base } = chain;
+      const flags = base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0);
+      this.#record(abi.NFTREC_CHAIN, (writer) => {
+        writer.u32(chain.id).u32(flags).u32(base === undefined ? 0 : HOOKS[base.hook]!).u32((base?.priority ?? 0) >>> 0);
+        writer.u32(chain.policy === "drop" ? 0 : 1).u32(chain.rules.length);
+        for (const rule of chain.rules) {
+          writer.u32(abi.NFT_RULE_HEADER + rule.ops.length).u32(rule.handle).u32(rule.kept ? 1 : 0).data(rule.ops);
+        }
+      });
+    }
+    return this.#records.take();
+  }
+}

@@ -1,0 +1,491 @@
+/** A rule: statements read, checked as nft does (nftables src/evaluate.c), turned into operations and into the text nft lists. */
+import * as abi from "../../../assembly/abi/nft.ts";
+import {
+  checkVerdict, anonymousText, elementList, isVerdict, mergeRanges, rangeText, tuple, tupleText, value, verdict, verdictText, ENOENT,
+} from "./elements.ts";
+import { concatenation, depend, isHeader, primary, registersOf, startsExpression, type Expression, type RuleContext } from "./expressions.ts";
+import { Refused, refusedByKernel, type Place } from "./lexer.ts";
+import { elementKey, isInterval, keyBytes, Writer, type NftSet, type SetElement } from "./model.ts";
+import { logStatement, natStatement, rejectStatement } from "./statements.ts";
+import { bytesOf, compareBytes, formatTime, integerType, parseTime, valueOf, type DataType } from "./types.ts";
+
+const COMPARISONS: Readonly<Record<string, readonly [code: number, text: string]>> = {
+  "==": [abi.NFTCMP_EQ, "=="], eq: [abi.NFTCMP_EQ, "=="], "!=": [abi.NFTCMP_NE, "!="], ne: [abi.NFTCMP_NE, "!="],
+  "<": [abi.NFTCMP_LT, "<"], lt: [abi.NFTCMP_LT, "<"], "<=": [abi.NFTCMP_LE, "<="], le: [abi.NFTCMP_LE, "<="],
+  ">": [abi.NFTCMP_GT, ">"], gt: [abi.NFTCMP_GT, ">"], ">=": [abi.NFTCMP_GE, ">="], ge: [abi.NFTCMP_GE, ">="],
+};
+const BINARY: Readonly<Record<string, "&" | "|" | "^" | "<<" | ">>">> = {
+  "&": "&", and: "&", "|": "|", or: "|", "^": "^", xor: "^", "<<": "<<", lshift: "<<", ">>": ">>", rshift: ">>",
+};
+
+/** Statements up to the end of the line, `;` or `}`. */
+export function statements(context: RuleContext): void {
+  const { cursor } = context;
+  let terminal: Place | undefined;
+  while (!(cursor.token.kind === "newline" || cursor.token.kind === "end" || cursor.is(";", "}", "comment"))) {
+    if (terminal !== undefined) {
+      const start = cursor.token;
+      // What follows is read first: it may not even be nft's language.
+      statement(context);
+      throw new Refused("Statement after terminal statement has no effect", { from: start.from, to: cursor.previous.to }, terminal);
+    }
+    const from = cursor.token.from;
+    if (statement(context)) terminal = { from, to: cursor.previous.to };
+  }
+}
+
+function statement(context: RuleContext): boolean {
+  const { cursor, segments, ops } = context;
+  const { token } = cursor;
+  if (isVerdict(cursor)) {
+    const given = verdict(cursor, context.table);
+    checkVerdict(given, given);
+    ops.op(abi.NFTOP_VERDICT, 0, (w) => w.u32(given.code).u32(given.chain?.id ?? 0));
+    if (given.chain !== undefined) context.chains.push(given.chain);
+    segments.push(() => verdictText(given));
+    return given.code !== abi.NFTV_CONTINUE;
+  }
+  switch (token.kind === "word" ? token.text : "") {
+    case "counter": case "limit": case "quota": case "last": stateful(context); return false;
+    case "log": logStatement(context); return false;
+    case "reject": rejectStatement(context); return true;
+    case "dnat": case "snat": case "masquerade": case "redirect": natStatement(context); return true;
+    case "notrack":
+      cursor.next();
+      ops.op(abi.NFTOP_NOTRACK, 0);
+      segments.push("notrack");
+      return false;
+    case "add": case "update": case "delete": dynamic(context); return false;
+    case "set": if (!["", "{"].includes(cursor.peek().text)) dynamic(context); return false;
+    default:
+  }
+  if (startsExpression(cursor)) return match(context);
+  // A word that begins nothing: bison reads it as the begin of an expression.
+  if (token.kind === "word" && !isHeader(token.text)) {
+    cursor.next();
+    throw cursor.token.kind === "word" ? cursor.syntax() : cursor.syntax();
+  }
+  throw cursor.syntax();
+}
+
+/** `counter`, `limit rate …`, `quota …`, `last`, and the named ones. */
+export function stateful(context: Pick<RuleContext, "cursor" | "ops" | "segments" | "objects" | "table">): void {
+  const { cursor, ops, segments } = context;
+  const word = cursor.next().text;
+  if (cursor.is("name")) {
+    cursor.next();
+    const name = cursor.name();
+    const object = context.table.objects.get(`${word} ${name.text}`);
+    if (object === undefined) throw refusedByKernel(ENOENT, name);
+    ops.op(abi.NFTOP_OBJECT, 0, (w) => w.u32(object.id));
+    context.objects.push(object);
+    segments.push(`${word} name "${object.name}"`);
+    return;
+  }
+  segments.push(statefulBody(cursor, ops, word));
+}
+
+const RATES: Readonly<Record<string, number>> = { second: 1, minute: 60, hour: 3600, day: 86400, week: 604800 };
+const SIZES: Readonly<Record<string, number>> = { bytes: 1, kbytes: 1024, mbytes: 1024 * 1024 };
+
+/** The operation and the text of a stateful statement whose name was read. */
+export function statefulBody(cursor: RuleContext["cursor"], ops: Writer, word: string): RuleContext["segments"][number] {
+  if (word === "counter") {
+    let packets = 0;
+    let bytes = 0;
+    if (cursor.take("packets")) {
+      packets = cursor.number();
+      cursor.expect("bytes");
+      bytes = cursor.number();
+    }
+    ops.op(abi.NFTOP_COUNTER, 0, (w) => w.u32(0).u64(packets).u64(bytes));
+    return (list) => {
+      const [p, b] = list.state();
+      return list.stateless ? "counter" : `counter packets ${p} bytes ${b}`;
+    };
+  }
+  if (word === "last") {
+    if (cursor.take("used")) cursor.next();
+    ops.op(abi.NFTOP_LAST, 0, (w) => w.u32(0));
+    return (list) => {
+      const [used] = list.state();
+      return list.stateless ? "last" : used === 0n ? "last used never" : "last used 0s";
+    };
+  }
+  const size = (): readonly [number, string] => {
+    const amount = cursor.number();
+    const unit = cursor.token.text;
+    if (!(unit in SIZES)) throw cursor.syntax();
+    cursor.next();
+    return [amount, unit];
+  };
+  if (word === "quota") {
+    const over = cursor.take("over") || (cursor.take("until"), false);
+    const [amount, unit] = size();
+    let used = 0;
+    if (cursor.take("used")) {
+      const [usedAmount, usedUnit] = size();
+      used = usedAmount * SIZES[usedUnit]!;
+    }
+    ops.op(abi.NFTOP_QUOTA, 0, (w) => w.u32(0).u64(amount * SIZES[unit]!).u64(used).u32(over ? 1 : 0));
+    const text = `quota ${over ? "over " : ""}${sizeText(amount * SIZES[unit]!)}`;
+    return (list) => {
+      const [consumed] = list.state();
+      return list.stateless || consumed === 0n ? text : `${text} used ${sizeText(Number(consumed))}`;
+    };
+  }
+  cursor.expect("rate");
+  const over = cursor.take("over") || (cursor.take("until"), false);
+  const rate = cursor.number();
+  // `kbytes/second` is one word to nft's scanner.
+  const [unit, perWord] = /^([km]?bytes)(?:\/(\w+))?$/.exec(cursor.token.text)?.slice(1) ?? [undefined, undefined];
+  if (unit !== undefined) cursor.next();
+  let per = perWord;
+  if (per === undefined) {
+    if (!cursor.is("/")) throw cursor.syntax(unit === undefined ? "/ or string or bytes" : "/");
+    cursor.next();
+    per = cursor.token.text;
+    if (RATES[per] === undefined) throw cursor.syntax("second or minute or hour or day");
+    cursor.next();
+  }
+  const seconds = RATES[per];
+  if (seconds === undefined) throw new Refused("Wrong rate format", cursor.previous);
+  let burst = unit === undefined ? 5 : 0;
+  let burstText = "";
+  if (cursor.take("burst")) {
+    const amount = cursor.number();
+    const burstUnit = cursor.token.text;
+    if (unit === undefined) {
+      if (burstUnit !== "packets") throw cursor.syntax("packets");
+      burst = amount;
+      if (burst !== 5) burstText = ` burst ${burst} packets`;
+    } else {
+      if (!(burstUnit in SIZES)) throw cursor.syntax();
+      burst = amount * SIZES[burstUnit]!;
+      if (burst !== 0) burstText = ` burst ${sizeText(burst)}`;
+    }
+    cursor.next();
+  }
+  const bytesRate = rate * (unit === undefined ? 1 : SIZES[unit]!);
+  if (bytesRate === 0) throw refusedByKernel("Invalid argument", cursor.previous);
+  ops.op(abi.NFTOP_LIMIT, 0, (w) => w.u32(0).u64(bytesRate).u64(BigInt(seconds) * 1_000_000_000n).u32(burst)
+    .u32((over ? abi.NFTLIMIT_OVER : 0) | (unit === undefined ? 0 : abi.NFTLIMIT_BYTES)));
+  const amount = unit === undefined ? String(rate) : `${sizeText(bytesRate)}`;
+  const text = `limit rate ${over ? "over " : ""}${amount}/${per}${burstText}`;
+  return (list) => {
+    list.state();
+    return text;
+  };
+}
+
+/** The largest unit that divides it. */
+function sizeText(bytes: number): string {
+  if (bytes !== 0 && bytes % SIZES["mbytes"]! === 0) return `${bytes / SIZES["mbytes"]!} mbytes`;
+  return bytes !== 0 && bytes % 1024 === 0 ? `${bytes / 1024} kbytes` : `${bytes} bytes`;
+}
+
+/** `add @set { … }`, `update @set { … : … }`. */
+function dynamic(context: RuleContext): void {
+  const { cursor, ops, segments } = context;
+  const word = cursor.next().text;
+  const how = word === "set" ? cursor.next().text : word;
+  const set = setReference(context);
+  cursor.expect("{");
+  const key = concatenation(context);
+  let timeout = 0;
+  if (cursor.take("timeout")) {
+    const token = cursor.next();
+    const ms = parseTime(token.text);
+    if (ms === undefined) throw new Refused("Can't parse time", token);
+    timeout = ms;
+  }
+  const inner = new Writer();
+  const innerText: RuleContext["segments"] = [];
+  while (cursor.is("counter", "limit", "quota", "last")) {
+    innerText.push(statefulBody(cursor, inner, cursor.next().text));
+  }
+  checkKey(set, key);
+  const base = registersOf(key.types);
+  let data: Expression | undefined;
+  if (cursor.take(":")) data = concatenation(context);
+  cursor.expect("}");
+  if (!set.flags.has("dynamic") && !set.flags.has("timeout")) {
+    // nft lets the kernel judge: only a hash table takes elements out of packets.
+    if (isInterval(set)) throw refusedByKernel("Operation not supported", cursor.previous);
+  }
+  key.load(ops, 0);
+  data?.load(ops, base);
+  const code = how === "add" ? abi.NFTDYN_ADD : how === "update" ? abi.NFTDYN_UPDATE : abi.NFTDYN_DELETE;
+  ops.op(abi.NFTOP_DYNSET, 0, (w) => w.u32(set.id).u8(code | (data === undefined ? 0 : abi.NFTDYN_DATA), base, keyBytes(set.keyTypes),
+    data === undefined ? 0 : registersOf(data.types) * 4).u64(timeout).data(inner.take()));
+  segments.push((list) => {
+    const extra = innerText.map((segment) => ` ${typeof segment === "string" ? segment : segment({ ...list, stateless: true, state: () => [0n, 0n] })}`).join("");
+    return `${how} @${set.name} { ${key.text}${timeout === 0 ? "" : ` timeout ${formatTime(timeout)}`}${extra}${data === undefined ? "" : ` : ${data.text}`} }`;
+  });
+}
+
+/** `@name` */
+export function setReference(context: RuleContext): NftSet {
+  const { cursor } = context;
+  const from = cursor.expect("@").from;
+  const name = cursor.name();
+  const set = context.table.sets.get(name.text);
+  if (set === undefined) throw new Refused(ENOENT, { from, to: name.to });
+  context.sets.push(set);
+  return set;
+}
+
+function checkKey(set: NftSet, expression: Expression): void {
+  const same = set.keyTypes.length === expression.types.length
+    && set.keyTypes.every((keyType, i) => bytesOf(keyType.bits) === bytesOf(expression.types[i]!.bits));
+  if (!same) {
+    throw new Refused(
+      `datatype mismatch, expected ${describe(set.keyTypes)}, expression has type ${describe(expression.types)}`,
+      expression,
+    );
+  }
+}
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  ipv4_addr: "IPv4 address", ipv6_addr: "IPv6 address", inet_service: "internet network service", inet_proto: "Internet protocol", mark: "packet mark",
+  ether_addr: "Ethernet address", ifname: "network interface name", integer: "integer",
+};
+function describe(types: readonly DataType[]): string {
+  if (types.length > 1) return `concatenation of (${types.map((one) => describe([one])).join(", ")})`;
+  return DESCRIPTIONS[types[0]!.name] ?? types[0]!.name;
+}
+
+/** An anonymous set or map; the rule holds it. */
+export function anonymousSet(context: RuleContext, keyTypes: readonly DataType[], dataTypes: NftSet["dataTypes"]): NftSet {
+  const { tx, table, cursor } = context;
+  const start = cursor.token.from;
+  let elements = elementList(cursor, { keyTypes, dataTypes, table }, false);
+  if (elements.length === 0) throw new Refused("Set is empty", { from: start, to: cursor.previous.to });
+  const ranged = elements.some((given) => given.ranged);
+  if (ranged && keyTypes.length === 1) elements = mergeRanges(elements);
+  const byKey = new Map<string, SetElement>(elements.map((given) => [elementKey(given.key, given.end, given.catchall), given]));
+  const set: NftSet = {
+    id: tx.id("set"), table, handle: tx.handle(table), name: "__set%d", anonymous: true, keyTypes, dataTypes,
+    flags: new Set(ranged ? ["constant", "interval"] : ["constant"]), timeout: 0, gcInterval: 0, size: 0, policy: undefined, autoMerge: false,
+    comment: undefined, typeOf: undefined, ops: new Uint8Array(0), opsText: "", elements: new Map(), use: 0,
+  };
+  tx.newSet(set);
+  for (const given of byKey.values()) tx.addElement(set, given);
+  context.sets.push(set);
+  return set;
+}
+
+/** A value that is looked up: `key map { … }`, `key map @name`; the data stand at `register`. */
+export function mapLookup(context: RuleContext, key: Expression, dataTypes: readonly DataType[] | undefined): Expression {
+  const { cursor } = context;
+  const set = cursor.is("@") ? setReference(context) : anonymousSet(context, key.types, dataTypes ?? [integerType(32)]);
+  if (!Array.isArray(set.dataTypes)) throw new Refused("Expression is not a map", key);
+  checkKey(set, key);
+  const data = set.dataTypes as readonly DataType[];
+  return {
+    from: key.from, to: cursor.previous.to, types: data,
+    get text() {
+      return `${key.text} map ${set.anonymous ? anonymousText(set) : `@${set.name}`}`;
+    },
+    load(ops, register) {
+      key.load(ops, register);
+      ops.op(abi.NFTOP_LOOKUP, register, (w) => w.u32(set.id).u8(abi.NFTLOOKUP_DATA, register, keyBytes(set.keyTypes), keyBytes(data)));
+    },
+  };
+}
+
+/** The operators behind an expression: `& 0xff`, `<< 8`. */
+function binary(context: RuleContext, expression: Expression): Expression {
+  const { cursor } = context;
+  let made = expression;
+  while (cursor.token.kind !== "string" && cursor.token.text in BINARY && made.types.length === 1) {
+    const operator = BINARY[cursor.next().text]!;
+    const before = made;
+    const valueType = before.types[0]!;
+    const length = bytesOf(valueType.bits);
+    if (operator === "<<" || operator === ">>") {
+      const by = cursor.number();
+      made = {
+        ...before, to: cursor.previous.to, binary: true, text: `${before.text} ${operator} ${by}`,
+        load(ops, register) {
+          before.load(ops, register);
+          ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, Math.min(length, 4), operator === ">>" ? 1 : 0, by & 31));
+        },
+      };
+      continue;
+    }
+    const operandValue = value(cursor, valueType.bitmask ? valueType : valueType);
+    const bits = operandValue.from_;
+    const invert = bits.map((byte) => ~byte & 255);
+    made = {
+      ...before, to: cursor.previous.to, binary: true,
+      text: `${before.text} ${operator} ${valueType.bitmask && bits.length ? maskText(valueType, bits) : valueType.format(bits)}`,
+      load(ops, register) {
+        before.load(ops, register);
+        const [mask, xor] = operator === "&" ? [bits, new Uint8Array(length)]
+          : operator === "|" ? [invert, bits] : [new Uint8Array(length).fill(255), bits];
+        ops.op(abi.NFTOP_BITWISE, register, (w) => w.u8(register, length).u16(0).data(mask).data(xor));
+      },
+    };
+    delete (made as { store?: unknown }).store;
+    delete (made as { names?: unknown }).names;
+  }
+  return made;
+}
+
+const maskText = (valueType: DataType, bits: Uint8Array): string => {
+  const text = valueType.format(bits);
+  return text.includes(",") ? `(${text.split(",").join(" | ")})` : text;
+};
+
+/** The value that is written: an expression, a map, or a constant of the type. */
+function assigned(context: RuleContext, valueType: DataType): Expression {
+  const { cursor } = context;
+  if (startsExpression(cursor) && !(cursor.token.text === "mark" && false)) {
+    const first = concatenation(context);
+    if (cursor.take("map")) return mapLookup(context, first, [valueType]);
+    return binary(context, first);
+  }
+  const given = value(cursor, valueType, true);
+  return {
+    ...given, types: [valueType], text: valueType.format(given.from_),
+    load: (ops, register) => void ops.op(abi.NFTOP_IMMEDIATE, register, (w) => w.u32(given.from_.length).data(given.from_)),
+  };
+}
+
+/** A match, an assignment or a verdict map, all of which begin with an expression. Is it terminal? */
+function match(context: RuleContext): boolean {
+  const { cursor, ops, segments } = context;
+  const first = primary(context);
+  if (cursor.is("set")) {
+    cursor.next();
+    if (first.store === undefined) throw new Refused("syntax error, unexpected set", cursor.previous);
+    depend(context, first);
+    const given = assigned(context, first.types[0]!);
+    given.load(ops, 0);
+    first.store(ops, 0);
+    segments.push(() => `${first.text} set ${given.text}`);
+    return false;
+  }
+  depend(context, first);
+  let left = first;
+  if (cursor.is(".")) left = continueConcatenation(context, first);
+  left = binary(context, left);
+  if (cursor.take("vmap")) {
+    const set = cursor.is("@") ? setReference(context) : anonymousSet(context, left.types, "verdict");
+    if (set.dataTypes !== "verdict") throw new Refused("Expression is not a verdict map", left);
+    checkKey(set, left);
+    left.load(ops, 0);
+    ops.op(abi.NFTOP_LOOKUP, 0, (w) => w.u32(set.id).u8(abi.NFTLOOKUP_VERDICT, 0, keyBytes(set.keyTypes), 8));
+    segments.push(() => `${left.text} vmap ${set.anonymous ? anonymousText(set) : `@${set.name}`}`);
+    return false;
+  }
+  compare(context, left);
+  return false;
+}
+
+function continueConcatenation(context: RuleContext, first: Expression): Expression {
+  const { cursor } = context;
+  cursor.expect(".");
+  const rest = concatenation(context);
+  return {
+    from: first.from, to: rest.to, types: [...first.types, ...rest.types], text: `${first.text} . ${rest.text}`,
+    load(ops, register) {
+      first.load(ops, register);
+      rest.load(ops, register + registersOf(first.types));
+    },
+  };
+}
+
+/** Is what follows a set in braces with one element and nothing else in it? */
+function singleton(cursor: RuleContext["cursor"]): boolean {
+  if (!cursor.is("{")) return false;
+  for (let i = 1; ; i++) {
+    const { kind, text } = cursor.peek(i);
+    if (kind === "op" && text === "}") return i > 1;
+    if (kind === "end" || kind === "newline" || (kind === "op" && text === ",") || (kind === "word" && ["timeout", "expires", "comment"].includes(text))) return false;
+  }
+}
+
+function compare(context: RuleContext, left: Expression): void {
+  const { cursor, ops, segments } = context;
+  const operator = cursor.token.kind === "string" ? undefined : COMPARISONS[cursor.token.text];
+  if (operator !== undefined) cursor.next();
+  const [code, operatorText] = operator ?? [abi.NFTCMP_EQ, ""];
+  const equality = code === abi.NFTCMP_EQ || code === abi.NFTCMP_NE;
+  const not = code === abi.NFTCMP_NE;
+  // A set of one value is that value (expr_evaluate_relational).
+  const single = left.types.length === 1 && singleton(cursor);
+  if (single) cursor.next();
+  if (!single && cursor.is("{", "@")) {
+    const set = cursor.is("@") ? setReference(context) : anonymousSet(context, left.types, undefined);
+    checkKey(set, left);
+    left.load(ops, 0);
+    ops.op(abi.NFTOP_LOOKUP, 0, (w) => w.u32(set.id).u8(not ? abi.NFTLOOKUP_NOT : 0, 0, keyBytes(set.keyTypes), 0));
+    segments.push(() => `${left.text} ${not ? "!= " : ""}${set.anonymous ? anonymousText(set) : `@${set.name}`}`);
+    if (left.names === "l4" && !not) context.l4Any = true;
+    return;
+  }
+  if (left.types.length > 1) {
+    const given = tuple(cursor, left.types);
+    left.load(ops, 0);
+    ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(code, given.low.length).u16(0).data(given.low));
+    segments.push(`${left.text} ${not ? "!= " : ""}${tupleText(left.types, given.low)}`);
+    return;
+  }
+  const valueType = left.types[0]!;
+  const length = bytesOf(valueType.bits);
+  if (valueType.name === "boolean" && !cursor.is("exists", "missing", "0", "1") && cursor.token.kind !== "number") throw cursor.syntax();
+  const right = value(cursor, valueType, !single);
+  if (single) cursor.expect("}");
+  left.load(ops, 0);
+  // `tcp flags syn / syn,ack`: of the bits on the right those on the left.
+  if (valueType.bitmask && cursor.take("/")) {
+    const mask = value(cursor, valueType, true);
+    ops.op(abi.NFTOP_BITWISE, 0, (w) => w.u8(0, length).u16(0).data(mask.from_).data(new Uint8Array(length)));
+    ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(code, length).u16(0).data(right.from_));
+    segments.push(`${left.text} ${not ? "!= " : ""}${valueType.format(right.from_)} / ${valueType.format(mask.from_)}`);
+    return;
+  }
+  if (valueType.bitmask && !left.binary && (operator === undefined || (not && valueType.name !== "tcp_flag"))) {
+    ops.op(abi.NFTOP_BITWISE, 0, (w) => w.u8(0, length).u16(0).data(right.from_).data(new Uint8Array(length)));
+    ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(not ? abi.NFTCMP_EQ : abi.NFTCMP_NE, length).u16(0).data(new Uint8Array(length)));
+    segments.push(`${left.text} ${not ? "!= " : ""}${valueType.format(right.from_)}`);
+    return;
+  }
+  if (right.prefix !== undefined && equality && valueType.name !== "ifname") {
+    const mask = right.from_.map((byte, i) => ~(byte ^ right.to_[i]!) & 255);
+    if (right.prefix < valueType.bits) ops.op(abi.NFTOP_BITWISE, 0, (w) => w.u8(0, length).u16(0).data(mask).data(new Uint8Array(length)));
+    ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(code, length).u16(0).data(right.from_));
+  } else if (right.wildcard) {
+    if (right.prefix !== 0) ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(code, right.prefix! / 8).u16(0).data(right.from_.subarray(0, right.prefix! / 8)));
+  } else if (compareBytes(right.from_, right.to_) !== 0) {
+    if (!equality) throw new Refused(`Relational expression (${operatorText}) is undefined for range`, left);
+    ops.op(abi.NFTOP_RANGE, 0, (w) => w.u8(not ? 1 : 0, length).u16(0).data(right.from_).data(right.to_));
+  } else {
+    ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(code, length).u16(0).data(right.from_));
+  }
+  const text = right.wildcard ? `${valueType.format(right.from_).slice(0, -1)}*"` : rangeText(valueType, right.from_, right.to_);
+  if (left.binary && valueType.bitmask && equality && /^(.*) & (.*)$/.test(left.text)) {
+    const [, field, mask] = /^(.*) & \(?(.*?)\)?$/.exec(left.text)!;
+    segments.push(`${field} ${not ? "!= " : ""}${valueOf(right.from_) === 0n ? "0x0" : text} / ${mask!.split(" | ").join(",")}`);
+    return;
+  }
+  const printed = code === abi.NFTCMP_EQ ? (left.binary || (valueType.bitmask && operator !== undefined) ? "== " : "") : `${operatorText} `;
+  if (left.names !== undefined && code === abi.NFTCMP_EQ && !left.binary && compareBytes(right.from_, right.to_) === 0) learn(context, left, right.from_);
+  segments.push(() => `${left.text} ${printed}${right.wildcard ? text : rangeText(valueType, right.from_, right.to_)}`);
+}
+
+/** A comparison has made a protocol known. */
+function learn(context: RuleContext, left: Expression, bytes: Uint8Array): void {
+  const number = bytes[0]!;
+  if (left.names === "l3") {
+    context.l3 = number;
+    context.l3Segment = context.segments.length;
+    return;
+  }
+  context.l4 = number;
+  // In a table of one family `ip protocol` is what nft would have added itself; in others it says more than that.
+  context.l4Segment = left.text === "meta l4proto" || context.family !== "inet" ? context.segments.length : undefined;
+  context.l4Place = left;
+}
+

@@ -1,0 +1,352 @@
+/** `conntrack` (conntrack-tools 1.4.7, src/conntrack.c). */
+import type { ConntrackEntry, ConntrackTuple } from "../kernel/netns.ts";
+import { kernelOf } from "../kernel/namespace.ts";
+import { listConntrack, type ConntrackRecord } from "../kernel/conntrack.ts";
+import { NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_STAT } from "../../assembly/abi/netfilter.ts";
+import { addressOf } from "./ip/context.ts";
+import { CONNTRACK } from "./other-usage.ts";
+import { ToolExit, unsigned, type Streams, type ToolHost } from "./tool.ts";
+
+const NAME = "conntrack v1.4.7 (conntrack-tools)";
+
+const problem = (message: string): ToolExit =>
+  new ToolExit(2, `${NAME}: ${message}\nTry \`conntrack -h' or 'conntrack --help' for more information.\n`);
+
+/** Options without an argument, with one, and with one that may be missing, by every name they have. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  L: "L", dump: "L", I: "I", create: "I", D: "D", delete: "D", G: "G", get: "G", U: "U", update: "U", E: "E", event: "E", F: "F", flush: "F",
+  C: "C", count: "C", S: "S", stats: "S", h: "h", help: "h", V: "V", version: "V", A: "A", add: "A", R: "R", "load-file": "R",
+};
+const TAKING_TABLE = "LIDGUEFCA";
+const OPTIONS: Readonly<Record<string, string>> = {
+  s: "s", src: "s", "orig-src": "s", d: "d", dst: "d", "orig-dst": "d", r: "r", "reply-src": "r", q: "q", "reply-dst": "q", p: "p", proto: "p",
+  f: "f", family: "f", t: "t", timeout: "t", u: "u", status: "u", m: "m", mark: "m", z: "z", zero: "z", e: "e", "event-mask": "e",
+  o: "o", output: "o", i: "i", id: "i", w: "w", zone: "w", "orig-zone": "orig-zone", "reply-zone": "reply-zone", l: "l", label: "l",
+  n: "n", "src-nat": "n", g: "g", "dst-nat": "g", j: "j", "any-nat": "j", b: "b", "buffer-size": "b", "mask-src": "mask-src",
+  "mask-dst": "mask-dst", "tuple-src": "tuple-src", "tuple-dst": "tuple-dst", "label-add": "label-add", "label-del": "label-del", c: "c", secmark: "c",
+};
+const WITHOUT_ARGUMENT = "z";
+const OPTIONAL_ARGUMENT = "ngj";
+
+/** Options that a protocol adds (extensions/libct_proto_*.c). */
+const PORTS = ["sport", "orig-port-src", "dport", "orig-port-dst", "reply-port-src", "reply-port-dst"];
+const PROTOCOL_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  tcp: [...PORTS, "state"], udp: PORTS, sctp: [...PORTS, "state", "orig-vtag", "reply-vtag"], dccp: [...PORTS, "state", "role"], udplite: PORTS,
+  gre: ["srckey", "dstkey", "reply-srckey", "reply-dstkey", "orig-key-src", "orig-key-dst", "reply-key-src", "reply-key-dst"],
+  icmp: ["icmp-type", "icmp-code", "icmp-id"], icmpv6: ["icmpv6-type", "icmpv6-code", "icmpv6-id"], unknown: [],
+};
+const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = {
+  icmp: 1, tcp: 6, udp: 17, dccp: 33, gre: 47, icmpv6: 58, sctp: 132, udplite: 136,
+};
+const TCP_STATES = ["NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "LISTEN"];
+
+interface Parsed {
+  command: string;
+  table: "conntrack" | "expect";
+  readonly options: Map<string, string>;
+}
+
+export function conntrack(host: ToolHost, args: readonly string[], streams: Streams): number {
+  if (args.length === 0 || (args[0] !== undefined && !args.some((arg) => arg.startsWith("-")))) {
+    streams.stdout += CONNTRACK;
+    return 0;
+  }
+  const { command, table, options } = parse(args);
+  const shown = (count: number, what: string): void => {
+    streams.stderr += `${NAME}: ${count} flow entries have been ${what}.\n`;
+  };
+  const { context, handle } = kernelOf(host.netns);
+  const matching = (): ConntrackRecord[] => listConntrack(context, handle).filter(filterOf(options));
+  const print = (entries: readonly ConntrackRecord[]): void => {
+    streams.stdout += format(entries, options.get("o") ?? "", host.netns.sysctl("net.netfilter.nf_conntrack_acct") !== "0");
+  };
+  switch (command) {
+    case "V":
+      streams.stdout += `${NAME}\n`;
+      return 0;
+    case "h":
+      streams.stdout += CONNTRACK;
+      return 0;
+    case "L": {
+      if (table === "expect") {
+        streams.stderr += `${NAME}: 0 expectations have been shown.\n`;
+        return 0;
+      }
+      const entries = matching();
+      print(entries);
+      shown(entries.length, "shown");
+      return 0;
+    }
+    case "D": {
+      if (table === "expect") throw new ToolExit(1, `${NAME}: Operation failed: No such file or directory\n`);
+      const entries = matching();
+      const ids = new Set(entries.map(({ id }) => id));
+      host.netns.deleteConntrack((entry) => ids.has((entry as ConntrackRecord).id));
+      print(entries);
+      shown(entries.length, "deleted");
+      return entries.length > 0 ? 0 : 1;
+    }
+    case "G": {
+      need(options, "s", "d", "p");
+      const [entry] = matching();
+      if (entry === undefined) throw new ToolExit(1, `${NAME}: Operation failed: such conntrack doesn't exist\n`);
+      print([entry]);
+      shown(1, "shown");
+      return 0;
+    }
+    case "F":
+      host.netns.deleteConntrack(() => true);
+      streams.stderr += `${NAME}: ${table === "expect" ? "expectation" : "connection tracking"} table has been emptied.\n`;
+      return 0;
+    case "C":
+      streams.stdout += `${table === "expect" ? 0 : listConntrack(context, handle).length}\n`;
+      return 0;
+    case "S":
+      streams.stdout += statistics(host);
+      return 0;
+    case "E":
+      // Nothing happens while a tool runs.
+      streams.stderr += `${NAME}: 0 flow events have been shown.\n`;
+      return 0;
+    default:
+      if (command === "I") need(options, "t");
+      throw new ToolExit(1, `${NAME}: Operation failed: Operation not supported\n`);
+  }
+}
+
+const LONG_NAMES: Readonly<Record<string, string>> = { s: "orig-src", d: "orig-dst", p: "protonum", t: "timeout" };
+
+function need(options: ReadonlyMap<string, string>, ...names: readonly string[]): void {
+  const order = ["p", ...names];
+  for (const name of order) {
+    if (names.includes(name) && !options.has(name)) {
+      throw problem(`You need to supply the \`--${LONG_NAMES[name] ?? name}' option for this command`);
+    }
+  }
+}
+
+/** getopt_long() over the command line; what is wrong is told as do_parse() tells it. */
+function parse(args: readonly string[]): Parsed {
+  const parsed: Parsed = { command: "", table: "conntrack", options: new Map() };
+  const { options } = parsed;
+  let protocol = "";
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at]!;
+    if (!arg.startsWith("-") || arg === "-") continue;
+    const long = arg.startsWith("--");
+    const equals = long ? arg.indexOf("=") : -1;
+    const name = long ? arg.slice(2, equals < 0 ? undefined : equals) : arg.slice(1, 2);
+    const attached = long ? (equals < 0 ? undefined : arg.slice(equals + 1)) : arg.length > 2 ? arg.slice(2) : undefined;
+    const unknown = (): ToolExit => problem(`unknown option \`${arg}'`);
+    const command = COMMANDS[name];
+    if (command !== undefined && (long || name.length === 1)) {
+      if (parsed.command !== "") throw problem("Invalid commands combination");
+      parsed.command = command;
+      const next = args[at + 1];
+      if (!TAKING_TABLE.includes(command) || next === undefined || next.startsWith("-")) continue;
+      at++;
+      if ("conntrack".startsWith(next)) parsed.table = "conntrack";
+      else if ("expect".startsWith(next) || next === "expectation") parsed.table = "expect";
+      else if (next !== "dying" && next !== "unconfirmed") throw problem(`unknown type \`${next}'`);
+      continue;
+    }
+    const option = OPTIONS[name] ?? (long && (PROTOCOL_OPTIONS[protocol] ?? []).includes(name) ? name : undefined);
+    if (option === undefined) throw unknown();
+    if (WITHOUT_ARGUMENT.includes(option)) {
+      options.set(option, "");
+      continue;
+    }
+    let value = attached;
+    if (value === undefined && args[at + 1] !== undefined && !(OPTIONAL_ARGUMENT.includes(option) && args[at + 1]!.startsWith("-"))) value = args[++at];
+    if (value === undefined && !OPTIONAL_ARGUMENT.includes(option)) throw problem(`option \`${arg}' requires an argument`);
+    check(option, value ?? "", options);
+    options.set(option, value ?? "");
+    if (option === "p") protocol = protocolName(value!);
+  }
+  if (parsed.command === "") throw problem("You have to specify a command");
+  return parsed;
+}
+
+function protocolName(text: string): string {
+  if (text in PROTOCOL_NUMBERS) return text;
+  const number = unsigned(text, 255);
+  if (number === undefined) throw problem(`\`${text}' unsupported protocol`);
+  return Object.entries(PROTOCOL_NUMBERS).find(([, value]) => value === number)?.[0] ?? "unknown";
+}
+
+const OUTPUTS = ["xml", "extended", "timestamp", "id", "ktimestamp", "labels", "userspace", "save"];
+const EVENTS = ["ALL", "NEW", "UPDATES", "DESTROY"];
+const STATUSES = ["ASSURED", "SEEN_REPLY", "UNSET", "FIXED_TIMEOUT", "EXPECTED", "OFFLOAD", "HW_OFFLOAD", "SRC_NAT", "DST_NAT", "SNAT", "DNAT", "UNREPLIED",
+  "UNASSURED", "CONFIRMED"];
+
+function check(option: string, value: string, options: ReadonlyMap<string, string>): void {
+  switch (option) {
+    case "s":
+    case "d":
+    case "r":
+    case "q":
+      if (addressOf(value.split("/")[0]!) === undefined) throw problem(`Invalid IP address \`${value}'`);
+      return;
+    case "p":
+      protocolName(value);
+      return;
+    case "f":
+      if (value !== "ipv4" && value !== "ipv6") throw problem(`\`${value}' unsupported protocol`);
+      return;
+    case "state":
+      if (options.get("p") === "tcp" && !TCP_STATES.includes(value)) throw problem(`unknown TCP state \`${value}'`);
+      return;
+    case "o":
+    case "e":
+    case "u": {
+      const known = option === "o" ? OUTPUTS : option === "e" ? EVENTS : STATUSES;
+      for (const word of value.split(",")) if (!known.includes(word)) throw problem(`Bad parameter \`${word}'`);
+      return;
+    }
+  }
+}
+
+function filterOf(options: ReadonlyMap<string, string>): (entry: ConntrackEntry) => boolean {
+  const tests: ((entry: ConntrackEntry) => boolean)[] = [];
+  const address = (key: string, of: (entry: ConntrackEntry) => string): void => {
+    const value = options.get(key);
+    if (value !== undefined) tests.push((entry) => of(entry) === addressOf(value)?.address);
+  };
+  address("s", ({ orig }) => orig.src);
+  address("d", ({ orig }) => orig.dst);
+  address("r", ({ reply }) => reply.src);
+  address("q", ({ reply }) => reply.dst);
+  const number = (keys: readonly string[], of: (entry: ConntrackEntry) => number | undefined): void => {
+    for (const key of keys) {
+      const value = options.get(key);
+      if (value !== undefined) tests.push((entry) => of(entry) === Number(value));
+    }
+  };
+  number(["sport", "orig-port-src"], ({ orig }) => orig.sport);
+  number(["dport", "orig-port-dst"], ({ orig }) => orig.dport);
+  number(["reply-port-src"], ({ reply }) => reply.sport);
+  number(["reply-port-dst"], ({ reply }) => reply.dport);
+  number(["icmp-type"], ({ orig }) => orig.icmpType);
+  number(["icmp-code"], ({ orig }) => orig.icmpCode);
+  number(["icmp-id"], ({ orig }) => orig.icmpId);
+  number(["w", "orig-zone", "reply-zone"], ({ zone }) => zone);
+  const protocol = options.get("p");
+  if (protocol !== undefined) {
+    const wanted = PROTOCOL_NUMBERS[protocol] ?? Number(protocol);
+    tests.push(({ proto }) => protocolOf(proto) === wanted);
+  }
+  const state = options.get("state");
+  if (state !== undefined) tests.push((entry) => entry.state === state);
+  if (options.get("f") === "ipv6") tests.push(({ orig }) => orig.src.includes(":"));
+  if (options.get("f") === "ipv4") tests.push(({ orig }) => !orig.src.includes(":"));
+  const mark = options.get("m");
+  if (mark !== undefined) {
+    const [value = 0, mask = 0xffffffff] = mark.split("/").map(Number);
+    tests.push((entry) => ((entry.mark & mask) >>> 0) === value);
+  }
+  const status = options.get("u");
+  if (status !== undefined) {
+    for (const word of status.split(",")) tests.push((entry) => hasStatus(entry, word));
+  }
+  // --src-nat and --dst-nat look at the tuples: a source that replies are not sent to was translated.
+  const nat = (key: string, translated: (entry: ConntrackEntry) => string | undefined): ((entry: ConntrackEntry) => boolean) | undefined => {
+    const value = options.get(key);
+    if (value === undefined) return undefined;
+    const [wanted] = value.split(":");
+    return (entry) => {
+      const to = translated(entry);
+      return to !== undefined && (wanted === undefined || wanted === "" || to === addressOf(wanted)?.address);
+    };
+  };
+  const source = (entry: ConntrackEntry): string | undefined => (entry.flags.includes("SRC_NAT") ? entry.reply.dst : undefined);
+  const destination = (entry: ConntrackEntry): string | undefined => (entry.flags.includes("DST_NAT") ? entry.reply.src : undefined);
+  for (const test of [nat("n", source), nat("g", destination)]) if (test !== undefined) tests.push(test);
+  const any = nat("j", (entry) => source(entry) ?? destination(entry));
+  if (any !== undefined) tests.push(any);
+  return (entry) => tests.every((test) => test(entry));
+}
+
+function hasStatus({ flags }: ConntrackEntry, word: string): boolean {
+  switch (word) {
+    case "UNREPLIED":
+      return !flags.includes("SEEN_REPLY");
+    case "UNASSURED":
+      return !flags.includes("ASSURED");
+    case "SNAT":
+      return flags.includes("SRC_NAT");
+    case "DNAT":
+      return flags.includes("DST_NAT");
+    default:
+      return flags.includes(word);
+  }
+}
+
+const protocolOf = (proto: ConntrackEntry["proto"]): number => (typeof proto === "number" ? proto : (PROTOCOL_NUMBERS[proto] ?? 0));
+const nameOf = (number: number): string => Object.entries(PROTOCOL_NUMBERS).find(([, value]) => value === number)?.[0] ?? "unknown";
+
+/** nfct_snprintf() */
+function format(entries: readonly ConntrackRecord[], output: string, accounting: boolean): string {
+  const types = output.split(",");
+  if (types.includes("xml")) return entries.length === 0 ? "" : xml(entries, types.includes("id"));
+  const extended = types.includes("extended");
+  return entries.map((entry) => {
+    const number = protocolOf(entry.proto);
+    const v6 = entry.orig.src.includes(":");
+    let text = extended ? (v6 ? "ipv6     10 " : "ipv4     2 ") : "";
+    text += `${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} `;
+    if (entry.state !== undefined) text += `${entry.state} `;
+    text += tuple(entry.orig);
+    if (accounting) text += counters(entry, 0);
+    if (!entry.flags.includes("SEEN_REPLY")) text += "[UNREPLIED] ";
+    text += tuple(entry.reply);
+    if (accounting) text += counters(entry, 1);
+    if (entry.flags.includes("ASSURED")) text += "[ASSURED] ";
+    text += `mark=${entry.mark} `;
+    if (entry.zone !== 0) text += `zone=${entry.zone} `;
+    text += "use=1";
+    if (types.includes("id")) text += ` id=${entry.id}`;
+    return `${text}\n`;
+  }).join("");
+}
+
+const counters = (entry: ConntrackRecord, direction: 0 | 1): string => {
+  const counted = (entry as ConntrackRecord & { readonly counters?: readonly (readonly [packets: number, bytes: number])[] }).counters?.[direction];
+  return counted === undefined ? "" : `packets=${counted[0]} bytes=${counted[1]} `;
+};
+
+function tuple({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple): string {
+  const ports = sport === undefined ? "" : `sport=${sport} dport=${dport} `;
+  const icmp = icmpType === undefined ? "" : `type=${icmpType} code=${icmpCode} id=${icmpId} `;
+  return `src=${src} dst=${dst} ${ports}${icmp}`;
+}
+
+function xml(entries: readonly ConntrackRecord[], withId: boolean): string {
+  const layers = ({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple, number: number): string => {
+    const v6 = src.includes(":");
+    const ports = sport === undefined ? "" : `<sport>${sport}</sport><dport>${dport}</dport>`;
+    const icmp = icmpType === undefined ? "" : `<type>${icmpType}</type><code>${icmpCode}</code><id>${icmpId}</id>`;
+    return `<layer3 protonum="${v6 ? 10 : 2}" protoname="${v6 ? "ipv6" : "ipv4"}"><src>${src}</src><dst>${dst}</dst></layer3>` +
+      `<layer4 protonum="${number}" protoname="${nameOf(number)}">${ports}${icmp}</layer4>`;
+  };
+  const flows = entries.map((entry) => {
+    const number = protocolOf(entry.proto);
+    const state = entry.state === undefined ? "" : `<state>${entry.state}</state>`;
+    const unreplied = entry.flags.includes("SEEN_REPLY") ? "" : "<unreplied/>";
+    const assured = entry.flags.includes("ASSURED") ? "<assured/>" : "";
+    return `<flow><meta direction="original">${layers(entry.orig, number)}</meta><meta direction="reply">${layers(entry.reply, number)}</meta>` +
+      `<meta direction="independent">${state}<timeout>${entry.timeoutSeconds}</timeout><mark>${entry.mark}</mark>` +
+      `${entry.zone === 0 ? "" : `<zone>${entry.zone}</zone>`}<use>1</use>${withId ? `<id>${entry.id}</id>` : ""}${assured}${unreplied}</meta></flow>\n`;
+  });
+  return `<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n${flows.join("")}</conntrack>\n`;
+}
+
+function statistics({ netns }: ToolHost): string {
+  const { context, handle } = kernelOf(netns);
+  const stat = (number: number): number => {
+    context.instance.view.setUint32(0, handle, true);
+    context.instance.view.setUint32(4, number, true);
+    return context.command(NF_STAT, 8, "conntrack");
+  };
+  return `cpu=0   \tfound=0 invalid=${stat(NFSTAT_INVALID)} insert=0 insert_failed=${stat(NFSTAT_INSERT_FAILED)} drop=${stat(NFSTAT_DROP)} ` +
+    `early_drop=${stat(NFSTAT_EARLY_DROP)} error=${stat(NFSTAT_ICMP_ERROR)} search_restart=0 clash_resolve=${stat(NFSTAT_CLASH_RESOLVE)} chaintoolong=0 \n`;
+}

@@ -1,0 +1,66 @@
+/**
+ * The commands of a host by name. Loaded when a command is run (cluster.hostCommand, kubewire replay of recordings): nothing that boots
+ * a cluster imports this folder.
+ */
+import { IptablesError, KernelError } from "../kernel/netns.ts";
+import { bridge } from "./bridge.ts";
+import { conntrack } from "./conntrack.ts";
+import { ip } from "./ip/index.ts";
+import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
+import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
+import { ss } from "./ss.ts";
+import { tc } from "./tc.ts";
+import { Streams, ToolExit, type Tool, type ToolHost, type ToolResult } from "./tool.ts";
+
+export type { ToolHost, ToolResult } from "./tool.ts";
+
+/** Runs one command. `argv[0]` is its name, a path before it is left out; an unknown one is the shell's error 127. */
+export function runTool(host: ToolHost, argv: readonly string[], stdin = ""): ToolResult {
+  const streams = new Streams();
+  const [path = "", ...args] = argv;
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const tool = TOOLS.get(name);
+  if (tool === undefined) return { exitCode: 127, stdout: "", stderr: `${path}: command not found\n` };
+  let exitCode: number;
+  try {
+    exitCode = tool(host, args, streams, stdin);
+  } catch (error) {
+    exitCode = failure(error, streams);
+  }
+  return { exitCode, stdout: streams.stdout, stderr: streams.stderr };
+}
+
+function failure(error: unknown, streams: Streams): number {
+  if (error instanceof ToolExit) {
+    streams.stderr += error.stderr;
+    return error.exitCode;
+  }
+  if (error instanceof IptablesError) {
+    streams.stderr += `${error.message}\n`;
+    return error.exitCode;
+  }
+  if (error instanceof KernelError) {
+    streams.stderr += `${error.message}\n`;
+    return 2;
+  }
+  throw error;
+}
+
+const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
+  ["ip", (host, args, streams) => ip(host, args, streams, runTool)],
+  ["bridge", bridge],
+  ["conntrack", conntrack],
+  ["ss", ss],
+  ["tc", tc],
+  ["iptables", iptables],
+  ["iptables-legacy", iptables],
+  ["iptables-save", iptablesSave],
+  ["iptables-legacy-save", iptablesSave],
+  ["iptables-restore", iptablesRestore],
+  ["iptables-legacy-restore", iptablesRestore],
+  ["ifconfig", ifconfig],
+  ["netstat", netstat],
+  ["sysctl", sysctl],
+  ["cat", cat],
+  ["true", () => 0],
+]);

@@ -1,0 +1,317 @@
+/** `ip link show` and `ip addr show` (ip/ipaddress.c): links with their addresses, as text, in one line, in brief, as JSON. */
+import type { Netns } from "../../kernel/netns.ts";
+import { addressRecords, linkRecords, type AddressRecord, type LinkRecord } from "../kernel.ts";
+import type { Printer } from "../printer.ts";
+import { garbage, invalid, ToolExit, type ToolHost, type Words } from "../tool.ts";
+import { attributesOf } from "./attributes.ts";
+import { findLink, line, prefix, printer, SCOPES, type IpContext, type Prefix } from "./context.ts";
+import { printKind } from "./kinds.ts";
+import { ADDRESS, LINK } from "./usage.ts";
+
+interface Filter {
+  dev?: LinkRecord;
+  master?: string;
+  nomaster?: boolean;
+  type?: string;
+  up?: boolean;
+  scope?: number;
+  to?: Prefix;
+  label?: string;
+  /** Flags that have to be there or not: permanent, dynamic … */
+  primary?: boolean;
+  permanent?: boolean;
+}
+
+/** Reads the filter of show and flush. */
+export function addressFilter(context: IpContext, words: Words, linkOnly: boolean): Filter {
+  const { netns } = context;
+  const filter: Filter = {};
+  let dev: string | undefined;
+  for (; words.word !== undefined; words.skip()) {
+    const word = words.word;
+    if (word === "to") filter.to = prefix(words.next(), context.family);
+    else if (word === "scope") {
+      const text = words.next();
+      if (text === "all") continue;
+      const scope = SCOPES.number(text);
+      if (scope === undefined) throw invalid('invalid "scope"\n', text);
+      filter.scope = scope;
+    } else if (word === "up") filter.up = true;
+    else if (word === "permanent" || word === "dynamic") filter.permanent = word === "permanent";
+    else if (word === "primary" || word === "secondary") filter.primary = word === "primary";
+    else if (word === "label") filter.label = words.next();
+    else if (word === "group" || word === "vrf") words.next();
+    else if (word === "master") {
+      const name = words.next();
+      if (findLink(netns, name) === undefined) throw invalid("Device does not exist\n", name);
+      filter.master = name;
+    } else if (word === "nomaster") filter.nomaster = true;
+    else if (word === "type") filter.type = words.next();
+    else {
+      if (word === "help") throw new ToolExit(255, linkOnly ? LINK : ADDRESS);
+      const name = word === "dev" ? words.next() : word;
+      if (dev !== undefined) throw garbage("dev", name);
+      dev = name;
+    }
+  }
+  if (dev !== undefined) {
+    const link = findLink(netns, dev);
+    if (link === undefined) throw new ToolExit(1, `Device "${dev}" does not exist.\n`);
+    filter.dev = link;
+  }
+  return filter;
+}
+
+/** Everything about a link that is not in its record. */
+interface Shown {
+  readonly link: LinkRecord;
+  readonly flags: readonly string[];
+  readonly state: string;
+  /** `@…` behind its name: the other end's name, or number when that is elsewhere. */
+  readonly lower: { readonly name: string; readonly json: readonly [string, string | number] } | undefined;
+  readonly peerNetns: { readonly name: string | undefined; readonly id: number } | undefined;
+}
+
+/** Where a veth's other end is. */
+export function peerOf(host: ToolHost, link: LinkRecord): { netns: Netns; link: LinkRecord; name: string | undefined; id: number } | undefined {
+  if (link.kind !== "veth" || link.peer === 0) return undefined;
+  const ends = (netns: Netns): LinkRecord | undefined =>
+    linkRecords(netns).find(({ kind, ifindex, peer }) => kind === "veth" && ifindex === link.peer && peer === link.ifindex);
+  const here = ends(host.netns);
+  if (here !== undefined && here.ifindex !== link.ifindex) return { netns: host.netns, link: here, name: undefined, id: -1 };
+  let id = 0;
+  for (const [name, netns] of host.namespaces) {
+    if (netns === host.netns) continue;
+    const there = ends(netns);
+    if (there !== undefined) return { netns, link: there, name, id };
+    id++;
+  }
+  return undefined;
+}
+
+function shownOf(context: IpContext, link: LinkRecord, all: readonly LinkRecord[]): Shown {
+  const peer = peerOf(context.host, link);
+  const running = isRunning(link, all, peer?.link);
+  const flags: string[] = [];
+  if (link.up && !running) flags.push("NO-CARRIER");
+  flags.push(...(link.kind === "loopback" ? ["LOOPBACK"] : ["BROADCAST", "MULTICAST"]));
+  if (link.up) flags.push("UP");
+  if (running) flags.push("LOWER_UP");
+  const unknown = link.kind === "loopback" || link.kind === "vxlan";
+  const state = !link.up ? "DOWN" : unknown ? "UNKNOWN" : running ? "UP" : link.kind === "veth" ? "LOWERLAYERDOWN" : "DOWN";
+  let lower: Shown["lower"];
+  if (link.kind === "veth" && link.peer !== 0) {
+    lower = peer !== undefined && peer.id < 0
+      ? { name: peer.link.name, json: ["link", peer.link.name] }
+      : { name: `if${link.peer}`, json: ["link_index", link.peer] };
+  }
+  return { link, flags, state, lower, peerNetns: peer !== undefined && peer.id >= 0 ? { name: peer.name, id: peer.id } : undefined };
+}
+
+/** IFF_RUNNING: both ends of a veth are up; a port of the bridge is; others have a carrier when they are up. */
+function isRunning(link: LinkRecord, all: readonly LinkRecord[], peer: LinkRecord | undefined): boolean {
+  if (!link.up) return false;
+  if (link.kind === "veth") return peer === undefined ? true : peer.up;
+  if (link.kind === "bridge") {
+    const ports = all.filter(({ masterIndex }) => masterIndex === link.ifindex);
+    return ports.some(({ up }) => up);
+  }
+  return true;
+}
+
+/** `ip link show` (`linkOnly`) and `ip addr show`. */
+export function listLinks(context: IpContext, words: Words, linkOnly: boolean): void {
+  const filter = addressFilter(context, words, linkOnly);
+  const { netns, brief, oneline, streams } = context;
+  const family = linkOnly ? undefined : context.family;
+  const all = linkRecords(netns);
+  const addresses = linkOnly ? [] : addressRecords(netns);
+  const p = printer(context);
+  p.array(undefined, () => {
+    for (const link of all) {
+      if (!passes(link, filter)) continue;
+      const own = addresses.filter(({ ifindex }) => ifindex === link.ifindex);
+      const matching = own.filter((record) => addressPasses(netns, link, record, filter, context.family));
+      if (!linkOnly && matching.length === 0 && (own.length > 0 || (family !== undefined && family !== "link"))) continue;
+      const shown = shownOf(context, link, all);
+      p.object(undefined, () => {
+        if (brief) return printBrief(p, shown, matching, linkOnly || family === "link");
+        if (linkOnly || family === "link" || !oneline || context.json) printLink(context, p, shown, linkOnly, family);
+        if (!linkOnly) {
+          p.array("addr_info", () => {
+            for (const record of matching) p.object(undefined, () => printAddress(context, p, link, record));
+          });
+        }
+        if (context.stats > 0 && (!oneline || linkOnly)) printStats(context, p, link);
+      });
+    }
+  });
+  streams.stdout += p.take();
+}
+
+const passes = (link: LinkRecord, { dev, master, nomaster, type, up }: Filter): boolean =>
+  (dev === undefined || dev.ifindex === link.ifindex) &&
+  (master === undefined || link.master === master) &&
+  (nomaster !== true || link.master === undefined) &&
+  (up !== true || link.up) &&
+  (type === undefined || link.kind === type || (type === "bridge_slave" && link.master !== undefined));
+
+export const addressPasses = (netns: Netns, link: LinkRecord, record: AddressRecord, filter: Filter, family: IpContext["family"]): boolean => {
+  const { label, secondary } = attributesOf(netns, link, record);
+  return (
+    (family === undefined || family === "link" || record.family === family) &&
+    (filter.scope === undefined || record.scope === filter.scope) &&
+    (filter.to === undefined || inPrefix(record.address, filter.to)) &&
+    (filter.label === undefined || wildcard(filter.label, label)) &&
+    (filter.primary === undefined || filter.primary === !secondary) &&
+    filter.permanent !== false
+  );
+};
+
+const wildcard = (pattern: string, text: string): boolean =>
+  new RegExp(`^${pattern.replaceAll(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`).test(text);
+
+/** Is the address within the prefix? */
+export function inPrefix(text: string, wanted: Prefix): boolean {
+  if (text.includes(":") !== (wanted.family === "inet6")) return false;
+  if (wanted.family === "inet6") return wanted.bits === 0 || text === wanted.address;
+  const number = (address: string): number => address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - wanted.bits);
+  return Math.floor(number(text) / size) === Math.floor(number(wanted.address) / size);
+}
+
+function printBrief(p: Printer, { link, flags, state, lower }: Shown, addresses: readonly AddressRecord[], linkOnly: boolean): void {
+  const name = lower === undefined ? link.name : `${link.name}@${lower.name}`;
+  if (lower !== undefined) p.js(...lower.json);
+  p.any("ifname", link.name, `${name.padEnd(16)} `);
+  p.any("operstate", state, `${state.padEnd(14)} `);
+  if (linkOnly) {
+    p.any("address", link.mac, `${link.mac} `);
+    p.array("flags", () => {
+      for (const flag of flags) p.js(undefined, flag);
+    });
+    p.fp(`<${flags.join(",")}> `);
+  } else {
+    p.array("addr_info", () => {
+      for (const { address, bits } of addresses) {
+        p.object(undefined, () => {
+          p.js("local", address);
+          p.js("prefixlen", bits);
+          p.fp(`${address}/${bits} `);
+        });
+      }
+    });
+  }
+  p.fp("\n");
+}
+
+function printLink(context: IpContext, p: Printer, shown: Shown, linkOnly: boolean, family: IpContext["family"]): void {
+  const { link, flags, state, lower, peerNetns } = shown;
+  const sep = line(context);
+  const inet6 = family === "inet6";
+  p.any("ifindex", link.ifindex, `${link.ifindex}: `);
+  if (lower !== undefined && !inet6) p.js(...lower.json);
+  p.any("ifname", link.name, lower === undefined || inet6 ? `${link.name}: ` : `${link.name}@${lower.name}: `);
+  p.array("flags", () => {
+    for (const flag of flags) p.js(undefined, flag);
+  });
+  p.fp(`<${flags.join(",")}> `);
+  p.any("mtu", link.mtu, `mtu ${link.mtu} `);
+  const { qdisc } = attributesOfLink(link);
+  if (!inet6) p.any("qdisc", qdisc, `qdisc ${qdisc} `);
+  if (link.master !== undefined && !inet6) p.any("master", link.master, `master ${link.master} `);
+  p.any("operstate", state, `state ${state} `);
+  if (linkOnly) p.any("linkmode", "DEFAULT", "mode DEFAULT ");
+  if (!inet6) p.any("group", "default", "group default ");
+  p.any("txqlen", 1000, "qlen 1000");
+  const withLink = family === undefined || family === "link" || context.details;
+  if (withLink) {
+    const kind = link.kind === "loopback" ? "loopback" : "ether";
+    const broadcast = link.kind === "loopback" ? "00:00:00:00:00:00" : "ff:ff:ff:ff:ff:ff";
+    p.fp(`${sep}    `);
+    p.any("link_type", kind, `link/${kind} `);
+    p.any("address", link.mac, link.mac);
+    p.fp(" ");
+    p.any("broadcast", broadcast, `brd ${broadcast}`);
+  }
+  if (peerNetns !== undefined && !inet6) {
+    p.js("link_netnsid", peerNetns.id);
+    p.fp(peerNetns.name === undefined ? ` link-netnsid ${peerNetns.id}` : ` link-netns ${peerNetns.name}`);
+  }
+  if (context.details) printDetails(context, p, link, linkOnly);
+  p.fp("\n");
+}
+
+/** Queues and segmentation limits (IFLA_GSO_* and so on): none of them has a meaning here, they are those of the kernel's drivers. */
+function printDetails(context: IpContext, p: Printer, link: LinkRecord, linkOnly: boolean): void {
+  const loopback = link.kind === "loopback";
+  const promiscuity = link.master === undefined ? 0 : 1;
+  const [least, most] = loopback ? [0, 0] : [68, 65535];
+  p.any("promiscuity", promiscuity, ` promiscuity ${promiscuity} `);
+  p.any("allmulti", promiscuity, ` allmulti ${promiscuity} `);
+  p.any("min_mtu", least, `minmtu ${least} `);
+  p.any("max_mtu", most, `maxmtu ${most} `);
+  printKind(p, link, line(context));
+  if (linkOnly) p.any("inet6_addr_gen_mode", "eui64", "addrgenmode eui64 ");
+  const queues = link.kind === "veth" ? 2 : 1;
+  p.any("num_tx_queues", queues, `numtxqueues ${queues} `);
+  p.any("num_rx_queues", queues, `numrxqueues ${queues} `);
+  for (const [key, value] of [["gso_max_size", 65536], ["gso_max_segs", 65535], ["tso_max_size", 524280], ["tso_max_segs", 65535],
+    ["gro_max_size", 65536]] as const) p.any(key, value, `${key} ${value} `);
+}
+
+const attributesOfLink = (link: LinkRecord): { qdisc: string } => ({ qdisc: link.up ? "noqueue" : "noop" });
+
+function printAddress(context: IpContext, p: Printer, link: LinkRecord, record: AddressRecord): void {
+  const sep = line(context);
+  const { label, secondary, broadcast } = attributesOf(context.netns, link, record);
+  const { family, address, bits, scope } = record;
+  if (context.oneline) p.fp(`${link.ifindex}: ${link.name}`);
+  p.any("family", family, `    ${family} `);
+  p.any("local", address, address);
+  p.any("prefixlen", bits, `/${bits} `);
+  if (broadcast !== undefined) p.any("broadcast", broadcast, `brd ${broadcast} `);
+  const name = SCOPES.name(scope, context.numeric);
+  p.any("scope", name, `scope ${name} `);
+  if (secondary) p.any("secondary", true, "secondary ");
+  if (family === "inet") p.any("label", label, label);
+  p.fp(`${sep}       `);
+  p.any("valid_life_time", 4294967295, "valid_lft forever ");
+  p.any("preferred_life_time", 4294967295, "preferred_lft forever");
+  p.fp("\n");
+}
+
+/** print_stats64(): columns as wide as their widest number. */
+function printStats(context: IpContext, p: Printer, link: LinkRecord): void {
+  const { stats } = link;
+  const sep = line(context);
+  const rx = { bytes: stats.rxBytes, packets: stats.rxPackets, errors: 0, dropped: stats.rxDropped, missed: 0, mcast: 0 };
+  const tx = { bytes: stats.txBytes, packets: stats.txPackets, errors: 0, dropped: stats.txDropped, carrier: 0, collsns: 0 };
+  p.object("stats64", () => {
+    p.object("rx", () => {
+      p.js("bytes", rx.bytes);
+      p.js("packets", rx.packets);
+      p.js("errors", 0);
+      p.js("dropped", rx.dropped);
+      p.js("over_errors", 0);
+      p.js("multicast", 0);
+    });
+    p.object("tx", () => {
+      p.js("bytes", tx.bytes);
+      p.js("packets", tx.packets);
+      p.js("errors", 0);
+      p.js("dropped", tx.dropped);
+      p.js("carrier_errors", 0);
+      p.js("collisions", 0);
+    });
+  });
+  const widths = [10, 7, 6, 7, 7, 7];
+  const rows = [Object.values(rx), Object.values(tx)];
+  widths.forEach((width, i) => (widths[i] = Math.max(width, ...rows.map((row) => String(row[i]).length))));
+  const columns = (values: readonly (string | number)[], from: number): string =>
+    values.map((value, i) => `${String(value).padStart(widths[i + from]!)} `).join("");
+  const title = (start: string, names: readonly string[]): string =>
+    `    ${start}: ${"bytes".padStart(widths[0]! - 4)} ${columns(names, 1)}${" ".repeat(10)}${sep}`;
+  p.fp(`${title("RX", ["packets", "errors", "dropped", "missed", "mcast"])}    ${columns(rows[0]!, 0)}${sep}`);
+  p.fp(`${title("TX", ["packets", "errors", "dropped", "carrier", "collsns"])}    ${columns(rows[1]!, 0)}\n`);
+}

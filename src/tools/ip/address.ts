@@ -1,0 +1,123 @@
+/** `ip address` (ip/ipaddress.c): add, change, replace, delete, flush; listing is address-show.ts. */
+import { addressRecords, linkRecords } from "../kernel.ts";
+import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
+import { addressFilter, addressPasses, listLinks } from "./address-show.ts";
+import { forget, remember } from "./attributes.ts";
+import { answers, needLink, noFamily, prefix, SCOPES, talk, type IpContext, type Prefix } from "./context.ts";
+import { ADDRESS } from "./usage.ts";
+import { KernelError } from "../../kernel/netns.ts";
+
+type Verb = "add" | "change" | "replace" | "delete";
+
+export function ipAddress(context: IpContext, words: Words): void {
+  const verb = words.word;
+  if (verb === undefined) return listLinks(context, words, false);
+  words.skip();
+  if (abbreviates(verb, "add")) return modify(context, words, "add");
+  if (abbreviates(verb, "change") || abbreviates(verb, "chg")) return modify(context, words, "change");
+  if (abbreviates(verb, "replace")) return modify(context, words, "replace");
+  if (abbreviates(verb, "delete")) return modify(context, words, "delete");
+  if (abbreviates(verb, "show") || abbreviates(verb, "lst") || abbreviates(verb, "list")) return listLinks(context, words, false);
+  if (abbreviates(verb, "flush")) return flush(context, words);
+  if (abbreviates(verb, "help")) throw new ToolExit(255, ADDRESS);
+  throw new ToolExit(255, `Command "${verb}" is unknown, try "ip address help".\n`);
+}
+
+/** Words that say something this kernel does not keep. */
+const REFUSED = ["valid_lft", "preferred_lft", "metric", "priority", "preference", "anycast", "proto"];
+const FLAGS = ["nodad", "noprefixroute", "home", "mngtmpaddr", "autojoin", "optimistic"];
+
+function modify(context: IpContext, words: Words, verb: Verb): void {
+  const { netns, streams } = context;
+  let local: Prefix | undefined;
+  let localText = "";
+  let dev: string | undefined;
+  let label: string | undefined;
+  let broadcast: string | undefined;
+  let peer: Prefix | undefined;
+  for (; words.word !== undefined; words.skip()) {
+    const word = words.word;
+    if (word === "peer" || word === "remote") peer = prefix(words.next(), context.family);
+    else if (abbreviates(word, "broadcast") || word === "brd") broadcast = words.next();
+    else if (word === "scope") {
+      const text = words.next();
+      if (SCOPES.number(text) === undefined) throw invalid("invalid scope value.", text);
+    } else if (word === "dev") dev = words.next();
+    else if (word === "label") label = words.next();
+    else if (FLAGS.includes(word)) {
+      if (word !== "nodad") throw answers("Operation not supported");
+    } else if (REFUSED.includes(word)) {
+      const text = words.next();
+      if (word.endsWith("_lft") && text !== "forever" && unsigned(text) === undefined) throw invalid(`${word} value`, text);
+      if (text !== "forever") throw answers("Operation not supported");
+    } else {
+      if (word === "help") throw new ToolExit(255, ADDRESS);
+      const text = word === "local" ? words.next() : word;
+      if (local !== undefined) throw garbage("local", text);
+      local = prefix(text, context.family);
+      localText = text;
+    }
+  }
+  if (dev === undefined) throw new ToolExit(1, 'Not enough information: "dev" argument is required.\n');
+  if (label !== undefined && !label.startsWith(dev)) throw new ToolExit(1, `"dev" (${dev}) must match "label" (${label}).\n`);
+  if (verb === "delete" && local?.family === "inet" && !local.explicit && peer === undefined) {
+    streams.stderr += `Warning: Executing wildcard deletion to stay compatible with old scripts.\n         Explicitly specify the prefix length (${localText}/32) to avoid this warning.\n` +
+      "         This special behaviour is likely to disappear in further releases,\n         fix your scripts!\n";
+  }
+  const link = needLink(netns, dev);
+  if (local === undefined || peer !== undefined) throw answers("Operation not supported");
+  const { address, bits } = local;
+  if (verb === "delete") {
+    const found = addressRecords(netns).find((record) =>
+      record.ifindex === link.ifindex && record.address === address && (!local.explicit || record.bits === bits));
+    if (found === undefined) {
+      throw local.family === "inet" ? new ToolExit(2, "Error: ipv4: Address not found.\n") : answers("Cannot assign requested address");
+    }
+    talk(() => netns.deleteAddress(dev, `${address}/${found.bits}`));
+    return forget(netns, found);
+  }
+  const there = addressRecords(netns).some((record) => record.ifindex === link.ifindex && record.address === address && record.bits === bits);
+  if (there && verb === "add") {
+    throw local.family === "inet" ? new ToolExit(2, "Error: ipv4: Address already assigned.\n") : new ToolExit(2, "Error: ipv6: address already assigned.\n");
+  }
+  if (!there) {
+    try {
+      netns.addAddress(dev, `${address}/${bits}`);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      if (local.family === "inet6") throw noFamily();
+      throw new ToolExit(2, `${error.message}\n`);
+    }
+  }
+  const wide = broadcastOf(broadcast, local);
+  if (label !== undefined || wide !== undefined) {
+    remember(netns, { ifindex: link.ifindex, address, bits }, {
+      ...(label === undefined ? {} : { label }), ...(wide === undefined ? {} : { broadcast: wide }),
+    });
+  }
+}
+
+/** `brd +`: all ones behind the prefix; `brd -`: all zeros. */
+function broadcastOf(text: string | undefined, { address, bits }: Prefix): string | undefined {
+  if (text === undefined) return undefined;
+  if (text !== "+" && text !== "-") return prefix(text, "inet").address;
+  if (bits > 30) return undefined;
+  const number = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - bits);
+  const base = Math.floor(number / size) * size + (text === "+" ? size - 1 : 0);
+  return [24, 16, 8, 0].map((shift) => Math.floor(base / 2 ** shift) % 256).join(".");
+}
+
+function flush(context: IpContext, words: Words): void {
+  const { netns } = context;
+  if (words.word === undefined) throw new ToolExit(1, "Flush requires arguments.\n");
+  const filter = addressFilter(context, words, false);
+  for (const link of linkRecords(netns)) {
+    if (filter.dev !== undefined && filter.dev.ifindex !== link.ifindex) continue;
+    for (const record of addressRecords(netns)) {
+      if (record.ifindex !== link.ifindex || !addressPasses(netns, link, record, filter, context.family)) continue;
+      talk(() => netns.deleteAddress(link.name, `${record.address}/${record.bits}`));
+      forget(netns, record);
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/** `ip neigh` (ip/ipneigh.c). */
+import type { Neigh, NeighState } from "../../kernel/netns.ts";
+import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
+import { address, answers, findLink, needLink, noDevice, prefix, printer, talk, type IpContext, type Prefix } from "./context.ts";
+import { inPrefix } from "./address-show.ts";
+import { NEIGH } from "./usage.ts";
+
+const usage = (): ToolExit => new ToolExit(255, NEIGH);
+
+export function ipNeigh(context: IpContext, words: Words): void {
+  const verb = words.word;
+  if (verb === undefined) return show(context, words, false);
+  words.skip();
+  for (const name of ["add", "change", "chg", "replace", "delete"] as const) {
+    if (abbreviates(verb, name)) return modify(context, words, name === "chg" ? "change" : name);
+  }
+  if (abbreviates(verb, "get")) return get(context, words);
+  if (abbreviates(verb, "show") || abbreviates(verb, "lst") || abbreviates(verb, "list")) return show(context, words, false);
+  if (abbreviates(verb, "flush")) return show(context, words, true);
+  if (abbreviates(verb, "help")) throw usage();
+  throw new ToolExit(255, `Command "${verb}" is unknown, try "ip neigh help".\n`);
+}
+
+const STATES: readonly NeighState[] = ["PERMANENT", "REACHABLE", "NOARP", "STALE", "DELAY", "PROBE", "FAILED", "INCOMPLETE"];
+
+/** nud_state_a2n() */
+function stateOf(text: string): NeighState | undefined {
+  return STATES.find((state) => abbreviates(text, state.toLowerCase()));
+}
+
+function modify(context: IpContext, words: Words, verb: "add" | "change" | "replace" | "delete"): void {
+  const { netns } = context;
+  let dst: string | undefined;
+  let family: string | undefined;
+  let lladdr: string | undefined;
+  let dev: string | undefined;
+  let state: NeighState = "PERMANENT";
+  let proxy = false;
+  for (; words.word !== undefined; words.skip()) {
+    const word = words.word;
+    if (abbreviates(word, "lladdr")) lladdr = words.next();
+    else if (word === "nud") {
+      const text = words.next();
+      const found = stateOf(text);
+      if (found === undefined && unsigned(text, 255) === undefined) throw invalid("nud state is bad", text);
+      if (found !== undefined) state = found;
+    } else if (abbreviates(word, "proxy")) {
+      if (abbreviates(words.next(), "help")) throw usage();
+      proxy = true;
+      ({ address: dst, family } = address(words.word!, context.family));
+    } else if (word === "router" || word === "use" || word === "managed" || word === "extern_learn") throw answers("Operation not supported");
+    else if (word === "dev") dev = words.next();
+    else if (abbreviates(word, "protocol")) {
+      words.next();
+      throw answers("Operation not supported");
+    } else {
+      const text = word === "to" ? words.next() : word;
+      if (text === "help") throw usage();
+      if (dst !== undefined) throw garbage("to", text);
+      ({ address: dst, family } = address(text, context.family));
+    }
+  }
+  if (dev === undefined || dst === undefined) throw new ToolExit(255, "Device and destination are required arguments.\n");
+  const bytes = lladdr === undefined ? undefined : parseLladdr(lladdr);
+  if (findLink(netns, dev) === undefined) throw noDevice(dev);
+  if (proxy || family === "inet6") throw answers("Operation not supported");
+  const there = netns.neighbours().find((neigh) => neigh.dev === dev && neigh.dst === dst);
+  if (verb === "delete") {
+    if (there === undefined) throw answers("No such file or directory");
+    return talk(() => netns.deleteNeigh(dev, dst));
+  }
+  if (lladdr !== undefined && bytes === undefined) throw new ToolExit(2, "Error: Invalid link address.\n");
+  if (verb === "add" && there !== undefined) throw answers("File exists");
+  if (verb === "change" && there === undefined) throw answers("No such file or directory");
+  const mac = bytes ?? there?.lladdr;
+  if (mac === undefined) throw answers("Invalid argument");
+  talk(() => netns.setNeigh({ dev, dst, lladdr: mac, state }));
+}
+
+function parseLladdr(text: string): string | undefined {
+  const parts = text.split(":");
+  if (parts.some((part) => !/^[0-9a-fA-F]{1,2}$/.test(part))) throw new ToolExit(1, `"${text}" is invalid lladdr.\n`);
+  return parts.length === 6 ? parts.map((part) => part.toLowerCase().padStart(2, "0")).join(":") : undefined;
+}
+
+/** Shown when nothing is said about states: all but NOARP. */
+const isShown = (state: NeighState, wanted: readonly NeighState[] | undefined): boolean =>
+  wanted === undefined ? state !== "NOARP" : wanted.includes(state);
+
+function show(context: IpContext, words: Words, flush: boolean): void {
+  const { netns, streams } = context;
+  if (flush && words.word === undefined) throw new ToolExit(255, "Flush requires arguments.\n");
+  let dev: string | undefined;
+  let to: Prefix | undefined;
+  let states: NeighState[] | undefined;
+  for (; words.word !== undefined; words.skip()) {
+    const word = words.word;
+    if (word === "dev") dev = needLink(netns, words.next()).name;
+    else if (word === "nud") {
+      const text = words.next();
+      if (text === "all") {
+        states = [...STATES];
+        continue;
+      }
+      const state = stateOf(text);
+      if (state === undefined && unsigned(text, 255) === undefined) throw invalid("nud state is bad", text);
+      states = [...(states ?? []), ...(state === undefined ? [] : [state])];
+    } else if (word === "proxy" || word === "unused" || word === "nomaster") continue;
+    else if (word === "master" || word === "vrf") words.next();
+    else {
+      const text = word === "to" ? words.next() : word;
+      if (abbreviates(text, "help")) throw usage();
+      if (to !== undefined) throw garbage("to", text);
+      to = prefix(text, context.family);
+    }
+  }
+  const found = netns.neighbours().filter((neigh) =>
+    (dev === undefined || neigh.dev === dev) && (to === undefined || inPrefix(neigh.dst, to)) && isShown(neigh.state, states) &&
+    (context.family === undefined || (context.family === "inet6") === neigh.dst.includes(":")));
+  if (flush) {
+    // Flushing leaves what was put there for good unless its state is asked for.
+    for (const neigh of found) if (states !== undefined || neigh.state !== "PERMANENT") talk(() => netns.deleteNeigh(neigh.dev, neigh.dst));
+    return;
+  }
+  print(context, found, dev);
+  void streams;
+}
+
+function print(context: IpContext, found: readonly Neigh[], dev: string | undefined): void {
+  const p = printer(context);
+  p.array(undefined, () => {
+    for (const neigh of found) {
+      p.object(undefined, () => {
+        p.any("dst", neigh.dst, `${neigh.dst} `);
+        if (dev === undefined) p.any("dev", neigh.dev, `dev ${neigh.dev} `);
+        if (neigh.lladdr !== undefined) p.any("lladdr", neigh.lladdr, `lladdr ${neigh.lladdr} `);
+        p.array("state", () => p.any(undefined, neigh.state, `${neigh.state} `));
+        p.fp("\n");
+      });
+    }
+  });
+  context.streams.stdout += p.take();
+}
+
+function get(context: IpContext, words: Words): void {
+  let dev: string | undefined;
+  let dst: string | undefined;
+  for (; words.word !== undefined; words.skip()) {
+    if (words.word === "dev") dev = words.next();
+    else if (words.word === "proxy") words.next();
+    else {
+      const text = words.word === "to" ? words.next() : words.word;
+      if (abbreviates(text, "help")) throw usage();
+      if (dst !== undefined) throw garbage("to", text);
+      dst = address(text, context.family).address;
+    }
+  }
+  if (dev === undefined || dst === undefined) throw new ToolExit(255, "Device and address are required arguments.\n");
+  const link = needLink(context.netns, dev, 255);
+  const found = context.netns.neighbours().find((neigh) => neigh.dev === link.name && neigh.dst === dst);
+  if (found === undefined) throw new ToolExit(2, "Error: Neighbour entry not found.\n");
+  print(context, [found], undefined);
+}

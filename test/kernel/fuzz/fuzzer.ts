@@ -1,0 +1,261 @@
+/**
+ * The differential fuzzer: random cases of the netfilter oracle's format through the host's kernel and through this one, and what
+ * differs made small. A case's seed is (seed, number): it is the same case wherever it runs.
+ */
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { KernelInstance } from "../../../src/kernel/memory.ts";
+import { canonical, compareResults, replayCase, type OracleCase, type OraclePacket, type OracleResult } from "../../../src/replay/oracle-case.ts";
+import { createTraffic } from "./traffic.ts";
+import { dice } from "./random.ts";
+import { randomWorld } from "./world.ts";
+
+/** A case with what only the fuzzer's runner knows. */
+export type FuzzCase = OracleCase & { readonly hits?: boolean; readonly final_ms?: number };
+
+const PACKETS_PER_CASE = 110;
+const PACKETS_PER_ROUND = 12;
+
+/** Case `number` of a run. Its later packets answer what this kernel did with the earlier ones. */
+export async function makeCase(instance: KernelInstance, seed: number, number: number): Promise<FuzzCase> {
+  const d = dice(seed, number);
+  const world = randomWorld(d, `fuzz-${seed}-${number}`);
+  const traffic = createTraffic(d, world);
+  const packets: OraclePacket[] = [];
+  let result: OracleResult | undefined;
+  while (packets.length < PACKETS_PER_CASE) {
+    packets.push(...traffic.round(PACKETS_PER_ROUND, packets, result));
+    const sofar = { ...world.frame, packets, ct_trace: false };
+    result = await ours(instance, sofar);
+    if (result["error"] !== undefined) break;
+    if (world.rules.nat && hasRandomPort(result, sofar)) {
+      // A port that a kernel chose at random: the packets of this round may not be in the case.
+      packets.splice(Math.max(0, packets.length - PACKETS_PER_ROUND));
+      break;
+    }
+  }
+  return { ...world.frame, packets };
+}
+
+/** Is there a translated port that neither a packet nor a rule named, outside what `any_port` covers? */
+function hasRandomPort(result: OracleResult, oracleCase: OracleCase): boolean {
+  const known = new Set<unknown>(oracleCase.known_ports ?? []);
+  known.add("any").add(undefined).add(4789).add(0);
+  const tuples = (result["conntrack"] as { orig: Record<string, unknown>; reply: Record<string, unknown> }[]);
+  for (const { orig } of tuples) known.add(orig["sport"]).add(orig["dport"]).add(orig["icmp_id"]);
+  return tuples.some(({ reply }) => !known.has(reply["sport"]) || !known.has(reply["dport"]) || !known.has(reply["icmp_id"]));
+}
+
+/** The host's kernel: a process of runner.py. */
+export interface Oracle {
+  ask(oracleCase: FuzzCase): Promise<OracleResult>;
+  close(): void;
+}
+
+export function startOracle(shared: URL): Oracle {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) {
+    throw new Error("the differential fuzzer compares with the kernel of this machine: it needs Linux, root (network namespaces), iptables-legacy, ipset and iproute2");
+  }
+  const script = fileURLToPath(new URL("./runner.py", import.meta.url));
+  return startOracleScript(script, shared);
+}
+
+/** The same with the path of runner.py given (a bundled script has no `import.meta.url` beside it). */
+export function startOracleScript(script: string, shared: URL): Oracle {
+  const child: ChildProcessWithoutNullStreams = spawn("/usr/bin/python3", [script, fileURLToPath(new URL("oracle/netfilter_oracle.py", shared))]);
+  const waiting: { resolve: (value: OracleResult) => void; reject: (error: Error) => void }[] = [];
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    errors = (errors + chunk.toString()).slice(-2000);
+  });
+  child.on("exit", (code) => {
+    for (const { reject } of waiting.splice(0)) reject(new Error(`runner.py ended with ${code}: ${errors}`));
+  });
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const { resolve, reject } = waiting.shift()!;
+    const reply = JSON.parse(line) as { result?: OracleResult; error?: string };
+    if (reply.result !== undefined) resolve(reply.result);
+    else reject(new OracleError(reply.error ?? "no answer"));
+  });
+  return {
+    ask: (oracleCase) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
+        child.stdin.write(`${JSON.stringify(oracleCase)}\n`);
+      }),
+    close: () => child.stdin.end(),
+  };
+}
+
+/** The host refused to build the case. */
+export class OracleError extends Error {}
+
+/** What this kernel does with a case; a refusal is a result, too. */
+export async function ours(instance: KernelInstance, oracleCase: FuzzCase): Promise<OracleResult> {
+  try {
+    return await replayCase(instance, oracleCase);
+  } catch (error) {
+    return { error: `${(error as Error).name}: ${(error as Error).message}` };
+  }
+}
+
+/** What the host's kernel does with it. */
+export async function theirs(oracle: Oracle, oracleCase: FuzzCase): Promise<OracleResult> {
+  try {
+    return await oracle.ask(oracleCase);
+  } catch (error) {
+    if (error instanceof OracleError) return { error: error.message };
+    throw error;
+  }
+}
+
+/** The first difference, or undefined; both refused: none. */
+export function difference(want: OracleResult, got: OracleResult, oracleCase: FuzzCase): string | undefined {
+  if (want["error"] !== undefined || got["error"] !== undefined) {
+    if (want["error"] !== undefined && got["error"] !== undefined) return undefined;
+    return `error: ${String(want["error"] ?? "nothing")} wanted, got ${String(got["error"] ?? "nothing")}`;
+  }
+  const mine = { ...got };
+  if (oracleCase.hits !== true) delete mine["hits"];
+  // What is no IPv4 is compared where the case asks for it.
+  delete mine["noise"];
+  return compareResults({ ...want, noise: undefined }, mine, true);
+}
+
+/** Which part of a result a difference is in: `out`, `conntrack`, ... */
+export const kind = (text: string): string => /^[a-z_]+/.exec(text)![0];
+
+/** Makes a case that differs as small as it gets: `differs` runs both sides. */
+export async function minimise(oracleCase: FuzzCase, differs: (one: FuzzCase) => Promise<boolean>, budget = 160): Promise<FuzzCase> {
+  let best = oracleCase;
+  let left = budget;
+  const attempt = async (one: FuzzCase): Promise<boolean> => {
+    if (left-- <= 0 || !(await differs(one))) return false;
+    best = one;
+    return true;
+  };
+  /** Leaves out as many items as possible, larger pieces first. */
+  const shrink = async <T>(get: (c: FuzzCase) => readonly T[], set: (c: FuzzCase, items: T[]) => FuzzCase): Promise<void> => {
+    for (let size = Math.max(1, get(best).length >> 1); size >= 1 && left > 0; size >>= 1) {
+      for (let at = get(best).length - size; at >= 0 && left > 0; at -= size) {
+        const items = [...get(best)];
+        items.splice(at, size);
+        await attempt(set(best, items));
+      }
+      if (size === 1) break;
+    }
+  };
+  const optional = <K extends keyof FuzzCase>(key: K): Promise<boolean> => {
+    const { [key]: _, ...rest } = best;
+    return best[key] === undefined ? Promise.resolve(false) : attempt(rest as unknown as FuzzCase);
+  };
+  // Everything after the packet that differs first.
+  await shrink((c) => c.packets, (c, packets) => ({ ...c, packets }));
+  for (const key of ["hits", "ct_trace", "udp_echo", "tcp_listen", "ip_rules", "any_port"] as const) await optional(key);
+  const lines = (c: FuzzCase): readonly string[] => (c.iptables ?? "").split("\n").filter((line) => line !== "");
+  const tables = (c: FuzzCase): string[] => (c.iptables ?? "").split(/(?<=COMMIT\n)/).filter((text) => text !== "");
+  await shrink(tables, (c, items) => ({ ...c, iptables: items.join("") }));
+  await shrink(
+    (c) => lines(c).filter((line) => line.startsWith("-A")),
+    (c, items) => {
+      const kept = [...items];
+      const text = lines(c).filter((line) => {
+        if (!line.startsWith("-A")) return true;
+        if (kept[0] !== line) return false;
+        kept.shift();
+        return true;
+      });
+      return { ...c, iptables: `${text.join("\n")}\n` };
+    },
+  );
+  await shrink((c) => Object.entries(c.sysctl ?? {}), (c, items) => ({ ...c, sysctl: Object.fromEntries(items) }));
+  await shrink((c) => c.routes ?? [], (c, routes) => ({ ...c, routes }));
+  await shrink((c) => Object.entries(c.interfaces), (c, items) => {
+    const interfaces = Object.fromEntries(items);
+    return {
+      ...c, interfaces,
+      neighbors: (c.neighbors ?? []).filter(({ dev }) => dev in interfaces),
+      routes: (c.routes ?? []).filter(({ dev }) => dev === undefined || dev in interfaces),
+      fdb: (c.fdb ?? []).filter(({ dev }) => dev in interfaces),
+    };
+  });
+  await shrink((c) => c.neighbors ?? [], (c, neighbors) => ({ ...c, neighbors }));
+  return best;
+}
+
+export interface Found {
+  readonly oracleCase: FuzzCase;
+  readonly difference: string;
+  readonly want: OracleResult;
+  readonly got: OracleResult;
+}
+
+export interface Options {
+  readonly seed: number;
+  /** Run until so many packets, or so many ms (of the host), whichever is first. */
+  readonly packets: number;
+  readonly ms?: number;
+  readonly first?: number;
+  readonly instance: () => KernelInstance;
+  readonly oracles: readonly Oracle[];
+  readonly minimise?: boolean;
+  /** Stop after so many differences. */
+  readonly most?: number;
+  readonly onCase?: (text: string) => void;
+  readonly now: () => number;
+}
+
+export interface Outcome {
+  readonly cases: number;
+  readonly packets: number;
+  readonly frames: number;
+  readonly connections: number;
+  readonly refused: number;
+  /** Cases that differed once but not again: the host was disturbed. */
+  readonly disturbed: number;
+  readonly found: readonly Found[];
+}
+
+/** Runs cases until the packets or the time are used up. */
+export async function fuzz(options: Options): Promise<Outcome> {
+  const { seed, oracles, now } = options;
+  const end = now() + (options.ms ?? Infinity);
+  let number = options.first ?? 0;
+  const total = { cases: 0, packets: 0, frames: 0, connections: 0, refused: 0, disturbed: 0 };
+  const found: Found[] = [];
+  const work = async (oracle: Oracle): Promise<void> => {
+    const instance = options.instance();
+    while (total.packets < options.packets && now() < end && found.length < (options.most ?? Infinity)) {
+      const mine = number++;
+      const oracleCase = await makeCase(instance, seed, mine);
+      const [want, got] = [await theirs(oracle, oracleCase), await ours(instance, oracleCase)];
+      total.cases++;
+      total.packets += oracleCase.packets.length;
+      total.frames += (want["out"] as unknown[] | undefined)?.length ?? 0;
+      total.connections += (want["conntrack"] as unknown[] | undefined)?.length ?? 0;
+      if (want["error"] !== undefined) total.refused++;
+      const differs = difference(want, got, oracleCase);
+      if (differs === undefined) continue;
+      const check = async (one: FuzzCase): Promise<string | undefined> => difference(await theirs(oracle, one), await ours(instance, one), one);
+      const second = await check(oracleCase);
+      if (second === undefined) {
+        total.disturbed++;
+        options.onCase?.(`fuzz-${seed}-${mine}: once only: ${differs.slice(0, 200)}`);
+        continue;
+      }
+      const sort = kind(second);
+      const small = options.minimise === false ? oracleCase : await minimise(oracleCase, async (one) => {
+        const text = await check(one);
+        return text !== undefined && kind(text) === sort;
+      });
+      const [want2, got2] = [await theirs(oracle, small), await ours(instance, small)];
+      found.push({ oracleCase: small, difference: difference(want2, got2, small) ?? second, want: want2, got: got2 });
+      options.onCase?.(`fuzz-${seed}-${mine}: ${(difference(want2, got2, small) ?? second).slice(0, 300)}`);
+    }
+  };
+  await Promise.all(oracles.map(work));
+  return { ...total, found };
+}
+
+export { canonical };
