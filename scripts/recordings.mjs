@@ -1,6 +1,7 @@
 // npm run recordings -- PATH...: replays recordings against this kernel and its driver. For every file (or every file of a
-// directory): `FILE: P/T match`, and the first difference of each record or case that does not. Formats by content: a case of the
-// netfilter oracle (its result in ../results/ beside it), iptables-rules.json, cli-errors.json. Exits 1 when anything differs.
+// directory): `FILE: P/T match`, and the first difference of each record or case that does not; the cases of a directory are told
+// together. Formats by content: a case of the netfilter oracle (its result in ../results/ beside it), iptables-rules.json,
+// cli-errors.json, cli-outputs.json; other files of a directory are said not to be replayed. Exits 1 when anything differs.
 // `--all` compares the counters of /proc/net/snmp and of conntrack, too.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -23,19 +24,33 @@ async function main() {
   const { createReplayer } = await importTs(root, "src/replay/index.ts");
   const replayer = createReplayer(new WebAssembly.Module(readFileSync(new URL("build/kernel.wasm", root))));
   let bad = 0;
+  const report = (name, { matched, total, lines }) => {
+    process.stdout.write(`${name}: ${matched}/${total} match\n`);
+    for (const line of lines.map((text) => text.replaceAll("\n", "\\n"))) process.stdout.write(`  ${line.length > 400 ? `${line.slice(0, 400)}…` : line}\n`);
+    bad += total - matched;
+  };
   for (const path of paths) {
-    const summary = { matched: 0, total: 0, lines: [] };
+    const cases = { matched: 0, total: 0, lines: [] };
     for (const file of filesOf(path)) {
       const content = JSON.parse(readFileSync(file, "utf8"));
       const result = () => JSON.parse(readFileSync(join(dirname(file), "..", "results", basename(file)), "utf8"));
-      const { matched, total, differences } = await replayer.replay(content, result, { all });
-      summary.matched += matched;
-      summary.total += total;
-      for (const line of differences) summary.lines.push(`${basename(file)}: ${line}`);
+      let summary;
+      try {
+        summary = await replayer.replay(content, result, { all });
+      } catch (error) {
+        if (file === path) throw error;
+        process.stdout.write(`${file}: ${error.message}\n`);
+        continue;
+      }
+      const lines = summary.differences.map((line) => `${basename(file)}: ${line}`);
+      if (file === path || !Array.isArray(content.packets)) report(file, { ...summary, lines });
+      else {
+        cases.matched += summary.matched;
+        cases.total += summary.total;
+        cases.lines.push(...lines);
+      }
     }
-    process.stdout.write(`${path}: ${summary.matched}/${summary.total} match\n`);
-    for (const line of summary.lines) process.stdout.write(`  ${line.length > 400 ? `${line.slice(0, 400)}…` : line}\n`);
-    bad += summary.total - summary.matched;
+    if (cases.total > 0) report(path, cases);
   }
   process.exitCode = bad === 0 ? 0 : 1;
 }

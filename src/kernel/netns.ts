@@ -107,7 +107,8 @@ export interface Iptables {
   save(options?: { readonly table?: string; readonly counters?: boolean }): string;
   /**
    * A rule by the numbers of an observation record: its chain, and its text as iptables-save prints it. Undefined if no such
-   * rule is loaded now. Rule 0 is the chain's policy, behind its `rules` rules.
+   * rule is loaded now. Rule 0 is the chain's policy, behind its `rules` rules; of a
+   * jump, `rules` is how many rules the chain has that it leads to.
    */
   describe(table: number, chain: number, rule: number):
     { readonly chain: string; readonly ruleText: string; readonly rules?: number } | undefined;

@@ -69,7 +69,7 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
         return { matched: difference === undefined ? 1 : 0, total: 1, differences: difference === undefined ? [] : [difference] };
       }
       const first = file.records?.[0] as Record<string, unknown> | undefined;
-      if (first !== undefined && "outputs" in first && "setup" in first) {
+      if (first !== undefined && "config" in first && "outputs" in first) {
         return summary((file.records as readonly OutputsRecord[]).map((record) => replayOutputs(instance, record)));
       }
       if (first === undefined) throw new Error("not a recording that is known here");

@@ -2,7 +2,7 @@
 import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_MCAST_FLOOD } from "../../assembly/abi/net.ts";
 import type { FdbEntry, Netns } from "../kernel/netns.ts";
 import { FDB, LINK, MDB, BRIDGE, VLAN } from "./bridge-usage.ts";
-import { linkRecords, type LinkRecord } from "./kernel.ts";
+import { linkRecords, setPortFlags, type LinkRecord } from "./kernel.ts";
 import { Printer } from "./printer.ts";
 import { address, answers, noDevice, talk } from "./ip/context.ts";
 import { peerOf } from "./ip/address-show.ts";
@@ -272,8 +272,7 @@ function link(context: BridgeContext, words: Words): void {
   throw new ToolExit(255, `Command "${verb}" is unknown, try "bridge link help".\n`);
 }
 
-/** Flags of a port by the words of `bridge link set`; those that the driver's call changes. */
-const SETTABLE = ["hairpin", "learning"] as const;
+/** What a port is told `on` or `off`. */
 const SWITCHES = ["guard", "hairpin", "fastleave", "root_block", "mcast_to_unicast", "bcast_flood", "mcast_flood", "flood", "learning", "learning_sync",
   "neigh_suppress", "vlan_tunnel", "isolated", "locked", "mab"];
 
@@ -302,11 +301,16 @@ function linkSet({ netns }: BridgeContext, words: Words): void {
   const found = linkRecords(netns).find((one) => one.name === name);
   if (found === undefined) throw new ToolExit(255, `Cannot find bridge device "${name}"\n`);
   if (found.master === undefined) throw answers("Operation not supported", 255);
+  let flags = 0;
+  let mask = 0;
   for (const [flag, on] of wanted) {
-    const settable = SETTABLE.find((one) => one === flag);
-    if (settable === undefined) throw answers("Operation not supported", 255);
-    talk(() => netns.setLink(name, { [settable]: on }), 255);
+    const bit = PORT_FLAGS.find(([word]) => word === flag)?.[1] ?? 0;
+    // What this kernel's ports never do can be switched off.
+    if (bit === 0 && on) throw answers("Operation not supported", 255);
+    mask |= bit;
+    if (on) flags |= bit;
   }
+  if (mask !== 0) talk(() => setPortFlags(netns, found.ifindex, flags, mask), 255);
 }
 
 const PORT_FLAGS = [
@@ -343,10 +347,11 @@ function printPort(context: BridgeContext, p: Printer, port: LinkRecord, details
   const state = !port.up || !running ? "disabled" : "forwarding";
   p.any("ifindex", port.ifindex, `${port.ifindex}: `);
   if (port.kind === "veth" && port.peer !== 0) {
-    const near = peer !== undefined && peer.id < 0;
-    if (near) p.js("link", peer.link.name);
-    else p.js("link_index", port.peer);
-    p.any("ifname", port.name, `${port.name}@${near ? peer.link.name : `if${port.peer}`}: `);
+    // br_fill_ifinfo() does not say in which namespace the other end is: its number is taken for one of this.
+    const lower = linkRecords(context.netns).find(({ ifindex }) => ifindex === port.peer)?.name;
+    if (lower === undefined) p.js("link_index", port.peer);
+    else p.js("link", lower);
+    p.any("ifname", port.name, `${port.name}@${lower ?? `if${port.peer}`}: `);
   } else p.any("ifname", port.name, `${port.name}: `);
   const flags = [...(port.up && !running ? ["NO-CARRIER"] : []), "BROADCAST", "MULTICAST", ...(port.up ? ["UP"] : []), ...(running ? ["LOWER_UP"] : [])];
   p.array("flags", () => {

@@ -1,6 +1,7 @@
 /** What the tools list that `Netns` does not tell: the kernel's own records (assembly/abi/net.ts), decoded. */
 import * as abi from "../../assembly/abi/net.ts";
-import { formatMac, getAddress, putAddress } from "../kernel/address.ts";
+import { getAddress, putAddress } from "../kernel/address.ts";
+import { rtnetlinkError } from "../kernel/errors.ts";
 import { kernelOf } from "../kernel/namespace.ts";
 import type { LinkInfo, Netns } from "../kernel/netns.ts";
 
@@ -115,6 +116,77 @@ export function routeRecords(netns: Netns, table: number): RouteRecord[] {
 /** fib_table_hash order of a dump: tables by number modulo 256 buckets, user tables first. */
 const tableOrder = (table: number): number => table % 256;
 
+/** What `ip route add` and the like say of a route; what is left out is by default. */
+export interface RouteChange {
+  readonly dst: string;
+  readonly bits: number;
+  readonly type: number;
+  readonly table?: number | undefined;
+  readonly scope?: number | undefined;
+  readonly ifindex?: number | undefined;
+  readonly via?: string | undefined;
+  readonly src?: string | undefined;
+  readonly metric?: number | undefined;
+  readonly mtu?: number | undefined;
+  readonly protocol?: number | undefined;
+  readonly onlink?: boolean;
+  /** NLM_F_REPLACE, NLM_F_APPEND */
+  readonly mode?: "replace" | "append" | undefined;
+}
+
+/** RTM_NEWROUTE. Throws KernelError in the words of rtnetlink. */
+export function addRoute(netns: Netns, change: RouteChange): void {
+  const { context, handle } = kernelOf(netns);
+  const { u8, view } = context.instance;
+  u8.fill(0, 0, abi.ROUTE_BYTES);
+  const put = (at: number, value: number): void => view.setUint32(at, value, true);
+  view.setUint32(0, handle, true);
+  put(abi.ROUTE_FLAGS, (change.onlink === true ? abi.ROUTE_F_ONLINK : 0) |
+    (change.mode === "replace" ? abi.ROUTE_F_REPLACE : change.mode === "append" ? abi.ROUTE_F_APPEND : 0));
+  put(abi.ROUTE_TABLE, change.table ?? 0);
+  put(abi.ROUTE_TYPE, change.type);
+  put(abi.ROUTE_PREFIX, change.bits + (change.dst.includes(":") ? 0 : 96));
+  put(abi.ROUTE_SCOPE, change.scope ?? abi.RT_SCOPE_NOWHERE);
+  put(abi.ROUTE_IFINDEX, change.ifindex ?? 0);
+  put(abi.ROUTE_METRIC, change.metric ?? 0);
+  put(abi.ROUTE_MTU, change.mtu ?? 0);
+  put(abi.ROUTE_PROTOCOL, change.protocol ?? abi.RTPROT_BOOT);
+  putAddress(view, abi.ROUTE_DST, change.dst);
+  if (change.via !== undefined) putAddress(view, abi.ROUTE_GATEWAY, change.via);
+  if (change.src !== undefined) putAddress(view, abi.ROUTE_SOURCE, change.src);
+  const result = context.command(abi.NET_ROUTE_ADD, abi.ROUTE_BYTES, "route", true);
+  if (result < 0) throw rtnetlinkError(-result, change.via === undefined ? "route" : "gateway");
+}
+
+/** Switches flags of a bridge port (BRPORT_*): those in `mask` become what they are in `flags`. */
+export function setPortFlags(netns: Netns, ifindex: number, flags: number, mask: number): void {
+  const { context, handle } = kernelOf(netns);
+  const { u8, view } = context.instance;
+  u8.fill(0, 0, abi.SETLINK_BYTES);
+  view.setUint32(0, handle, true);
+  view.setUint32(abi.SETLINK_IFINDEX, ifindex, true);
+  view.setUint32(abi.SETLINK_MASK, abi.SET_PORT, true);
+  view.setUint32(abi.SETLINK_PORT_FLAGS, flags, true);
+  view.setUint32(abi.SETLINK_PORT_MASK, mask, true);
+  const result = context.command(abi.NET_LINK_SET, abi.SETLINK_BYTES, "link", true);
+  if (result < 0) throw rtnetlinkError(-result);
+}
+
+/** RTM_NEWADDR with a scope. Throws KernelError in the words of rtnetlink. */
+export function addAddress(netns: Netns, ifindex: number, address: string, bits: number, scope: number): void {
+  const { context, handle } = kernelOf(netns);
+  const { u8, view } = context.instance;
+  u8.fill(0, 0, abi.ADDRESS_BYTES);
+  view.setUint32(0, handle, true);
+  view.setUint32(abi.ADDRESS_IFINDEX, ifindex, true);
+  view.setUint32(abi.ADDRESS_PREFIX, bits + (address.includes(":") ? 0 : 96), true);
+  view.setUint32(abi.ADDRESS_SCOPE, scope, true);
+  putAddress(view, abi.ADDRESS_IP, address);
+  const result = context.command(abi.NET_ADDRESS_ADD, abi.ADDRESS_BYTES, "address", true);
+  if (result < 0) throw rtnetlinkError(-result, "address");
+  context.kick();
+}
+
 /** `ip route get`: the route, or the errno (negative). */
 export function routeGet(netns: Netns, destination: string, options: { source?: string; oif?: number; mark?: number } = {}): RouteRecord | number {
   const { context, handle } = kernelOf(netns);
@@ -156,4 +228,3 @@ export function ruleRecords(netns: Netns): RuleRecord[] {
   return found.sort((a, b) => a.pref - b.pref);
 }
 
-export { formatMac };

@@ -196,7 +196,7 @@ function procRoute(netns: Netns): string {
 function procArp(netns: Netns): string {
   const rows = netns.neighbours().filter(({ dst, state }) => !dst.includes(":") && state !== "NOARP").map(({ dev, dst, lladdr, state }) => {
     const flags = (lladdr === undefined ? 0 : 2) | (state === "PERMANENT" ? 4 : 0);
-    return `${dst.padEnd(16)} ${"0x1".padEnd(11)}${`0x${flags.toString(16)}`.padEnd(12)}${(lladdr ?? "00:00:00:00:00:00").padEnd(21)} *        ${dev}\n`;
+    return `${dst.padEnd(16)} 0x${"1".padEnd(10)}0x${flags.toString(16).padEnd(10)}${(lladdr ?? "00:00:00:00:00:00").padEnd(17)}     *        ${dev}\n`;
   });
   return `IP address       HW type     Flags       HW address            Mask     Device\n${rows.join("")}`;
 }

@@ -29,7 +29,7 @@ export interface DeviceName {
 export interface RuleText {
   readonly chain: string;
   readonly ruleText: string;
-  /** Of a policy: how many rules stand before it. */
+  /** Of a policy: how many rules stand before it. Of a jump: how many rules the chain has that it leads to. */
   readonly rules?: number;
 }
 

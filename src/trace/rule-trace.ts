@@ -26,15 +26,35 @@ const INPUT = 1;
 const OUTPUT = 3;
 const POSTROUTING = 4;
 
-/** Lines of the kernel's log: `TRACE: filter:FORWARD:rule:1 IN=eth0 OUT=eth1 MAC=… SRC=…`, one per record, in order of time. */
-export const traceLines = (observations: Observations): string[] =>
-  hits(observations).map(({ event, in: from, out, ethernet, ip }) => {
+/**
+ * Lines of the kernel's log: `TRACE: filter:FORWARD:rule:1 IN=eth0 OUT=eth1 MAC=… SRC=…`, in order of time. That a chain was left at its
+ * end is in no record: it shows in that the next rule stands in a chain that led there.
+ */
+export const traceLines = (observations: Observations): string[] => {
+  const lines: string[] = [];
+  /** Per traversal of a table: the chains entered, outermost first, with the number of the line after their last rule. */
+  const entered = new Map<string, { chain: string; end: number; returned: boolean }[]>();
+  for (const { event, in: from, out, ethernet, ip } of hits(observations)) {
     const described = textOf(observations, event);
-    const rule = event.rule === 0 ? `policy:${described?.number ?? 0}` : `rule:${event.rule}`;
+    const chain = described?.chain ?? "?";
     const packet = packetLog({ in: from, out, ip, ...(ethernet === undefined ? {} : { ethernet }) },
       { tcpSequence: true, tcpOptions: true, ipOptions: true });
-    return `TRACE: ${TABLE_NAMES[event.table]}:${described?.chain ?? "?"}:${rule} ${packet}`;
-  });
+    const say = (where: string, what: string): number => lines.push(`TRACE: ${TABLE_NAMES[event.table]}:${where}:${what} ${packet}`);
+    const key = `${event.skb}/${event.hook}/${event.table}`;
+    const stack = entered.get(key) ?? [];
+    entered.set(key, stack);
+    for (let top = stack.at(-1); top !== undefined && top.chain !== chain; top = stack.at(-1)) {
+      if (!top.returned) say(top.chain, `return:${top.end}`);
+      stack.pop();
+    }
+    say(chain, event.rule === 0 ? `policy:${described?.number ?? 0}` : `rule:${event.rule}`);
+    const target = described?.ruleText.slice(described.ruleText.lastIndexOf(" ") + 1) ?? "";
+    const top = stack.at(-1);
+    if (top !== undefined) top.returned = target === "RETURN";
+    if (event.rule !== 0 && described !== undefined && described.number > 0) stack.push({ chain: target, end: described.number, returned: false });
+  }
+  return lines;
+};
 
 const NFT_VERDICTS = ["drop", "accept", "stolen", "queue", "repeat"] as const;
 
@@ -49,7 +69,7 @@ export const nftTraceLines = (observations: Observations): string[] => {
     const packet = `packet: ${nftPacket(from, out, ethernet, ip)}`;
     // nft tells the packet once per base chain.
     const key = `${event.skb}/${event.hook}/${event.table}`;
-    if (key !== described) lines.push(`${head} ${packet}`);
+    if (key !== described) lines.push(`${head} ${packet} `);
     described = key;
     const verdict = NFT_VERDICTS[event.verdict] ?? "continue";
     lines.push(event.rule === 0 ? `${head} policy ${verdict} ` : `${head} rule ${rule?.ruleText ?? "?"} (verdict ${verdict})`);
@@ -173,11 +193,11 @@ const nftPacket = (from: string, out: string, ethernet: Uint8Array | undefined, 
       words.push(`tcp sport ${be16(l4, 0)} tcp dport ${be16(l4, 2)} tcp flags == ${flags === "" ? "0x0" : flags} tcp window ${be16(l4, 14)}`);
     } else if (protocol === 17 && l4.length >= 8) {
       words.push(`udp sport ${be16(l4, 0)} udp dport ${be16(l4, 2)} udp length ${be16(l4, 4)}`);
-      if (l4.length >= 12) words.push(`@th,64,96 ${payload(l4.subarray(8, 20))}`);
+      if (l4.length > 8) words.push(payload(l4, 8));
     } else if (protocol === 1 && l4.length >= 8) {
       words.push(`icmp type ${ICMP_TYPES[l4[0]!] ?? l4[0]} icmp code ${icmpCode(l4[0]!, l4[1]!)} icmp id ${be16(l4, 4)} icmp sequence ${be16(l4, 6)}`);
-      if (l4.length >= 20) words.push(`@th,64,96 ${payload(l4.subarray(8, 20))}`);
-    }
+      if (l4.length > 8) words.push(payload(l4, 8));
+    } else if (l4.length > 0) words.push(payload(l4, 0));
   }
   return words.join(" ");
 };
@@ -185,7 +205,12 @@ const nftPacket = (from: string, out: string, ethernet: Uint8Array | undefined, 
 const ICMP_CODES = ["net-unreachable", "host-unreachable", "prot-unreachable", "port-unreachable", "frag-needed"] as const;
 const icmpCode = (type: number, code: number): string | number => (type === 3 ? (ICMP_CODES[code] ?? code) : code === 0 ? ICMP_CODES[0] : code);
 
-const payload = (bytes: Uint8Array): string => {
+/** NFT_TRACETYPE_TH_HSIZE: so much of the transport header and what follows is in a trace. */
+const TRACED = 20;
+
+/** What nft has no name for, from byte `from` of the transport header on. */
+const payload = (l4: Uint8Array, from: number): string => {
+  const bytes = l4.subarray(from, TRACED);
   const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("").replace(/^0+(?=.)/, "");
-  return `0x${digits}`;
+  return `@th,${from * 8},${bytes.length * 8} 0x${digits}`;
 };

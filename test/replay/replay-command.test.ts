@@ -12,6 +12,7 @@ import { compareResults, type OracleCase, type OracleResult } from "../../src/re
 import { shared } from "../kernel/harness.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+const recorded = (name: string): string => fileURLToPath(new URL(`recorded/${name}`, import.meta.url));
 const oracle = (path: string): string => fileURLToPath(new URL(`oracle/${path}`, shared));
 
 interface Ran {
@@ -100,11 +101,24 @@ describe("kubewire replay --format", () => {
         "PREC=0x00 TTL=62 ID=4099 DF PROTO=TCP SPT=1000 DPT=80 SEQ=1000 ACK=0 WINDOW=64240 RES=0x00 SYN URGP=0 ",
     ]);
   });
+  it("trace says what the kernel's log said (recorded/README.md)", async () => {
+    const { stdout } = await kubewire("replay", recorded("trace-case.json"), "--format", "trace");
+    const want = readFileSync(recorded("trace.txt"), "utf8").split("\n");
+    const inward = stdout.split("\n").filter((line) => !line.includes(":OUTPUT:"));
+    // Packets that were answered are told as well; the recording is of what came in.
+    expect(inward.filter((line) => line.includes(" IN=a0 "))).toEqual(want.filter((line) => line !== ""));
+  });
+  it("nft says what nft monitor trace said, but for the words of rules (recorded/README.md)", async () => {
+    const { stdout } = await kubewire("replay", recorded("nft-trace-case.json"), "--format", "nft");
+    const words = (line: string): string => line.replace(/^trace id \w+ /, "").replace(/ rule .* \(verdict/, " rule (verdict");
+    const want = readFileSync(recorded("nft-trace.txt"), "utf8").split("\n").filter((line) => line !== "").map(words);
+    expect(stdout.split("\n").map(words).filter((line) => line.startsWith("ip filter INPUT"))).toEqual(want);
+  });
   it("nft words them as nft monitor trace does", async () => {
     const { stdout } = await kubewire("replay", oracle("cases/snat_basic.json"), "--format", "nft");
     expect(stdout.split("\n")[0]).toBe('trace id 00000001 ip nat PREROUTING packet: iif "eth0" ether saddr 02:00:00:00:01:0a ether daddr ' +
       "02:00:00:00:01:01 ip saddr 10.0.1.10 ip daddr 10.0.2.20 ip dscp cs0 ip ecn not-ect ip ttl 63 ip id 4097 ip length 33 udp sport 1000 udp " +
-      "dport 53 udp length 13 @th,64,96 0x68656c6c6f");
+      "dport 53 udp length 13 @th,64,40 0x68656c6c6f ");
   });
 });
 

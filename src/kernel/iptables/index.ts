@@ -11,7 +11,7 @@ export interface RuleDescription {
   readonly chain: string;
   /** As iptables-save prints it: `-A CHAIN …`; the policy's line for rule number 0. */
   readonly ruleText: string;
-  /** Of a policy: how many rules stand before it. */
+  /** Of a policy: how many rules stand before it. Of a jump: how many rules the chain has that it leads to. */
   readonly rules?: number;
 }
 
@@ -211,7 +211,11 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
         return found.policy === undefined ? undefined : { chain: found.name, ruleText: `-P ${chainLine(found, undefined).slice(1).split(" [")[0]}`, rules: found.entries.length };
       }
       const entry = found.entries[rule - 1];
-      return entry === undefined ? undefined : { chain: found.name, ruleText: `-A ${found.name}${entry.rule.text}` };
+      if (entry === undefined) return undefined;
+      const { text } = entry.rule;
+      const target = text.slice(text.lastIndexOf(" ") + 1);
+      const to = loaded!.order.find(({ name, policy }) => name === target && policy === undefined);
+      return { chain: found.name, ruleText: `-A ${found.name}${text}`, ...(to === undefined ? {} : { rules: to.entries.length }) };
     },
 
     counters(name) {

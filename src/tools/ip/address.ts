@@ -1,5 +1,6 @@
 /** `ip address` (ip/ipaddress.c): add, change, replace, delete, flush; listing is address-show.ts. */
-import { addressRecords, linkRecords } from "../kernel.ts";
+import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from "../../../assembly/abi/net.ts";
+import { addAddress, addressRecords, linkRecords } from "../kernel.ts";
 import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
 import { addressFilter, addressPasses, listLinks } from "./address-show.ts";
 import { forget, remember } from "./attributes.ts";
@@ -35,13 +36,15 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   let label: string | undefined;
   let broadcast: string | undefined;
   let peer: Prefix | undefined;
+  let scope: number | undefined;
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
     if (word === "peer" || word === "remote") peer = prefix(words.next(), context.family);
     else if (abbreviates(word, "broadcast") || word === "brd") broadcast = words.next();
     else if (word === "scope") {
       const text = words.next();
-      if (SCOPES.number(text) === undefined) throw invalid("invalid scope value.", text);
+      scope = SCOPES.number(text);
+      if (scope === undefined) throw invalid("invalid scope value.", text);
     } else if (word === "dev") dev = words.next();
     else if (word === "label") label = words.next();
     else if (FLAGS.includes(word)) {
@@ -82,7 +85,8 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   }
   if (!there) {
     try {
-      netns.addAddress(dev, `${address}/${bits}`);
+      // default_scope(): that of 127.0.0.0/8 is the host.
+      addAddress(netns, link.ifindex, address, bits, scope ?? (address.startsWith("127.") ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE));
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       if (local.family === "inet6") throw noFamily();

@@ -3,7 +3,7 @@ import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_U
   RTPROT_BOOT } from "../../../assembly/abi/net.ts";
 import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH } from "../../../assembly/abi/core.ts";
 import type { RouteSpec } from "../../kernel/netns.ts";
-import { addressRecords, linkRecords, routeGet, routeRecords, type RouteRecord } from "../kernel.ts";
+import { addRoute, addressRecords, linkRecords, routeGet, routeRecords, type RouteRecord } from "../kernel.ts";
 import type { Printer } from "../printer.ts";
 import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
 import { inPrefix } from "./address-show.ts";
@@ -41,7 +41,7 @@ const typeNumber = (word: string): number | undefined => {
   return found > 0 ? found : undefined;
 };
 
-const KNOWN_TYPES: readonly number[] = [RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT];
+const KNOWN_TYPES: readonly number[] = [RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
 const DEAD_ENDS: readonly number[] = [RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
 /** Attributes that this kernel's routes do not have. */
 const REFUSED = ["tos", "dsfield", "hoplimit", "advmss", "rtt", "rttvar", "window", "cwnd", "initcwnd", "initrwnd", "features", "quickack", "congctl",
@@ -116,21 +116,20 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   if (!KNOWN_TYPES.includes(type)) throw answers("Operation not supported");
   if (!isNetwork(dst)) throw new ToolExit(2, "Error: Invalid prefix for given prefix length.\n");
   if (verb !== "delete") check(context, { type, via, dev, src });
-  const route: RouteSpec = {
-    dst: dst.bits === 0 ? "default" : `${dst.address}/${dst.bits}`,
-    ...(typed || type !== RTN_UNICAST ? { type: ROUTE_TYPES[type] as NonNullable<RouteSpec["type"]> } : {}),
-    ...(via === undefined ? {} : { via }), ...(dev === undefined ? {} : { dev }), ...(src === undefined ? {} : { src }),
-    ...(metric === undefined ? {} : { metric }), ...(mtu === undefined ? {} : { mtu }), ...(table === undefined ? {} : { table }),
-    ...(onlink ? { onlink: true } : {}),
-    ...(scope === RT_SCOPE_LINK ? { scope: "link" } : scope === RT_SCOPE_HOST ? { scope: "host" } : scope === RT_SCOPE_UNIVERSE ? { scope: "global" } : {}),
-  };
   const same = (): boolean => routeRecords(netns, table ?? (type === RTN_LOCAL || type === RTN_BROADCAST ? LOCAL : MAIN))
     .some((record) => record.dst === dst.address && record.bits === dst.bits && record.metric === (metric ?? 0));
-  if (verb === "delete") return talk(() => netns.deleteRoute(route));
+  if (verb === "delete") {
+    return talk(() => netns.deleteRoute({
+      dst: dst.bits === 0 ? "default" : `${dst.address}/${dst.bits}`, ...(typed ? { type: ROUTE_TYPES[type] as NonNullable<RouteSpec["type"]> } : {}),
+      ...(via === undefined ? {} : { via }), ...(dev === undefined ? {} : { dev }), ...(src === undefined ? {} : { src }),
+      ...(metric === undefined ? {} : { metric }), ...(table === undefined ? {} : { table }),
+      ...(scope === RT_SCOPE_LINK ? { scope: "link" } : scope === RT_SCOPE_HOST ? { scope: "host" } : {}),
+    }));
+  }
   if (verb === "change" && !same()) throw answers("No such file or directory");
-  if (verb === "append") throw answers("Operation not supported");
-  talk(() => (verb === "add" ? netns.addRoute(route) : netns.replaceRoute(route)));
-  void protocol;
+  const ifindex = dev === undefined ? undefined : needLink(netns, dev).ifindex;
+  const mode = verb === "add" ? undefined : verb === "append" ? verb : "replace";
+  talk(() => addRoute(netns, { dst: dst.address, bits: dst.bits, type, table, scope, ifindex, via, src, metric, mtu, protocol, onlink, mode }));
 }
 
 /** What a kernel without IPv6 routes says first about one. */
