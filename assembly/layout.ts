@@ -190,6 +190,10 @@ export const SLAB_CLASSES: u32 = 13;
   fragMax: u32; // length of the longest fragment it was put together from, 0: none
   fragLengths: usize; // net/ip-defrag.ts: lengths of those fragments, to be sent in the same pieces
   bridgeDev: usize; // NetDevice: the port by which a bridged packet came in
+  physIn: u32; // ifindex of the port by which it passed PREROUTING as a frame, 0: it did not (struct nf_bridge_info)
+  physOut: u32; // ifindex of the port it is about to leave by, 0: not known
+  ctZone: u32; // of the template that CT made: zone of the original direction | of replies << 16
+  ctTemplate: u32; // helper | CTT_* << 8 | bit 31: there is one
   tstamp: u64;
   /** An 802.1Q tag that was taken off the bytes, or is to be put there: TPID << 16 | TCI; 0: none. */
   vlan: u32;

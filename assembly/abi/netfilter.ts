@@ -47,22 +47,12 @@ export const NF_CT_LIST: u32 = 0x206;
 export const NF_CT_DELETE: u32 = 0x207;
 /** {u32 netns, u32 NFSTAT_*}: returns the counter. */
 export const NF_STAT: u32 = 0x208;
-/** {u32 netns, 32 bytes name, u32 SET_*}: a new set; -EEXIST. */
-export const NF_IPSET_NEW: u32 = 0x209;
-/** {u32 netns, 32 bytes name, u32 address (raw), u32 prefix length, u32 IPSET_* flags}: an element; -ENOENT, -EEXIST. */
-export const NF_IPSET_ADD: u32 = 0x20a;
-/** {u32 netns, 32 bytes name}: the number of elements, or -ENOENT. */
-export const NF_IPSET_TEST: u32 = 0x20b;
-
+// 0x209 to 0x20b and 0x20d to 0x20f are IP sets': abi/ipset.ts.
 /** {u32 netns, u32 length, IP packet}: sends it as a raw socket with IP_HDRINCL does; 0 or -errno. */
 export const NF_LOCAL_OUT: u32 = 0x20c;
 
 /** {u32 netns, u32 1: rules are looked at one after the other, 0: by their index}: which evaluator the namespace's tables get. */
 export const NF_EVALUATOR: u32 = 0x2f0;
-
-export const IPSET_HASH_IP: u32 = 0;
-export const IPSET_HASH_NET: u32 = 1;
-export const IPSET_NOMATCH: u32 = 1;
 
 export const REPLACE_TEST: u32 = 1; // only check the blob
 
@@ -157,6 +147,7 @@ export const HASHLIMIT_DPT: u32 = 2;
 export const HASHLIMIT_SIP: u32 = 4;
 export const HASHLIMIT_SPT: u32 = 8;
 export const HASHLIMIT_INVERT: u32 = 16;
+export const HASHLIMIT_BYTES: u32 = 32;
 export const RECENT_CHECK: u32 = 1; // include/uapi/linux/netfilter/xt_recent.h
 export const RECENT_SET: u32 = 2;
 export const RECENT_UPDATE: u32 = 4;
@@ -176,6 +167,8 @@ export const IPRANGE_INV_DESTINATION: u32 = 32;
 export const SETDIM_SOURCE: u32 = 1;
 export const SETDIM_DESTINATION: u32 = 2;
 export const SETFLAG_RETURN_NOMATCH: u32 = 1;
+export const SETFLAG_SKIP_COUNTERS: u32 = 2;
+export const SETFLAG_SKIP_SUBCOUNTERS: u32 = 4;
 export const ECN_IP: u32 = 1;
 export const ECN_ECE: u32 = 2;
 export const ECN_CWR: u32 = 4;
@@ -277,7 +270,11 @@ export const NFCT_TCP_MAX_RETRANS: u32 = 31;
 export const NFCT_TCP_IGNORE_INVALID_RST: u32 = 32;
 export const NFCT_MAX: u32 = 33;
 export const NFCT_COUNT: u32 = 34; // read only
-export const NFCT_SETTINGS: u32 = 35;
+export const NFCT_ACCT: u32 = 35;
+export const NFCT_EXPECT_MAX: u32 = 36;
+/** Seconds of the epoch at which the node's clock stood at 0. */
+export const NFCT_REALTIME: u32 = 37;
+export const NFCT_SETTINGS: u32 = 38;
 
 // nf_conntrack's statistics, as /proc/net/stat/nf_conntrack names them.
 export const NFSTAT_FOUND: u32 = 0;

@@ -70,6 +70,10 @@ export const SOCKOPT_REUSEADDR: u32 = 1;
 export const SOCKOPT_NODELAY: u32 = 2;
 export const SOCKOPT_RCVBUF: u32 = 3; // the doubled value, as getsockopt shows it
 export const SOCKOPT_SNDBUF: u32 = 4;
+export const SOCKOPT_TRANSPARENT: u32 = 5; // IP_TRANSPARENT
+export const SOCKOPT_MARK: u32 = 6; // SO_MARK
+export const SOCKOPT_UID: u32 = 7; // who the program runs as
+export const SOCKOPT_GID: u32 = 8;
 
 // include/net/tcp_states.h
 export const TCP_ESTABLISHED: u32 = 1;

@@ -43,6 +43,7 @@ export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice):
   const other = skb.pktType == PACKET_OTHERHOST;
   if (other) skb.pktType = PACKET_HOST;
   skb.ipFlags |= IPSKB_BRIDGED;
+  skb.physIn = port.ifindex;
   const before = Ipv4View.at(skb.network).destination;
   skb.dev = changetype<usize>(dev);
   const verdict = nfHook(HOOK_PREROUTING, skb, ns, changetype<usize>(dev), 0);
@@ -114,6 +115,7 @@ export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
   skb.network = skb.data;
   skb.pktType = PACKET_HOST;
   const bridge = changetype<usize>(dev);
+  skb.physOut = to.ifindex;
   let verdict = nfHook(HOOK_FORWARD, skb, ns, bridge, bridge);
   if (verdict == NF_ACCEPT) verdict = nfHook(HOOK_POSTROUTING, skb, ns, 0, bridge);
   if (verdict == NF_STOLEN) return false;

@@ -289,6 +289,7 @@ function copyTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
   skbPull(copy, ETH_HEADER_LEN);
   copy.bridgeDev = skb.bridgeDev;
   copy.ipFlags = skb.ipFlags;
+  copy.physIn = skb.physIn;
   nfSkbShare(copy, skb);
   forwardTo(copy, dev, to);
 }
@@ -318,6 +319,7 @@ export function bridgeXmit(skb: Skb, dev: NetDevice): void {
   skbPull(skb, ETH_HEADER_LEN);
   if (bridgeNfDnatXmit(skb, dev)) return;
   skb.bridgeDev = 0;
+  skb.physOut = 0;
   const bridge = bridgeOf(dev);
   if (FULL) {
     const type = EthernetView.at(skb.mac).type;

@@ -218,6 +218,7 @@ function reassemble(queue: FragQueue, ns: Netns): Skb {
   whole.dev = first.dev;
   whole.inDev = first.inDev;
   whole.bridgeDev = first.bridgeDev;
+  whole.physIn = first.physIn;
   whole.protocol = first.protocol;
   whole.pktType = first.pktType;
   whole.mark = first.mark;

@@ -53,11 +53,11 @@ const ENTRIES_MAX: u32 = 1024;
 }
 
 @unmanaged class NeighbourTable {
+  // Timer of the sweep comes first, so that it lies as a Timer lies.
+  gcNext: usize; gcPrev: usize; gcExpires: u64; gcKind: u32; gcOwner: usize;
   buckets: usize; // Neighbour[mask + 1]
   mask: u32;
   count: u32;
-  // Timer of the sweep
-  gcNext: usize; gcPrev: usize; gcExpires: u64; gcKind: u32; gcOwner: usize;
 }
 
 /** net.ipv4.neigh.default.gc_thresh1: fewer entries are never swept. */

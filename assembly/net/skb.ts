@@ -143,6 +143,8 @@ export function skbScrub(skb: Skb, dev: NetDevice): void {
   skb.ipFlags = 0;
   skb.fragMax = 0;
   skb.bridgeDev = 0;
+  skb.physIn = 0;
+  skb.physOut = 0;
   skb.pktType = PACKET_HOST;
   skb.rtDev = 0;
   skb.rtType = 0;

@@ -1,9 +1,13 @@
 // The driver's requests about tables, rules and connections.
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
-  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET, NF_IPSET_ADD, NF_IPSET_NEW, NF_IPSET_TEST,
+  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET,
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
+import {
+  IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
+  NF_IPSET_LIST, NF_IPSET_NEW, NF_IPSET_TEST,
+} from "../abi/ipset";
 import { NF_NFT_COMMIT, NF_NFT_OBJECT } from "../abi/nft";
 import { FULL } from "../features";
 import { Netns } from "../layout";
@@ -15,7 +19,7 @@ import { putBe16 } from "../wire/bytes";
 import { ETH_P_IP } from "../wire/ethernet";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { ctDelete, ctList } from "./conntrack";
-import { SET_NAME, ipsetAdd, ipsetNew, ipsetTest } from "./match-set";
+import { SET_NAME, ipsetCommand, ipsetElement, ipsetHeader, ipsetList, ipsetNew, ipsetTest } from "./ipset";
 import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
 import { tableReplace } from "./table";
 
@@ -42,18 +46,33 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
     case NF_CT_LIST: return <i32>ctList(ns, a, record, MAILBOX_BYTES);
     case NF_CT_DELETE: return ctDelete(ns, a);
     case NF_STAT: return a >= NFSTATS ? -ENOENT : <i32>statGet(nf, a);
-    case NF_IPSET_NEW: return length < 40 ? -EINVAL : ipsetNew(nf, record + 4, load<u32>(record, 4 + SET_NAME));
-    case NF_IPSET_ADD: {
-      const prefix = load<u32>(record, 40);
-      if (length < 48 || prefix > 32) return -EINVAL;
-      return ipsetAdd(nf, record + 4, load<u32>(record, 36), prefix, load<u32>(record, 44));
-    }
     case NF_LOCAL_OUT: return length < 8 || a > length - 8 ? -EINVAL : localOut(ns, record + 8, a);
     case NF_EVALUATOR:
       if (!FULL) return -ENOENT;
       nf.plain = a;
       return 0;
-    case NF_IPSET_TEST: return length < 36 ? -EINVAL : ipsetTest(nf, record + 4);
+    default: return FULL ? setCommand(nf, op, record, length) : -ENOENT;
+  }
+}
+
+/** The requests of IP sets (abi/ipset.ts). */
+function setCommand(nf: NfNet, op: u32, record: usize, length: u32): i32 {
+  const name = record + 4;
+  switch (op) {
+    case NF_IPSET_NEW: {
+      const fields = name + SET_NAME;
+      if (length < 36 + IPSETH_BYTES || load<u32>(fields, IPSETH_LAST) < load<u32>(fields, IPSETH_FIRST)) return -EINVAL;
+      return ipsetNew(nf, name, fields);
+    }
+    case NF_IPSET_ELEMENT: {
+      const element = name + SET_NAME + 8;
+      if (length < 44 + IPSETE_BYTES + 68 || <u32>load<u8>(element, IPSETE_CIDR) > 32 || <u32>load<u8>(element, IPSETE_CIDR2) > 32) return -EINVAL;
+      return ipsetElement(nf, name, load<u32>(name, SET_NAME), load<u32>(name, SET_NAME + 4), element, element + IPSETE_BYTES);
+    }
+    case NF_IPSET_TEST: return length < 36 ? -EINVAL : ipsetTest(nf, name);
+    case NF_IPSET_COMMAND: return length < 72 ? -EINVAL : ipsetCommand(nf, load<u32>(record, 4), record + 8, record + 8 + SET_NAME);
+    case NF_IPSET_HEADER: return length < 8 ? -EINVAL : ipsetHeader(nf, load<u32>(record, 4), record);
+    case NF_IPSET_LIST: return length < 40 ? -EINVAL : ipsetList(nf, record + 8, load<u32>(record, 4), record, MAILBOX_BYTES);
     default: return -ENOENT;
   }
 }

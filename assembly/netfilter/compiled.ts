@@ -338,7 +338,7 @@ export function runCompiled(t: XtTable, stack: usize, skb: Skb, ns: Netns, table
     let verdict = NF_ACCEPT;
     if (kind == TARGET_DROP) verdict = NF_DROP;
     else if (kind != TARGET_ACCEPT) {
-      verdict = target(targetAt, skb, ns, hook, inDev, outDev);
+      verdict = target(targetAt, skb, ns, t, hook, inDev, outDev);
       source = source0; destination = destination0; protocol = protocol0; sport = ports0 >>> 16; dport = ports0 & 0xffff;
       in0 = ina; in1 = inb; out0 = outa; out1 = outb;
     }

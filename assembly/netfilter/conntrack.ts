@@ -20,6 +20,8 @@ import { observeRecord, tracing } from "../trace/observe";
 import { be16 } from "../wire/bytes";
 import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
+import { FULL } from "../features";
+import { ctCount, ctExtend, ctUnextend } from "./conntrack-ext";
 import { icmpTrack, genericTrack, sctpTrack, udpTrack } from "./conntrack-proto";
 import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
 import { NfNet, nfNet, setting, statCount } from "./state";
@@ -53,7 +55,13 @@ import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, t
   seen1a: u32; seen1b: u64; seen1c: u64;
   lastSeq: u32; lastAck: u32; lastEnd: u32;
   lastWin: u16; lastWscale: u8; lastFlags: u8;
-  lastDir: u8; lastIndex: u8; retrans: u8; pad: u8;
+  lastDir: u8; lastIndex: u8; retrans: u8;
+  /** HELPER_* that watches it. */
+  helper: u8;
+  /** What is counted and labelled, where that is switched on (conntrack-ext.ts). */
+  ext: usize;
+  /** The connection that announced this one (an expectation came true); a reference. */
+  master: usize;
 }
 
 export const CT_BYTES: u32 = 160;
@@ -202,6 +210,11 @@ export function ctFindReply(ns: Netns, tuple: usize): Conntrack {
   return changetype<Conntrack>(link & 1 ? link & ~1 : <usize>0);
 }
 
+/** The connection of which this is the original tuple or the reply's, or null (0). */
+export function ctFindTuple(ns: Netns, tuple: usize): Conntrack {
+  return changetype<Conntrack>(find(ns, tuple) & ~1);
+}
+
 /** First entry of a source's chain, for NAT (find_appropriate_src). */
 export function ctBysource(ns: Netns, orig: usize): usize {
   const t = changetype<CtTable>(node().conntrack);
@@ -235,6 +248,8 @@ export function ctPut(ct: Conntrack): void {
     if (load<usize>(at) != 0) store<usize>(at, ct.bysource);
   }
   t.count--;
+  ctUnextend(ct);
+  if (FULL && ct.master != 0) ctPut(changetype<Conntrack>(ct.master));
   if (ct.ns != 0) nfNet(changetype<Netns>(ct.ns)).conntrackCount--;
   kfree(changetype<usize>(ct), CT_BYTES);
 }
@@ -336,6 +351,7 @@ function create(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
   ct.id = ++t.nextId;
   tupleCopy(at + ORIG, tuple);
   tupleCopy(at + REPLY, reply);
+  ctExtend(ct, nf);
   nf.conntrackCount++;
   // Two links to an entry: no more links than buckets.
   if (++t.count << 1 > t.mask) grow(t);
@@ -463,10 +479,12 @@ function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: u
   }
   for (let round = 0; round < 2; round++) {
     if (!tupleFromPacket(tuple, ip, length)) break;
+    if (FULL) Tuple.at(tuple).zone = <u16>skb.ctZone;
     let ctinfo = IP_CT_NEW;
     let entry = find(ns, tuple);
     if (entry == 0) {
       if (!tupleInvert(other, tuple)) break;
+      if (FULL) Tuple.at(other).zone = <u16>(skb.ctZone >>> 16);
       entry = changetype<usize>(create(ns, nf, tuple, other));
       if (entry == 0) return NF_DROP;
     } else {
@@ -480,6 +498,7 @@ function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: u
     attach(skb, ct, ctinfo);
     const verdict = handle(ct, nf, ip, l4, room, protocol, hook, ctinfo);
     if (verdict > 0) {
+      ctCount(ct, (entry & 1) != 0, length);
       if (ctinfo == IP_CT_ESTABLISHED_REPLY) ct.status |= IPS_SEEN_REPLY;
       return NF_ACCEPT;
     }

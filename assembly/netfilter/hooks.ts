@@ -21,7 +21,6 @@ import {
   TABLE_RAW, TABLE_SECURITY,
 } from "../abi/netfilter";
 import { NFTCHAIN_ROUTE } from "../abi/nft";
-import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
@@ -34,7 +33,8 @@ import {
 } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
 import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
-import { ipsetExit } from "./match-set";
+import { FULL } from "../features";
+import { ipsetExit } from "./ipset";
 import { natHook } from "./nat";
 import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
 import { tableRemove } from "./table";
@@ -146,6 +146,8 @@ function mangle(skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev:
 export function nfSkbReset(skb: Skb): void {
   ctDetach(skb);
   skb.nfFlags = 0;
+  skb.ctTemplate = 0;
+  skb.ctZone = 0;
 }
 
 /** A copy of a bridged frame belongs to the same connection, as skb_clone has it. */
@@ -174,8 +176,10 @@ export function nfNetnsExit(ns: Netns): void {
   if (ns.netfilter == 0) return;
   const nf = nfNet(ns);
   for (let i: u32 = 0; i < TABLES; i++) tableRemove(nf, i);
-  if (FULL) nftExit(nf);
-  ipsetExit(nf);
+  if (FULL) {
+    nftExit(nf);
+    ipsetExit(nf);
+  }
   ctNetnsExit(ns);
   nfNetFree(ns);
 }

@@ -2,9 +2,10 @@
 // when its table is replaced, as with the kernel; hashlimit's and recent's tables go by name and live as long as a rule
 // names them.
 import {
-  HASHLIMIT_DIP, HASHLIMIT_DPT, HASHLIMIT_INVERT, HASHLIMIT_SIP, HASHLIMIT_SPT, RECENT_CHECK, RECENT_DESTINATION,
+  HASHLIMIT_BYTES, HASHLIMIT_DIP, HASHLIMIT_DPT, HASHLIMIT_INVERT, HASHLIMIT_SIP, HASHLIMIT_SPT, RECENT_CHECK, RECENT_DESTINATION,
   RECENT_REAP, RECENT_REMOVE, RECENT_SET, RECENT_TTL, RECENT_UPDATE,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { Skb } from "../layout";
 import { mix32 } from "../mm/hash";
 import { node } from "../mm/node";
@@ -77,6 +78,8 @@ export const RECENT_NAME_AT: u32 = 20;
 export const RECENT_NAME: u32 = 200;
 const BUCKETS: u32 = 256;
 const HASHLIMIT_CREDITS: u64 = 549755813888; // CREDITS_PER_JIFFY with HZ = 250
+/** CREDITS_PER_JIFFY_BYTES */
+const BYTE_CREDITS: u64 = 16777216;
 const HASHLIMIT_SCALE: u64 = 1000000; // XT_HASHLIMIT_SCALE_v2
 
 @unmanaged class Named {
@@ -96,6 +99,7 @@ const HASHLIMIT_SCALE: u64 = 1000000; // XT_HASHLIMIT_SCALE_v2
   expires: u64; // jiffies
   prev: u64; // jiffies
   credit: u64;
+  reserve: u32;
 }
 
 /** The named table of a rule; a reference more. 0: no memory. */
@@ -178,7 +182,9 @@ export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
     }
   }
   const bucket = table.buckets + (<usize>(mix32(src ^ rotl<u32>(dst, 7) ^ rotl<u32>(ports, 13)) & (BUCKETS - 1)) << 2);
-  const cost = hashlimitCost(load<u64>(d)), most = cost * <u64>load<u32>(d, 8);
+  const bytes = FULL && (mode & HASHLIMIT_BYTES) != 0;
+  const most: u64 = bytes ? BYTE_CREDITS * HZ : hashlimitCost(load<u64>(d)) * <u64>load<u32>(d, 8);
+  let cost: u64 = bytes ? (load<u64>(d) * (HZ * BYTE_CREDITS)) >> 32 : hashlimitCost(load<u64>(d));
   const life = <u64>load<u32>(d, 32) * HZ / 1000;
   let link = bucket, entry = changetype<HashlimitEntry>(0);
   while (load<usize>(link) != 0) {
@@ -205,15 +211,24 @@ export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
     entry.ports = ports;
     entry.prev = now;
     entry.credit = most;
+    entry.reserve = load<u32>(d, 8);
     entry.next = load<usize>(bucket);
     store<usize>(bucket, at);
     table.count++;
   } else {
-    const gained = (now - entry.prev) * HASHLIMIT_CREDITS;
+    const gained = (now - entry.prev) * (bytes ? BYTE_CREDITS : HASHLIMIT_CREDITS);
     entry.credit = min<u64>(entry.credit + gained, most);
     entry.prev = now;
   }
   entry.expires = now + life;
+  if (bytes) {
+    // hashlimit_byte_cost: a packet costs by the 16 bytes; the burst is so many fillings more.
+    cost = min<u64>((<u64>(be16(ip, 2) >>> 4) + 1) * cost, most);
+    if (entry.credit < cost && entry.reserve != 0) {
+      entry.reserve--;
+      entry.credit = most;
+    }
+  }
   const inverted = (mode & HASHLIMIT_INVERT) != 0;
   if (entry.credit >= cost) {
     entry.credit -= cost;

@@ -1,135 +1,231 @@
-// IP sets of one dimension, net/netfilter/ipset/ip_set_hash_ip.c, ip_set_hash_net.c, and the match that asks them (xt_set.c). An
-// element is a prefix; a look-up tries the lengths that are in use, longest first.
-import { EEXIST, ENOENT, ENOMEM } from "../abi/core";
-import { IPSET_HASH_NET, IPSET_NOMATCH, SETDIM_DESTINATION, SETFLAG_RETURN_NOMATCH } from "../abi/netfilter";
-import { Skb } from "../layout";
-import { mix32 } from "../mm/hash";
+// The match of IP sets and the target that changes them: net/netfilter/xt_set.c. What a packet is to a set stands in a key made from
+// it, as the kadt functions of net/netfilter/ipset/ip_set_*.c make it.
+import {
+  IPSETE_CIDR, IPSETE_CIDR2, IPSETE_IP, IPSETE_IP2, IPSETE_KEY_BYTES, IPSETE_NAME, IPSETE_PORT, IPSETE_PROTO, IPSETE_TIMEOUT, IPSETO_COUNTERS,
+  IPSET_NOMATCH, KIND_BITMAP, KIND_IFACE, KIND_IP, KIND_IP2, KIND_LIST, KIND_MAC, KIND_MARK, KIND_NET, KIND_NET2, KIND_PORT,
+  IPSETE_BYTES,
+} from "../abi/ipset";
+import { SETDIM_DESTINATION, SETFLAG_RETURN_NOMATCH, SETFLAG_SKIP_COUNTERS, SETFLAG_SKIP_SUBCOUNTERS } from "../abi/netfilter";
+import { SETT_EXIST, SETT_MAP_MARK, SETT_MAP_PRIO } from "../abi/xtables";
+import { NetDevice, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import { be16 } from "../wire/bytes";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
+import { ipBytes } from "./conntrack";
+import { Element, IpSet, ipsetAdd, ipsetDel, ipsetFind, ipsetLongest, ipsetLookup } from "./ipset";
 import { NfNet, XtTable } from "./state";
+import { protoHasPorts } from "./tuple";
 
-export const SET_NAME: u32 = 32;
 export const SET_STATE_AT: u32 = 8;
 export const SET_NAME_AT: u32 = 12;
-const BUCKETS: u32 = 256;
+const SCRATCH: u32 = IPSETE_BYTES;
 
-@unmanaged class IpSet {
-  next: usize;
-  kind: u32;
-  elements: u32;
-  lengths: u64; // bit per prefix length in use
-  name0: u64; name1: u64; name2: u64; name3: u64;
-  buckets: usize;
-}
-@unmanaged class Element {
-  next: usize;
-  address: u32;
-  length: u32;
-  flags: u32;
-}
+// What a look-up in a set found, beside the element.
+const NOT_IN: u32 = 0, IN: u32 = 1, NOMATCH: u32 = 2;
 
-@inline function prefixMask(length: u32): u32 {
-  return length == 0 ? 0 : bswap<u32>(0xffffffff << (32 - length));
-}
-
-@inline function bucketOf(set: IpSet, address: u32, length: u32): usize {
-  return set.buckets + (<usize>(mix32(address ^ length * 0x9e3779b1) & (BUCKETS - 1)) << 2);
-}
-
-function find(nf: NfNet, name: usize): usize {
-  let at = nf.sets;
-  while (at != 0 && memory.compare(at + offsetof<IpSet>("name0"), name, SET_NAME) != 0) at = load<usize>(at);
-  return at;
-}
-
-export function ipsetNew(nf: NfNet, name: usize, kind: u32): i32 {
-  if (find(nf, name) != 0) return -EEXIST;
-  const at = kmalloc(<u32>offsetof<IpSet>()), buckets = kmalloc(BUCKETS << 2);
-  if (at == 0 || buckets == 0) {
-    if (at != 0) kfree(at, <u32>offsetof<IpSet>());
-    if (buckets != 0) kfree(buckets, BUCKETS << 2);
-    return -ENOMEM;
-  }
-  const set = changetype<IpSet>(at);
-  set.kind = kind;
-  set.buckets = buckets;
-  memory.copy(at + offsetof<IpSet>("name0"), name, SET_NAME);
-  set.next = nf.sets;
-  nf.sets = at;
-  return 0;
-}
-
-export function ipsetAdd(nf: NfNet, name: usize, address: u32, length: u32, flags: u32): i32 {
-  const at = find(nf, name);
-  if (at == 0) return -ENOENT;
-  const set = changetype<IpSet>(at);
-  const masked = address & prefixMask(length);
-  const bucket = bucketOf(set, masked, length);
-  let e = load<usize>(bucket);
-  while (e != 0) {
-    const element = changetype<Element>(e);
-    if (element.address == masked && element.length == length) return -EEXIST;
-    e = element.next;
-  }
-  e = kmalloc(<u32>offsetof<Element>());
-  if (e == 0) return -ENOMEM;
-  const element = changetype<Element>(e);
-  element.address = masked;
-  element.length = length;
-  element.flags = flags;
-  element.next = load<usize>(bucket);
-  store<usize>(bucket, e);
-  set.lengths |= <u64>1 << <u64>length;
-  return <i32>++set.elements;
-}
-
-/** Number of elements, or -ENOENT. */
-export function ipsetTest(nf: NfNet, name: usize): i32 {
-  const at = find(nf, name);
-  return at == 0 ? -ENOENT : <i32>changetype<IpSet>(at).elements;
-}
-
-/** All sets of a namespace that ends. */
-export function ipsetExit(nf: NfNet): void {
-  let at = nf.sets;
-  while (at != 0) {
-    const set = changetype<IpSet>(at);
-    for (let i: u32 = 0; i < BUCKETS; i++) {
-      let e = load<usize>(set.buckets + (<usize>i << 2));
-      while (e != 0) {
-        const next = load<usize>(e);
-        kfree(e, <u32>offsetof<Element>());
-        e = next;
-      }
-    }
-    kfree(set.buckets, BUCKETS << 2);
-    const next = set.next;
-    kfree(at, <u32>offsetof<IpSet>());
-    at = next;
-  }
-  nf.sets = 0;
-}
-
-/** state {u32 set}. False: there is no such set. */
+/** state {u32 set}; a reference. False: there is no such set. */
 export function setInit(d: usize, state: usize, nf: NfNet): bool {
-  store<usize>(state, find(nf, d + SET_NAME_AT));
-  return load<usize>(state) != 0;
+  return take(d + SET_NAME_AT, state, nf);
+}
+export function setCountersInit(d: usize, state: usize, nf: NfNet): bool {
+  return take(d + 32, state, nf);
 }
 
-export function matchSet(d: usize, skb: Skb, t: XtTable): bool {
+function take(name: usize, state: usize, nf: NfNet): bool {
+  const at = ipsetFind(nf, name);
+  store<usize>(state, at);
+  if (at != 0) changetype<IpSet>(at).refs++;
+  return at != 0;
+}
+
+/** The rule is gone. */
+export function setExit(state: usize): void {
+  const at = load<usize>(state);
+  if (at != 0) changetype<IpSet>(at).refs--;
+}
+
+/** Data of MATCH_SET: u32 dimensions, u32 SETFLAG_*. */
+export function matchSet(d: usize, skb: Skb, t: XtTable, inDev: usize, outDev: usize): bool {
   const set = changetype<IpSet>(load<usize>(t.state + <usize>load<u32>(d, SET_STATE_AT)));
-  const address = load<u32>(skb.network + ((load<u32>(d) & 3) == SETDIM_DESTINATION ? 16 : 12));
-  const nomatchWanted = set.kind == IPSET_HASH_NET && (load<u32>(d, 4) & SETFLAG_RETURN_NOMATCH) != 0;
-  for (let length: i32 = 32; length >= 0; length--) {
-    if (!(set.lengths & (<u64>1 << <u64>length))) continue;
-    const masked = address & prefixMask(<u32>length);
-    let e = load<usize>(bucketOf(set, masked, <u32>length));
-    while (e != 0) {
-      const element = changetype<Element>(e);
-      if (element.address == masked && element.length == <u32>length) {
-        return ((element.flags & IPSET_NOMATCH) != 0) == nomatchWanted;
-      }
-      e = element.next;
+  return test(set, load<u32>(d), load<u32>(d, 4), skb, inDev, outDev, 0, 0);
+}
+
+/** Data of MATCH_SET_COUNTERS: {state, dims, flags, u8 op, u8 op, u16, u64 packets, u64 bytes, name}. */
+export function matchSetCounters(d: usize, skb: Skb, t: XtTable, inDev: usize, outDev: usize): bool {
+  const set = changetype<IpSet>(load<usize>(t.state + <usize>load<u32>(d)));
+  return test(set, load<u32>(d, 4), load<u32>(d, 8), skb, inDev, outDev, d + 12, 0);
+}
+
+/** ip_set_test. `counters`: {u8 op, u8 op, u16 0, u64, u64} or 0; `found`: where the element goes, or 0. */
+function test(set: IpSet, dims: u32, flags: u32, skb: Skb, inDev: usize, outDev: usize, counters: usize, found: usize): bool {
+  if (set.kind & KIND_LIST) {
+    for (let at = set.head; at != 0; at = changetype<Element>(at).after) {
+      const e = changetype<Element>(at);
+      const inner = flags & SETFLAG_SKIP_SUBCOUNTERS ? flags | SETFLAG_SKIP_COUNTERS : flags;
+      if (!test(changetype<IpSet>(e.member), dims, inner, skb, inDev, outDev, 0, found)) continue;
+      if (counted(set, e, flags, skb, counters)) return true;
+    }
+    return false;
+  }
+  const key = kmalloc(SCRATCH);
+  if (key == 0) return false;
+  let result = NOT_IN;
+  if (keyOf(set, key, dims, skb, inDev, outDev)) {
+    const at = ipsetLookup(set, key);
+    if (at != 0) {
+      const e = changetype<Element>(at);
+      if (counted(set, e, flags, skb, counters)) result = e.flags & IPSET_NOMATCH ? NOMATCH : IN;
+      if (found != 0) store<usize>(found, at);
     }
   }
-  return false;
+  kfree(key, SCRATCH);
+  const wantNomatch = (flags & SETFLAG_RETURN_NOMATCH) != 0 && (set.kind & (KIND_NET | KIND_NET2)) != 0;
+  return result == (wantNomatch ? NOMATCH : IN);
+}
+
+/** ip_set_match_extensions: counts, then compares what was counted. */
+function counted(set: IpSet, e: Element, flags: u32, skb: Skb, counters: usize): bool {
+  if (!(set.options & IPSETO_COUNTERS)) return true;
+  if (!(flags & SETFLAG_SKIP_COUNTERS)) {
+    e.packets++;
+    e.bytes += <u64>be16(skb.network, 2);
+  }
+  return counters == 0 || (compare(<u32>load<u8>(counters), e.packets, load<u64>(counters, 4))
+    && compare(<u32>load<u8>(counters, 1), e.bytes, load<u64>(counters, 12)));
+}
+
+/** IPSET_COUNTER_*: none, equal, not equal, less, greater. */
+function compare(operation: u32, have: u64, want: u64): bool {
+  switch (operation) {
+    case 1: return have == want;
+    case 2: return have != want;
+    case 3: return have < want;
+    case 4: return have > want;
+    default: return true;
+  }
+}
+
+/** The direction of dimension `i`: 1 source, 2 destination, 0: not given. */
+@inline function dimension(dims: u32, i: u32): u32 { return (dims >>> (i << 1)) & 3; }
+
+/** The packet's key; false: it has none (too few dimensions, no ports, no address). */
+function keyOf(set: IpSet, key: usize, dims: u32, skb: Skb, inDev: usize, outDev: usize): bool {
+  const ip = skb.network, kind = set.kind;
+  memory.fill(key, 0, IPSETE_KEY_BYTES);
+  let next: u32 = 0;
+  if (kind & (KIND_IP | KIND_NET)) {
+    const direction = dimension(dims, next++);
+    if (direction == 0) return false;
+    const address = load<u32>(ip + (direction == SETDIM_DESTINATION ? 16 : 12)) & set.mask;
+    if (kind & KIND_BITMAP) {
+      const host = bswap<u32>(address);
+      if (host < set.first || host > set.last) return false;
+    } else if (address == 0 && !(kind & KIND_NET)) return false;
+    store<u32>(key, address, IPSETE_IP);
+    store<u8>(key, 32, IPSETE_CIDR);
+  }
+  if (kind & KIND_PORT) {
+    const direction = dimension(dims, next++);
+    if (direction == 0 || !portOf(key, skb, direction == SETDIM_DESTINATION)) return false;
+    if (kind & KIND_BITMAP) {
+      const protocol = <u32>load<u8>(ip, 9), port = <u32>load<u16>(key, IPSETE_PORT);
+      if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || port < set.first || port > set.last) return false;
+      store<u8>(key, 0, IPSETE_PROTO);
+    }
+  }
+  if (kind & KIND_MARK) store<u32>(key, skb.mark & set.mask, IPSETE_IP2);
+  if (kind & (KIND_IP2 | KIND_NET2)) {
+    const direction = dimension(dims, next++);
+    if (direction == 0) return false;
+    store<u32>(key, load<u32>(ip + (direction == SETDIM_DESTINATION ? 16 : 12)), IPSETE_IP2);
+    store<u8>(key, 32, IPSETE_CIDR2);
+  }
+  if (kind & KIND_MAC) {
+    const direction = dimension(dims, next++);
+    if (direction == 0 || skb.mac == 0 || inDev == 0) return false;
+    const at = skb.mac + (direction == SETDIM_DESTINATION ? 0 : 6);
+    store<u32>(key, load<u32>(at), IPSETE_NAME);
+    store<u16>(key, load<u16>(at, 4), IPSETE_NAME + 4);
+  }
+  if (kind & KIND_IFACE) {
+    const direction = dimension(dims, next++);
+    const dev = direction == SETDIM_DESTINATION ? outDev : inDev;
+    if (direction == 0 || dev == 0) return false;
+    store<u64>(key, changetype<NetDevice>(dev).name0, IPSETE_NAME);
+    store<u64>(key, changetype<NetDevice>(dev).name1, IPSETE_NAME + 8);
+  }
+  return true;
+}
+
+/** ip_set_get_ip4_port: the port, or type and code of ICMP. */
+function portOf(key: usize, skb: Skb, destination: bool): bool {
+  const ip = skb.network, protocol = <u32>load<u8>(ip, 9), header = (<u32>load<u8>(ip) & 15) << 2;
+  store<u8>(key, <u8>protocol, IPSETE_PROTO);
+  const icmp = protocol == IPPROTO_ICMP;
+  if (!icmp && !protoHasPorts(protocol)) return true;
+  if ((load<u16>(ip, 6) & 0xff1f) != 0 || header + 4 > ipBytes(skb)) return false;
+  store<u16>(key, <u16>be16(ip + <usize>header, icmp || !destination ? 0 : 2), IPSETE_PORT);
+  return true;
+}
+
+/** The data of one part of TARGET_SET: {u32 dims, 32 bytes name}. */
+const PART_BYTES: usize = 36;
+
+/** state of TARGET_SET: {u32 set} of add, del, map. */
+export const TARGET_SET_STATE: u32 = 16;
+
+export function targetSetInit(d: usize, state: usize, nf: NfNet): bool {
+  for (let i: usize = 0; i < 3; i++) {
+    const part = d + 8 + i * PART_BYTES;
+    if (load<u8>(part, 4) != 0 && !take(part + 4, state + (i << 2), nf)) return false;
+  }
+  return true;
+}
+
+export function targetSetExit(state: usize): void {
+  for (let i: usize = 0; i < 3; i++) setExit(state + (i << 2));
+}
+
+/** set_target_v3. */
+export function targetSet(d: usize, skb: Skb, t: XtTable, inDev: usize, outDev: usize): void {
+  const state = t.state + <usize>load<u32>(d), flags = load<u32>(d, 8 + 3 * PART_BYTES + 4);
+  const key = kmalloc(SCRATCH);
+  if (key == 0) return;
+  for (let i: usize = 0; i < 2; i++) {
+    const at = load<usize>(state + (i << 2));
+    if (at == 0) continue;
+    const dims = load<u32>(d + 8 + i * PART_BYTES);
+    const list = changetype<IpSet>(at).kind & KIND_LIST;
+    // Of a list the first set that takes it.
+    let member = list ? changetype<IpSet>(at).head : at;
+    while (member != 0) {
+      const set = changetype<IpSet>(list ? changetype<Element>(member).member : member);
+      memory.fill(key, 0, SCRATCH);
+      if (keyOf(set, key, dims, skb, inDev, outDev)) {
+        if (set.kind & KIND_NET) widen(key, IPSETE_IP, IPSETE_CIDR, ipsetLongest(set, false));
+        if (set.kind & KIND_NET2) widen(key, IPSETE_IP2, IPSETE_CIDR2, ipsetLongest(set, true));
+        store<u32>(key, load<u32>(d, 8 + 3 * PART_BYTES), IPSETE_TIMEOUT);
+        const result = i == 0 ? ipsetAdd(set, key, (flags & SETT_EXIST) != 0) : ipsetDel(set, key);
+        if (result >= 0) break;
+      }
+      member = list ? changetype<Element>(member).after : 0;
+    }
+  }
+  const map = load<usize>(state, 8);
+  if (map != 0) {
+    store<usize>(key, 0);
+    const found = key + SCRATCH - 8;
+    store<usize>(found, 0);
+    if (test(changetype<IpSet>(map), load<u32>(d + 8 + 2 * PART_BYTES), 0, skb, inDev, outDev, 0, found) && load<usize>(found) != 0) {
+      const e = changetype<Element>(load<usize>(found));
+      if (flags & SETT_MAP_MARK) skb.mark = (skb.mark & ~e.markMask) ^ e.mark;
+      if (flags & SETT_MAP_PRIO) skb.priority = e.prio;
+    }
+  }
+  kfree(key, SCRATCH);
+}
+
+function widen(key: usize, address: usize, length: usize, bits: u32): void {
+  store<u32>(key + address, load<u32>(key + address) & (bits == 0 ? 0 : bswap<u32>(0xffffffff << (32 - bits))));
+  store<u8>(key + length, <u8>bits);
 }

@@ -8,12 +8,14 @@ import {
   MATCH_STATISTIC, MATCH_TCP, MATCH_TOS, MATCH_TTL, MATCH_UDP, RPFILTER_ACCEPT_LOCAL, RPFILTER_INVERT, RPFILTER_LOOSE, RPFILTER_VALID_MARK,
 } from "../abi/netfilter";
 import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Route, addressType, routeOutput, selectAddress } from "../net/ip-output";
 import { be16, mapped4, raw4 } from "../wire/bytes";
 import { matchConnmark, matchConntrack, matchState } from "./match-ct";
 import { matchEcn, matchIcmp, matchMultiport, matchTcp, matchUdp } from "./match-l4";
+import { matchMore } from "./match-more";
 import { matchHashlimit, matchLimit, matchRecent, matchStatistic } from "./match-rate";
 import { matchSet } from "./match-set";
 import { XtTable } from "./state";
@@ -69,10 +71,10 @@ export function match(m: usize, skb: Skb, ns: Netns, t: XtTable, table: u32, hoo
       break;
     case MATCH_PKTTYPE: yes = matchPkttype(load<u32>(d), skb); break;
     case MATCH_IPRANGE: yes = matchIprange(d, ip); break;
-    case MATCH_SET: yes = matchSet(d, skb, t); break;
+    case MATCH_SET: yes = FULL && matchSet(d, skb, t, inDev, outDev); break;
     case MATCH_ECN: return matchEcn(d, skb);
     case MATCH_RPFILTER: yes = matchRpfilter(load<u32>(d), skb, ns, inDev); break;
-    default: return MATCH_NO;
+    default: return FULL ? matchMore(m, skb, ns, t, inDev, outDev) : MATCH_NO;
   }
   return yes != inverted ? MATCH_YES : MATCH_NO;
 }

@@ -1,11 +1,11 @@
 // Netfilter's state: per namespace what is registered, and per node the connections of all its namespaces.
 import {
-  NFCT_CHECKSUM, NFCT_MAX, NFCT_SETTINGS, NFCT_TCP_BE_LIBERAL, NFCT_TCP_LOOSE, NFCT_TCP_MAX_RETRANS, NFCT_TIMEOUT_GENERIC,
+  NFCT_ACCT, NFCT_CHECKSUM, NFCT_EXPECT_MAX, NFCT_MAX, NFCT_TCP_IGNORE_INVALID_RST, NFCT_SETTINGS, NFCT_TCP_BE_LIBERAL, NFCT_TCP_LOOSE, NFCT_TCP_MAX_RETRANS, NFCT_TIMEOUT_GENERIC,
   NFCT_TIMEOUT_GRE, NFCT_TIMEOUT_GRE_STREAM, NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_TCP_RETRANS,
   NFCT_TCP_IGNORE_INVALID_RST, NFCT_TIMEOUT_TCP, NFCT_TIMEOUT_TCP_UNACK, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NFSTATS,
 } from "../abi/netfilter";
 import {
-  SYSCTL_NF_CONNTRACK_CHECKSUM, SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT, SYSCTL_NF_CONNTRACK_GRE_TIMEOUT,
+  SYSCTL_NF_CONNTRACK_ACCT, SYSCTL_NF_CONNTRACK_CHECKSUM, SYSCTL_NF_CONNTRACK_EXPECT_MAX, SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT, SYSCTL_NF_CONNTRACK_GRE_TIMEOUT,
   SYSCTL_NF_CONNTRACK_GRE_TIMEOUT_STREAM, SYSCTL_NF_CONNTRACK_ICMP_TIMEOUT, SYSCTL_NF_CONNTRACK_MAX,
   SYSCTL_NF_CONNTRACK_SCTP_TIMEOUT_CLOSED, SYSCTL_NF_CONNTRACK_TCP_BE_LIBERAL, SYSCTL_NF_CONNTRACK_TCP_IGNORE_INVALID_RST,
   SYSCTL_NF_CONNTRACK_TCP_LOOSE, SYSCTL_NF_CONNTRACK_TCP_MAX_RETRANS, SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_CLOSE,
@@ -26,6 +26,10 @@ import { kfree, kmalloc } from "../mm/slab";
   recents: usize; // RecentTable list
   hashlimits: usize; // HashlimitTable list
   sets: usize; // IpSet list
+  /** Some rule wants labels: new connections have them. */
+  labels: u32;
+  expectations: usize; // Expectation list (expect.ts)
+  expectCount: u32;
   /** A copy made by TEE is under way: no copies of copies. */
   duplicating: u32;
   /** Rules are looked at one after the other: the plain evaluator. */
@@ -86,6 +90,8 @@ export function settingPut(nf: NfNet, number: u32, value: u32): void {
 export function settingOfSysctl(nf: NfNet, sysctl: u32): usize {
   let number: u32;
   switch (sysctl) {
+    case SYSCTL_NF_CONNTRACK_ACCT: number = NFCT_ACCT; break;
+    case SYSCTL_NF_CONNTRACK_EXPECT_MAX: number = NFCT_EXPECT_MAX; break;
     case SYSCTL_NF_CONNTRACK_CHECKSUM: number = NFCT_CHECKSUM; break;
     case SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT: number = NFCT_TIMEOUT_GENERIC; break;
     case SYSCTL_NF_CONNTRACK_GRE_TIMEOUT: number = NFCT_TIMEOUT_GRE; break;
@@ -147,6 +153,7 @@ export function nfNetCreate(ns: Netns): bool {
   settingPut(nf, NFCT_TCP_BE_LIBERAL, 0);
   settingPut(nf, NFCT_TCP_MAX_RETRANS, 3);
   settingPut(nf, NFCT_MAX, 262144);
+  settingPut(nf, NFCT_EXPECT_MAX, 4096);
   return true;
 }
 

@@ -5,13 +5,14 @@ import {
   ADDRTYPE_LIMIT_IN, ADDRTYPE_LIMIT_OUT, BLOB_CHAIN, BLOB_HEADER, CONNTRACK_DATA, EXT_HEADER, HOOK_FORWARD, HOOK_INPUT,
   HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, MATCH_ADDRTYPE, MATCH_CONNMARK, MATCH_CONNTRACK, MATCH_DESTINATION, MATCH_ECN,
   MATCH_FRAGMENT, MATCH_HASHLIMIT, MATCH_ICMP, MATCH_IN, MATCH_IPRANGE, MATCH_LENGTH, MATCH_LIMIT, MATCH_MAC, MATCH_MARK,
-  MATCH_MULTIPORT, MATCH_OUT, MATCH_PKTTYPE, MATCH_PROTOCOL, MATCH_RECENT, MATCH_RPFILTER, MATCH_SET, MATCH_SOURCE, MATCH_STATE,
+  MATCH_MULTIPORT, MATCH_OUT, MATCH_PHYSDEV, MATCH_PKTTYPE, MATCH_PROTOCOL, MATCH_RECENT, MATCH_RPFILTER, MATCH_SET, MATCH_SOURCE, MATCH_STATE,
   MATCH_STATISTIC, MATCH_TCP, MATCH_TOS, MATCH_TTL, MATCH_UDP, NAT_RANGE_BYTES, NF_ACCEPT, NF_DROP, POLICY_USER, REPLACE_TEST,
   RULE_HEADER, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TARGET_ACCEPT, TARGET_CLASSIFY, TARGET_CONNMARK,
   TARGET_DNAT, TARGET_DROP, TARGET_ECN, TARGET_GOTO, TARGET_JUMP, TARGET_LOG, TARGET_MARK, TARGET_MASQUERADE, TARGET_NETMAP,
   TARGET_NONE, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_RETURN, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS,
   TARGET_TTL,
 } from "../abi/netfilter";
+import { TARGET_CT, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
@@ -19,10 +20,15 @@ import {
   HASHLIMIT_NAME, HASHLIMIT_NAME_AT, HASHLIMIT_STATE_AT, LIMIT_STATE_AT, RECENT_NAME, RECENT_NAME_AT, RECENT_STATE_AT,
   STATISTIC_STATE_AT, hashlimitExit, hashlimitInit, limitInit, recentExit, recentInit, statisticInit,
 } from "./match-rate";
-import { SET_NAME, SET_NAME_AT, SET_STATE_AT, setInit } from "./match-set";
+import { SET_NAME } from "./ipset";
+import {
+  matchMoreEnable, matchMoreExit, matchMoreInit, matchMorePlace, matchMoreTracks, matchMoreValid,
+} from "./match-more";
+import { SET_NAME_AT, SET_STATE_AT, TARGET_SET_STATE, setExit, setInit, targetSetExit, targetSetInit } from "./match-set";
 import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
 import { nftHooks, nftSequence } from "../nft/ruleset";
 import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
+import { targetMorePlace, targetMoreSize } from "./target-more";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
 
 const CHAINS_MAX: u32 = 1 << 20;
@@ -131,7 +137,7 @@ function checkRules(t: XtTable): i32 {
           store<u32>(at + EXT_HEADER + <usize>stateful, t.stateBytes);
           t.stateBytes += stateSize(kind);
         }
-        if (kind == MATCH_CONNTRACK || kind == MATCH_STATE || kind == MATCH_CONNMARK) t.conntrackUsers++;
+        if (kind == MATCH_CONNTRACK || kind == MATCH_STATE || kind == MATCH_CONNMARK || (FULL && matchMoreTracks(kind))) t.conntrackUsers++;
         m += length;
       }
       const target = rule + <usize>targetAt, kind = <u32>load<u8>(target);
@@ -140,7 +146,11 @@ function checkRules(t: XtTable): i32 {
         const to = load<u32>(target, EXT_HEADER);
         if (to < t.builtins || to >= t.chains) return -EINVAL;
       }
-      if (kind == TARGET_CONNMARK || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
+      if (FULL && kind >= XT_STATEFUL) {
+        store<u32>(target + EXT_HEADER, t.stateBytes);
+        t.stateBytes += TARGET_SET_STATE;
+      }
+      if (kind == TARGET_CONNMARK || (FULL && kind == TARGET_CT) || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
       offset += size;
       number++;
     }
@@ -257,6 +267,8 @@ function placeValid(rule: usize, table: u32, mask: u32): bool {
       if (limit & ADDRTYPE_LIMIT_IN && limit & ADDRTYPE_LIMIT_OUT) return false;
       if (limit & ADDRTYPE_LIMIT_OUT && mask & (1 << HOOK_PREROUTING | 1 << HOOK_INPUT)) return false;
       if (limit & ADDRTYPE_LIMIT_IN && mask & (1 << HOOK_POSTROUTING | 1 << HOOK_OUTPUT)) return false;
+    } else if (FULL && (kind >= XT_FIRST || kind == MATCH_PHYSDEV)) {
+      if (!matchMorePlace(m, mask, protocolInverted ? 0 : protocol)) return false;
     } else if (kind == MATCH_MAC) {
       if (mask & (1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING)) return false;
     } else if (kind == MATCH_RPFILTER) {
@@ -280,7 +292,7 @@ function placeValid(rule: usize, table: u32, mask: u32): bool {
     case TARGET_TCPMSS:
       return tcp && syn && (load<u32>(targetAt, EXT_HEADER) != 0xffff
         || !(mask & ~(1 << HOOK_FORWARD | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING)));
-    default: return true;
+    default: return !FULL || targetMorePlace(<u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);
   }
 }
 
@@ -301,8 +313,8 @@ function matchValid(at: usize, length: u32): bool {
     case MATCH_HASHLIMIT: return length == HASHLIMIT_NAME_AT + HASHLIMIT_NAME;
     case MATCH_RECENT: return length == RECENT_NAME_AT + RECENT_NAME && load<u32>(at + EXT_HEADER, 8) <= 65535;
     case MATCH_IPRANGE: return length == 20;
-    case MATCH_SET: return length == SET_NAME_AT + SET_NAME;
-    default: return false;
+    case MATCH_SET: return FULL && length == SET_NAME_AT + SET_NAME;
+    default: return FULL && matchMoreValid(<u32>load<u8>(at), at + EXT_HEADER, length);
   }
 }
 
@@ -313,7 +325,7 @@ function targetSize(kind: u32): u32 {
     case TARGET_MARK: case TARGET_TOS: case TARGET_TTL: case TARGET_ECN: return 8;
     case TARGET_CONNMARK: return 16;
     case TARGET_SNAT: case TARGET_DNAT: case TARGET_MASQUERADE: case TARGET_REDIRECT: case TARGET_NETMAP: return NAT_RANGE_BYTES;
-    default: return NOT;
+    default: return FULL ? targetMoreSize(kind) : NOT;
   }
 }
 
@@ -325,7 +337,7 @@ function stateOffset(kind: u32): u32 {
     case MATCH_HASHLIMIT: return HASHLIMIT_STATE_AT;
     case MATCH_RECENT: return RECENT_STATE_AT;
     case MATCH_SET: return SET_STATE_AT;
-    default: return NOT;
+    default: return FULL && kind >= XT_STATEFUL ? 0 : NOT;
   }
 }
 
@@ -377,19 +389,27 @@ function allocate(t: XtTable): i32 {
 
 /** Sets up what matches remember, in the order of the rules. */
 function stateInit(t: XtTable, nf: NfNet): i32 {
-  if (t.stateBytes == 0) return 0;
+  if (t.stateBytes == 0 && !FULL) return 0;
   let rule = t.rulesAt;
   for (let i: u32 = 0; i < t.rules; i++) {
     const target = rule + <usize>load<u32>(rule, 4);
     for (let m = rule + RULE_HEADER; m < target; m += <usize>load<u16>(m, 2)) {
       const kind = <u32>load<u8>(m), where = stateOffset(kind);
+      if (FULL) matchMoreEnable(kind, nf);
       if (where == NOT) continue;
       const d = m + EXT_HEADER, state = t.state + <usize>load<u32>(d + <usize>where);
       if (kind == MATCH_STATISTIC) statisticInit(d, state);
       else if (kind == MATCH_LIMIT) { if (!limitInit(d, state)) return -ERANGE; }
       else if (kind == MATCH_HASHLIMIT) { if (!hashlimitInit(d, state, nf)) return -ENOMEM; }
       else if (kind == MATCH_RECENT) { if (!recentInit(d, state, nf)) return -ENOMEM; }
-      else if (!setInit(d, state, nf)) return -ENOENT;
+      else if (FULL) {
+        const result = kind == MATCH_SET ? setInit(d, state, nf) ? 1 : -1 : matchMoreInit(kind, d, state, nf);
+        if (result <= 0) return result == 0 ? -ENOMEM : -ENOENT;
+      }
+    }
+    if (FULL && <u32>load<u8>(target) == TARGET_SET) {
+      const d = target + EXT_HEADER;
+      if (!targetSetInit(d, t.state + <usize>load<u32>(d), nf)) return -ENOENT;
     }
     rule += <usize>load<u32>(rule);
   }
@@ -405,7 +425,10 @@ function tableFree(t: XtTable, nf: NfNet): void {
         const kind = <u32>load<u8>(m), d = m + EXT_HEADER;
         if (kind == MATCH_HASHLIMIT) hashlimitExit(t.state + <usize>load<u32>(d, HASHLIMIT_STATE_AT), nf);
         else if (kind == MATCH_RECENT) recentExit(t.state + <usize>load<u32>(d, RECENT_STATE_AT), nf);
+        else if (FULL && kind == MATCH_SET) setExit(t.state + <usize>load<u32>(d, SET_STATE_AT));
+        else if (FULL && kind >= XT_STATEFUL) matchMoreExit(kind, t.state + <usize>load<u32>(d));
       }
+      if (FULL && <u32>load<u8>(target) == TARGET_SET) targetSetExit(t.state + <usize>load<u32>(target, EXT_HEADER));
       rule += <usize>load<u32>(rule);
     }
     kfree(t.state, t.stateBytes);

@@ -5,6 +5,7 @@ import {
   TARGET_CONNMARK, TARGET_DNAT, TARGET_ECN, TARGET_LOG, TARGET_MARK, TARGET_MASQUERADE, TARGET_NETMAP, TARGET_NOTRACK,
   TARGET_REDIRECT, TARGET_REJECT, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS, TARGET_TTL,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Route, ipLocalOut, routeOutput } from "../net/ip-output";
@@ -14,14 +15,15 @@ import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, Ipv4View } from "../wire/ipv4";
 import { ipBytes, skbCt } from "./conntrack";
 import { natTarget } from "./nat";
-import { nfNet } from "./state";
+import { XtTable, nfNet } from "./state";
+import { targetMore } from "./target-more";
 import { reject } from "./target-reject";
 import { XT_CONTINUE } from "./xtables";
 
 const NO_CLAMP: u32 = 0xffff;
 
 /** Runs the target at `at` (checked when the table was loaded): XT_CONTINUE or a verdict. */
-export function target(at: usize, skb: Skb, ns: Netns, hook: u32, inDev: usize, outDev: usize): u32 {
+export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, inDev: usize, outDev: usize): u32 {
   const d = at + EXT_HEADER, kind = <u32>load<u8>(at);
   switch (kind) {
     case TARGET_MARK:
@@ -54,7 +56,7 @@ export function target(at: usize, skb: Skb, ns: Netns, hook: u32, inDev: usize, 
       skb.priority = load<u32>(d);
       return XT_CONTINUE;
     case TARGET_ECN: return ecn(d, skb);
-    default: return NF_DROP;
+    default: return FULL ? targetMore(at, skb, ns, t, inDev, outDev) : NF_DROP;
   }
 }
 

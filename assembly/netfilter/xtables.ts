@@ -128,7 +128,7 @@ function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u3
     }
     let verdict = NF_ACCEPT;
     if (kind == TARGET_DROP) verdict = NF_DROP;
-    else if (kind != TARGET_ACCEPT) verdict = target(targetAt, skb, ns, hook, inDev, outDev);
+    else if (kind != TARGET_ACCEPT) verdict = target(targetAt, skb, ns, t, hook, inDev, outDev);
     traceRule(skb, ns, table, hook, chain, here, verdict == XT_CONTINUE ? TRACE_CONTINUE : verdict, inDev, outDev);
     if (verdict != XT_CONTINUE) return verdict;
   }

@@ -8,7 +8,7 @@ import {
   READY_READ, READY_WRITE, SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH,
   SOCK_LENGTH, SOCK_LIST, SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
   SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_RCVBUF, SOCKOPT_REUSEADDR,
-  SOCKOPT_SNDBUF, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT,
+  SOCKOPT_GID, SOCKOPT_MARK, SOCKOPT_SNDBUF, SOCKOPT_TRANSPARENT, SOCKOPT_UID, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT,
 } from "../abi/sock";
 import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
@@ -28,7 +28,7 @@ import { pingSend } from "./ping";
 import { rawSend } from "./raw";
 import {
   isAny, localPort, queueFreeFirst, remotePort, SK_BOUND, SK_BOUND_ADDRESS, SK_BOUND_PORT, SK_NODELAY, SK_RCV_SHUTDOWN, SK_REUSE,
-  SK_SEND_SHUTDOWN, Socket, socketFree, socketGiveHandle, takeError,
+  SK_SEND_SHUTDOWN, SK_TRANSPARENT, Socket, sockCreds, socketFree, socketGiveHandle, takeError,
 } from "./socket";
 import { bindConflict, bindPort, boundInsert, SockNetns, tableRemove } from "./table";
 import { tcpClose, tcpConnect, tcpDestroy, tcpShutdown } from "./tcp/close";
@@ -289,6 +289,14 @@ function option(sk: Socket, which: u32, value: u32): i32 {
     sk.rcvBuf = max<u32>(2304, min<u32>(value, 1 << 23));
   } else if (which == SOCKOPT_SNDBUF) {
     sk.sndBuf = max<u32>(4608, min<u32>(value, 1 << 23));
+  } else if (FULL && which == SOCKOPT_TRANSPARENT) {
+    sk.flags = value != 0 ? sk.flags | SK_TRANSPARENT : sk.flags & ~SK_TRANSPARENT;
+  } else if (FULL && which >= SOCKOPT_MARK && which <= SOCKOPT_GID) {
+    const creds = sockCreds(sk);
+    if (changetype<usize>(creds) == 0) return -ENOMEM;
+    if (which == SOCKOPT_MARK) creds.mark = value;
+    else if (which == SOCKOPT_UID) creds.uid = value;
+    else creds.gid = value;
   } else {
     return -EINVAL;
   }

@@ -35,6 +35,7 @@ export const SK_BOUND_ADDRESS: u32 = 32; // the address was asked for (SOCK_BIND
 export const SK_RCV_SHUTDOWN: u32 = 64;
 export const SK_SEND_SHUTDOWN: u32 = 128;
 export const SK_NODELAY: u32 = 256;
+export const SK_TRANSPARENT: u32 = 512; // IP_TRANSPARENT
 
 @unmanaged export class Socket extends Endpoint {
   handle: u32; // 0: not the driver's (not yet accepted, or an orphan)
@@ -49,6 +50,20 @@ export const SK_NODELAY: u32 = 256;
   rcvHead: usize; rcvTail: usize; // Skb queue
   rcvMem: u32; // bytes of the packets in it (sk_rmem_alloc)
   rcvBuf: u32; sndBuf: u32;
+  creds: usize; // SockCreds, 0: root's, without a mark
+}
+
+/** Who a socket belongs to, and what its packets are marked with (SO_MARK). */
+@unmanaged export class SockCreds {
+  uid: u32; gid: u32;
+  mark: u32;
+}
+const CREDS_BYTES: u32 = <u32>offsetof<SockCreds>();
+
+/** The socket's own, made where it has none; null (0): no memory. */
+export function sockCreds(sk: Socket): SockCreds {
+  if (sk.creds == 0) sk.creds = kmalloc(CREDS_BYTES);
+  return changetype<SockCreds>(sk.creds);
 }
 
 /** Scratch of the node's sockets: filled and read at once, like registers. */
@@ -128,6 +143,7 @@ export function socketFree(sk: Socket, bytes: u32): void {
   const table = changetype<SockNetns>(changetype<Netns>(sk.ns).sock);
   socketTakeHandle(sk);
   queuePurge(sk);
+  if (sk.creds != 0) kfree(sk.creds, CREDS_BYTES);
   if (sk.nsNext != 0) changetype<Socket>(sk.nsNext).nsPrev = sk.nsPrev;
   if (sk.nsPrev != 0) changetype<Socket>(sk.nsPrev).nsNext = sk.nsNext;
   else table.sockets = sk.nsNext;

@@ -22,6 +22,9 @@ import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
 import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, Socket, socketNew } from "./socket";
 import { bindPort, boundFirst } from "./table";
+import { FULL } from "../features";
+import { HANDLE_SOCKET, handleGet } from "../mm/handle";
+import { NFF_TPROXY } from "../netfilter/target-more";
 
 const DATAGRAM_MAX: u32 = 65535 - IPV4_HEADER_LEN - UDP_HEADER_LEN;
 
@@ -155,7 +158,9 @@ export function udpReceive(skb: Skb, ns: Netns): void {
     deliverToAll(skb, ns);
     return;
   }
-  const at = udpFind(ns, 0, mapped4(ip.destination), uh.destinationPort, 0, mapped4(ip.source), uh.sourcePort);
+  const at = FULL && skb.nfFlags & NFF_TPROXY
+    ? handleGet(HANDLE_SOCKET, <u32>skb.sock)
+    : udpFind(ns, 0, mapped4(ip.destination), uh.destinationPort, 0, mapped4(ip.source), uh.sourcePort);
   if (at == 0) {
     snmpInc(ns, SNMP_UDP_NOPORTS);
     icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);

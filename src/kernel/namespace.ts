@@ -39,8 +39,9 @@ const RULE_ACTIONS = {
   table: abi.FR_ACT_TO_TBL, nop: abi.FR_ACT_NOP, blackhole: abi.FR_ACT_BLACKHOLE, unreachable: abi.FR_ACT_UNREACHABLE,
   prohibit: abi.FR_ACT_PROHIBIT,
 } as const;
-const scopeOf = (scope: number): "global" | "link" | "host" =>
-  scope === abi.RT_SCOPE_HOST ? "host" : scope === abi.RT_SCOPE_LINK ? "link" : "global";
+/** The scope, where it is not the one that iproute2 chooses by itself. */
+const scopeIf = (scope: number, usual: number): AddressOptions =>
+  scope === usual ? {} : { scope: scope === abi.RT_SCOPE_HOST ? "host" : scope === abi.RT_SCOPE_LINK ? "link" : "global" };
 /** One of several next hops as the kernel lists it. */
 interface Hop { readonly ifindex: number; readonly weight: number; readonly onlink: boolean; readonly via: string | undefined }
 const DEVICE_FLAGS = { promisc: abi.IFF_PROMISC, allmulticast: abi.IFF_ALLMULTI, arp: abi.IFF_NOARP } as const;
@@ -234,13 +235,13 @@ class NetnsCalls implements Netns {
 
   addresses(): ReturnType<Netns["addresses"]> {
     const found: { ifindex: number; more: { cidr: string; secondary?: boolean } & AddressOptions }[] = [];
-    this.#list(abi.NET_ADDRESS_LIST, abi.ADDRESS_BYTES, 0, (view, at) => {
+    this.#list(abi.NET_ADDRESS_LIST, abi.ADDRESS_BYTES, 0, (view, at, u8) => {
       found.push({
         ifindex: view.getUint32(at + abi.ADDRESS_IFINDEX, true),
         more: {
           cidr: `${getAddress(view, at + abi.ADDRESS_IP)}/${view.getUint32(at + abi.ADDRESS_PREFIX, true) - 96}`,
           ...(view.getUint32(at, true) !== 0 && { secondary: true }),
-          ...(view.getUint32(at + abi.ADDRESS_SCOPE, true) !== 0 && { scope: scopeOf(view.getUint32(at + abi.ADDRESS_SCOPE, true)) }),
+          ...scopeIf(view.getUint32(at + abi.ADDRESS_SCOPE, true), u8[at + abi.ADDRESS_IP + 12] === 127 ? abi.RT_SCOPE_HOST : 0),
           ...(view.getUint32(at + abi.ADDRESS_PEER + 12) !== 0 && { peer: getAddress(view, at + abi.ADDRESS_PEER) }),
           ...(view.getUint32(at + abi.ADDRESS_BROADCAST + 12) !== 0 && { broadcast: getAddress(view, at + abi.ADDRESS_BROADCAST) }),
         },

@@ -1,11 +1,12 @@
 /** Recordings replayed: which format a file is in, and how its records come out here. */
 import { createIptables } from "../kernel/iptables/index.ts";
-import { restoreIpsets } from "../kernel/ipset.ts";
+import { useFullIptables } from "../kernel/iptables/full.ts";
+import { createIpset, type Ipset } from "../kernel/ipset.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
 import type { Iptables } from "../kernel/netns.ts";
 import { manualClock } from "./clock.ts";
-import { checkCommand, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
+import { checkCommand, checkIpset, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
 import { compareResults, hostHandle, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
 import { replayCommands, replayOutputs, type OutputsRecord, type ToolDifference } from "./tool-records.ts";
 
@@ -32,9 +33,15 @@ const summary = (runs: readonly { readonly total: number; readonly differences: 
 /** Replays with the kernel `module`, in memory of its own. */
 export function createReplayer(module: WebAssembly.Module): Replayer {
   const instance = new KernelInstance(module, newKernelMemory(true));
+  const ipset = (): { ipset: Ipset; end: () => void } => {
+    const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
+    return { ipset: createIpset(kernel.context, hostHandle(kernel.context)), end: () => kernel.destroy() };
+  };
   const iptables = (): { iptables: Iptables; end: () => void } => {
     const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
-    restoreIpsets(kernel.context, hostHandle(kernel.context), "create myset hash:ip\n");
+    useFullIptables();
+    const ipset = createIpset(kernel.context, hostHandle(kernel.context));
+    ipset.restore("create myset hash:ip\ncreate portset bitmap:port range 0-65535\ncreate ipport hash:ip,port\n");
     return { iptables: createIptables(kernel.context, hostHandle(kernel.context)), end: () => kernel.destroy() };
   };
   const each = <T>(records: readonly T[], check: (record: T) => string | undefined | null, title: (record: T) => string): Summary => {
@@ -67,6 +74,7 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
       }
       if (first === undefined) throw new Error("not a recording that is known here");
       const namespace = iptables();
+      const sets = ipset();
       try {
         if ("backend" in first && "chain" in first) {
           const records = (file.records as readonly RuleRecord[]).filter(({ backend, tool }) => backend === "legacy" && tool === "iptables");
@@ -78,10 +86,11 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
             file.records as readonly CommandRecord[],
             (record) => {
               if (record.tool === "iptables(legacy)") namespace.iptables.restore(RESET);
+              if (record.tool.startsWith("ipset")) return checkIpset(sets.ipset, record);
               if (record.tool.startsWith("iptables(legacy)")) return checkCommand(namespace.iptables, record);
               return record.tool === "iptables-restore(legacy)" ? checkRestore(namespace.iptables, record) : null;
             },
-            ({ args, stdin }) => `${args.join(" ")}${stdin === undefined ? "" : ` ${JSON.stringify(stdin)}`}`,
+            ({ tool, args, stdin }) => `${tool} ${args.join(" ")}${stdin === undefined ? "" : ` ${JSON.stringify(stdin)}`}`,
           );
           return {
             matched: rules.matched + tools.matched, total: rules.total + tools.total, differences: [...rules.differences, ...tools.differences],
@@ -90,6 +99,7 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
         throw new Error("not a recording that is known here");
       } finally {
         namespace.end();
+        sets.end();
       }
     },
   };

@@ -112,7 +112,7 @@ function depthOf(at: usize): u32 {
 
 /** The packets of `old` are no longer counted above it. */
 function lose(dev: NetDevice, q: Qdisc, old: Qdisc): void {
-  const packets = old.length + (old.held != 0 ? 1 : 0), bytes = old.backlog;
+  const packets = old.length, bytes = old.backlog;
   q.length -= min<u32>(q.length, packets);
   q.backlog -= min<u32>(q.backlog, bytes);
   const root = asQdisc(dev.qdisc);

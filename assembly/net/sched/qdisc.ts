@@ -163,18 +163,9 @@ export function enqueue(q: Qdisc, skb: Skb): bool {
 
 /** The next packet that may go now, or null (0). */
 export function dequeue(q: Qdisc): Skb {
-  let skb: Skb;
-  if (q.held != 0) {
-    skb = changetype<Skb>(q.held);
-    q.held = 0;
-    return skb;
-  }
-  switch (q.kind) {
-    case QDISC_TBF: skb = tbfDequeue(q); break;
-    case QDISC_NETEM: skb = netemDequeue(q); break;
-    case QDISC_HTB: skb = htbDequeue(q); break;
-    default: skb = fifoDequeue(q);
-  }
+  let skb = changetype<Skb>(q.held);
+  if (q.held != 0) q.held = 0;
+  else skb = take(q);
   if (changetype<usize>(skb) != 0) {
     q.length--;
     q.backlog -= skbLength(skb);
@@ -184,9 +175,19 @@ export function dequeue(q: Qdisc): Skb {
   return skb;
 }
 
-/** The next packet, left where it is. */
+function take(q: Qdisc): Skb {
+  switch (q.kind) {
+    case QDISC_TBF: return tbfDequeue(q);
+    case QDISC_NETEM: return netemDequeue(q);
+    case QDISC_HTB: return htbDequeue(q);
+    default: return fifoDequeue(q);
+  }
+}
+
+/** The next packet, left where it is. What is not a FIFO gives it out for that, and it waits apart (qdisc_peek_dequeued). */
 export function peek(q: Qdisc): Skb {
-  if (q.held == 0) q.held = changetype<usize>(dequeue(q));
+  if (q.kind <= QDISC_PFIFO_FAST) return changetype<Skb>(q.head != 0 ? q.head : q.head1 != 0 ? q.head1 : q.head2);
+  if (q.held == 0) q.held = changetype<usize>(take(q));
   return changetype<Skb>(q.held);
 }
 

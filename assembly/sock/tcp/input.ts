@@ -36,6 +36,9 @@ import {
 import { armWrite } from "./timer";
 import { PENDING_RETRANS } from "./tcp";
 import { Timewait, timeWait, timewaitReceive } from "./timewait";
+import { FULL } from "../../features";
+import { HANDLE_SOCKET, handleGet } from "../../mm/handle";
+import { NFF_TPROXY } from "../../netfilter/target-more";
 
 // What the header said, kept with the packet: cb0 = seq, end; cb1 = flags, ack; cb2 = window.
 @inline export function seqOf(skb: Skb): u32 { return <u32>skb.cb0; }
@@ -105,7 +108,7 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
       return;
     }
   }
-  const listener = listenerFind(ns, 0, localLo, ports >>> 16);
+  const listener = FULL && skb.nfFlags & NFF_TPROXY ? handleGet(HANDLE_SOCKET, <u32>skb.sock) : listenerFind(ns, 0, localLo, ports >>> 16);
   if (listener == 0) {
     dropUnwanted(skb, ns);
     return;

@@ -21,6 +21,7 @@ export interface Command {
   readonly numeric: boolean;
   readonly lineNumbers: boolean;
   readonly verbose: boolean;
+  readonly exact: boolean;
 }
 
 const VERBS: Readonly<Record<string, string>> = {
@@ -102,8 +103,11 @@ export function parseCommand(words: readonly string[], restore: boolean): Comman
     if (numeric) throw usage("Illegal option `-n' with this command");
     if (exact) throw usage("Illegal option `-x' with this command");
     if (lineNumbers) throw usage("Illegal option `-0' with this command");
+    if ((verb === "C" || verb === "D") && rest.some((word) => word === "-c" || word === "--set-counters")) {
+      throw usage("Illegal option `-c' with this command");
+    }
   }
-  return { table, verb, chain, extra, words: rest, numeric, lineNumbers, verbose };
+  return { table, verb, chain, extra, words: rest, numeric, lineNumbers, verbose, exact };
 }
 
 const other = (message: string): Refusal => new Refusal("other", message);
@@ -239,35 +243,66 @@ export const chainLine = (chain: Chain, counter: readonly [bigint, bigint] | und
     ? `:${chain.name} - [0:0]`
     : `:${chain.name} ${policyName(chain.policy)} [${counter?.[0] ?? 0n}:${counter?.[1] ?? 0n}]`;
 
-/** `iptables -S [CHAIN]` */
-export function listRules(table: Table, name: string | undefined): string {
-  const chains = [...table.chains.values()].filter((chain) => name === undefined || chain.name === name);
+/** `iptables -S [CHAIN [NUMBER]]`; with counters, if `counters` is given, as listChains has them. */
+export function listRules(
+  table: Table,
+  { chain: name, extra }: Pick<Command, "chain" | "extra">,
+  counters?: readonly (readonly [bigint, bigint])[],
+  rules = 0,
+): string {
+  const only = extra === undefined ? undefined : ruleNumber(extra);
+  const shown = (value: readonly [bigint, bigint] | undefined): string => (counters === undefined ? "" : ` -c ${value?.[0] ?? 0n} ${value?.[1] ?? 0n}`);
+  let heads = "";
   let text = "";
-  for (const chain of chains) {
-    text += chain.policy === undefined ? `-N ${chain.name}\n` : `-P ${chain.name} ${policyName(chain.policy)}\n`;
+  let builtin = 0;
+  for (const chain of table.chains.values()) {
+    const policy = chain.policy === undefined ? undefined : counters?.[rules + builtin++];
+    if (name !== undefined && chain.name !== name) continue;
+    if (only === undefined) heads += chain.policy === undefined ? `-N ${chain.name}\n` : `-P ${chain.name} ${policyName(chain.policy)}${shown(policy)}\n`;
+    chain.entries.forEach(({ rule, counter }, i) => {
+      if (only !== undefined && only !== i + 1) return;
+      // The counters stand before the target.
+      const at = counters === undefined ? -1 : rule.text.search(/ -[jg] [^ ]+(?: --[^"]*| "[^"]*")*$/);
+      text += `-A ${chain.name}${at < 0 ? rule.text + shown(counters?.[counter]) : rule.text.slice(0, at) + shown(counters?.[counter]) + rule.text.slice(at)}\n`;
+    });
   }
-  for (const chain of chains) for (const { rule } of chain.entries) text += `-A ${chain.name}${rule.text}\n`;
-  return text;
+  return heads + text;
 }
 
-/** `iptables -L [CHAIN]`: chains with their policies or references; rules as they were typed, behind their target. */
-export function listChains(table: Table, name: string | undefined): string {
+type Listing = typeof import("./listing.ts").listing;
+let full: Listing | undefined;
+/** How `-L` prints; without it only names, policies and the rules' text are listed. */
+export const setListing = (listing: Listing): void => {
+  full = listing;
+};
+
+const ZERO: readonly [bigint, bigint] = [0n, 0n];
+
+/** `iptables -L [CHAIN [NUMBER]]`. `counters`: of the rules in order, then of the policies; `rules`: how many rules. */
+export function listChains(
+  table: Table,
+  command: Pick<Command, "chain" | "extra" | "numeric" | "verbose" | "exact" | "lineNumbers">,
+  counters: readonly (readonly [bigint, bigint])[],
+  rules: number,
+): string {
   const references = new Map<string, number>();
   for (const chain of table.chains.values()) {
     for (const { rule } of chain.entries) {
       if (rule.chain !== undefined) references.set(rule.chain, (references.get(rule.chain) ?? 0) + 1);
     }
   }
-  const parts: string[] = [];
-  for (const chain of table.chains.values()) {
-    if (name !== undefined && chain.name !== name) continue;
-    const what = chain.policy === undefined ? `${references.get(chain.name) ?? 0} references` : `policy ${policyName(chain.policy)}`;
-    let text = `Chain ${chain.name} (${what})\n${"target".padEnd(11)}prot opt source               destination         \n`;
-    for (const { rule } of chain.entries) {
-      const target = / -[jg] ([^ ]+)/.exec(rule.text)?.[1] ?? "";
-      text += `${target.padEnd(10)} ${rule.text.replace(/ -[jg] [^ ]+/, "").trim()}\n`;
-    }
-    parts.push(text);
-  }
-  return parts.join("\n");
+  let builtin = 0;
+  const chains = [...table.chains.values()].map((chain) => ({
+    name: chain.name,
+    policy: chain.policy === undefined ? undefined : policyName(chain.policy),
+    references: references.get(chain.name) ?? 0,
+    counter: chain.policy === undefined ? ZERO : (counters[rules + builtin++] ?? ZERO),
+    rules: chain.entries.map(({ rule, counter }) => ({ text: rule.text, anyInterface: rule.anyInterface, counter: counters[counter] ?? ZERO })),
+  })).filter(({ name }) => command.chain === undefined || name === command.chain);
+  if (full !== undefined) return full(chains, command, command.extra === undefined ? undefined : ruleNumber(command.extra));
+  if (command.extra !== undefined) return chains[0]?.rules[ruleNumber(command.extra) - 1]?.text ?? "";
+  return chains
+    .map(({ name, policy, references: count, rules: list }) =>
+      `Chain ${name} (${policy === undefined ? `${count} references` : `policy ${policy}`})\n${list.map(({ text }) => `${text.trim()}\n`).join("")}`)
+    .join("\n");
 }

@@ -1,7 +1,7 @@
 /** iptables, iptables-restore and iptables-save (legacy, 1.8.9) of one namespace. */
 import type { NodeContext } from "../context.ts";
 import { IptablesError, type Iptables } from "../netns.ts";
-import { appendRule, apply, chainLine, checkTable, listChains, listRules, parseCommand } from "./commands.ts";
+import { appendRule, apply, chainLine, checkTable, listChains, listRules, parseCommand, type Command } from "./commands.ts";
 import { DMESG, TABLE_NAMES, Tables, checkChainName, isTable, type Draft, type LoadedTable } from "./tables.ts";
 import { Refusal, usage, words } from "./text.ts";
 import { isTargetName } from "./rule.ts";
@@ -56,6 +56,14 @@ const COUNTERS = /^([0-9]+):([0-9]+)$/;
 export function createIptables(context: NodeContext, netns: number): IptablesHandle {
   const tables = new Tables(context, netns);
 
+  /** What -S and -L print. */
+  const shown = (draft: Draft, command: Command): string => {
+    if (command.verb !== "S" && command.verb !== "L") return "";
+    const counters = command.verbose ? tables.counters(draft.name) : undefined;
+    const rules = tables.get(draft.name)?.rules ?? 0;
+    return command.verb === "S" ? listRules(draft, command, counters, rules) : listChains(draft, command, counters ?? [], rules);
+  };
+
   /** `:CHAIN POLICY [P:B]` */
   const chainDefinition = (draft: Draft, line: string, number: number, noflush: boolean, counters: boolean): void => {
     const [name = "", policy, count] = line.slice(1).split(/[ \t\n]+/);
@@ -107,8 +115,7 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
     if (list[0] === "-A" && list.length > 1 && appendRule(draft, list, set)) return "";
     const command = parseCommand(list, true);
     apply(draft, command, set);
-    if (command.verb === "S") return listRules(draft, command.chain);
-    return command.verb === "L" ? listChains(draft, command.chain) : "";
+    return shown(draft, command);
   };
 
   const saveTable = (table: LoadedTable, counters: boolean): string => {
@@ -190,9 +197,7 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
         checkTable(command.table);
         const draft = tables.draft(command.table);
         if (apply(draft, command) || tables.get(command.table) === undefined) tables.commit(draft);
-        if (command.verb === "S") return listRules(draft, command.chain);
-        if (command.verb === "L") return command.extra === undefined ? listChains(draft, command.chain) : "";
-        return "";
+        return shown(draft, command);
       } catch (error) {
         throw error instanceof Refusal ? commandError(error) : error;
       }

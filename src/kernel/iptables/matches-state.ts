@@ -1,7 +1,7 @@
 /** Matches of connections and of what was seen before: conntrack, state, connmark, statistic, limit, hashlimit, recent, set. */
 import {
   CTM_DIRECTION, CTM_EXPIRES, CTM_ORIGSRC, CTM_ORIGSRC_PORT, CTM_PROTO, CTM_STATE, CTM_STATUS, CTSTATE_DNAT, CTSTATE_ESTABLISHED,
-  CTSTATE_INVALID, CTSTATE_NEW, CTSTATE_RELATED, CTSTATE_SNAT, CTSTATE_UNTRACKED, CONNTRACK_DATA, HASHLIMIT_DIP, HASHLIMIT_DPT,
+  HASHLIMIT_BYTES, CTSTATE_INVALID, CTSTATE_NEW, CTSTATE_RELATED, CTSTATE_SNAT, CTSTATE_UNTRACKED, CONNTRACK_DATA, HASHLIMIT_DIP, HASHLIMIT_DPT,
   HASHLIMIT_INVERT, HASHLIMIT_SIP, HASHLIMIT_SPT, IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY, MATCH_CONNMARK,
   MATCH_CONNTRACK, MATCH_HASHLIMIT, MATCH_LIMIT, MATCH_RECENT, MATCH_SET, MATCH_STATE, MATCH_STATISTIC, RECENT_CHECK,
   RECENT_DESTINATION, RECENT_REAP, RECENT_REMOVE, RECENT_SET, RECENT_TTL, RECENT_UPDATE, SETDIM_DESTINATION, SETDIM_SOURCE,
@@ -279,7 +279,21 @@ const limit: Extension = {
 const HASHLIMIT_MODES: readonly (readonly [string, number])[] = [
   ["srcip", HASHLIMIT_SIP], ["srcport", HASHLIMIT_SPT], ["dstip", HASHLIMIT_DIP], ["dstport", HASHLIMIT_DPT],
 ];
+/** Where bytes are counted: rates as the kernel's cost of 16 bytes (libxt_hashlimit.c bytes_to_cost, cost_to_bytes). */
+const BYTE_SHIFT = 16;
+const bytesToCost = (bytes: number): number => Math.floor(0xffffffff / (Math.floor(bytes / BYTE_SHIFT) + 1));
+const costToBytes = (cost: number): number => (Math.floor(0xffffffff / cost) - 1) * BYTE_SHIFT;
+/** `COUNTb`, `COUNTkb`, `COUNTmb`, or undefined. */
+function parseBytes(text: string): number | undefined {
+  const found = /^([0-9]+)(b|kb|mb)$/.exec(text);
+  if (found === null) return undefined;
+  return Number(found[1]) * (found[2] === "b" ? 1 : found[2] === "kb" ? 1024 : 1048576);
+}
+const formatBytes = (bytes: number): string =>
+  bytes >= 1048576 && bytes % 1048576 === 0 ? `${bytes / 1048576}mb` : bytes >= 1024 && bytes % 1024 === 0 ? `${bytes / 1024}kb` : `${bytes}b`;
 const HASHLIMIT_EXPIRE = 10000;
+const BYTE_EXPIRE = 15000;
+const BYTE_EXPIRE_BURST = 60000;
 const HASHLIMIT_GC = 1000;
 const HASHLIMIT_MAX_DEFAULT = 65536;
 const lengthMask = (bits: number): number => (bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0);
@@ -294,6 +308,8 @@ const hashlimit: Extension = {
     let average = 0;
     let above = false;
     let burst = 5;
+    let byteRate: number | undefined;
+    let burstBytes: number | undefined;
     let mode = 0;
     let name = "";
     let size = 0;
@@ -305,7 +321,10 @@ const hashlimit: Extension = {
     return {
       option(option, argument, not) {
         switch (option) {
-          case "hashlimit-burst": burst = number("hashlimit", option, argument, 1, 10000, true); break;
+          case "hashlimit-burst":
+            burstBytes = parseBytes(argument);
+            if (burstBytes === undefined) burst = number("hashlimit", option, argument, 1, 10000, true);
+            break;
           case "hashlimit-mode":
             for (const word of argument.split(",")) {
               const found = HASHLIMIT_MODES.find(([text]) => text === word.toLowerCase());
@@ -324,22 +343,36 @@ const hashlimit: Extension = {
           case "hashlimit-htable-expire": expire = number("hashlimit", option, argument); break;
           case "hashlimit-htable-gcinterval": gc = number("hashlimit", option, argument); break;
           default:
-            average = parseRate(argument, HASHLIMIT_SCALE);
+            byteRate = argument.endsWith("/s") ? parseBytes(argument.slice(0, -2)) : undefined;
+            if (byteRate === 0) throw usage(`bad rate "${argument}"'`);
+            average = byteRate === undefined ? parseRate(argument, HASHLIMIT_SCALE) : bytesToCost(byteRate);
             above = (option === "hashlimit-above") !== not;
         }
       },
       finish(given) {
         if (average === 0) throw usage("You have to specify --hashlimit-upto/above");
         if (!given.has("hashlimit-name")) throw usage('hashlimit: option "--hashlimit-name" must be specified\n');
+        if (byteRate === undefined) {
+          if (burstBytes !== undefined) throw usage("hashlimit: --hashlimit-burst in bytes needs a rate in bytes");
+          return;
+        }
+        const unit = costToBytes(average);
+        if (given.has("hashlimit-burst") && (burstBytes ?? burst) < unit) throw usage(`burst cannot be smaller than ${unit}b`);
+        burst = given.has("hashlimit-burst") ? Math.floor((burstBytes ?? burst) / unit) : 0;
+        mode |= HASHLIMIT_BYTES;
+        if (!given.has("hashlimit-htable-expire")) expire = burst === 0 ? BYTE_EXPIRE : BYTE_EXPIRE_BURST;
       },
       save() {
-        let text = ` --hashlimit-${above ? "above" : "upto"} ${formatRate(average, HASHLIMIT_SCALE)} --hashlimit-burst ${burst}`;
+        const rate = byteRate === undefined ? formatRate(average, HASHLIMIT_SCALE) : `${formatBytes(costToBytes(average))}/s`;
+        let text = ` --hashlimit-${above ? "above" : "upto"} ${rate}`;
+        if (byteRate === undefined) text += ` --hashlimit-burst ${burst}`;
+        else if (burst !== 0) text += ` --hashlimit-burst ${formatBytes(burst * costToBytes(average))}`;
         if (mode !== 0) text += ` --hashlimit-mode ${formatNames(HASHLIMIT_MODES, mode)}`;
         text += ` --hashlimit-name ${name}`;
         if (size !== 0) text += ` --hashlimit-htable-size ${size}`;
         if (max !== 0) text += ` --hashlimit-htable-max ${max}`;
         if (gc !== HASHLIMIT_GC) text += ` --hashlimit-htable-gcinterval ${gc}`;
-        if (expire !== HASHLIMIT_EXPIRE) text += ` --hashlimit-htable-expire ${expire}`;
+        if (expire !== HASHLIMIT_EXPIRE && expire !== BYTE_EXPIRE && expire !== BYTE_EXPIRE_BURST) text += ` --hashlimit-htable-expire ${expire}`;
         if (sourceBits !== 32) text += ` --hashlimit-srcmask ${sourceBits}`;
         if (destinationBits !== 32) text += ` --hashlimit-dstmask ${destinationBits}`;
         return text;

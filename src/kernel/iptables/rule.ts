@@ -27,6 +27,8 @@ export interface Rule {
   readonly text: string;
   /** The user chain it jumps or goes to. */
   readonly chain: string | undefined;
+  /** Interfaces given as `+`, which the text leaves out: 1 in, 2 out. */
+  readonly anyInterface: number;
   /** The encoded rule; where it jumps the chain's number is still to be put at `chainAt`. */
   readonly bytes: Uint8Array;
   readonly chainAt: number;
@@ -50,8 +52,17 @@ const matchNamed = (name: string): Extension | undefined =>
 const targetNamed = (name: string): Extension | undefined =>
   (targets ??= new Map(TARGET_EXTENSIONS.map((extension) => [extension.name, extension]))).get(name);
 
+/** Adds extensions to those that rules may name; one of a name that is there already takes its place. */
+export function extend(moreMatches: readonly Extension[], moreTargets: readonly Extension[]): void {
+  matchNamed("");
+  targetNamed("");
+  for (const extension of moreMatches) matches!.set(extension.name, extension);
+  for (const extension of moreTargets) targets!.set(extension.name, extension);
+  Object.assign(PROTOCOL_MATCHES, { 33: "dccp", 132: "sctp" });
+}
+
 /** Matches that `-p` brings along for its options. */
-const PROTOCOL_MATCHES: Readonly<Record<number, string>> = { 1: "icmp", 6: "tcp", 17: "udp" };
+const PROTOCOL_MATCHES: Record<number, string> = { 1: "icmp", 6: "tcp", 17: "udp" };
 
 // The rule's own options: what each is called in messages.
 const BASE: Readonly<Record<string, string>> = {
@@ -167,6 +178,8 @@ class RuleParser {
   /** The rule's own option, by its name or the beginning of its long one. */
   #base(word: string): string | undefined {
     const exact = BASE[word];
+    // Of the short forms that stand in the table an extension may have an option of its own (policy's --proto).
+    if (word === "--proto" && this.#exact("proto")) return undefined;
     if (exact !== undefined || !word.startsWith("--") || word.length < 4) return exact;
     if (this.#exact(word.slice(2)) || this.#find(word.slice(2)) !== undefined) return undefined;
     const found = BASE_LONG.filter((name) => name.startsWith(word));
@@ -374,7 +387,8 @@ function build(p: RuleParser, source: AddressMask | undefined, destination: Addr
   }
   writer.view.setUint32(0, writer.at, true);
   writer.view.setUint32(4, targetAt, true);
-  return { text, chain, bytes: writer.copy(), chainAt };
+  const anyInterface = (p.inInterface === "+" && !p.inInverted ? 1 : 0) | (p.outInterface === "+" && !p.outInverted ? 2 : 0);
+  return { text, chain, anyInterface, bytes: writer.copy(), chainAt };
 }
 
 /**

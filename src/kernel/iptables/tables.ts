@@ -3,9 +3,10 @@
  * that shares the chains it does not touch; the kernel takes the whole table or refuses it, then the copy is the table.
  */
 import {
-  BLOB_CHAIN, BLOB_HEADER, NF_ACCEPT, NF_COUNTERS, NF_DROP, NF_IPSET_TEST, NF_REPLACE, POLICY_USER, TABLE_FILTER, TABLE_MANGLE,
+  BLOB_CHAIN, BLOB_HEADER, NF_ACCEPT, NF_COUNTERS, NF_DROP, NF_REPLACE, POLICY_USER, TABLE_FILTER, TABLE_MANGLE,
   TABLE_NAT, TABLE_RAW, TABLE_SECURITY,
 } from "../../../assembly/abi/netfilter.ts";
+import { NF_IPSET_TEST } from "../../../assembly/abi/ipset.ts";
 import { EINVAL, ELOOP, ENOENT, ENOMEM, ERANGE, MAILBOX_BYTES } from "../../../assembly/abi/core.ts";
 import type { NodeContext } from "../context.ts";
 import { parseRule, type Rule, type Surroundings } from "./rule.ts";

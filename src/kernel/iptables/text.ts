@@ -181,6 +181,13 @@ export function portNumber(text: string): number | undefined {
   return parseNumber(text, 0, 65535) ?? services.get(text);
 }
 
+/** The service of a port, or its number. */
+export function portName(value: number): string {
+  services ??= table(SERVICES);
+  for (const [name, number_] of services) if (number_ === value) return name;
+  return String(value);
+}
+
 /** xtables_parse_port. */
 export function parsePort(text: string): number {
   const value = portNumber(text);

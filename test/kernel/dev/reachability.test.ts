@@ -1,6 +1,7 @@
 /** Who reaches whom, as recorded from Linux: macvlan modes, bridge flags, hairpin, bridge-nf, masquerade. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { useFullIptables } from "../../../src/kernel/iptables/full.ts";
 import type { Netns } from "../../../src/kernel/netns.ts";
 import { createTestNode, shared } from "../harness.ts";
 import { runSetup, type SetupCommand } from "./setup-commands.ts";
@@ -21,6 +22,8 @@ const { records } = JSON.parse(readFileSync(new URL("recordings/network/reachabi
  * sent IPv6 router solicitations, by which the bridge knew their MACs. They are left out; other refused ones have to be refused here, too.
  */
 const NOT_HERE = [/vlan_filtering/, /^bridge vlan add/, /^bridge fdb add .* master static$/, /neigh_suppress/];
+
+useFullIptables();
 
 describe("reachability", () => {
   for (const record of records) {

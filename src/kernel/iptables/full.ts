@@ -1,0 +1,19 @@
+/**
+ * The extensions beyond those that pods, Services and an overlay use, and the listing of `-L`. Pages and the edge do without: they
+ * load the core kernel, which does not evaluate them.
+ */
+import { setListing } from "./commands.ts";
+import { listing } from "./listing.ts";
+import { MORE_MATCHES } from "./matches-more.ts";
+import { extend } from "./rule.ts";
+import { MORE_TARGETS } from "./targets-more.ts";
+
+let done = false;
+
+/** Makes all of iptables known to this instance of the library. To be called before rules are read; more than once does no harm. */
+export function useFullIptables(): void {
+  if (done) return;
+  done = true;
+  extend(MORE_MATCHES, MORE_TARGETS);
+  setListing(listing);
+}
