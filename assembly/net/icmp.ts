@@ -166,13 +166,13 @@ export function icmpReceive(skb: Skb, ns: Netns, dev: NetDevice): void {
   snmpInc(ns, SNMP_ICMP_INMSGS);
   const length = skbLength(skb);
   let reason: i32;
-  if (length < ICMP_HEADER_LEN) {
-    snmpInc(ns, SNMP_ICMP_INERRORS);
-    reason = DROP_PKT_TOO_SMALL;
-  } else if (checksum(skb.data, length) != 0) {
+  if (checksum(skb.data, length) != 0) {
     snmpInc(ns, SNMP_ICMP_INCSUMERRORS);
     snmpInc(ns, SNMP_ICMP_INERRORS);
     reason = DROP_ICMP_CSUM;
+  } else if (length < ICMP_HEADER_LEN) {
+    snmpInc(ns, SNMP_ICMP_INERRORS);
+    reason = DROP_PKT_TOO_SMALL;
   } else {
     const type = IcmpView.at(skb.data).type;
     countType(ns, SNMP_ICMP_INDESTUNREACHS, type);

@@ -89,7 +89,13 @@ export function ipSendRouted(packet: Skb, ns: Netns, route: RouteAnswer, destina
     memory.copy(skb.network + IPV4_HEADER_LEN, ns.scratch + offsetof<RouteAnswer>(), <usize>optionsLength);
     ip.updateChecksum();
   }
-  return localOut(skb, ns);
+  return discarded(ns, localOut(skb, ns));
+}
+
+/** Counts what could not be sent (ip_send_skb, raw_send_hdrinc); what goes by ip_local_out alone is not counted. */
+export function discarded(ns: Netns, result: i32): i32 {
+  if (result < 0) snmpInc(ns, SNMP_IP_OUTDISCARDS);
+  return result;
 }
 
 /** RTN_* of an address by the local table alone, as xt_addrtype and bind() see it (inet_addr_type). */
@@ -154,7 +160,7 @@ export function ipRawOut(skb: Skb, ns: Netns): i32 {
   }
   if (ip.protocol == IPPROTO_ICMP && skb.transport + <usize>ICMP_HEADER_LEN <= skb.tail) icmpOutCount(ns, load<u8>(skb.transport));
   skbSetRoute(skb, route);
-  return localOut(skb, ns, false);
+  return discarded(ns, localOut(skb, ns, false));
 }
 
 /** The outer packet of a tunnel: by the device whose ifindex stands in `cb0`, if one does. */
@@ -193,7 +199,6 @@ function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
   const verdict = nfHook(HOOK_OUTPUT, skb, ns, 0, skb.rtDev);
   if (verdict == NF_STOLEN) return 0;
   if (verdict != NF_ACCEPT) {
-    snmpInc(ns, SNMP_IP_OUTDISCARDS);
     skbDrop(skb, ns, skb.rtDev, DROP_NETFILTER);
     return -EPERM;
   }

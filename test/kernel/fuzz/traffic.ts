@@ -251,6 +251,8 @@ export function createTraffic(d: Dice, world: World): Traffic {
 
   return {
     round(count, soFar, result) {
+      // A frame too long for the NIC's other end does not leave it.
+      const fits = ({ in: dev, frame }: OraclePacket): boolean => dev === "local" || frame.length / 2 <= (world.frame.interfaces[dev]!.mtu ?? 1500) + 14;
       const first = soFar.length;
       const out = ((result?.["out"] ?? []) as { pkt: number; dev: string; frame: string; any?: [number, number][] }[]).slice(-60);
       const packets: OraclePacket[] = [];
@@ -273,7 +275,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
         }
         if (one !== undefined) packets.push(one);
       }
-      return packets;
+      return packets.filter(fits);
     },
   };
 
