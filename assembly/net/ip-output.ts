@@ -8,7 +8,7 @@ import {
   SNMP_IP_OUTTRANSMITS,
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
-import { nfHook } from "../netfilter/hooks";
+import { nfHook, nfSkbShare } from "../netfilter/hooks";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
@@ -227,6 +227,7 @@ function loopBack(skb: Skb, ns: Netns, dev: NetDevice): void {
   const copy = skbCopy(skb);
   if (changetype<usize>(copy) == 0) return;
   skbCopyRoute(skb, copy);
+  nfSkbShare(copy, skb);
   copy.ipFlags = IPSKB_LOOPED;
   if (nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev)) != NF_ACCEPT) {
     skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);

@@ -142,7 +142,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
       case 3: // a connection in its middle
         return tcp(host.ip, dst, { sport: nextPort(), dport, seq: seq(), ack: seq(), flags: d.pick([ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, 0, 0x29]), data: data() });
       case 4: return make(host.ip, dst, d.pick([47, 132, 2, 50, 103, 253, 4]), data());
-      default: return make(host.ip, d.pick(["255.255.255.255", "224.0.0.1", "224.0.0.5", "239.1.1.1", "10.0.2.255", "10.0.1.255", "10.0.1.0", "0.0.0.0", "127.0.0.1", "240.0.0.1", "10.0.9.255"]), UDP, udpDatagram(nextPort(), dport, data()));
+      default: return make(host.ip, d.pick(["255.255.255.255", "224.0.0.1", "224.0.0.5", "239.1.1.1", "10.0.2.255", "10.0.1.255", "10.0.1.0", "0.0.0.0", "127.0.0.1", "240.0.0.1", "10.0.9.255"]), UDP, udpDatagram(nextPort(), dport === 7 ? 9 : dport, data())); // no echo to everybody
     }
   };
 
