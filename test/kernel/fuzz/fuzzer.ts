@@ -17,6 +17,7 @@ export type FuzzCase = OracleCase & { readonly hits?: boolean; readonly final_ms
 
 const PACKETS_PER_CASE = 110;
 const PACKETS_PER_ROUND = 12;
+const PROGRESS_CASES = 50;
 
 /** Case `number` of a run. Its later packets answer what this kernel did with the earlier ones. */
 export async function makeCase(instance: KernelInstance, seed: number, number: number): Promise<FuzzCase> {
@@ -244,6 +245,7 @@ export async function fuzz(options: Options): Promise<Outcome> {
       total.connections += (want["conntrack"] as unknown[] | undefined)?.length ?? 0;
       if (want["error"] !== undefined) total.refused++;
       const differs = difference(want, got, oracleCase);
+      if (total.cases % PROGRESS_CASES === 0) options.onCase?.(`${total.cases} cases, ${total.packets} packets so far`);
       if (differs === undefined) continue;
       const check = async (one: FuzzCase): Promise<string | undefined> => difference(await theirs(oracle, one), await ours(instance, one), one);
       const second = await check(oracleCase);
