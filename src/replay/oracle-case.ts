@@ -17,6 +17,7 @@ import type { IptablesHandle } from "../kernel/iptables/index.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
+import { nftOf } from "../kernel/nft/index.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
 import type { UdpSocket } from "../kernel/sockets.ts";
 import { manualClock } from "./clock.ts";
@@ -65,6 +66,8 @@ export interface OracleCase {
   readonly sysctl?: Readonly<Record<string, string | number>>;
   readonly ipset?: string;
   readonly iptables?: string;
+  /** Text for `nft -f -`, after iptables-restore; the result then has `nft`, the lines of `nft list ruleset` at the end. */
+  readonly nft?: string;
   readonly packets: readonly OraclePacket[];
   readonly udp_echo?: readonly { readonly addr?: string; readonly port: number }[];
   readonly tcp_listen?: readonly { readonly addr?: string; readonly port: number }[];
@@ -278,6 +281,8 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
   const { ipset, iptables = "" } = oracleCase;
   if (ipset !== undefined) part("ipset", () => restoreIpsets(kernel.context, hostHandle(kernel.context), ipset));
   if (iptables.trim() !== "") part("iptables", () => host.iptables.restore(iptables));
+  const { nft } = oracleCase;
+  if (nft !== undefined) part("nft", () => void nftOf(host).run(nft, { source: "/dev/stdin" }));
 }
 
 /** Sockets that answer: UDP echo from the address asked, listening TCP. */
@@ -474,6 +479,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
     ...(oracleCase.ct_trace ? { ct_trace: seen.trace } : {}),
     counters,
     policies,
+    ...(oracleCase.nft === undefined ? {} : { nft: nftOf(kernel.host).list().replace(/ (?:expires|used) \w+/g, "").trimEnd().split("\n") }),
     ...(seen.rules ? { hits: seen.hits } : {}),
     snmp: Object.fromEntries(Object.entries(snmp).sort(([a], [b]) => (a < b ? -1 : 1))),
     ct_stat: statistics,
@@ -482,7 +488,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
 }
 
 /** Fields of a result that have to be equal; what else the oracle writes is compared where `all` is asked for. */
-const COMPARED = ["out", "local_in", "conntrack", "ct_trace", "counters", "policies", "hits", "send_errors"];
+const COMPARED = ["out", "local_in", "conntrack", "ct_trace", "counters", "policies", "hits", "nft", "send_errors"];
 const ALSO = ["snmp", "ct_stat", "noise"];
 
 /** The first difference between a result and the recorded one, or undefined. */

@@ -474,7 +474,7 @@ function appendRule(commands: Commands, chain: Chain, verb: string, at: Rule | u
   const { table } = chain;
   const context: RuleContext = {
     cursor, family: table.family, table, tx, interfaces, ops: new Writer(), segments: [], chains: [], sets: [], objects: [], checks: [],
-    l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: false,
+    l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: false, icmpType: false,
   };
   statements(context);
   if (context.segments.length === 0) throw cursor.syntax();
@@ -604,7 +604,7 @@ function newSet(commands: Commands, table: Table, kind: string, name: Token, ver
       case "typeof": {
         const context = {
           cursor, family: table.family, table, tx, interfaces, ops: new Writer(), segments: [], chains: [], sets: [], objects: [], checks: [],
-          l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: true,
+          l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: true, icmpType: true,
         } as RuleContext;
         const parts = (): { types: DataType[]; text: string } => {
           const list = [primary(context)];
