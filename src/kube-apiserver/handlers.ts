@@ -24,9 +24,11 @@ import type { DeleteOptions } from "./delete-options.ts";
 import { updateManagedFields } from "./managed-fields.ts";
 import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
 import { createReader } from "./read.ts";
-import { storageKey } from "./registry/descriptor.ts";
+import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate } from "./registry/meta.ts";
+import type { Extension } from "./extension.ts";
+import { isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
 
 /** Who asks, as authentication found. */
@@ -39,6 +41,8 @@ export interface Requester {
 export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   storage: Storage<KubeObject>;
   registry: readonly Descriptor[];
+  /** Server-side apply; without it such patches are refused with 415. */
+  apply?: Extension["apply"] | undefined;
 }
 
 export interface Handlers {
@@ -54,7 +58,8 @@ const RETRIES_MAX = 10;
 
 export function createHandlers(given: HandlersOptions): Handlers {
   const { storage, clock, random } = given;
-  const byResource = new Map(given.registry.map((d) => [d.name.resource, d]));
+  // The server's own resources come first, and keep their plain names.
+  const byResource = new Map([...given.registry].reverse().map((d) => [d.name.resource, d]));
   const options: HandlersOptions & RegistryContext = {
     ...given,
     find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
@@ -113,7 +118,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const report = { strict: [] as string[] };
     let object: Mutable;
     try {
-      object = decodeStruct(kind, body, report) as unknown as Mutable;
+      object = decodeStruct(typeOf(descriptor), body, report) as unknown as Mutable;
     } catch (e) {
       if (e instanceof DecodeError) throw newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${e.message}`);
       throw e;
@@ -170,7 +175,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       delete after.metadata.managedFields;
       return;
     }
-    const { kind } = descriptorKind(info);
+    const kind = typeOf(info.descriptor);
     const managed = updateManagedFields({
       type: kind,
       apiVersion: after.apiVersion,
@@ -185,8 +190,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (managed.length > 0) after.metadata.managedFields = managed;
     else delete after.metadata.managedFields;
   }
-
-  const descriptorKind = (info: RequestInfo): { kind: string } => info.descriptor.name;
 
   /** NamespaceLifecycle: nothing is created in a namespace that is not there or on its way out. */
   async function admitNamespace(descriptor: Descriptor, namespace: string, name: string): Promise<void> {
@@ -275,6 +278,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
+    if (mediaType(request) === "application/apply-patch+yaml" && given.apply !== undefined) return applyPatchRequest(info, request, given.apply, user, dryRun);
     if (info.query.has("force")) {
       const errors = new FieldErrors();
       errors.forbidden("force", "may not be specified for non-apply patch");
@@ -282,7 +286,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     let warnings = NO_HEADERS;
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const { object, headers } = decodeBody(info, applyPatch(request, info.descriptor.name.kind, current));
+      const { object, headers } = decodeBody(info, applyPatch(request, typeOf(info.descriptor), current));
       warnings = headers;
       checkName(info, object);
       return object;
@@ -290,8 +294,48 @@ export function createHandlers(given: HandlersOptions): Handlers {
     return { status: 200, headers: warnings, body: stored };
   }
 
+  /** PATCH with application/apply-patch+yaml: creates what is not there. Follows applyPatcher of handlers/patch.go. */
+  async function applyPatchRequest(info: RequestInfo, request: ApiRequest, apply: Extension["apply"], user: Requester, dryRun: boolean): Promise<ApiResponse> {
+    const { descriptor, namespace, name, subresource, query } = info;
+    const manager = query.get("fieldManager") ?? "";
+    if (manager === "") {
+      const errors = new FieldErrors();
+      errors.required("fieldManager", "is required for apply patch");
+      throw newInvalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", errors.list);
+    }
+    const applied = request.body as KubeObject | undefined;
+    if (typeof applied !== "object" || applied === null || Array.isArray(applied)) throw newBadRequest("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}");
+    if (applied.metadata?.managedFields !== undefined && (applied.metadata.managedFields as unknown[]).length > 0) throw newBadRequest("metadata.managedFields must be nil");
+    // What is not of this kind, or of a wrong type, is refused before anything is merged.
+    const { object: decoded, headers } = decodeBody(info, applied);
+    checkName(info, { ...decoded, metadata: { ...decoded.metadata, name: decoded.metadata.name ?? name } });
+    const common = { descriptor, applied: applied as unknown as Record<string, unknown>, manager, force: isTrue(query.get("force")), subresource, reset: resetFields(info), time: now() };
+    const merge = (current: KubeObject | undefined): Mutable => {
+      const merged = apply({ ...common, current });
+      const { managedFields } = merged.metadata;
+      const { object } = decodeBody(info, merged);
+      object.metadata.name = name;
+      if (managedFields === undefined) delete object.metadata.managedFields;
+      else object.metadata.managedFields = managedFields;
+      if (descriptor.name.namespaced) object.metadata.namespace = namespace;
+      return object;
+    };
+    const key = storageKey(descriptor, namespace, name);
+    if ((await storage.get(key)) === undefined && subresource === "") {
+      if (applied.metadata?.uid !== undefined) throw newConflict(gr(descriptor), name, `uid mismatch: the provided object specified uid ${applied.metadata.uid}, and no existing object was found`);
+      const object = merge(undefined);
+      const managed = object.metadata.managedFields;
+      const stored = await createObject(descriptor, namespace, object, dryRun, () => {
+        if (managed !== undefined) object.metadata.managedFields = managed;
+      });
+      return { status: 201, headers, body: stored };
+    }
+    const stored = await guaranteedUpdate(info, user, dryRun, merge, true);
+    return { status: 200, headers, body: stored };
+  }
+
   /** Read, change, write if nobody else did meanwhile; again where the client named no revision. */
-  async function guaranteedUpdate(info: RequestInfo, user: Requester, dryRun: boolean, change: (current: KubeObject) => Mutable): Promise<KubeObject> {
+  async function guaranteedUpdate(info: RequestInfo, user: Requester, dryRun: boolean, change: (current: KubeObject) => Mutable, tracked = false): Promise<KubeObject> {
     const { descriptor, name, namespace } = info;
     const key = storageKey(descriptor, namespace, name);
     for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
@@ -299,7 +343,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
       checkPreconditions(info, object, current);
-      const rollback = prepareUpdate(info, user, object, current.value);
+      const rollback = prepareUpdate(info, user, object, current.value, tracked);
       if (deepEqual(object, current.value)) {
         rollback?.();
         return current.value;
@@ -362,12 +406,12 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Managed fields, strategy and validation of an update. */
-  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject): (() => void) | undefined {
+  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean): (() => void) | undefined {
     const { descriptor, subresource } = info;
     const meta = object.metadata;
     const was = old.metadata;
     if (descriptor.name.namespaced) meta.namespace = info.namespace;
-    track(info, user, old, object);
+    if (!tracked) track(info, user, old, object);
     // BeforeUpdate: what an update cannot touch.
     meta.creationTimestamp = was.creationTimestamp;
     keep(meta, was, "generation");
@@ -559,17 +603,19 @@ export function createHandlers(given: HandlersOptions): Handlers {
     dispatch,
     createInternal(resource, namespace, object) {
       const descriptor = byResource.get(resource.resource)!;
-      const decoded = decodeStruct(resource.kind, object, { strict: [] }) as unknown as Mutable;
+      const decoded = decodeStruct(typeOf(descriptor), object, { strict: [] }) as unknown as Mutable;
       descriptor.setDefaults?.(decoded);
       return createObject(descriptor, namespace, decoded, false, () => {});
     },
   };
 }
 
+const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();
+
 /** The patched form of an object of this kind. Throws 415 for a patch type that is not known. */
 function applyPatch(request: ApiRequest, kind: string, current: unknown): unknown {
   const { body } = request;
-  switch ((request.headers?.["content-type"] ?? "").split(";")[0]!.trim()) {
+  switch (mediaType(request)) {
     case "application/merge-patch+json":
       if (Array.isArray(body)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
       return mergePatch(current, body);
