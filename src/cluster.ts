@@ -20,7 +20,7 @@ import type { Platform } from "./platform.ts";
 import type { ServingOptions } from "./kube-apiserver/server.ts";
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
 import { LocalCrew, Loop } from "./time/loop.ts";
-import { newPacer, type Pacer } from "./time/pacer.ts";
+import type { Pacer } from "./time/pacer.ts";
 import { newRandom } from "./time/random.ts";
 import { Site } from "./time/site.ts";
 import { RemoteCrew } from "./time/workers.ts";
@@ -191,7 +191,8 @@ export const clusterOn =
       remote.push(crew);
       crews.push((method, ...argument) => crew.call(method, argument[0]) as Promise<never>);
     }
-    const pacer = real ? newPacer(platform, epochMs) : undefined;
+    // Pages run in virtual time, and do not load what real time needs.
+    const pacer = real ? (await import("./time/pacer.ts")).newPacer(platform, epochMs) : undefined;
     const loop = new Loop({
       local, remote, user, crewOf, between: underlay, windowNs: Math.min(SITE_API_LATENCY_NS, underlay.pathNs),
       ...(pacer === undefined ? {} : { pace: pacer.pace }),

@@ -1,5 +1,6 @@
 /** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
 import { clusterOn } from "../cluster.ts";
+import { onlyToken } from "../kube-apiserver/complete/authentication.ts";
 import { complete } from "../kube-apiserver/complete/index.ts";
 import type { Logger } from "../log.ts";
 import type { CliHost } from "../platform.ts";
@@ -26,7 +27,7 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
   const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
   const cluster = await clusterOn(host.platform)({
     nodes, seed, controllers, time: "real", log: logTo(host),
-    serving: { token, extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
+    serving: { admit: onlyToken(token), extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
   });
   const server = await host.serveHttps({ port, host: options.bindAddress, handle: (request) => cluster.fetch(request) });
   try {

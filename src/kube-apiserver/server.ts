@@ -6,7 +6,7 @@
  * Follows k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain) and pkg/endpoints/handlers. The first two
  * steps know only the in-process administrator so far.
  */
-import { ApiError, newForbidden, newInternalError } from "../apimachinery/status.ts";
+import { ApiError, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 import type { ApiRequest, ApiResponse, ApiTransport } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
@@ -22,13 +22,13 @@ import type { ParseYaml, Serving } from "./http.ts";
 import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
 import { REGISTRY } from "./registry/index.ts";
-import { requestInfo, routesOf, splitPath } from "./request-info.ts";
+import { requestInfo, routesOf } from "./request-info.ts";
 import type { Routes } from "./request-info.ts";
 
 /** How the server meets clients over HTTP. */
 export interface ServingOptions {
-  /** The administrator's bearer token: without it, or another one, nobody gets in. Undefined: everybody is the administrator. */
-  readonly token?: string;
+  /** Throws for who may not come in, such as `onlyToken`. Undefined: everybody is the administrator. */
+  readonly admit?: (request: ApiRequest, routes: Routes) => void;
   /** What is served beyond the resources of a cluster's own: `complete`. */
   readonly extension?: Extension;
   /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
@@ -68,7 +68,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const storage = options.storage ?? createMemoryStorage<KubeObject>({ stamp });
   const serviceIPs = createIPAllocator(options.serviceCidr ?? "10.96.0.0/16", random.fork("service-ips"));
   const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
-  const { extension, token } = options;
+  const { extension } = options;
   extension?.load();
   const registry = extension === undefined ? REGISTRY : [...REGISTRY, ...extension.resources];
   const routes = routesOf(registry);
@@ -99,38 +99,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     decodeProtobuf: extension?.decodeProtobuf,
     table: extension === undefined ? undefined : (request, version, include, body) =>
       extension.table({ descriptor: requestInfo(routes, request).descriptor, include, version, nowMs: clock.nowMs() }, body),
-    admit(request) {
-      if (token !== undefined) checkToken(token, request, routes);
-    },
+    admit: (request) => options.admit?.(request, routes),
   };
   return { handle, ready, fetch: (request) => serveFetch(serving, request) };
-}
-
-/** Unauthenticated requests may read these (the role system:public-info-viewer). */
-const PUBLIC = new Set(["/healthz", "/livez", "/readyz", "/version"]);
-
-/** Lets only the administrator in. Throws 401 for a wrong token and 403 for none, as the anonymous user is nobody. */
-function checkToken(token: string, request: ApiRequest, routes: Routes): void {
-  const sent = request.headers?.["authorization"];
-  if (sent === `Bearer ${token}`) return;
-  if (sent !== undefined) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message: "Unauthorized", reason: "Unauthorized", code: 401 });
-  const { path } = splitPath(request.path);
-  if (PUBLIC.has(path.replace(/(.)\/$/, "$1"))) return;
-  const verbs = { GET: "get", POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" } as const;
-  let info;
-  try {
-    info = requestInfo(routes, request);
-  } catch {
-    throw new ApiError({
-      kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "Forbidden", details: {}, code: 403,
-      message: `forbidden: User "system:anonymous" cannot ${verbs[request.method]} path ${JSON.stringify(path)}`,
-    });
-  }
-  const { descriptor, namespace, name, subresource, verb } = info;
-  const { group } = descriptor.name;
-  const resource = subresource === "" ? descriptor.name.resource : `${descriptor.name.resource}/${subresource}`;
-  const where = namespace === "" ? "at the cluster scope" : `in the namespace ${JSON.stringify(namespace)}`;
-  throw newForbidden({ group, resource: descriptor.name.resource }, name, `User "system:anonymous" cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${where}`);
 }
 
 /** Who asks: nobody but the administrator gets here; the manager of fields comes from the user agent. */
