@@ -168,6 +168,8 @@ const NOT_VALUE = new Set(["ReplicationControllerSpec.template"]);
 // Required lists that may be empty: an empty list reads back as null.
 const NULLABLE = new Set(["EndpointSlice.endpoints", "EndpointSlice.ports"]);
 // `omitempty` fields that OpenAPI calls required, and fields without `omitempty` that it does not.
+// Pointers without `omitempty`: null when they are not set.
+const NULLABLE_POINTERS = new Set(["TypedLocalObjectReference.apiGroup", "TypedObjectReference.apiGroup"]);
 const WRITTEN = new Set([
   "Event.reportingComponent", "Event.reportingInstance", "EndpointSlice.ports",
   "HorizontalPodAutoscalerStatus@autoscaling.v2.currentMetrics", "Role.rules", "ClusterRole.rules",
@@ -237,6 +239,7 @@ function generate() {
       (VALUES.has(id) || field === "metadata" || (kind && (field === "spec" || field === "status")));
     let marks = "";
     if (value || VALUES.has(id)) marks += "=";
+    else if (NULLABLE_POINTERS.has(id)) marks += "!*";
     else if (POINTERS.has(id)) marks += "*";
     else if (tok === "T" || tok === "U") marks += "=";
     else if (f.required || WRITTEN.has(id)) marks += "!";

@@ -185,7 +185,7 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
 
 /** A required struct that is not held by value is a pointer, and null when it is not set. */
 function zeroOf(field: Field): unknown {
-  return field.type.kind === "struct" && !field.value ? null : zero(field.type);
+  return (field.type.kind === "struct" || field.pointer) && !field.value ? null : zero(field.type);
 }
 
 /** The empty object of a type, as Go writes it. */

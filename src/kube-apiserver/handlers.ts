@@ -225,7 +225,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
     await admitNamespace(descriptor, namespace, meta.name ?? "");
     await descriptor.admitCreate?.(object, options);
     // BeforeCreate: what the server decides.
-    if ((meta.resourceVersion ?? "") !== "") throw plainFailure(500, "resourceVersion should not be set on objects to be created");
     meta.uid = newUid(random);
     meta.creationTimestamp = now();
     const generated = meta.name === undefined && meta.generateName !== undefined;
@@ -245,6 +244,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
       rollback?.();
       if ((await storage.get(key)) !== undefined) throw newAlreadyExists(gr(descriptor), meta.name);
       return deepFreeze(object);
+    }
+    if ((meta.resourceVersion ?? "") !== "") {
+      rollback?.();
+      throw plainFailure(500, "resourceVersion should not be set on objects to be created");
     }
     const result = await storage.txn([{ key, modRevision: 0 }], [{ type: "put", key, value: object }]);
     if (result.succeeded) return result.written[0]!.value;
@@ -515,8 +518,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function remove(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
     const deleteOptions = parseDeleteOptions(request, info.query);
+    const { deleteWarning } = info.descriptor;
+    const headers = deleteWarning === undefined || deleteOptions.propagationPolicy !== undefined ? NO_HEADERS : { warning: `299 - ${JSON.stringify(deleteWarning)}` };
     const { object, gone } = await deleteObject(info.descriptor, info.namespace, info.name, deleteOptions);
-    if (!gone || info.descriptor.returnsDeleted === true) return { status: 200, headers: NO_HEADERS, body: object };
+    if (!gone || info.descriptor.returnsDeleted === true) return { status: 200, headers, body: object };
     const { name, uid } = object.metadata;
     const { group, resource } = info.descriptor.name;
     return { status: 200, headers: NO_HEADERS, body: { ...success(), details: { name, ...(group === "" ? {} : { group }), kind: resource, uid } } };
@@ -547,7 +552,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       checkDeletePreconditions(descriptor, value, asked);
       if (isNamespace && (name === "default" || name === "kube-system" || name === "kube-public"))
         throw newForbidden(gr(descriptor), name, "this namespace may not be deleted");
-      const finalizers = deletionFinalizers(value, asked);
+      const finalizers = deletionFinalizers(value, asked, descriptor.orphansByDefault === true);
       const grace = descriptor.gracePeriod?.(value, asked.gracePeriodSeconds) ?? 0;
       const blocked = finalizers.length > 0 || (isNamespace && ((value as Namespace).spec.finalizers ?? []).length > 0);
       const was = value.metadata;
@@ -654,8 +659,10 @@ function isFinished(object: Mutable): boolean {
 }
 
 /** The finalizers after a deletion was asked for with this policy. Follows deletionFinalizersForGarbageCollection. */
-function deletionFinalizers({ metadata }: KubeObject, { propagationPolicy }: DeleteOptions): string[] {
+function deletionFinalizers({ metadata }: KubeObject, asked: DeleteOptions, orphans: boolean): string[] {
   const existing = metadata.finalizers ?? [];
+  const said = existing.includes("orphan") || existing.includes("foregroundDeletion");
+  const propagationPolicy = asked.propagationPolicy ?? (orphans && !said ? "Orphan" : undefined);
   if (propagationPolicy === undefined) return [...existing];
   const out = existing.filter((f) => f !== "orphan" && f !== "foregroundDeletion");
   if (propagationPolicy === "Orphan") out.push("orphan");

@@ -4,9 +4,10 @@
  */
 import { deepEqual } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
+import { formatTime } from "../../apimachinery/time.ts";
 import { validateDNS1123Subdomain } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
-import type { Descriptor } from "../registry/descriptor.ts";
+import type { Descriptor, RegistryContext } from "../registry/descriptor.ts";
 import { setPodTemplateDefaults } from "../registry/pod-defaults.ts";
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -17,7 +18,7 @@ interface Kind extends Partial<Omit<Descriptor<Any>, "name">> {
   readonly cluster?: boolean;
   readonly status?: boolean;
   /** The status of a new object. */
-  readonly newStatus?: (object: Any) => unknown;
+  readonly newStatus?: (object: Any, context: RegistryContext) => unknown;
 }
 
 /** Names of a path segment. Follows path.ValidatePathSegmentName. */
@@ -35,7 +36,7 @@ function kind(group: string, name: string, resource: string, { version = "v1", c
     allowUnconditionalUpdate: true,
     ...own,
     prepareForCreate(object, context) {
-      if (status) object.status = newStatus === undefined ? {} : newStatus(object);
+      if (status) object.status = newStatus === undefined ? {} : newStatus(object, context);
       if (own.generation === true) object.metadata.generation = 1;
       own.prepareForCreate?.(object, context);
     },
@@ -84,7 +85,7 @@ function claimDefaults({ spec }: Any): void {
 /** Labels and selector of a Job come from its uid. Follows generateSelector of pkg/registry/batch/job/strategy.go. */
 function selectByUid(job: Any): void {
   const { spec, metadata } = job;
-  if (spec.manualSelector === true) return;
+  if (spec.manualSelector === true || metadata.name === undefined) return;
   const own = { "batch.kubernetes.io/controller-uid": metadata.uid as string, "batch.kubernetes.io/job-name": metadata.name as string, "controller-uid": metadata.uid as string, "job-name": metadata.name as string };
   const meta = (spec.template.metadata ??= { creationTimestamp: null });
   meta.labels = { ...meta.labels, ...own };
@@ -98,6 +99,7 @@ function jobDefaults(spec: Any): void {
     spec.parallelism = 1;
   }
   spec.parallelism ??= 1;
+  spec.manualSelector ??= false;
   spec.completionMode ??= "NonIndexed";
   spec.suspend ??= false;
   spec.backoffLimit ??= spec.backoffLimitPerIndex === undefined ? 6 : 2147483647;
@@ -152,13 +154,16 @@ export const KINDS: readonly Descriptor[] = [
   kind("", "PersistentVolumeClaim", "persistentvolumeclaims", {
     status: true, returnsDeleted: true, newStatus: () => ({ phase: "Pending" }), setDefaults: claimDefaults,
     prepareForCreate(o) {
+      // Follows NormalizeDataSources: each of the two says what the other does.
+      if (o.spec.dataSource !== undefined && o.spec.dataSourceRef === undefined) o.spec.dataSourceRef = { ...o.spec.dataSource };
+      else if (o.spec.dataSourceRef !== undefined && o.spec.dataSource === undefined && o.spec.dataSourceRef.namespace === undefined) o.spec.dataSource = { ...o.spec.dataSourceRef };
       // StorageObjectInUseProtection.
       o.metadata.finalizers = [...(o.metadata.finalizers ?? []).filter((f: string) => f !== PVC_PROTECTION), PVC_PROTECTION];
     },
   }),
   kind("", "PersistentVolume", "persistentvolumes", {
     cluster: true, status: true, returnsDeleted: true,
-    newStatus: () => ({ phase: "Pending" }),
+    newStatus: (_, { clock }) => ({ phase: "Pending", lastPhaseTransitionTime: formatTime(clock.nowMs()) }),
     setDefaults({ spec }) {
       spec.persistentVolumeReclaimPolicy ??= "Retain";
       spec.volumeMode ??= "Filesystem";
@@ -171,9 +176,15 @@ export const KINDS: readonly Descriptor[] = [
   kind("", "PodTemplate", "podtemplates", {
     returnsDeleted: true,
     setDefaults: (o) => setPodTemplateDefaults(o.template),
+    prepareForCreate(o) {
+      o.metadata.generation = 1;
+    },
+    prepareForUpdate(o, old) {
+      o.metadata.generation = deepEqual(o.template, old.template) ? old.metadata.generation : (old.metadata.generation ?? 0) + 1;
+    },
   }),
   kind("", "ReplicationController", "replicationcontrollers", {
-    storagePrefix: "controllers", status: true, generation: true, scalable: true, newStatus: () => ({ replicas: 0 }),
+    storagePrefix: "controllers", status: true, generation: true, scalable: true, orphansByDefault: true, newStatus: () => ({ replicas: 0 }),
     setDefaults({ metadata, spec }) {
       spec.replicas ??= 1;
       const labels = spec.template?.metadata?.labels;
@@ -198,11 +209,15 @@ export const KINDS: readonly Descriptor[] = [
         spec.updateStrategy.rollingUpdate.maxSurge ??= 0;
       }
       spec.revisionHistoryLimit ??= 10;
-      void metadata;
+      (metadata.annotations ??= {})[TEMPLATE_GENERATION] ??= "1";
       setPodTemplateDefaults(spec.template);
     },
-    prepareForCreate(o) {
-      (o.metadata.annotations ??= {})["deprecated.daemonset.template.generation"] = "1";
+    prepareForCreate({ metadata }) {
+      metadata.annotations[TEMPLATE_GENERATION] = "1";
+    },
+    prepareForUpdate({ metadata, spec }, old) {
+      const was = Number(old.metadata.annotations?.[TEMPLATE_GENERATION] ?? "1");
+      metadata.annotations[TEMPLATE_GENERATION] = String(deepEqual(spec.template, old.spec.template) ? was : was + 1);
     },
   }),
   kind("apps", "StatefulSet", "statefulsets", {
@@ -230,7 +245,8 @@ export const KINDS: readonly Descriptor[] = [
     },
   }),
   kind("batch", "Job", "jobs", {
-    status: true, generation: true,
+    status: true, generation: true, orphansByDefault: true,
+    deleteWarning: "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
     setDefaults({ metadata, spec }) {
       jobDefaults(spec);
       const labels = spec.template?.metadata?.labels;
@@ -369,5 +385,6 @@ export const KINDS: readonly Descriptor[] = [
   }),
 ];
 
+const TEMPLATE_GENERATION = "deprecated.daemonset.template.generation";
 const PVC_PROTECTION = "kubernetes.io/pvc-protection";
 const PV_PROTECTION = "kubernetes.io/pv-protection";

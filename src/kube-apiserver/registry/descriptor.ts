@@ -35,6 +35,10 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly allowUnconditionalUpdate: boolean;
   /** Whether a deletion answers with the object rather than a Status. */
   readonly returnsDeleted?: boolean;
+  /** Whether a deletion without a policy orphans dependents (kinds older than the garbage collector). */
+  readonly orphansByDefault?: boolean;
+  /** What a deletion without a policy is told in a Warning header. */
+  readonly deleteWarning?: string;
   /** Whether `metadata.generation` is kept. */
   readonly generation?: boolean;
   /** Fields of the object itself that field selectors know, beside metadata.name and metadata.namespace. */
