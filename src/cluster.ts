@@ -299,10 +299,8 @@ class RunningCluster implements Cluster {
   async fetch(request: Request): Promise<Response> {
     const { pacer, master, controlPlane } = this.#parts;
     if (pacer === undefined) throw new Error("fetch: only with time: \"real\"");
-    const body = request.body === null ? null : await request.arrayBuffer();
     this.#now(master);
-    const { url, method, headers, signal } = request;
-    const response = await controlPlane.fetch(new Request(url, { method, headers, signal, body }));
+    const response = await controlPlane.fetch(request);
     pacer.wake();
     return response;
   }

@@ -4,27 +4,27 @@
  */
 import type { KubeObject } from "../apimachinery/meta.ts";
 import type { ApiRequest, ApiResponse } from "../client/transport.ts";
+import type { Clock } from "../time/clock.ts";
+import type { Form } from "./http.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
+import type { RequestInfo } from "./request-info.ts";
 
-export interface TableRequest {
-  readonly descriptor: Descriptor;
-  /** `includeObject`: what each row carries. */
-  readonly include: "Metadata" | "Object" | "None";
-  readonly version: string;
-  readonly nowMs: number;
-}
-
-/** What server-side apply is told of the request. */
+/** A server-side apply, and what the server's other verbs lend it. */
 export interface ApplyRequest {
-  readonly descriptor: Descriptor;
-  readonly current: KubeObject | undefined;
-  /** The body as it was sent. */
-  readonly applied: Record<string, unknown>;
-  readonly manager: string;
-  readonly force: boolean;
-  readonly subresource: string;
+  readonly info: RequestInfo;
+  readonly body: unknown;
+  /** Top-level fields that this request leaves alone. */
   readonly reset: readonly string[];
   readonly time: string;
+  /** A fresh object out of a body, with its defaults. Throws ApiError. */
+  decode(body: unknown): { object: KubeObject; headers: Readonly<Record<string, string>> };
+  /** Throws when the object is not the one that the path names. */
+  checkName(object: KubeObject): void;
+  current(): Promise<KubeObject | undefined>;
+  /** Stores a new object; `tracked` is called when its managed fields are due. */
+  create(object: KubeObject, tracked: () => void): Promise<KubeObject>;
+  /** Stores a changed one whose managed fields are set. */
+  update(change: (current: KubeObject) => KubeObject): Promise<KubeObject>;
 }
 
 export interface Extension {
@@ -34,10 +34,10 @@ export interface Extension {
   load(): void;
   /** Answers paths that are no resources (discovery, OpenAPI), or leaves them (undefined). */
   nonResource(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | undefined;
-  /** An object or a list as a Table. */
-  table(request: TableRequest, body: unknown): unknown;
+  /** How objects and lists become Tables of `meta.k8s.io/VERSION`. Throws ApiError for a bad `includeObject`. */
+  table(info: RequestInfo, version: string, clock: Clock): Form;
   /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */
   decodeProtobuf(bytes: Uint8Array): unknown;
-  /** The object after a server-side apply, its managed fields included. Throws ApiError on conflicts. */
-  apply(request: ApplyRequest): KubeObject;
+  /** Answers a server-side apply. Throws ApiError, for conflicts among others. */
+  apply(request: ApplyRequest): Promise<ApiResponse>;
 }

@@ -10,7 +10,7 @@ import { deepCopy, deepEqual, deepFreeze } from "../apimachinery/meta.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 import { generateName, newUid } from "../apimachinery/names.ts";
 import {
-  ApiError, newAlreadyExists, newBadRequest, newConflict, newForbidden, newInvalid, newMethodNotSupported, newNotFound,
+  ApiError, failure, newAlreadyExists, newBadRequest, newConflict, newForbidden, newInvalid, newMethodNotSupported, newNotFound,
   newPathNotFound, newUnsupportedMediaType, OPTIMISTIC_LOCK,
 } from "../apimachinery/status.ts";
 import type { GroupResource, Status } from "../apimachinery/status.ts";
@@ -28,7 +28,6 @@ import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate } from "./registry/meta.ts";
 import type { Extension } from "./extension.ts";
-import { isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
 
 /** Who asks, as authentication found. */
@@ -281,7 +280,15 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    if (mediaType(request) === "application/apply-patch+yaml" && given.apply !== undefined) return applyPatchRequest(info, request, given.apply, user, dryRun);
+    if (mediaType(request) === "application/apply-patch+yaml" && given.apply !== undefined)
+      return given.apply({
+        info, body: request.body, reset: resetFields(info), time: now(),
+        decode: (body) => decodeBody(info, body),
+        checkName: (object) => checkName(info, object),
+        current: async () => (await storage.get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
+        create: (object, tracked) => createObject(info.descriptor, info.namespace, object, dryRun, tracked),
+        update: (change) => guaranteedUpdate(info, user, dryRun, change, true),
+      });
     if (info.query.has("force")) {
       const errors = new FieldErrors();
       errors.forbidden("force", "may not be specified for non-apply patch");
@@ -295,46 +302,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
       return object;
     });
     return { status: 200, headers: warnings, body: stored };
-  }
-
-  /** PATCH with application/apply-patch+yaml: creates what is not there. Follows applyPatcher of handlers/patch.go. */
-  async function applyPatchRequest(info: RequestInfo, request: ApiRequest, apply: Extension["apply"], user: Requester, dryRun: boolean): Promise<ApiResponse> {
-    const { descriptor, namespace, name, subresource, query } = info;
-    const manager = query.get("fieldManager") ?? "";
-    if (manager === "") {
-      const errors = new FieldErrors();
-      errors.required("fieldManager", "is required for apply patch");
-      throw newInvalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", errors.list);
-    }
-    const applied = request.body as KubeObject | undefined;
-    if (typeof applied !== "object" || applied === null || Array.isArray(applied)) throw newBadRequest("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}");
-    if (applied.metadata?.managedFields !== undefined && (applied.metadata.managedFields as unknown[]).length > 0) throw newBadRequest("metadata.managedFields must be nil");
-    // What is not of this kind, or of a wrong type, is refused before anything is merged.
-    const { object: decoded, headers } = decodeBody(info, applied);
-    checkName(info, { ...decoded, metadata: { ...decoded.metadata, name: decoded.metadata.name ?? name } });
-    const common = { descriptor, applied: applied as unknown as Record<string, unknown>, manager, force: isTrue(query.get("force")), subresource, reset: resetFields(info), time: now() };
-    const merge = (current: KubeObject | undefined): Mutable => {
-      const merged = apply({ ...common, current });
-      const { managedFields } = merged.metadata;
-      const { object } = decodeBody(info, merged);
-      object.metadata.name = name;
-      if (managedFields === undefined) delete object.metadata.managedFields;
-      else object.metadata.managedFields = managedFields;
-      if (descriptor.name.namespaced) object.metadata.namespace = namespace;
-      return object;
-    };
-    const key = storageKey(descriptor, namespace, name);
-    if ((await storage.get(key)) === undefined && subresource === "") {
-      if (applied.metadata?.uid !== undefined) throw newConflict(gr(descriptor), name, `uid mismatch: the provided object specified uid ${applied.metadata.uid}, and no existing object was found`);
-      const object = merge(undefined);
-      const managed = object.metadata.managedFields;
-      const stored = await createObject(descriptor, namespace, object, dryRun, () => {
-        if (managed !== undefined) object.metadata.managedFields = managed;
-      });
-      return { status: 201, headers, body: stored };
-    }
-    const stored = await guaranteedUpdate(info, user, dryRun, merge, true);
-    return { status: 200, headers, body: stored };
   }
 
   /** Read, change, write if nobody else did meanwhile; again where the client named no revision. */
@@ -676,12 +643,9 @@ function success(): Status {
 
 /** Failures that carry no reason (plain Go errors upstream). */
 export function plainFailure(code: number, message: string): ApiError {
-  return new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code });
+  return failure(code, "", message);
 }
 
 function methodNotAllowed(): ApiError {
-  return new ApiError({
-    kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "MethodNotAllowed", details: {}, code: 405,
-    message: "the server does not allow this method on the requested resource",
-  });
+  return failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 }

@@ -2,7 +2,7 @@
  * The API over HTTP messages: bodies in as JSON or YAML, answers out as JSON, watches as newline-delimited JSON.
  * Follows k8s.io/apiserver/pkg/endpoints/handlers/responsewriters and pkg/endpoints/handlers/negotiation.
  */
-import { ApiError, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
+import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "../client/transport.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
@@ -20,8 +20,8 @@ export interface Serving {
   admit(request: ApiRequest): void;
   readonly parseYaml: ParseYaml | undefined;
   readonly decodeProtobuf: ((bytes: Uint8Array) => unknown) | undefined;
-  /** The answer to a request as a Table of `meta.k8s.io/VERSION`. */
-  readonly table: ((request: ApiRequest, version: string, include: "Metadata" | "Object" | "None", body: unknown) => unknown) | undefined;
+  /** How the answer to a request becomes a Table of `meta.k8s.io/VERSION`. */
+  readonly table: ((request: ApiRequest, version: string) => Form) | undefined;
 }
 
 export async function serveFetch(serving: Serving, request: Request): Promise<Response> {
@@ -29,7 +29,7 @@ export async function serveFetch(serving: Serving, request: Request): Promise<Re
     const url = request.url;
     const slash = url.indexOf("/", url.indexOf("://") + 3);
     const path = slash < 0 ? "/" : url.slice(slash);
-    if (!METHODS.has(request.method)) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "MethodNotAllowed", details: {}, code: 405, message: "the server does not allow this method on the requested resource" });
+    if (!METHODS.has(request.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const headers: Record<string, string> = {};
     request.headers.forEach((value, name) => {
       headers[name] = value;
@@ -40,13 +40,14 @@ export async function serveFetch(serving: Serving, request: Request): Promise<Re
     const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
     const bytes = method === "GET" ? NOTHING : new Uint8Array(await request.arrayBuffer());
     const text = protobuf || bytes.length === 0 ? "" : new TextDecoder().decode(bytes);
-    if (bytes.length > BODY_BYTES_MAX) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "RequestEntityTooLarge", code: 413, message: `Request entity too large: limit is ${BODY_BYTES_MAX}` });
+    if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const stop = new AbortController();
     request.signal.addEventListener("abort", () => stop.abort());
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", method, serving.parseYaml);
     const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }) };
     const response = await serving.handle(asked, stop.signal);
-    return render(response, formOf(accepted, asked, serving), stop);
+    const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
+    return render(response, form, stop);
   } catch (e) {
     if (!(e instanceof ApiError)) throw e;
     return json(e.code, {}, e.status);
@@ -56,22 +57,9 @@ export async function serveFetch(serving: Serving, request: Request): Promise<Re
 const NOTHING = new Uint8Array();
 
 /** How objects are shown; the same for those of a watch. */
-type Form = ((body: unknown, first: boolean) => unknown) | undefined;
+export type Form = ((body: unknown, first: boolean) => unknown) | undefined;
 
 type Accepted = "object" | "metadata" | { readonly table: string };
-
-function formOf(accepted: Accepted, request: ApiRequest, { table }: Serving): Form {
-  if (accepted === "object") return undefined;
-  if (accepted === "metadata") return partial;
-  const include = /[?&]includeObject=(\w*)/.exec(request.path)?.[1];
-  if (include !== undefined && include !== "" && include !== "Metadata" && include !== "Object" && include !== "None")
-    throw newBadRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`);
-  return (body, first) => {
-    const made = table!(request, accepted.table, (include || "Metadata") as "Metadata", body) as Record<string, unknown>;
-    // In a watch only the first event names the columns.
-    return first || made["kind"] !== "Table" ? made : { ...made, columnDefinitions: null };
-  };
-}
 
 const TABLE = /;as=Table;/;
 

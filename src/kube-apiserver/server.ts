@@ -97,8 +97,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     handle,
     parseYaml: options.parseYaml,
     decodeProtobuf: extension?.decodeProtobuf,
-    table: extension === undefined ? undefined : (request, version, include, body) =>
-      extension.table({ descriptor: requestInfo(routes, request).descriptor, include, version, nowMs: clock.nowMs() }, body),
+    table: extension && ((request, version) => extension.table(requestInfo(routes, request), version, clock)),
     admit: (request) => options.admit?.(request, routes),
   };
   return { handle, ready, fetch: (request) => serveFetch(serving, request) };

@@ -9,15 +9,25 @@ import type { ManagedFieldsEntry } from "../../api/types.generated.ts";
 import { deepCopy, deepEqual } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { ApiError } from "../../apimachinery/status.ts";
-import type { ApplyRequest } from "../extension.ts";
 import { changedFields, isEmptySet, sortSet, stripSet, subtract } from "../managed-fields.ts";
 import type { FieldSet } from "../managed-fields.ts";
 
 type Json = Record<string, unknown>;
 const isMap = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
+export interface Application {
+  readonly current: KubeObject | undefined;
+  /** The body as it was sent. */
+  readonly applied: Record<string, unknown>;
+  readonly manager: string;
+  readonly force: boolean;
+  readonly subresource: string;
+  readonly reset: readonly string[];
+  readonly time: string;
+}
+
 /** The object after the apply; `type` is its schema type. Throws the conflicts. */
-export function applyConfiguration(type: string, { current, applied, manager, force, subresource, reset, time }: ApplyRequest): KubeObject {
+export function applyConfiguration(type: string, { current, applied, manager, force, subresource, reset, time }: Application): KubeObject {
   const apiVersion = String(applied["apiVersion"]);
   const root = structType(type);
   const live = (current ?? {}) as unknown as Json;

@@ -5,13 +5,13 @@ import type { Extension } from "../extension.ts";
 import { typeOf } from "../registry/descriptor.ts";
 import { REGISTRY } from "../registry/index.ts";
 import { splitPath } from "../request-info.ts";
-import { applyConfiguration } from "./apply.ts";
+import { applyRequest } from "./apply-request.ts";
 import { discovery } from "./discovery.ts";
 import { KINDS } from "./kinds.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
 import { MORE_SCHEMA } from "./schema.generated.ts";
-import { table } from "./table.ts";
+import { tableForm } from "./table.ts";
 
 /** Kinds of bodies that are no objects of a resource. */
 const OTHER_KINDS: Readonly<Record<string, string>> = {
@@ -27,10 +27,10 @@ export const complete: Extension = {
     if (path.startsWith("/openapi/")) return openapi(path, request, registry);
     return path === "/api" || path === "/apis" || /^\/(?:api|apis\/[^/]+)(?:\/v[^/]+)?$/.test(path) ? discovery(path, request, registry) : undefined;
   },
-  table,
+  table: tableForm,
   decodeProtobuf: (bytes) => decodeEnvelope(bytes, (apiVersion, kind) => {
     const found = [...REGISTRY, ...KINDS].find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
     return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);
   }),
-  apply: (request) => applyConfiguration(typeOf(request.descriptor), request),
+  apply: applyRequest,
 };

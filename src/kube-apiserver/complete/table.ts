@@ -4,7 +4,11 @@
  */
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { formatSelector, labelSelector } from "../../apimachinery/selectors.ts";
-import type { TableRequest } from "../extension.ts";
+import { newBadRequest } from "../../apimachinery/status.ts";
+import type { Clock } from "../../time/clock.ts";
+import type { Form } from "../http.ts";
+import type { Descriptor } from "../registry/descriptor.ts";
+import type { RequestInfo } from "../request-info.ts";
 import { COLUMNS, DESCRIPTIONS } from "./tables.generated.ts";
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -25,8 +29,27 @@ function columnsOf(id: string): unknown {
   return columns;
 }
 
+interface TableRequest {
+  readonly descriptor: Descriptor;
+  /** `includeObject`: what each row carries. */
+  readonly include: string;
+  readonly version: string;
+  readonly nowMs: number;
+}
+
+/** `Extension.table`. */
+export function tableForm({ descriptor, query }: RequestInfo, version: string, clock: Clock): Form {
+  const include = query.get("includeObject") || "Metadata";
+  if (include !== "Metadata" && include !== "Object" && include !== "None") throw newBadRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`);
+  return (body, first) => {
+    const made = table({ descriptor, include, version, nowMs: clock.nowMs() }, body) as Record<string, unknown>;
+    // In a watch only the first event names the columns.
+    return first || made["kind"] !== "Table" ? made : { ...made, columnDefinitions: null };
+  };
+}
+
 /** `body` (an object or a list) as a Table. A Status stays what it is. */
-export function table({ descriptor, include, version, nowMs }: TableRequest, body: unknown): unknown {
+function table({ descriptor, include, version, nowMs }: TableRequest, body: unknown): unknown {
   const one = body as KubeObject & { items?: KubeObject[] };
   if (one.kind === "Status") return body;
   const items = one.items ?? [one];
