@@ -17,7 +17,6 @@ import { bootstrap } from "./bootstrap.ts";
 import { createHandlers } from "./handlers.ts";
 import type { Requester } from "./handlers.ts";
 import type { Extension } from "./extension.ts";
-import { serveFetch } from "./http.ts";
 import type { ParseYaml, Serving } from "./http.ts";
 import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
@@ -100,7 +99,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     table: extension && ((request, version) => extension.table(requestInfo(routes, request), version, clock)),
     admit: (request) => options.admit?.(request, routes),
   };
-  return { handle, ready, fetch: (request) => serveFetch(serving, request) };
+  // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
+  const fetch = async (request: Request): Promise<Response> => (await import("./http.ts")).serveFetch(serving, request);
+  return { handle, ready, fetch };
 }
 
 /** Who asks: nobody but the administrator gets here; the manager of fields comes from the user agent. */
