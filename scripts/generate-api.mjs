@@ -14,12 +14,32 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const shared = process.env.KUBEWIRE_SHARED ?? join(root, "../shared");
-const { types, kubernetes } = JSON.parse(readFileSync(join(shared, "k8s/types.json"), "utf8"));
+const { types, kubernetes, protobufOnly, embedded } = JSON.parse(readFileSync(join(shared, "k8s/types.json"), "utf8"));
 
 const KINDS = [
   "core.v1.Binding", "core.v1.ConfigMap", "core.v1.Event", "core.v1.Namespace", "core.v1.Node", "core.v1.Pod",
   "core.v1.Secret", "core.v1.Service", "core.v1.ServiceAccount", "apps.v1.Deployment", "apps.v1.ReplicaSet", "autoscaling.v1.Scale",
   "coordination.v1.Lease", "discovery.v1.EndpointSlice",
+];
+// What `kubewire up` serves beside them; their lines are in src/kube-apiserver/complete/schema.generated.ts.
+const MORE = [
+  "core.v1.Endpoints", "core.v1.LimitRange", "core.v1.PersistentVolume", "core.v1.PersistentVolumeClaim", "core.v1.PodTemplate",
+  "core.v1.ReplicationController", "core.v1.ResourceQuota", "apps.v1.ControllerRevision", "apps.v1.DaemonSet", "apps.v1.StatefulSet",
+  "batch.v1.CronJob", "batch.v1.Job", "autoscaling.v1.HorizontalPodAutoscaler", "autoscaling.v2.HorizontalPodAutoscaler",
+  "policy.v1.PodDisruptionBudget", "policy.v1.Eviction", "networking.v1.Ingress", "networking.v1.IngressClass",
+  "networking.v1.NetworkPolicy", "rbac.v1.ClusterRole", "rbac.v1.ClusterRoleBinding", "rbac.v1.Role", "rbac.v1.RoleBinding",
+  "scheduling.v1.PriorityClass", "storage.v1.CSIDriver", "storage.v1.CSINode", "storage.v1.CSIStorageCapacity",
+  "storage.v1.StorageClass", "storage.v1.VolumeAttachment", "node.v1.RuntimeClass", "events.v1.Event",
+  "admissionregistration.v1.MutatingWebhookConfiguration", "admissionregistration.v1.ValidatingWebhookConfiguration",
+  "admissionregistration.v1.ValidatingAdmissionPolicy", "admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+  "authentication.v1.TokenRequest", "authentication.v1.TokenReview", "authentication.v1.SelfSubjectReview",
+  "authorization.v1.SubjectAccessReview", "authorization.v1.LocalSubjectAccessReview", "authorization.v1.SelfSubjectAccessReview",
+  "authorization.v1.SelfSubjectRulesReview", "certificates.v1.CertificateSigningRequest",
+  "flowcontrol.v1.FlowSchema", "flowcontrol.v1.PriorityLevelConfiguration",
+];
+const MORE_EXTRA = [
+  "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
+  "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
 ];
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const EXTRA = [`${META}DeleteOptions`, `${META}Status`, `${META}LabelSelector`];
@@ -73,6 +93,49 @@ LeaseSpec.holderIdentity LeaseSpec.leaseDurationSeconds LeaseSpec.acquireTime Le
 LeaseSpec.leaseTransitions LeaseSpec.strategy LeaseSpec.preferredHolder
 NodeConfigStatus.active NodeRuntimeHandlerFeatures.recursiveReadOnlyMounts NodeRuntimeHandlerFeatures.userNamespaces
 NodeFeatures.supplementalGroupsPolicy
+StatefulSetSpec.replicas StatefulSetSpec.revisionHistoryLimit StatefulSetStatus.collisionCount
+RollingUpdateStatefulSetStrategy.partition RollingUpdateStatefulSetStrategy.maxUnavailable
+DaemonSetSpec.revisionHistoryLimit DaemonSetStatus.collisionCount RollingUpdateDaemonSet.maxUnavailable
+RollingUpdateDaemonSet.maxSurge JobSpec.parallelism JobSpec.completions JobSpec.activeDeadlineSeconds JobSpec.backoffLimit
+JobSpec.backoffLimitPerIndex JobSpec.maxFailedIndexes JobSpec.manualSelector JobSpec.ttlSecondsAfterFinished
+JobSpec.completionMode JobSpec.suspend JobSpec.podReplacementPolicy JobSpec.managedBy JobStatus.terminating
+JobStatus.failedIndexes JobStatus.ready JobStatus.startTime JobStatus.completionTime
+PodFailurePolicyOnExitCodesRequirement.containerName SuccessPolicyRule.succeededIndexes SuccessPolicyRule.succeededCount
+CronJobSpec.timeZone CronJobSpec.startingDeadlineSeconds CronJobSpec.suspend CronJobSpec.successfulJobsHistoryLimit
+CronJobSpec.failedJobsHistoryLimit CronJobStatus.lastScheduleTime CronJobStatus.lastSuccessfulTime
+IngressSpec.ingressClassName HTTPIngressPath.pathType IngressPortStatus.error IngressClassParametersReference.apiGroup
+IngressClassParametersReference.scope IngressClassParametersReference.namespace NetworkPolicyPort.protocol
+NetworkPolicyPort.port NetworkPolicyPort.endPort PersistentVolumeClaimStatus.currentVolumeAttributesClassName
+PersistentVolumeSpec.volumeMode PersistentVolumeSpec.volumeAttributesClassName PersistentVolumeStatus.lastPhaseTransitionTime
+ISCSIPersistentVolumeSource.initiatorName LocalVolumeSource.fsType AzureFilePersistentVolumeSource.secretNamespace
+GlusterfsPersistentVolumeSource.endpointsNamespace StorageClass.reclaimPolicy StorageClass.allowVolumeExpansion
+StorageClass.volumeBindingMode VolumeAttachmentSource.persistentVolumeName CSIDriverSpec.attachRequired
+CSIDriverSpec.podInfoOnMount CSIDriverSpec.fsGroupPolicy CSIDriverSpec.storageCapacity CSIDriverSpec.requiresRepublish
+CSIDriverSpec.seLinuxMount TokenRequest@storage.v1.expirationSeconds TokenRequest.expirationSeconds VolumeNodeResources.count CSIStorageCapacity.capacity
+CSIStorageCapacity.maximumVolumeSize PodDisruptionBudgetSpec.minAvailable PodDisruptionBudgetSpec.maxUnavailable
+PodDisruptionBudgetSpec.unhealthyPodEvictionPolicy HorizontalPodAutoscalerSpec.minReplicas
+HorizontalPodAutoscalerSpec.targetCPUUtilizationPercentage HorizontalPodAutoscalerStatus.observedGeneration
+HorizontalPodAutoscalerStatus.lastScaleTime HorizontalPodAutoscalerStatus.currentCPUUtilizationPercentage
+HorizontalPodAutoscalerSpec@autoscaling.v2.minReplicas HorizontalPodAutoscalerStatus@autoscaling.v2.observedGeneration
+HorizontalPodAutoscalerStatus@autoscaling.v2.lastScaleTime HPAScalingRules.stabilizationWindowSeconds
+HPAScalingRules.selectPolicy MetricTarget.value MetricTarget.averageValue MetricTarget.averageUtilization
+MetricValueStatus.value MetricValueStatus.averageValue MetricValueStatus.averageUtilization PriorityClass.preemptionPolicy
+ReplicationControllerSpec.replicas EndpointAddress.nodeName EndpointPort@core.v1.appProtocol
+CertificateSigningRequestSpec.expirationSeconds JSONSchemaProps.maximum JSONSchemaProps.minimum JSONSchemaProps.maxLength
+JSONSchemaProps.minLength JSONSchemaProps.maxItems JSONSchemaProps.minItems JSONSchemaProps.multipleOf
+JSONSchemaProps.maxProperties JSONSchemaProps.minProperties JSONSchemaProps.x-kubernetes-preserve-unknown-fields
+JSONSchemaProps.x-kubernetes-list-type JSONSchemaProps.x-kubernetes-map-type JSONSchemaProps.$ref JSONSchemaProps.default
+ValidationRule.reason ValidationRule.optionalOldSelf CustomResourceSubresourceScale.labelSelectorPath
+ServiceReference.port ServiceReference.path ServiceReference@apiregistration.v1.port
+ServiceReference@apiextensions.v1.port ServiceReference@apiextensions.v1.path WebhookClientConfig.url
+WebhookClientConfig@apiextensions.v1.url MutatingWebhook.failurePolicy MutatingWebhook.matchPolicy
+MutatingWebhook.sideEffects MutatingWebhook.timeoutSeconds MutatingWebhook.reinvocationPolicy
+ValidatingWebhook.failurePolicy ValidatingWebhook.matchPolicy ValidatingWebhook.sideEffects ValidatingWebhook.timeoutSeconds
+RuleWithOperations.scope NamedRuleWithOperations.scope ValidatingAdmissionPolicySpec.failurePolicy Validation.reason
+MatchResources.matchPolicy ParamRef.parameterNotFoundAction LimitedPriorityLevelConfiguration.nominalConcurrencyShares
+LimitedPriorityLevelConfiguration.lendablePercent LimitedPriorityLevelConfiguration.borrowingLimitPercent
+ExemptPriorityLevelConfiguration.nominalConcurrencyShares ExemptPriorityLevelConfiguration.lendablePercent
+Eviction.deleteOptions BoundObjectReference.kind
 `.trim().split(/\s+/));
 
 // Structs held by value: json writes them even when all their fields are empty.
@@ -83,20 +146,42 @@ NodeStatus.nodeInfo NodeDaemonEndpoints.kubeletEndpoint ServiceStatus.loadBalanc
 PersistentVolumeClaimTemplate.spec PersistentVolumeClaimSpec.resources Endpoint.conditions Binding.target
 WeightedPodAffinityTerm.podAffinityTerm PreferredSchedulingTerm.preference ServicePort.targetPort
 HTTPGetAction.port TCPSocketAction.port ResourceFieldSelector.divisor
+StatefulSetSpec.template StatefulSetSpec.updateStrategy DaemonSetSpec.template DaemonSetSpec.updateStrategy JobSpec.template
+CronJobSpec.jobTemplate JobTemplateSpec.spec IngressServiceBackend.port HTTPIngressPath.backend IngressStatus.loadBalancer
+NetworkPolicySpec.podSelector VolumeAttachmentSpec.source RoleBinding.roleRef ClusterRoleBinding.roleRef
+HorizontalPodAutoscalerSpec.scaleTargetRef HorizontalPodAutoscalerSpec@autoscaling.v2.scaleTargetRef
+ObjectMetricSource.describedObject ObjectMetricSource.target ObjectMetricSource.metric PodsMetricSource.metric
+PodsMetricSource.target ResourceMetricSource.target ContainerResourceMetricSource.target ExternalMetricSource.metric
+ExternalMetricSource.target ObjectMetricStatus.describedObject ObjectMetricStatus.current ObjectMetricStatus.metric
+PodsMetricStatus.metric PodsMetricStatus.current ResourceMetricStatus.current ContainerResourceMetricStatus.current
+ExternalMetricStatus.metric ExternalMetricStatus.current PodTemplate.template Event@events.v1.regarding
+Event@events.v1.deprecatedSource CustomResourceDefinitionSpec.names CustomResourceDefinitionStatus.acceptedNames
+MutatingWebhook.clientConfig ValidatingWebhook.clientConfig FlowSchemaSpec.priorityLevelConfiguration
+LimitedPriorityLevelConfiguration.limitResponse TokenReviewStatus.user SelfSubjectReviewStatus.userInfo
 `.trim().split(/\s+/));
-const BYTES = new Set(["ConfigMap.binaryData", "Secret.data"]);
+const BYTES = new Set([
+  "ConfigMap.binaryData", "Secret.data", "CertificateSigningRequestSpec.request", "CertificateSigningRequestStatus.certificate",
+  "WebhookClientConfig.caBundle", "WebhookClientConfig@apiextensions.v1.caBundle", "APIServiceSpec.caBundle",
+]);
 // Kinds without a status or spec struct of their own hold these by value; Endpoints of RC-like kinds do not occur here.
 const NOT_VALUE = new Set(["ReplicationControllerSpec.template"]);
 // Required lists that may be empty: an empty list reads back as null.
 const NULLABLE = new Set(["EndpointSlice.endpoints", "EndpointSlice.ports"]);
 // `omitempty` fields that OpenAPI calls required, and fields without `omitempty` that it does not.
-const WRITTEN = new Set(["Event.reportingComponent", "Event.reportingInstance", "EndpointSlice.ports"]);
+// Pointers without `omitempty`: null when they are not set.
+const NULLABLE_POINTERS = new Set(["TypedLocalObjectReference.apiGroup", "TypedObjectReference.apiGroup"]);
+const WRITTEN = new Set([
+  "Event.reportingComponent", "Event.reportingInstance", "EndpointSlice.ports",
+  "HorizontalPodAutoscalerStatus@autoscaling.v2.currentMetrics", "Role.rules", "ClusterRole.rules",
+]);
 
-const PRIMITIVES = { string: "s", "integer/int32": "i", "integer/int64": "l", boolean: "b", number: "n", object: "F" };
+const PRIMITIVES = { string: "s", "integer/int32": "i", "integer/int64": "l", boolean: "b", number: "n", "number/double": "n", object: "F" };
 const SPECIAL = {
   [`${META}Time`]: "T", [`${META}MicroTime`]: "U", "io.k8s.apimachinery.pkg.api.resource.Quantity": "Q",
   "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "O", [`${META}FieldsV1`]: "F",
   "io.k8s.apimachinery.pkg.runtime.RawExtension": "F",
+  ...Object.fromEntries(["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"].map((name) =>
+    [`io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.${name}`, "F"])),
 };
 const TS = { s: "string", i: "number", l: "number", b: "boolean", n: "number", T: "string", U: "string", Q: "string",
   O: "number | string", B: "string", F: "unknown" };
@@ -105,8 +190,9 @@ const shortOf = new Map();
 const fullOf = new Map();
 function short(full) {
   if (shortOf.has(full)) return shortOf.get(full);
-  const name = full.split(".").pop();
-  if (fullOf.has(name)) throw new Error(`two types are called ${name}: ${full}, ${fullOf.get(name)}`);
+  // A name that another group or version has already gets its own behind it: `Event@events.v1`.
+  const [version, last] = full.split(".").slice(-2);
+  const name = fullOf.has(last) ? `${last}@${full.split(".").at(-3)}.${version}` : last;
   fullOf.set(name, full);
   shortOf.set(full, name);
   return name;
@@ -130,9 +216,10 @@ function tsOf(tok) {
 
 const queue = [...KINDS.map((k) => `io.k8s.api.${k}`), ...EXTRA];
 const done = new Set();
-const schemaLines = [];
+let schemaLines = [];
 const tsBlocks = [];
-while (queue.length > 0) {
+function generate() {
+ while (queue.length > 0) {
   const full = queue.shift();
   if (done.has(full)) continue;
   done.add(full);
@@ -152,6 +239,7 @@ while (queue.length > 0) {
       (VALUES.has(id) || field === "metadata" || (kind && (field === "spec" || field === "status")));
     let marks = "";
     if (value || VALUES.has(id)) marks += "=";
+    else if (NULLABLE_POINTERS.has(id)) marks += "!*";
     else if (POINTERS.has(id)) marks += "*";
     else if (tok === "T" || tok === "U") marks += "=";
     else if (f.required || WRITTEN.has(id)) marks += "!";
@@ -177,12 +265,40 @@ while (queue.length > 0) {
   }
   schemaLines.push(`${name}=${parts.join(",")}`);
   tsBlocks.push(`export interface ${name} {\n${ts.join("\n")}\n}\n`);
+ }
+ return schemaLines;
+}
+const own = generate();
+const ownTypes = [...tsBlocks];
+schemaLines = [];
+queue.push(...MORE.map((k) => `io.k8s.api.${k}`), ...MORE_EXTRA);
+const more = generate();
+
+// Protobuf: `Type=number:field,…`; `number:^Message` is an embedded struct, whose fields JSON has inline, with a line of its own.
+const protobufLines = [];
+const messages = new Set();
+for (const full of done) {
+  const parts = Object.entries(types[full].fields ?? {}).filter(([, f]) => f.pb !== undefined).map(([field, f]) => `${f.pb}:${field}`);
+  for (const { number, type } of Object.values(embedded[full] ?? {})) {
+    if (type === undefined) continue;
+    const message = type.replace(/^k8s\.io/, "io.k8s");
+    parts.push(`${number}:^${message.split(".").pop()}`);
+    messages.add(message);
+  }
+  if (parts.length > 0) protobufLines.push(`${shortOf.get(full)}=${parts.join(",")}`);
+}
+for (const message of messages) {
+  const name = message.split(".").pop();
+  const fields = protobufOnly[message] ?? Object.fromEntries(Object.entries(types[message].fields).map(([field, f]) => [field, { number: f.pb }]));
+  protobufLines.push(`^${name}=${Object.entries(fields).filter(([, { number }]) => number !== undefined).map(([field, { number }]) => `${number}:${field}`).join(",")}`);
 }
 
 const banner = `// Generated by scripts/generate-api.mjs from the facts of Kubernetes ${kubernetes}. Do not edit.\n`;
 const outputs = {
-  "src/api/types.generated.ts": `${banner}/* eslint-disable */\n\n${tsBlocks.join("\n")}`,
-  "src/api/schema.generated.ts": `${banner}\n/** One line per type; \`schema.ts\` reads it. */\nexport const SCHEMA =\n  ${JSON.stringify(schemaLines.join("\n"))};\n`,
+  "src/api/types.generated.ts": `${banner}/* eslint-disable */\n\n${ownTypes.join("\n")}`,
+  "src/api/schema.generated.ts": `${banner}\n/** One line per type; \`schema.ts\` reads it. */\nexport const SCHEMA =\n  ${JSON.stringify(own.join("\n"))};\n`,
+  "src/kube-apiserver/complete/schema.generated.ts": `${banner}\n/** As in src/api/schema.generated.ts, of the types that only a complete server has. */\nexport const MORE_SCHEMA =\n  ${JSON.stringify(more.join("\n"))};\n`,
+  "src/kube-apiserver/complete/protobuf.generated.ts": `${banner}\n/** Field numbers, a line per message: \`number:field\`, and \`number:^Message\` for embedded structs. */\nexport const MESSAGES =\n  ${JSON.stringify(protobufLines.join("\n"))};\n`,
 };
 for (const [file, text] of Object.entries(outputs)) {
   const path = join(root, file);

@@ -17,8 +17,10 @@ import { newKernelMemory } from "./kernel/memory.ts";
 import { silent, type Logger } from "./log.ts";
 import type { ExecAnswer, ExecRequest, NodeSettings, NodeSpec } from "./node-site.ts";
 import type { Platform } from "./platform.ts";
+import type { ServingOptions } from "./kube-apiserver/server.ts";
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
 import { LocalCrew, Loop } from "./time/loop.ts";
+import type { Pacer } from "./time/pacer.ts";
 import { newRandom } from "./time/random.ts";
 import { Site } from "./time/site.ts";
 import { RemoteCrew } from "./time/workers.ts";
@@ -38,6 +40,15 @@ export interface ClusterOptions {
   readonly link?: Partial<LinkOptions>;
   /** Unix time of the first instant, in ms; default 2025-01-01T00:00:00Z. */
   readonly epochMs?: number;
+  /**
+   * Whether time passes while something is waited for (`virtual`, the default), or as the wall clock goes, all the time until
+   * `close`. The nodes come up in virtual time either way.
+   */
+  readonly time?: "virtual" | "real";
+  /** Whether controllers and scheduler run; default true. */
+  readonly controllers?: boolean;
+  /** How `fetch` serves the API: who may come in, and which resources there are beside those of a cluster's own. */
+  readonly serving?: ServingOptions;
   /** More images, found before the in-box ones. Only with `workers: 0`: programs do not travel between threads. */
   readonly images?: readonly Image[];
   readonly observe?: ObserveOptions;
@@ -85,6 +96,11 @@ export interface Cluster {
   runTo(timeNs: number): Promise<void>;
   /** One request to the API server, as its administrator. */
   readonly api: ApiTransport;
+  /**
+   * One HTTP request to the API server, at once and without the way to it. With `time: "real"` only: in virtual time nobody
+   * would drive what it sets going. Resolves with a stream for a watch.
+   */
+  fetch(request: Request): Promise<Response>;
   /** The typed client over `api`. */
   readonly client: Client;
   /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
@@ -119,6 +135,7 @@ const CONTROL_PLANE = 1;
 const FIRST_NODE = 2;
 const NODES_MAX = 4096;
 const EPOCH_MS = 1735689600000;
+const BOOT_MS = 10_000;
 const NODE_NETWORK = 172 * 256 + 18;
 const UNDERLAY_MTU = 1500;
 
@@ -126,7 +143,10 @@ const UNDERLAY_MTU = 1500;
 export const clusterOn =
   (platform: Platform) =>
   async (options: ClusterOptions = {}): Promise<Cluster> => {
-    const { nodes: nodeCount = 3, seed = 1, workers = 0, epochMs = EPOCH_MS, images = [], observe = {}, log = silent } = options;
+    const { nodes: nodeCount = 3, seed = 1, workers = 0, images = [], observe = {}, log = silent } = options;
+    const real = options.time === "real";
+    // The wall clock must not be behind what the boot, in virtual time, made of it.
+    const epochMs = options.epochMs ?? (real ? Math.floor(platform.wallMs()) - (nodeCount === 0 ? 0 : BOOT_MS) : EPOCH_MS);
     if (!Number.isInteger(nodeCount) || nodeCount < 0 || nodeCount > NODES_MAX) {
       throw new RangeError(`nodes: ${nodeCount}: a whole number from 0 to ${NODES_MAX}`);
     }
@@ -150,7 +170,7 @@ export const clusterOn =
     local.add(user);
     local.add(master);
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
-      recordEvents: observe.digest ?? false,
+      recordEvents: observe.digest ?? false, controllers: options.controllers ?? true, serving: options.serving,
     });
     serveSiteApi(master, controlPlane.handle);
 
@@ -171,8 +191,11 @@ export const clusterOn =
       remote.push(crew);
       crews.push((method, ...argument) => crew.call(method, argument[0]) as Promise<never>);
     }
+    // Pages run in virtual time, and do not load what real time needs.
+    const pacer = real ? (await import("./time/pacer.ts")).newPacer(platform, epochMs) : undefined;
     const loop = new Loop({
       local, remote, user, crewOf, between: underlay, windowNs: Math.min(SITE_API_LATENCY_NS, underlay.pathNs),
+      ...(pacer === undefined ? {} : { pace: pacer.pace }),
     });
     if (threads === 0) {
       const { calls } = addNodes(local, await start(specs), images, log);
@@ -184,13 +207,18 @@ export const clusterOn =
     controlPlane.start();
 
     const transport = newSiteTransport(user, CONTROL_PLANE);
-    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay,
+    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master,
       close() {
+        pacer?.stop();
         controlPlane.stop();
         for (const crew of remote) crew.terminate();
       },
     });
     await cluster.boot();
+    if (pacer !== undefined) {
+      pacer.start();
+      void loop.keep(() => pacer.stopped);
+    }
     return cluster;
   };
 
@@ -225,6 +253,8 @@ interface Parts {
   readonly crews: readonly Call[];
   readonly crewOf: (site: number) => number;
   readonly underlay: UnderlaySwitch;
+  readonly pacer: Pacer | undefined;
+  readonly master: Site;
   readonly close: () => void;
 }
 
@@ -244,9 +274,13 @@ class RunningCluster implements Cluster {
     this.#parts = parts;
     this.epochMs = parts.epochMs;
     this.nodes = parts.specs.map(({ name, address }) => ({ name, address: address.slice(0, address.indexOf("/")) }));
-    this.api = (request, signal) => parts.loop.drive(parts.transport(request, signal));
+    const transport: ApiTransport = (request, signal) => {
+      this.#now(parts.user);
+      return parts.transport(request, signal);
+    };
+    this.api = (request, signal) => parts.loop.drive(transport(request, signal));
     this.client = createClient(this.api, USER_AGENT);
-    this.#client = createClient(parts.transport, USER_AGENT);
+    this.#client = createClient(transport, USER_AGENT);
     this.close = parts.close;
     parts.user.listen("exec-answer", (answer: ExecAnswer) => {
       this.#execs.get(answer.id)?.(answer);
@@ -254,8 +288,26 @@ class RunningCluster implements Cluster {
     });
   }
 
+  /** In real time: what happens next on `site` happens now, and the loop looks what came of it. */
+  #now(site: Site): void {
+    const { pacer, loop } = this.#parts;
+    if (pacer === undefined || !pacer.running) return;
+    site.advanceTo(loop.momentNs(pacer.nowNs()));
+    pacer.wake();
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    const { pacer, master, controlPlane } = this.#parts;
+    if (pacer === undefined) throw new Error("fetch: only with time: \"real\"");
+    this.#now(master);
+    const response = await controlPlane.fetch(request);
+    pacer.wake();
+    return response;
+  }
+
   /** The add-ons, and then all nodes Ready. */
   async boot(): Promise<void> {
+    if (this.#parts.specs.length === 0) return;
     const addons = systemObjects({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" });
     await this.drive((client) => apply(client, addons));
     const nodes = this.#parts.specs.map(({ name }) => ({ apiVersion: "v1", kind: "Node", metadata: { name } }));
@@ -267,6 +319,7 @@ class RunningCluster implements Cluster {
   }
 
   advance(ms: number): Promise<void> {
+    this.#now(this.#parts.user);
     return this.#parts.loop.drive(this.#parts.user.sleep(ms));
   }
 

@@ -1,7 +1,7 @@
 /** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
 import type { KubeObject } from "./apimachinery/meta.ts";
 import type { ApiTransport } from "./client/transport.ts";
-import { createApiServer, stamp } from "./kube-apiserver/server.ts";
+import { createApiServer, stamp, type ServingOptions } from "./kube-apiserver/server.ts";
 import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
 import { createScheduler } from "./kube-scheduler/scheduler.ts";
 import type { Logger } from "./log.ts";
@@ -17,6 +17,10 @@ export interface ControlPlaneOptions {
   readonly serviceCidr: string;
   /** Keep every change of every object, for `eventLines`. */
   readonly recordEvents: boolean;
+  /** `--controllers`: false for none, and no scheduler. */
+  readonly controllers?: boolean;
+  /** How the API server meets clients from outside. */
+  readonly serving?: ServingOptions | undefined;
 }
 
 export interface ControlPlane {
@@ -34,7 +38,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   const storage = createMemoryStorage<KubeObject>({ stamp });
   const events: StorageEvent<KubeObject>[] = [];
   if (options.recordEvents) storage.watch("", 0, { event: (event) => void events.push(event) });
-  const server = createApiServer({ clock, random, log, storage, serviceCidr });
+  const server = createApiServer({ ...options.serving, clock, random, log, storage, serviceCidr });
   const deps = { transport: server.handle, clock, log };
   const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr });
   const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
@@ -43,6 +47,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
     handle: server.handle,
     fetch: server.fetch,
     start() {
+      if (options.controllers === false) return;
       for (const component of [controllers, scheduler]) {
         component.start(running.signal).catch((error: unknown) => {
           if (!running.signal.aborted) log.error("a component of the control plane did not start", { err: String(error) });

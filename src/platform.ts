@@ -56,9 +56,28 @@ export interface CliHost {
   readFile(path: string): Promise<Uint8Array>;
   /** The names in a folder, sorted; rejects with `ENOTDIR` for a file. */
   readDirectory(path: string): Promise<string[]>;
-  writeFile(path: string, chunks: Iterable<Uint8Array>): Promise<void>;
+  /** `mode`: the permissions of a new file, such as 0o600. */
+  writeFile(path: string, chunks: Iterable<Uint8Array>, mode?: number): Promise<void>;
   /** A file of the package itself, such as `examples/first-run/web.yaml`. */
   packageFile(path: string): string;
   /** Calls `run` at SIGINT or SIGTERM instead of ending the process. */
   onStop(run: (signal: "SIGINT" | "SIGTERM") => void): void;
+  /** Serves HTTPS with a certificate of its own; absent where that cannot be. Rejects when the port is taken. */
+  serveHttps?(options: HttpsOptions): Promise<HttpsServer>;
+}
+
+export interface HttpsOptions {
+  /** 0: any free one. */
+  readonly port: number;
+  /** The IPv4 address to listen at. */
+  readonly host: string;
+  handle(request: Request): Promise<Response>;
+}
+
+export interface HttpsServer {
+  readonly url: string;
+  /** The certificate of the authority that signed the server's, in PEM. */
+  readonly ca: string;
+  /** Resolves when all connections are closed, which it does by force. */
+  close(): Promise<void>;
 }

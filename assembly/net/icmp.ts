@@ -168,13 +168,13 @@ export function icmpReceive(skb: Skb, ns: Netns, dev: NetDevice): void {
   snmpInc(ns, SNMP_ICMP_INMSGS);
   const length = skbLength(skb);
   let reason: i32;
-  if (length < ICMP_HEADER_LEN) {
-    snmpInc(ns, SNMP_ICMP_INERRORS);
-    reason = DROP_PKT_TOO_SMALL;
-  } else if (checksum(skb.data, length) != 0) {
+  if (checksum(skb.data, length) != 0) {
     snmpInc(ns, SNMP_ICMP_INCSUMERRORS);
     snmpInc(ns, SNMP_ICMP_INERRORS);
     reason = DROP_ICMP_CSUM;
+  } else if (length < ICMP_HEADER_LEN) {
+    snmpInc(ns, SNMP_ICMP_INERRORS);
+    reason = DROP_PKT_TOO_SMALL;
   } else {
     const type = IcmpView.at(skb.data).type;
     countType(ns, SNMP_ICMP_INDESTUNREACHS, type);
@@ -247,7 +247,8 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   store<u8>(skb.data, <u8>type);
   store<u16>(icmp.checksumAt, 0);
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, length));
-  icmpOutCount(ns, type);
+  // icmp_reply leaves the flow's ICMP type zero, which is what __ip_make_skb counts by: every answer as an echo reply.
+  icmpOutCount(ns, ICMP_ECHOREPLY);
   sending = true;
   ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, ip.tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
   sending = false;

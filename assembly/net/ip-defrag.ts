@@ -133,8 +133,8 @@ function insert(queue: FragQueue, skb: Skb, ns: Netns): bool {
   }
   if (end == offset || queue.count >= PIECES_MAX) return discard(queue, skb, ns);
 
-  let link = changetype<usize>(queue) + offsetof<FragQueue>("head");
-  let covered = offset;
+  const head = changetype<usize>(queue) + offsetof<FragQueue>("head");
+  let link = head;
   for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
     const other = changetype<Skb>(at);
     if (<u32>other.cb0 >= end) break;
@@ -142,13 +142,12 @@ function insert(queue: FragQueue, skb: Skb, ns: Netns): bool {
       link = at; // `next` is the first field
       continue;
     }
-    // They share bytes. Wholly inside what is there already: a duplicate; else an overlap.
-    let next: usize = at;
-    while (next != 0 && <u32>changetype<Skb>(next).cb0 <= covered) {
-      covered = max<u32>(covered, <u32>changetype<Skb>(next).cb1);
-      next = changetype<Skb>(next).next;
+    // They share bytes. Wholly inside a run, pieces that came one behind the other: a duplicate; else an overlap.
+    let runEnd = <u32>other.cb1;
+    for (let next = other.next; next != 0 && changetype<Skb>(next).cb2 == other.cb2; next = changetype<Skb>(next).next) {
+      runEnd = <u32>changetype<Skb>(next).cb1;
     }
-    if (<u32>other.cb0 <= offset && covered >= end) {
+    if (<u32>other.cb2 <= offset && runEnd >= end) {
       skbDrop(skb, ns, skb.dev, DROP_DUP_FRAG);
       return false;
     }
@@ -159,6 +158,8 @@ function insert(queue: FragQueue, skb: Skb, ns: Netns): bool {
   store<u32>(link, <u32>changetype<usize>(skb));
   skb.cb0 = <u64>offset;
   skb.cb1 = <u64>end;
+  // inet_frag_queue_insert: what follows the last piece goes on with its run, anything else begins one.
+  skb.cb2 = skb.next == 0 && link != head && <u32>changetype<Skb>(link).cb1 == offset ? changetype<Skb>(link).cb2 : <u64>offset;
   queue.count++;
   queue.have += end - offset;
   queue.bytes += skb.size;

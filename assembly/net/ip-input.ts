@@ -36,7 +36,7 @@ import { ipvlanL3s } from "./ipvlan";
 import { tunnelReceive } from "./tunnel";
 import { vxlanReceive } from "./vxlan";
 
-const IPPROTO_IGMP: u32 = 2;
+const IPPROTO_IGMP: u32 = 2, IPPROTO_PIM: u32 = 103;
 
 // Notes on a packet: Skb.ipFlags (IPSKB_* of include/net/ip.h).
 /** Its options say that routers on the way write into them. */
@@ -220,8 +220,8 @@ function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
     snmpInc(ns, SNMP_IP_INDELIVERS);
     return;
   }
-  if (protocol == IPPROTO_IGMP) {
-    // igmp_rcv: nobody here has joined a group that a router would ask about.
+  if (protocol == IPPROTO_IGMP || protocol == IPPROTO_PIM) {
+    // igmp_rcv, pim_rcv: nobody here has joined a group that a router would ask about, or routes multicast.
     snmpInc(ns, SNMP_IP_INDELIVERS);
     skbFree(skb);
     return;
@@ -229,6 +229,12 @@ function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
   snmpInc(ns, SNMP_IP_INUNKNOWNPROTOS);
   icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0);
   skbDrop(skb, ns, changetype<usize>(dev), DROP_IP_NOPROTO);
+}
+
+/** Do raw sockets get it (icmp_filter)? Not an ICMP message without a whole header. */
+export function ipRawVisible(skb: Skb): bool {
+  const ip = Ipv4View.at(skb.network);
+  return ip.protocol != IPPROTO_ICMP || ip.length >= ip.headerLength + 8;
 }
 
 /**

@@ -9,7 +9,7 @@ import {
 } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
-import { nfHook } from "../netfilter/hooks";
+import { nfHook, nfSkbShare } from "../netfilter/hooks";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
@@ -91,7 +91,13 @@ export function ipSendRouted(packet: Skb, ns: Netns, route: RouteAnswer, destina
     memory.copy(skb.network + IPV4_HEADER_LEN, ns.scratch + offsetof<RouteAnswer>(), <usize>optionsLength);
     ip.updateChecksum();
   }
-  return localOut(skb, ns);
+  return discarded(ns, localOut(skb, ns));
+}
+
+/** Counts what could not be sent (ip_send_skb, raw_send_hdrinc); what goes by ip_local_out alone is not counted. */
+export function discarded(ns: Netns, result: i32): i32 {
+  if (result < 0) snmpInc(ns, SNMP_IP_OUTDISCARDS);
+  return result;
 }
 
 /** RTN_* of an address by the local table alone, as xt_addrtype and bind() see it (inet_addr_type). */
@@ -156,7 +162,7 @@ export function ipRawOut(skb: Skb, ns: Netns): i32 {
   }
   if (ip.protocol == IPPROTO_ICMP && skb.transport + <usize>ICMP_HEADER_LEN <= skb.tail) icmpOutCount(ns, load<u8>(skb.transport));
   skbSetRoute(skb, route);
-  return localOut(skb, ns, false);
+  return discarded(ns, localOut(skb, ns, false));
 }
 
 /** The outer packet of a tunnel: by the device whose ifindex stands in `cb0`, if one does. */
@@ -202,7 +208,6 @@ function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
   const verdict = nfHook(HOOK_OUTPUT, skb, ns, 0, skb.rtDev);
   if (verdict == NF_STOLEN) return 0;
   if (verdict != NF_ACCEPT) {
-    snmpInc(ns, SNMP_IP_OUTDISCARDS);
     skbDrop(skb, ns, skb.rtDev, DROP_NETFILTER);
     return -EPERM;
   }
@@ -231,6 +236,7 @@ function loopBack(skb: Skb, ns: Netns, dev: NetDevice): void {
   const copy = skbCopy(skb);
   if (changetype<usize>(copy) == 0) return;
   skbCopyRoute(skb, copy);
+  nfSkbShare(copy, skb);
   copy.ipFlags = IPSKB_LOOPED;
   if (nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev)) != NF_ACCEPT) {
     skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);

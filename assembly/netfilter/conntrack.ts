@@ -589,7 +589,12 @@ export function ctConfirm(skb: Skb, ns: Netns): u32 {
 
 /** nf_conntrack_attach: an answer made here (ICMP error, RST) belongs to the connection of what it answers. */
 export function ctAttach(skb: Skb, about: Skb): void {
-  if (about.nfct == 0 || skb.nfct != 0) return;
+  if (skb.nfct != 0) return;
+  if (about.nfct == 0) {
+    // Related to no connection, as the answer to an untracked packet is: tracked, whatever a rule says.
+    if (about.ctinfo == IP_CT_UNTRACKED) skb.ctinfo = IP_CT_RELATED;
+    return;
+  }
   const ct = skbCt(about);
   ct.use++;
   attach(skb, ct, ctIsReply(about.ctinfo) ? IP_CT_RELATED : IP_CT_RELATED_REPLY);

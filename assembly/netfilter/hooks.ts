@@ -24,7 +24,7 @@ import { NFTCHAIN_ROUTE } from "../abi/nft";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
-import { ipPartialChecksum } from "../net/ip-input";
+import { ipPartialChecksum, ipRawVisible } from "../net/ip-input";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { nftDoChain } from "../nft/eval";
 import {
@@ -62,6 +62,7 @@ function hookAndObserve(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: us
 
 /** What this host is given, as raw sockets see it. */
 function observeDelivery(skb: Skb, ns: Netns, inDev: usize): void {
+  if (!ipRawVisible(skb)) return;
   const length = ipBytes(skb);
   const at = observeRecord(OBS_LOCAL_IN, skb, changetype<usize>(ns), inDev, 4 + length);
   if (at == 0) return;

@@ -38,6 +38,7 @@ export function matchStatistic(d: usize, t: XtTable): bool {
 
 // limit: state {u64 jiffies, u32 credit, u32 most, u32 cost}
 export const LIMIT_STATE_AT: u32 = 8;
+const IPPROTO_DCCP: u32 = 33, IPPROTO_ESP: u32 = 50, IPPROTO_AH: u32 = 51;
 const LIMIT_CREDITS: u32 = 128; // CREDITS_PER_JIFFY with HZ = 250
 const LIMIT_SCALE: u32 = 10000;
 
@@ -175,10 +176,12 @@ export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
   const dst = mode & HASHLIMIT_DIP ? load<u32>(ip, 16) & load<u32>(d, 20) : 0;
   let ports: u32 = 0;
   if (mode & (HASHLIMIT_SPT | HASHLIMIT_DPT)) {
-    const header = (<u32>load<u8>(ip) & 15) << 2;
-    if ((load<u16>(ip, 6) & 0xff1f) == 0 && protoHasPorts(<u32>load<u8>(ip, 9))) {
-      if (header + 4 > ipBytes(skb)) return MATCH_HOTDROP;
-      ports = load<u32>(ip + <usize>header) & ((mode & HASHLIMIT_SPT ? 0xffff : 0) | (mode & HASHLIMIT_DPT ? 0xffff0000 : 0));
+    // proto_ports_offset; whatever stands there in a later fragment, too.
+    const protocol = <u32>load<u8>(ip, 9);
+    const at = ((<u32>load<u8>(ip) & 15) << 2) + (protocol == IPPROTO_AH ? 4 : 0);
+    if (protoHasPorts(protocol) || protocol == IPPROTO_DCCP || protocol == IPPROTO_ESP || protocol == IPPROTO_AH) {
+      if (at + 4 > ipBytes(skb)) return MATCH_HOTDROP;
+      ports = load<u32>(ip + <usize>at) & ((mode & HASHLIMIT_SPT ? 0xffff : 0) | (mode & HASHLIMIT_DPT ? 0xffff0000 : 0));
     }
   }
   const bucket = table.buckets + (<usize>(mix32(src ^ rotl<u32>(dst, 7) ^ rotl<u32>(ports, 13)) & (BUCKETS - 1)) << 2);

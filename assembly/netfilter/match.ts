@@ -7,10 +7,11 @@ import {
   MATCH_OUT, MATCH_PKTTYPE, MATCH_PROTOCOL, MATCH_RECENT, MATCH_RPFILTER, MATCH_SET, MATCH_SOURCE, MATCH_STATE,
   MATCH_STATISTIC, MATCH_TCP, MATCH_TOS, MATCH_TTL, MATCH_UDP, RPFILTER_ACCEPT_LOCAL, RPFILTER_INVERT, RPFILTER_LOOSE, RPFILTER_VALID_MARK,
 } from "../abi/netfilter";
-import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST } from "../abi/net";
+import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_MULTICAST } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import { IPSKB_LOOPED } from "../net/ip-input";
 import { Route, addressType, routeOutput, selectAddress } from "../net/ip-output";
 import { be16, mapped4, raw4 } from "../wire/bytes";
 import { matchConnmark, matchConntrack, matchState } from "./match-ct";
@@ -106,13 +107,10 @@ function deviceHasAddress(dev: NetDevice, address: u32): bool {
   return raw4(selectAddress(dev, 0, mapped4(address))) == address;
 }
 
-/** net/netfilter/xt_pkttype.c: looped-back packets by their address. */
+/** net/netfilter/xt_pkttype.c: our own packets that come back to us by their address. */
 function matchPkttype(want: u32, skb: Skb): bool {
   let type = skb.pktType;
-  if (skb.inDev == 0 || changetype<NetDevice>(skb.inDev).kind == DEV_LOOPBACK) {
-    const address = bswap<u32>(load<u32>(skb.network, 16));
-    type = address >>> 28 == 14 ? PACKET_MULTICAST : address == 0xffffffff ? PACKET_BROADCAST : PACKET_HOST;
-  }
+  if (skb.ipFlags & IPSKB_LOOPED) type = load<u8>(skb.network, 16) >>> 4 == 14 ? PACKET_MULTICAST : PACKET_BROADCAST;
   return type == want;
 }
 

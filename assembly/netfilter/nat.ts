@@ -30,7 +30,7 @@ import {
 } from "./conntrack";
 import { crc32c } from "./conntrack-proto";
 import { NfNet } from "./state";
-import { IPPROTO_SCTP, Tuple, protoHasPorts, tupleCopy, tupleEqual, tupleInvert } from "./tuple";
+import { IPPROTO_GRE, IPPROTO_SCTP, Tuple, protoHasPorts, tupleCopy, tupleEqual, tupleInvert } from "./tuple";
 import { iptDoTable } from "./xtables";
 
 const RANDOM_ALL: u32 = NAT_RANGE_PROTO_RANDOM | NAT_RANGE_PROTO_RANDOM_FULLY;
@@ -348,6 +348,9 @@ function manipPacket(skb: Skb, ns: Netns, ip: usize, length: u32, target: usize,
       patchL4(l4 + 6, before, after, was, value);
       if (load<u16>(l4, 6) == 0) store<u16>(l4, 0xffff, 6);
     }
+  } else if (proto == IPPROTO_GRE) {
+    // gre_manip_pkt: a version that is not known can not be translated.
+    if (room < 4 || (!source && (load<u8>(l4, 1) & 7) > 1)) return false;
   } else if (proto == IPPROTO_ICMP) {
     if (room < 8) return false;
     const type = <u32>load<u8>(l4);

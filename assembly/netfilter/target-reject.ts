@@ -3,10 +3,12 @@ import {
   IPS_CONFIRMED, NFCT_TIMEOUT_TCP, NF_DROP, REJECT_ADMIN_PROHIBITED, REJECT_ECHOREPLY,
   REJECT_HOST_PROHIBITED, REJECT_NET_PROHIBITED, REJECT_TCP_RESET,
 } from "../abi/netfilter";
+import { SYSCTL_IP_DEFAULT_TTL } from "../abi/net";
 import { Netns, Skb } from "../layout";
 import { IPSKB_CSUM_PARTIAL } from "../net/ip-input";
 import { icmpSend, ipLocalOut } from "../net/ip-output";
 import { skbAlloc } from "../net/skb";
+import { sysctl } from "../net/sysctl";
 import { be32 } from "../wire/bytes";
 import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
 import { ICMP_DEST_UNREACH } from "../wire/icmp";
@@ -73,7 +75,7 @@ function reset(skb: Skb, ns: Netns): void {
   const tcp = TcpView.at(answer.transport);
   tcp.write(th.destinationPort, th.sourcePort, acks ? th.acknowledgment : 0,
     acks ? 0 : be32(changetype<usize>(th), 4) + segment, 20, acks ? TCP_RST : TCP_RST | TCP_ACK, 0);
-  Ipv4View.at(answer.network).write(0, 40, 0, IP_DF, 64, IPPROTO_TCP, source, destination);
+  Ipv4View.at(answer.network).write(0, 40, 0, IP_DF, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), IPPROTO_TCP, source, destination);
   tcp.checksum = ~checksumFold(checksumAdd(pseudo4(source, destination, IPPROTO_TCP, 20), answer.transport, 20)) & 0xffff;
   ctAttach(answer, skb);
   // The connection is at its end, whatever the answer does (nf_conntrack_tcp_set_closing).

@@ -35,7 +35,7 @@ export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, in
     case TARGET_REJECT: return reject(load<u32>(d), skb, ns);
     case TARGET_LOG: return XT_CONTINUE;
     case TARGET_NOTRACK:
-      if (skb.nfct == 0) skb.ctinfo = IP_CT_UNTRACKED;
+      if (skb.nfct == 0 && skb.ctinfo == 0) skb.ctinfo = IP_CT_UNTRACKED;
       return XT_CONTINUE;
     case TARGET_TCPMSS: return tcpmss(load<u32>(d), skb, ns);
     case TARGET_TOS: {

@@ -6,6 +6,7 @@ import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 
 export const TUPLE_BYTES: usize = 16;
 export const IPPROTO_GRE: u32 = 47;
+const GRE_PROTO_PPP: u16 = 0x0b88; // in network order
 export const IPPROTO_SCTP: u32 = 132;
 export const IPPROTO_UDPLITE: u32 = 136;
 
@@ -64,6 +65,8 @@ export function tupleFromPacket(t: usize, ip: usize, length: u32): bool {
     if (room < 8) return false;
     tuple.sport = load<u16>(l4, 4);
     tuple.dport = load<u16>(l4);
+  } else if (proto == IPPROTO_GRE && room >= 8 && (load<u8>(l4, 1) & 7) == 1 && load<u16>(l4, 2) != GRE_PROTO_PPP) {
+    return false; // gre_pkt_to_tuple: version 1 is PPTP's alone
   }
   return true;
 }

@@ -3,7 +3,7 @@
 import { EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import { SOCK_RAW } from "../abi/sock";
 import { Netns, Skb } from "../layout";
-import { ipPartialChecksum } from "../net/ip-input";
+import { ipPartialChecksum, ipRawVisible } from "../net/ip-input";
 import { ipRawOut } from "../net/ip-output";
 import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
@@ -14,7 +14,7 @@ import { datagramQueue, skbCopyAll } from "./udp";
 
 /** Gives copies of a packet that is about to be delivered (`network` set) to the raw sockets (raw_local_deliver). */
 export function rawDeliver(skb: Skb, ns: Netns): void {
-  if (ns.sock == 0 || changetype<SockNetns>(ns.sock).raw == 0) return;
+  if (ns.sock == 0 || changetype<SockNetns>(ns.sock).raw == 0 || !ipRawVisible(skb)) return;
   let at = boundFirst(ns, SOCK_RAW, 0);
   while (at != 0) {
     const sk = changetype<Socket>(at);

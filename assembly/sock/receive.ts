@@ -67,13 +67,13 @@ export function sockIcmpError(ns: Netns, type: u32, code: u32, info: u32, inner:
     errno = EPROTO;
     hard = true;
   } else {
-    return;
+    errno = 0; // a redirect or source quench: nothing happens, but whether there is a socket is counted
   }
   const protocol = ip.protocol;
   const frag = type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED;
   if (protocol == IPPROTO_TCP) tcpError(ns, inner, errno, frag, info);
   else if (protocol == IPPROTO_UDP) udpError(ns, inner, errno, hard);
-  else if (protocol == IPPROTO_ICMP) pingError(ns, inner, errno);
+  else if (protocol == IPPROTO_ICMP && errno != 0) pingError(ns, inner, errno);
 }
 
 function unreachableErrno(code: u32): i32 {

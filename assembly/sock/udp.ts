@@ -7,7 +7,7 @@ import {
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
 import { Netns, Skb } from "../layout";
-import { IPSKB_CSUM_PARTIAL } from "../net/ip-input";
+import { IPSKB_CSUM_PARTIAL, IPSKB_LOOPED } from "../net/ip-input";
 import { icmpSend, ipSend, routeOutput } from "../net/ip-output";
 import { nfSkbReset } from "../netfilter/hooks";
 import { skbAlloc, skbCopy, skbDrop, skbLength, skbPull } from "../net/skb";
@@ -147,7 +147,8 @@ export function udpReceive(skb: Skb, ns: Netns): void {
   skb.tail = skb.data + <usize>bytes;
   skb.transport = skb.data;
   const ip = Ipv4View.at(skb.network);
-  if (uh.checksum != 0
+  // Our own broadcast coming back has a checksum that nobody looks at (CHECKSUM_UNNECESSARY).
+  if (uh.checksum != 0 && (skb.ipFlags & IPSKB_LOOPED) == 0
     && checksumFold(checksumAdd(pseudo4(ip.source, ip.destination, IPPROTO_UDP, bytes), skb.data, bytes)) != 0xffff) {
     snmpInc(ns, SNMP_UDP_INCSUMERRORS);
     snmpInc(ns, SNMP_UDP_INERRORS);
@@ -163,6 +164,7 @@ export function udpReceive(skb: Skb, ns: Netns): void {
     : udpFind(ns, 0, mapped4(ip.destination), uh.destinationPort, 0, mapped4(ip.source), uh.sourcePort);
   if (at == 0) {
     snmpInc(ns, SNMP_UDP_NOPORTS);
+    nfSkbReset(skb);
     icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
     skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
     return;

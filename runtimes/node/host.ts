@@ -15,8 +15,8 @@ export const nodeHost = (args: readonly string[]): CliHost => ({
   stderr: (text) => void process.stderr.write(text),
   readFile: async (path) => readFile(path),
   readDirectory: async (path) => (await readdir(path)).sort(),
-  async writeFile(path, chunks) {
-    const file = await open(path, "w");
+  async writeFile(path, chunks, mode) {
+    const file = await open(path, "w", mode);
     try {
       // `write` may take a part only; `writeFile` goes on until all is written.
       for (const chunk of chunks) await file.writeFile(chunk);
@@ -28,4 +28,5 @@ export const nodeHost = (args: readonly string[]): CliHost => ({
   onStop(run) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => run(signal));
   },
+  serveHttps: async (options) => (await import("./serve.ts")).serveHttps(options),
 });

@@ -51,15 +51,27 @@ const PRIMITIVES: Readonly<Record<string, FieldType>> = {
 let lines: Map<string, string> | undefined;
 const parsed = new Map<string, StructType>();
 
+/** Adds types of a server that has more of them; types that are known already stay. */
+export function addSchemaLines(text: string): void {
+  const known = schemaLines();
+  for (const line of text.split("\n")) {
+    const name = line.slice(0, line.indexOf("="));
+    if (!known.has(name)) known.set(name, line.slice(name.length + 1));
+  }
+}
+
+function schemaLines(): Map<string, string> {
+  if (lines !== undefined) return lines;
+  lines = new Map();
+  for (const line of SCHEMA.split("\n")) lines.set(line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1));
+  return lines;
+}
+
 /** The type of this name; parsed at its first use. Throws when there is none. */
 export function structType(name: string): StructType {
   const known = parsed.get(name);
   if (known !== undefined) return known;
-  if (lines === undefined) {
-    lines = new Map();
-    for (const line of SCHEMA.split("\n")) lines.set(line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1));
-  }
-  const line = lines.get(name);
+  const line = schemaLines().get(name);
   if (line === undefined) throw new Error(`no type ${name} in the schema`);
   const fields = new Map<string, Field>();
   if (line !== "") {
@@ -121,7 +133,7 @@ function goType(type: FieldType): string {
   switch (type.kind) {
     case "list": return type.of.kind === "struct" ? goType(type.of) : `[]${goType(type.of)}`;
     case "map": return `map[string]${goType(type.of)}`;
-    case "struct": return `v1.${type.name}`;
+    case "struct": return goStruct(type.name);
     case "bytes": return "[]uint8";
     case "time": return "v1.Time";
     case "microtime": return "v1.MicroTime";
@@ -133,18 +145,24 @@ function goType(type: FieldType): string {
   }
 }
 
+/** `Event@events.v1` is v1.Event in Go. */
+function goStruct(name: string): string {
+  const at = name.indexOf("@");
+  return at < 0 ? `v1.${name}` : `${name.slice(name.lastIndexOf(".") + 1)}.${name.slice(0, at)}`;
+}
+
 function jsonType(value: unknown): string {
   return Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
 }
 
 function mismatch(value: unknown, type: FieldType, owner: string, path: string): DecodeError {
   const shown = typeof value === "number" && (type.kind === "int32" || type.kind === "int64") ? `number ${value}` : jsonType(value);
-  return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner}.${path.replace(/\[\d+\]/g, "")} of type ${goType(type)}`);
+  return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner.split("@")[0]}.${path.replace(/\[\d+\]/g, "")} of type ${goType(type)}`);
 }
 
 function struct(type: StructType, value: unknown, path: string, owner: string, report: DecodeReport, ownerPath: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    if (path === "") throw new DecodeError(`json: cannot unmarshal ${jsonType(value)} into Go value of type v1.${type.name}`);
+    if (path === "") throw new DecodeError(`json: cannot unmarshal ${jsonType(value)} into Go value of type ${goStruct(type.name)}`);
     throw mismatch(value, { kind: "struct", name: type.name }, owner, ownerPath);
   }
   const out: Record<string, unknown> = {};
@@ -167,7 +185,7 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
 
 /** A required struct that is not held by value is a pointer, and null when it is not set. */
 function zeroOf(field: Field): unknown {
-  return field.type.kind === "struct" && !field.value ? null : zero(field.type);
+  return (field.type.kind === "struct" || field.pointer) && !field.value ? null : zero(field.type);
 }
 
 /** The empty object of a type, as Go writes it. */

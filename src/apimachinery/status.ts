@@ -62,7 +62,8 @@ function details(gr: GroupResource, name: string, kind = gr.resource): StatusDet
   return { ...(name === "" ? {} : { name }), ...(gr.group === "" ? {} : { group: gr.group }), ...(kind === "" ? {} : { kind }) };
 }
 
-function failure(code: number, reason: string, message: string, detail?: StatusDetails): ApiError {
+/** An answer with this reason; with "" one of those that carry none (plain Go errors upstream). */
+export function failure(code: number, reason: string, message: string, detail?: StatusDetails): ApiError {
   return new ApiError({
     kind: "Status",
     apiVersion: "v1",

@@ -1,6 +1,7 @@
 /** `kubewire`, the command: parses what was typed, calls what was meant. The host (files, output) is handed in. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { CliHost } from "../platform.ts";
+import type { UpOptions } from "./up.ts";
 import { demoCommand } from "./demo.ts";
 import { digestCommand } from "./digest.ts";
 import { replayCommand } from "./replay.ts";
@@ -67,6 +68,18 @@ export const main = async (host: CliHost): Promise<number> => {
     .action(async (file: string | undefined, options: Parameters<typeof replayCommand>[2]) => {
       status = await replayCommand(host, file, options);
     });
+
+  program
+    .command("up")
+    .description("boot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries")
+    .option("--nodes <n>", "how many nodes", number(0, true), 3)
+    .option("--port <n>", "where the API is served (0: any free port)", number(0, true), 6443)
+    .option("--bind-address <ip>", "the IPv4 address to listen at", "127.0.0.1")
+    .option("--kubeconfig <file>", "where the kubeconfig goes", "kubewire.kubeconfig")
+    .option("--token <token>", "the administrator's token, instead of a random one")
+    .option("--controllers <list>", "* for all controllers and the scheduler, or none", "*")
+    .option("--seed <n>", "decides everything that is left to chance, instead of chance itself", number(0, true))
+    .action(run(async (host: CliHost, options: UpOptions) => (await import("./up.ts")).upCommand(host, options)));
 
   try {
     await program.parseAsync(host.args as string[], { from: "user" });

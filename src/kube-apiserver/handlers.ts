@@ -10,7 +10,7 @@ import { deepCopy, deepEqual, deepFreeze } from "../apimachinery/meta.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 import { generateName, newUid } from "../apimachinery/names.ts";
 import {
-  ApiError, newAlreadyExists, newBadRequest, newConflict, newForbidden, newInvalid, newMethodNotSupported, newNotFound,
+  ApiError, failure, newAlreadyExists, newBadRequest, newConflict, newForbidden, newInvalid, newMethodNotSupported, newNotFound,
   newPathNotFound, newUnsupportedMediaType, OPTIMISTIC_LOCK,
 } from "../apimachinery/status.ts";
 import type { GroupResource, Status } from "../apimachinery/status.ts";
@@ -24,9 +24,10 @@ import type { DeleteOptions } from "./delete-options.ts";
 import { updateManagedFields } from "./managed-fields.ts";
 import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
 import { createReader } from "./read.ts";
-import { storageKey } from "./registry/descriptor.ts";
+import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate } from "./registry/meta.ts";
+import type { Extension } from "./extension.ts";
 import type { RequestInfo } from "./request-info.ts";
 
 /** Who asks, as authentication found. */
@@ -39,6 +40,8 @@ export interface Requester {
 export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   storage: Storage<KubeObject>;
   registry: readonly Descriptor[];
+  /** Server-side apply; without it such patches are refused with 415. */
+  apply?: Extension["apply"] | undefined;
 }
 
 export interface Handlers {
@@ -54,7 +57,8 @@ const RETRIES_MAX = 10;
 
 export function createHandlers(given: HandlersOptions): Handlers {
   const { storage, clock, random } = given;
-  const byResource = new Map(given.registry.map((d) => [d.name.resource, d]));
+  // The server's own resources come first, and keep their plain names.
+  const byResource = new Map([...given.registry].reverse().map((d) => [d.name.resource, d]));
   const options: HandlersOptions & RegistryContext = {
     ...given,
     find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
@@ -113,7 +117,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const report = { strict: [] as string[] };
     let object: Mutable;
     try {
-      object = decodeStruct(kind, body, report) as unknown as Mutable;
+      object = decodeStruct(typeOf(descriptor), body, report) as unknown as Mutable;
     } catch (e) {
       if (e instanceof DecodeError) throw newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${e.message}`);
       throw e;
@@ -170,7 +174,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       delete after.metadata.managedFields;
       return;
     }
-    const { kind } = descriptorKind(info);
+    const kind = typeOf(info.descriptor);
     const managed = updateManagedFields({
       type: kind,
       apiVersion: after.apiVersion,
@@ -185,8 +189,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (managed.length > 0) after.metadata.managedFields = managed;
     else delete after.metadata.managedFields;
   }
-
-  const descriptorKind = (info: RequestInfo): { kind: string } => info.descriptor.name;
 
   /** NamespaceLifecycle: nothing is created in a namespace that is not there or on its way out. */
   async function admitNamespace(descriptor: Descriptor, namespace: string, name: string): Promise<void> {
@@ -222,7 +224,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
     await admitNamespace(descriptor, namespace, meta.name ?? "");
     await descriptor.admitCreate?.(object, options);
     // BeforeCreate: what the server decides.
-    if ((meta.resourceVersion ?? "") !== "") throw plainFailure(500, "resourceVersion should not be set on objects to be created");
     meta.uid = newUid(random);
     meta.creationTimestamp = now();
     const generated = meta.name === undefined && meta.generateName !== undefined;
@@ -242,6 +243,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
       rollback?.();
       if ((await storage.get(key)) !== undefined) throw newAlreadyExists(gr(descriptor), meta.name);
       return deepFreeze(object);
+    }
+    if ((meta.resourceVersion ?? "") !== "") {
+      rollback?.();
+      throw plainFailure(500, "resourceVersion should not be set on objects to be created");
     }
     const result = await storage.txn([{ key, modRevision: 0 }], [{ type: "put", key, value: object }]);
     if (result.succeeded) return result.written[0]!.value;
@@ -275,6 +280,15 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
+    if (mediaType(request) === "application/apply-patch+yaml" && given.apply !== undefined)
+      return given.apply({
+        info, body: request.body, reset: resetFields(info), time: now(),
+        decode: (body) => decodeBody(info, body),
+        checkName: (object) => checkName(info, object),
+        current: async () => (await storage.get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
+        create: (object, tracked) => createObject(info.descriptor, info.namespace, object, dryRun, tracked),
+        update: (change) => guaranteedUpdate(info, user, dryRun, change, true),
+      });
     if (info.query.has("force")) {
       const errors = new FieldErrors();
       errors.forbidden("force", "may not be specified for non-apply patch");
@@ -282,7 +296,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     let warnings = NO_HEADERS;
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const { object, headers } = decodeBody(info, applyPatch(request, info.descriptor.name.kind, current));
+      const { object, headers } = decodeBody(info, applyPatch(request, typeOf(info.descriptor), current));
       warnings = headers;
       checkName(info, object);
       return object;
@@ -291,7 +305,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Read, change, write if nobody else did meanwhile; again where the client named no revision. */
-  async function guaranteedUpdate(info: RequestInfo, user: Requester, dryRun: boolean, change: (current: KubeObject) => Mutable): Promise<KubeObject> {
+  async function guaranteedUpdate(info: RequestInfo, user: Requester, dryRun: boolean, change: (current: KubeObject) => Mutable, tracked = false): Promise<KubeObject> {
     const { descriptor, name, namespace } = info;
     const key = storageKey(descriptor, namespace, name);
     for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
@@ -299,7 +313,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
       checkPreconditions(info, object, current);
-      const rollback = prepareUpdate(info, user, object, current.value);
+      const rollback = prepareUpdate(info, user, object, current.value, tracked);
       if (deepEqual(object, current.value)) {
         rollback?.();
         return current.value;
@@ -362,12 +376,12 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Managed fields, strategy and validation of an update. */
-  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject): (() => void) | undefined {
+  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean): (() => void) | undefined {
     const { descriptor, subresource } = info;
     const meta = object.metadata;
     const was = old.metadata;
     if (descriptor.name.namespaced) meta.namespace = info.namespace;
-    track(info, user, old, object);
+    if (!tracked) track(info, user, old, object);
     // BeforeUpdate: what an update cannot touch.
     meta.creationTimestamp = was.creationTimestamp;
     keep(meta, was, "generation");
@@ -471,8 +485,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function remove(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
     const deleteOptions = parseDeleteOptions(request, info.query);
+    const { deleteWarning } = info.descriptor;
+    const headers = deleteWarning === undefined || deleteOptions.propagationPolicy !== undefined ? NO_HEADERS : { warning: `299 - ${JSON.stringify(deleteWarning)}` };
     const { object, gone } = await deleteObject(info.descriptor, info.namespace, info.name, deleteOptions);
-    if (!gone || info.descriptor.returnsDeleted === true) return { status: 200, headers: NO_HEADERS, body: object };
+    if (!gone || info.descriptor.returnsDeleted === true) return { status: 200, headers, body: object };
     const { name, uid } = object.metadata;
     const { group, resource } = info.descriptor.name;
     return { status: 200, headers: NO_HEADERS, body: { ...success(), details: { name, ...(group === "" ? {} : { group }), kind: resource, uid } } };
@@ -503,7 +519,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       checkDeletePreconditions(descriptor, value, asked);
       if (isNamespace && (name === "default" || name === "kube-system" || name === "kube-public"))
         throw newForbidden(gr(descriptor), name, "this namespace may not be deleted");
-      const finalizers = deletionFinalizers(value, asked);
+      const finalizers = deletionFinalizers(value, asked, descriptor.orphansByDefault === true);
       const grace = descriptor.gracePeriod?.(value, asked.gracePeriodSeconds) ?? 0;
       const blocked = finalizers.length > 0 || (isNamespace && ((value as Namespace).spec.finalizers ?? []).length > 0);
       const was = value.metadata;
@@ -559,17 +575,19 @@ export function createHandlers(given: HandlersOptions): Handlers {
     dispatch,
     createInternal(resource, namespace, object) {
       const descriptor = byResource.get(resource.resource)!;
-      const decoded = decodeStruct(resource.kind, object, { strict: [] }) as unknown as Mutable;
+      const decoded = decodeStruct(typeOf(descriptor), object, { strict: [] }) as unknown as Mutable;
       descriptor.setDefaults?.(decoded);
       return createObject(descriptor, namespace, decoded, false, () => {});
     },
   };
 }
 
+const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();
+
 /** The patched form of an object of this kind. Throws 415 for a patch type that is not known. */
 function applyPatch(request: ApiRequest, kind: string, current: unknown): unknown {
   const { body } = request;
-  switch ((request.headers?.["content-type"] ?? "").split(";")[0]!.trim()) {
+  switch (mediaType(request)) {
     case "application/merge-patch+json":
       if (Array.isArray(body)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
       return mergePatch(current, body);
@@ -608,8 +626,10 @@ function isFinished(object: Mutable): boolean {
 }
 
 /** The finalizers after a deletion was asked for with this policy. Follows deletionFinalizersForGarbageCollection. */
-function deletionFinalizers({ metadata }: KubeObject, { propagationPolicy }: DeleteOptions): string[] {
+function deletionFinalizers({ metadata }: KubeObject, asked: DeleteOptions, orphans: boolean): string[] {
   const existing = metadata.finalizers ?? [];
+  const said = existing.includes("orphan") || existing.includes("foregroundDeletion");
+  const propagationPolicy = asked.propagationPolicy ?? (orphans && !said ? "Orphan" : undefined);
   if (propagationPolicy === undefined) return [...existing];
   const out = existing.filter((f) => f !== "orphan" && f !== "foregroundDeletion");
   if (propagationPolicy === "Orphan") out.push("orphan");
@@ -623,12 +643,9 @@ function success(): Status {
 
 /** Failures that carry no reason (plain Go errors upstream). */
 export function plainFailure(code: number, message: string): ApiError {
-  return new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code });
+  return failure(code, "", message);
 }
 
 function methodNotAllowed(): ApiError {
-  return new ApiError({
-    kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "MethodNotAllowed", details: {}, code: 405,
-    message: "the server does not allow this method on the requested resource",
-  });
+  return failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 }

@@ -2,7 +2,7 @@
  * The API over HTTP messages: bodies in as JSON or YAML, answers out as JSON, watches as newline-delimited JSON.
  * Follows k8s.io/apiserver/pkg/endpoints/handlers/responsewriters and pkg/endpoints/handlers/negotiation.
  */
-import { ApiError, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
+import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "../client/transport.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
@@ -14,23 +14,39 @@ const BODY_BYTES_MAX = 3 * 1024 * 1024;
 /** Reads YAML; throws on what is none. Injected, so that a server that never sees YAML carries no parser. */
 export type ParseYaml = (text: string) => unknown;
 
-export async function serveFetch(handle: ApiTransport, request: Request, parseYaml?: ParseYaml): Promise<Response> {
+export interface Serving {
+  readonly handle: ApiTransport;
+  /** Throws for who may not come in. */
+  admit(request: ApiRequest): void;
+  readonly parseYaml: ParseYaml | undefined;
+  readonly decodeProtobuf: ((bytes: Uint8Array) => unknown) | undefined;
+  /** How the answer to a request becomes a Table of `meta.k8s.io/VERSION`. */
+  readonly table: ((request: ApiRequest, version: string) => Form) | undefined;
+}
+
+export async function serveFetch(serving: Serving, request: Request): Promise<Response> {
   try {
     const url = request.url;
     const slash = url.indexOf("/", url.indexOf("://") + 3);
     const path = slash < 0 ? "/" : url.slice(slash);
-    if (!METHODS.has(request.method)) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "MethodNotAllowed", details: {}, code: 405, message: "the server does not allow this method on the requested resource" });
+    if (!METHODS.has(request.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const headers: Record<string, string> = {};
     request.headers.forEach((value, name) => {
       headers[name] = value;
     });
-    const form = negotiate(headers["accept"] ?? "");
-    const text = request.method === "GET" ? "" : await request.text();
-    if (text.length > BODY_BYTES_MAX) throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "RequestEntityTooLarge", code: 413, message: `Request entity too large: limit is ${BODY_BYTES_MAX}` });
+    const method = request.method as ApiRequest["method"];
+    serving.admit({ method, path, headers });
+    const accepted = negotiate(headers["accept"] ?? "", serving.table !== undefined);
+    const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
+    const bytes = method === "GET" ? NOTHING : new Uint8Array(await request.arrayBuffer());
+    const text = protobuf || bytes.length === 0 ? "" : new TextDecoder().decode(bytes);
+    if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const stop = new AbortController();
     request.signal.addEventListener("abort", () => stop.abort());
-    const body = text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", request.method, parseYaml);
-    const response = await handle({ method: request.method as ApiRequest["method"], path, headers, ...(body === undefined ? {} : { body }) }, stop.signal);
+    const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", method, serving.parseYaml);
+    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }) };
+    const response = await serving.handle(asked, stop.signal);
+    const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
     return render(response, form, stop);
   } catch (e) {
     if (!(e instanceof ApiError)) throw e;
@@ -38,14 +54,25 @@ export async function serveFetch(handle: ApiTransport, request: Request, parseYa
   }
 }
 
-/** What the client wants: whole objects or only their metadata. Tables are not served. */
-function negotiate(accept: string): "object" | "metadata" {
+const NOTHING = new Uint8Array();
+
+/** How objects are shown; the same for those of a watch. */
+export type Form = ((body: unknown, first: boolean) => unknown) | undefined;
+
+type Accepted = "object" | "metadata" | { readonly table: string };
+
+const TABLE = /;as=Table;/;
+
+/** What the client wants: whole objects, only their metadata, or Tables. */
+function negotiate(accept: string, tables: boolean): Accepted {
   if (accept === "") return "object";
   for (const part of accept.split(",")) {
     const type = part.split(";")[0]!.trim();
     const json = type === "application/json" || type === "*/*" || type === "application/*";
     if (!json) continue;
     if (METADATA_ONLY.test(`${part};`)) return "metadata";
+    if (part.includes("g=apidiscovery.k8s.io")) return "object";
+    if (tables && TABLE.test(`${part};`)) return { table: /;v=(v1(?:beta1)?)/.exec(part)?.[1] ?? "v1" };
     if (!part.includes("as=")) return "object";
   }
   throw newNotAcceptable(`only the following media types are accepted: ${ACCEPTED}`);
@@ -53,7 +80,7 @@ function negotiate(accept: string): "object" | "metadata" {
 
 function parseBody(text: string, contentType: string, method: string, parseYaml: ParseYaml | undefined): unknown {
   const type = contentType.split(";")[0]!.trim();
-  if (type === "application/yaml" && parseYaml !== undefined) {
+  if ((type === "application/yaml" || type === "application/apply-patch+yaml") && parseYaml !== undefined) {
     try {
       return parseYaml(text);
     } catch {
@@ -89,11 +116,11 @@ function json(status: number, headers: Readonly<Record<string, string>>, body: u
   return new Response(`${JSON.stringify(body)}\n`, { status, headers: { "content-type": "application/json", ...headers } });
 }
 
-function render(response: ApiResponse, form: "object" | "metadata", stop: AbortController): Response {
+function render(response: ApiResponse, form: Form, stop: AbortController): Response {
   const { status, headers, body, stream } = response;
-  if (stream !== undefined) return new Response(lines(stream, form, stop), { status, headers: { "content-type": "application/json", ...headers } });
-  if (typeof body === "string") return new Response(body, { status, headers });
-  return json(status, headers, status < 400 && form === "metadata" ? partial(body) : wire(body));
+  if (stream !== undefined) return new Response(lines(stream, form, stop), { status, headers: { "content-type": "application/json", "transfer-encoding": "chunked", ...headers } });
+  if (typeof body === "string") return new Response(status === 304 ? null : body, { status, headers });
+  return json(status, headers, status < 400 && form !== undefined ? form(body, true) : wire(body));
 }
 
 /** Items of a list go without kind and apiVersion, which the list has. */
@@ -111,9 +138,10 @@ function partial(body: unknown): unknown {
   return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata: object.metadata, items: object.items.map((i) => one(i.metadata)) };
 }
 
-function lines(stream: AsyncIterable<WatchEvent>, form: "object" | "metadata", stop: AbortController): ReadableStream<Uint8Array> {
+function lines(stream: AsyncIterable<WatchEvent>, form: Form, stop: AbortController): ReadableStream<Uint8Array> {
   const iterator = stream[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
+  let first = true;
   return new ReadableStream({
     async pull(controller) {
       const next = await iterator.next();
@@ -122,7 +150,8 @@ function lines(stream: AsyncIterable<WatchEvent>, form: "object" | "metadata", s
         return;
       }
       const { type, object } = next.value;
-      controller.enqueue(encoder.encode(`${JSON.stringify({ type, object: form === "metadata" ? partial(object) : object })}\n`));
+      controller.enqueue(encoder.encode(`${JSON.stringify({ type, object: form === undefined || type === "ERROR" ? object : form(object, first) })}\n`));
+      first = false;
     },
     async cancel() {
       stop.abort();

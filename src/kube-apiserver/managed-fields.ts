@@ -11,7 +11,7 @@ import { deepEqual } from "../apimachinery/meta.ts";
 type Json = Record<string, unknown>;
 
 /** A set of fields in the form of FieldsV1: `.` is the place itself. */
-interface FieldSet {
+export interface FieldSet {
   [element: string]: FieldSet;
 }
 
@@ -34,19 +34,7 @@ export interface Update {
 
 /** The entries after the update; the old ones when nothing changed hands. */
 export function updateManagedFields(update: Update): ManagedFieldsEntry[] {
-  const set: FieldSet = {};
-  const removed: FieldSet = {};
-  compareStruct(structType(update.type), update.before, update.after, set, removed);
-  for (const top of ["apiVersion", "kind", ...update.reset]) {
-    delete set[`f:${top}`];
-    delete removed[`f:${top}`];
-  }
-  for (const tree of [set, removed]) {
-    const meta = tree["f:metadata"];
-    if (meta === undefined) continue;
-    for (const name of STRIPPED) delete meta[`f:${name}`];
-    if (isEmptySet(meta)) delete tree["f:metadata"];
-  }
+  const { set, removed } = changedFields(update.type, update.before, update.after, update.reset);
   const out: ManagedFieldsEntry[] = [];
   let mine: ManagedFieldsEntry | undefined;
   for (const entry of update.managed) {
@@ -74,7 +62,26 @@ export function updateManagedFields(update: Update): ManagedFieldsEntry[] {
   return out;
 }
 
-const isEmptySet = (set: FieldSet): boolean => {
+/** What differs between two objects of a struct type: the fields added or changed, and those removed. */
+export function changedFields(type: string, before: Json, after: Json, reset: readonly string[]): { set: FieldSet; removed: FieldSet } {
+  const set: FieldSet = {};
+  const removed: FieldSet = {};
+  compareStruct(structType(type), before, after, set, removed);
+  stripSet(set, reset);
+  stripSet(removed, reset);
+  return { set, removed };
+}
+
+/** Takes out of a set what nobody owns, and the top-level fields `reset`. */
+export function stripSet(set: FieldSet, reset: readonly string[]): void {
+  for (const top of ["apiVersion", "kind", ...reset]) delete set[`f:${top}`];
+  const meta = set["f:metadata"];
+  if (meta === undefined) return;
+  for (const name of STRIPPED) delete meta[`f:${name}`];
+  if (isEmptySet(meta)) delete set["f:metadata"];
+}
+
+export const isEmptySet = (set: FieldSet): boolean => {
   for (const _ in set) return false;
   return true;
 };
@@ -82,7 +89,7 @@ const isEmptySet = (set: FieldSet): boolean => {
 const onlyItself = (set: FieldSet): boolean => set["."] !== undefined && Object.keys(set).length === 1;
 
 /** `a` without the places in `b`; what is below a place of `b` is gone, too, when `b` ends there. */
-function subtract(a: FieldSet, b: FieldSet): FieldSet {
+export function subtract(a: FieldSet, b: FieldSet): FieldSet {
   const out: FieldSet = {};
   for (const key in a) {
     const gone = b[key];
@@ -108,7 +115,7 @@ function union(a: FieldSet, b: FieldSet): FieldSet {
   return out;
 }
 
-function sortSet(set: FieldSet): FieldSet {
+export function sortSet(set: FieldSet): FieldSet {
   const out: FieldSet = {};
   for (const key of Object.keys(set).sort()) out[key] = sortSet(set[key]!);
   return out;

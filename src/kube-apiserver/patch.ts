@@ -5,8 +5,8 @@
 import { structType } from "../api/schema.ts";
 import type { Field, FieldType } from "../api/schema.ts";
 import { deepCopy, deepEqual } from "../apimachinery/meta.ts";
-import { newBadRequest } from "../apimachinery/status.ts";
-import { ApiError } from "../apimachinery/status.ts";
+import { failure as newFailure, newBadRequest } from "../apimachinery/status.ts";
+import type { ApiError } from "../apimachinery/status.ts";
 
 type Json = Record<string, unknown>;
 
@@ -24,9 +24,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 }
 
 function unprocessable(message = "the server rejected our request due to an error in our request"): ApiError {
-  return new ApiError({
-    kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason: "Invalid", details: {}, code: 422,
-  });
+  return newFailure(422, "Invalid", message, {});
 }
 
 interface Operation {
@@ -217,7 +215,7 @@ function mergeList(field: Field, existing: unknown[], patch: unknown[], order: u
 
 /** What fails without a reason: plain Go errors upstream. */
 function failure(message: string): ApiError {
-  return new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code: 500 });
+  return newFailure(500, "", message);
 }
 
 /** Every patched item must be in the order list. Follows validatePatchWithSetOrderList. */

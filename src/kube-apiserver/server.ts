@@ -16,14 +16,25 @@ import { createMemoryStorage } from "../storage/memory.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { createHandlers } from "./handlers.ts";
 import type { Requester } from "./handlers.ts";
-import { serveFetch } from "./http.ts";
-import type { ParseYaml } from "./http.ts";
+import type { Extension } from "./extension.ts";
+import type { ParseYaml, Serving } from "./http.ts";
 import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
 import { REGISTRY } from "./registry/index.ts";
 import { requestInfo, routesOf } from "./request-info.ts";
+import type { Routes } from "./request-info.ts";
 
-export interface ApiServerOptions {
+/** How the server meets clients over HTTP. */
+export interface ServingOptions {
+  /** Throws for who may not come in, such as `onlyToken`. Undefined: everybody is the administrator. */
+  readonly admit?: (request: ApiRequest, routes: Routes) => void;
+  /** What is served beyond the resources of a cluster's own: `complete`. */
+  readonly extension?: Extension;
+  /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
+  readonly parseYaml?: ParseYaml;
+}
+
+export interface ApiServerOptions extends ServingOptions {
   clock: Clock;
   random: Random;
   log: Logger;
@@ -31,8 +42,6 @@ export interface ApiServerOptions {
   storage?: Storage<KubeObject>;
   /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
   serviceCidr?: string;
-  /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
-  parseYaml?: ParseYaml;
   /** The address of the API server that the Service default/kubernetes leads to (default 192.168.0.1, port 6443). */
   advertiseAddress?: string;
   advertisePort?: number;
@@ -58,8 +67,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const storage = options.storage ?? createMemoryStorage<KubeObject>({ stamp });
   const serviceIPs = createIPAllocator(options.serviceCidr ?? "10.96.0.0/16", random.fork("service-ips"));
   const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
-  const routes = routesOf(REGISTRY);
-  const handlers = createHandlers({ storage, registry: REGISTRY, clock, random, serviceIPs, nodePorts });
+  const { extension } = options;
+  extension?.load();
+  const registry = extension === undefined ? REGISTRY : [...REGISTRY, ...extension.resources];
+  const routes = routesOf(registry);
+  const handlers = createHandlers({ storage, registry, clock, random, serviceIPs, nodePorts, apply: extension?.apply });
 
   const ready = bootstrap(handlers, storage, options, serviceIPs);
   let booted = false;
@@ -70,29 +82,31 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const handle: ApiTransport = async (request, signal) => {
     try {
       if (!booted) await ready;
-      const user = authenticate(request);
-      const plain = nonResource(request, REGISTRY);
+      const user = administrator(request);
+      const plain = extension?.nonResource(request, registry) ?? nonResource(request, registry);
       if (plain !== undefined) return plain;
       const info = requestInfo(routes, request);
-      authorise(user);
       return await handlers.dispatch(info, request, user, signal);
     } catch (e) {
       return errorResponse(e, log, request);
     }
   };
 
-  return { handle, ready, fetch: (request) => serveFetch(handle, request, options.parseYaml) };
+  const serving: Serving = {
+    handle,
+    parseYaml: options.parseYaml,
+    decodeProtobuf: extension?.decodeProtobuf,
+    table: extension && ((request, version) => extension.table(requestInfo(routes, request), version, clock)),
+    admit: (request) => options.admit?.(request, routes),
+  };
+  // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
+  const fetch = async (request: Request): Promise<Response> => (await import("./http.ts")).serveFetch(serving, request);
+  return { handle, ready, fetch };
 }
 
-/** Who asks. In process everybody is the administrator; the manager of fields comes from the user agent. */
-function authenticate(request: ApiRequest): Requester {
+/** Who asks: nobody but the administrator gets here; the manager of fields comes from the user agent. */
+function administrator(request: ApiRequest): Requester {
   return { name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"], userAgent: request.headers?.["user-agent"] ?? "" };
-}
-
-/** Members of system:masters may do everything; nobody else exists so far. */
-function authorise(user: Requester): void {
-  if (!user.groups.includes("system:masters"))
-    throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "Forbidden", code: 403, message: "forbidden" });
 }
 
 /** Any failure as an answer; what is not an API error is a bug, logged, and answered with 500. */

@@ -17,6 +17,7 @@ import type { IptablesHandle } from "../kernel/iptables/index.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
+import { nftOf } from "../kernel/nft/index.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
 import type { UdpSocket } from "../kernel/sockets.ts";
 import { manualClock } from "./clock.ts";
@@ -65,6 +66,8 @@ export interface OracleCase {
   readonly sysctl?: Readonly<Record<string, string | number>>;
   readonly ipset?: string;
   readonly iptables?: string;
+  /** Text for `nft -f -`, after iptables-restore; the result then has `nft`, the lines of `nft list ruleset` at the end. */
+  readonly nft?: string;
   readonly packets: readonly OraclePacket[];
   readonly udp_echo?: readonly { readonly addr?: string; readonly port: number }[];
   readonly tcp_listen?: readonly { readonly addr?: string; readonly port: number }[];
@@ -121,15 +124,19 @@ function parseRule(text: string): RuleSpec {
 /** So many turns of the promise queue, until programs have answered what they received. */
 const TURNS = 12;
 
-/** Runs a case on a node of its own in `instance`. Rejects with ReplayError, which names the place, for what this kernel does not know. */
-export const replayCase = async (instance: KernelInstance, oracleCase: OracleCase): Promise<OracleResult> =>
-  (await watchCase(instance, oracleCase, false)).result;
+/**
+ * Runs a case on a node of its own in `instance`; `seed` is the kernel's chance. Rejects with ReplayError, which names the place, for
+ * what this kernel does not know.
+ */
+export const replayCase = async (instance: KernelInstance, oracleCase: OracleCase, seed = 1): Promise<OracleResult> =>
+  (await watchCase(instance, oracleCase, false, seed)).result;
 
 /** The same, and with `watch` every frame and step: what journeys and captures are made of. */
 export async function watchCase(
   instance: KernelInstance,
   oracleCase: OracleCase,
   watch = true,
+  seed = 1,
 ): Promise<{ readonly result: OracleResult; readonly observations: Observations }> {
   const { clock, set, nextNs, fire } = manualClock();
   const frames: { pkt: number; dev: string; bytes: Uint8Array }[] = [];
@@ -142,7 +149,7 @@ export async function watchCase(
   const rawProtocols = oracleCase.raw_protos ?? [1, 6, 17];
   const kernel: NodeKernelHandle = createNodeKernel(instance, {
     name: "router",
-    seed: 1,
+    seed,
     clock,
     onFrame: ({ ifindex, bytes }) => frames.push({ pkt: current, dev: names.get(ifindex) ?? String(ifindex), bytes }),
     onObserved: (records) => {
@@ -274,6 +281,8 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
   const { ipset, iptables = "" } = oracleCase;
   if (ipset !== undefined) part("ipset", () => restoreIpsets(kernel.context, hostHandle(kernel.context), ipset));
   if (iptables.trim() !== "") part("iptables", () => host.iptables.restore(iptables));
+  const { nft } = oracleCase;
+  if (nft !== undefined) part("nft", () => void nftOf(host).run(nft, { source: "/dev/stdin" }));
 }
 
 /** Sockets that answer: UDP echo from the address asked, listening TCP. */
@@ -293,7 +302,11 @@ function echo(socket: UdpSocket): void {
   const run = async (): Promise<void> => {
     while (true) {
       const { data, from } = await socket.receive();
-      socket.send(data, from);
+      try {
+        socket.send(data, from);
+      } catch {
+        continue; // asked by an address that no answer can go to
+      }
     }
   };
   run().catch(() => socket.close());
@@ -466,6 +479,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
     ...(oracleCase.ct_trace ? { ct_trace: seen.trace } : {}),
     counters,
     policies,
+    ...(oracleCase.nft === undefined ? {} : { nft: nftOf(kernel.host).list().replace(/ (?:expires|used) \w+/g, "").trimEnd().split("\n") }),
     ...(seen.rules ? { hits: seen.hits } : {}),
     snmp: Object.fromEntries(Object.entries(snmp).sort(([a], [b]) => (a < b ? -1 : 1))),
     ct_stat: statistics,
@@ -474,7 +488,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
 }
 
 /** Fields of a result that have to be equal; what else the oracle writes is compared where `all` is asked for. */
-const COMPARED = ["out", "local_in", "conntrack", "ct_trace", "counters", "policies", "hits", "send_errors"];
+const COMPARED = ["out", "local_in", "conntrack", "ct_trace", "counters", "policies", "hits", "nft", "send_errors"];
 const ALSO = ["snmp", "ct_stat", "noise"];
 
 /** The first difference between a result and the recorded one, or undefined. */

@@ -117,7 +117,10 @@ export class Loop {
   readonly #next: number[];
   /** End of the window that was begun; sites may not all have reached it when a caller's wish came true in its middle. */
   #endNs = 0;
+  /** Beginning of that window. */
+  #startNs = 0;
   #running = false;
+  #kept: Promise<void> | undefined;
   #fault: { readonly error: unknown } | undefined;
 
   constructor(options: LoopOptions) {
@@ -127,8 +130,12 @@ export class Loop {
     this.#next = this.#crews.map(() => 0);
   }
 
-  /** Runs until `wish` is settled, and answers it. Rejects when nothing is left that could ever settle it. */
+  /**
+   * Runs until `wish` is settled, and answers it. Rejects when nothing is left that could ever settle it. While `keep` runs
+   * the loop, the wish is only waited for.
+   */
   async drive<T>(wish: Promise<T>): Promise<T> {
+    if (this.#kept !== undefined) return Promise.race([wish, this.#kept]) as Promise<T>;
     let settled = false;
     const mark = (): void => {
       settled = true;
@@ -144,6 +151,21 @@ export class Loop {
     await this.#run(() => false, timeNs);
   }
 
+  /** Runs on and on, at the pace of `pace`, until `stop` says so; rejects when a crew dies. */
+  keep(stop: () => boolean): Promise<never | void> {
+    this.#kept = this.#run(stop, Infinity, true);
+    this.#kept.catch(() => {});
+    return this.#kept;
+  }
+
+  /**
+   * The moment, at most `nowNs`, at which something that comes from outside may happen on a site of this thread: not before
+   * what has happened elsewhere, and not after what is still due.
+   */
+  momentNs(nowNs: number): number {
+    return Math.max(this.#startNs, Math.min(nowNs, this.#nextNs()));
+  }
+
   /** Takes the first report of a crew (1… are the remote ones): what its sites sent when they were built. */
   begin(crew: number, report: CrewReport): void {
     this.#take(crew, report);
@@ -154,7 +176,7 @@ export class Loop {
     this.#fault ??= { error };
   }
 
-  async #run(done: () => boolean, untilNs: number): Promise<void> {
+  async #run(done: () => boolean, untilNs: number, forever = false): Promise<void> {
     if (this.#running) throw new Error("the loop is already running: wait for the call before");
     this.#running = true;
     try {
@@ -162,13 +184,14 @@ export class Loop {
       while (!done()) {
         if (this.#fault !== undefined) throw this.#fault.error;
         const nextNs = this.#nextNs();
-        if (nextNs >= untilNs || nextNs === Infinity) return;
+        if (!forever && (nextNs >= untilNs || nextNs === Infinity)) return;
         // A window that was left in its middle goes on to its end first.
         if (nextNs >= this.#endNs) {
           if (this.#options.pace !== undefined && !(await this.#options.pace(nextNs))) {
             this.#take(0, await this.#options.local.settle());
             continue;
           }
+          this.#startNs = nextNs;
           this.#endNs = nextNs + this.#options.windowNs;
           // The embedding program's site has no events of its own: what it does next begins in this window.
           this.#options.user.advanceTo(nextNs);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import { createApiServer } from "../../src/kube-apiserver/server.ts";
+import { complete } from "../../src/kube-apiserver/complete/index.ts";
 import { silent } from "../../src/log.ts";
 import type { Logger } from "../../src/log.ts";
 import { testRandom } from "./test-clock.ts";
@@ -36,6 +37,6 @@ export async function replayRecordings(only: string, log: Logger = silent): Prom
   const { replay } = (await import(pathToFileURL(join(dir, "replay.mjs")).href)) as {
     replay(options: unknown): Promise<{ scenarios: Scenario[] }>;
   };
-  const server = createApiServer({ clock, random: testRandom(7), log, parseYaml: (text) => parse(text) as unknown });
+  const server = createApiServer({ extension: complete, clock, random: testRandom(7), log, parseYaml: (text) => parse(text) as unknown });
   return (await replay({ fetch: (request: Request) => server.fetch(request), dir, token: "t", only, mode: "api" })).scenarios;
 }

@@ -23,6 +23,7 @@ export function tcpError(ns: Netns, inner: usize, errno: i32, frag: bool, mtu: u
     snmpInc(ns, SNMP_ICMP_INERRORS);
     return;
   }
+  if (errno == 0) return;
   const endpoint = changetype<Endpoint>(at);
   const seq = th.sequence;
   if (endpoint.kind == KIND_REQUEST) {

@@ -59,9 +59,9 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
   snmpInc(ns, SNMP_TCP_INSEGS);
   const length = skbLength(skb);
   const th = TcpView.at(skb.data);
-  const header: u32 = length < TCP_HEADER_LEN ? 0 : th.headerLength;
+  const header: u32 = length < TCP_HEADER_LEN ? 0xffff : th.headerLength;
   if (header < TCP_HEADER_LEN || header > length) {
-    snmpInc(ns, SNMP_TCP_INERRS);
+    if (header < TCP_HEADER_LEN) snmpInc(ns, SNMP_TCP_INERRS);
     skbDrop(skb, ns, skb.dev, DROP_HDR_TRUNC);
     return;
   }

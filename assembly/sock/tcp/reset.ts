@@ -1,7 +1,7 @@
 // Answers that belong to no connection: RST, and ACKs of what is only half a connection (tcp_v4_send_reset, tcp_v4_send_ack).
 import { Netns, Skb } from "../../layout";
 import { ipOptionsEcho } from "../../net/ip-options";
-import { Route } from "../../net/ip-output";
+import { Route, discarded } from "../../net/ip-output";
 import { skbAlloc, skbFree } from "../../net/skb";
 import { mapped4, putBe32 } from "../../wire/bytes";
 import { IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
@@ -44,5 +44,5 @@ function reply(about: Skb, ns: Netns, seq: u32, ack: u32, flags: u32, window: u3
   const options = ip.headerLength == IPV4_HEADER_LEN ? 0
     : ipOptionsEcho(about, ns, ip.destination, ns.scratch + offsetof<Route>());
   if (options < 0) skbFree(skb);
-  else ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos & ~ECN_MASK, 0, <u32>options);
+  else discarded(ns, ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos & ~ECN_MASK, 0, <u32>options));
 }

@@ -73,7 +73,7 @@ function command(commands: Commands): void {
         if (cursor.is("{")) skipBlock(cursor);
         else cursor.next();
       }
-      throw refusedByKernel(ENOENT, { from: start, to: cursor.previous.to });
+      throw refusedByKernel(ENOENT, { from: start, to: cursor.previous.to + 1 });
     }
     default:
   }
@@ -369,7 +369,7 @@ function chainBlock(commands: Commands, table: Table, name: Token, verb: string,
       base = { type: kind.text as Base["type"], hook: hook.text, priority: priority(cursor, from) };
     }
   }
-  const end = cursor.is("}") ? cursor.token.to : whole.to;
+  const end = cursor.is("}") ? cursor.token.to + 1 : whole.to;
   const place = { from: whole.from, to: end };
   const existing = table.chains.get(name.text);
   if (existing !== undefined) {
@@ -420,7 +420,8 @@ function chainCommand(commands: Commands, verb: string, start: number): void {
         const token = cursor.peek(i);
         if (token.kind === "op" && token.text === "{") depth++;
         if (token.kind === "op" && token.text === "}" && depth-- === 0) {
-          end = token.to;
+          // Up to and with what ends the line.
+          end = token.to + 1;
           break;
         }
       }
@@ -474,7 +475,7 @@ function appendRule(commands: Commands, chain: Chain, verb: string, at: Rule | u
   const { table } = chain;
   const context: RuleContext = {
     cursor, family: table.family, table, tx, interfaces, ops: new Writer(), segments: [], chains: [], sets: [], objects: [], checks: [],
-    l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: false,
+    l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: false, icmpType: false,
   };
   statements(context);
   if (context.segments.length === 0) throw cursor.syntax();
@@ -604,7 +605,7 @@ function newSet(commands: Commands, table: Table, kind: string, name: Token, ver
       case "typeof": {
         const context = {
           cursor, family: table.family, table, tx, interfaces, ops: new Writer(), segments: [], chains: [], sets: [], objects: [], checks: [],
-          l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: true,
+          l3: undefined, l4: undefined, l3Segment: undefined, l4Segment: undefined, l4Place: undefined, l4Any: true, icmpType: true,
         } as RuleContext;
         const parts = (): { types: DataType[]; text: string } => {
           const list = [primary(context)];
@@ -654,10 +655,11 @@ function newSet(commands: Commands, table: Table, kind: string, name: Token, ver
         throw cursor.syntax();
     }
   }
-  const close = cursor.next();
+  const lastEnd = cursor.previous.to;
+  cursor.next();
   if (keyTypes === undefined) {
     const missing = "set definition does not specify key";
-    const place = { from: open.from - 1, to: open.from - 1 + (close.to - open.from) };
+    const place = { from: open.from, to: lastEnd };
     throw typeError === undefined ? new Refused(missing, place) : typeError.also(missing, place);
   }
   if (kind === "map" && dataTypes === undefined) throw new Refused("map definition does not specify mapping data type", { from: start, to: name.to });
@@ -796,7 +798,7 @@ function elementCommand(commands: Commands, verb: string, start: number): void {
     return undefined;
   });
   found.forEach((one, i) => {
-    if (one === undefined && verb !== "destroy") throw refusedByKernel(ENOENT, verb === "get" ? { from: start, to: cursor.previous.to } : elements[i]!.place);
+    if (one === undefined && verb !== "destroy") throw refusedByKernel(ENOENT, verb === "get" ? { from: start, to: cursor.previous.to + 1 } : elements[i]!.place);
     if (one !== undefined && verb !== "get") tx.deleteElement(set, one);
   });
   if (verb === "get") {

@@ -230,7 +230,7 @@ export function mergeRanges(elements: readonly ReadElement[]): ReadElement[] {
   return merged;
 }
 
-function successor(bytes: Uint8Array): Uint8Array {
+export function successor(bytes: Uint8Array): Uint8Array {
   const next = bytes.slice();
   for (let i = next.length - 1; i >= 0; i--) {
     if (next[i] !== 255) {
@@ -246,6 +246,9 @@ function successor(bytes: Uint8Array): Uint8Array {
 export function overlapping(set: NftSet, given: SetElement): SetElement | undefined {
   for (const there of set.elements.values()) {
     if (there.catchall || given.catchall) continue;
+    // What touches counts, too, where ranges are merged.
+    if (set.autoMerge && set.keyTypes.length === 1
+      && (compareBytes(successor(there.end), given.key) === 0 || compareBytes(successor(given.end), there.key) === 0)) return there;
     let at = 0;
     let apart = false;
     for (const type of set.keyTypes) {

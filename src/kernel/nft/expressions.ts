@@ -42,6 +42,8 @@ export interface RuleContext {
   l4Segment: number | undefined;
   l4Place: Place | undefined;
   l4Any: boolean;
+  /** The type of an ICMP message was matched. */
+  icmpType: boolean;
 }
 
 const NF_IPV4 = 2;
@@ -176,7 +178,7 @@ const META_KEYS = "length, protocol, priority, mark, iif, oif, iifname, oifname,
   "hour, sdif, sdifname";
 /** These may stand without `meta`, and are printed so. */
 const UNQUALIFIED = new Set(["iif", "oif", "iifname", "oifname", "iiftype", "oiftype", "mark", "nftrace"]);
-const PRINTED_BARE = new Set(["iif", "oif", "iifname", "oifname", "iiftype", "oiftype"]);
+const PRINTED_BARE = new Set(["iif", "oif", "iifname", "oifname"]);
 const SETTABLE = new Set(["mark", "priority", "nftrace", "pkttype"]);
 
 function meta(context: RuleContext, key: string, place: Place): Expression {
@@ -441,6 +443,18 @@ export function depend(context: RuleContext, expression: Expression): void {
       context.l4Segment = undefined;
     }
   }
+}
+
+/** Identifier and sequence number are those of echo messages alone (icmp_dep). */
+export function dependIcmp(context: RuleContext, expression: Expression): void {
+  if ((expression.text !== "icmp id" && expression.text !== "icmp sequence") || context.icmpType) return;
+  context.icmpType = true;
+  const { ops } = context;
+  ops.op(abi.NFTOP_PAYLOAD, 0, (w) => w.u8(abi.NFTBASE_TRANSPORT, 1).u16(0));
+  ops.op(abi.NFTOP_BITWISE, 0, (w) => w.u8(0, 1).u16(0).data(Uint8Array.of(0xf7)).data(new Uint8Array(1)));
+  ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(abi.NFTCMP_EQ, 1).u16(0).data(new Uint8Array(1)));
+  // nft 1.0.6 lists that match, too.
+  context.segments.push("icmp type { echo-reply, echo-request }");
 }
 
 /** `a . b . c`: one value out of several, each in registers of its own. */

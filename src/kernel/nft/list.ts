@@ -83,7 +83,7 @@ export function setText(listing: Listing, set: NftSet): string {
   if (set.opsText !== "") text += `\t\t${set.opsText.trim()}\n`;
   if (set.comment !== undefined) text += `\t\tcomment "${set.comment}"\n`;
   if (set.elements.size > 0) {
-    const single = set.keyTypes.length === 1 && set.dataTypes === undefined ? (set.keyTypes[0]!.perLine ?? 1) : 1;
+    const single = set.keyTypes.length === 1 ? (set.keyTypes[0]!.perLine ?? 1) : 1;
     let body = "";
     sortedElements(set).forEach((given, i) => {
       if (i > 0) body += i % single === 0 ? ",\n\t\t\t     " : ", ";

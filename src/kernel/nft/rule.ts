@@ -3,7 +3,7 @@ import * as abi from "../../../assembly/abi/nft.ts";
 import {
   checkVerdict, anonymousText, elementList, isVerdict, mergeRanges, rangeText, tuple, tupleText, value, verdict, verdictText, ENOENT,
 } from "./elements.ts";
-import { concatenation, depend, isHeader, primary, registersOf, startsExpression, type Expression, type RuleContext } from "./expressions.ts";
+import { concatenation, depend, dependIcmp, isHeader, primary, registersOf, startsExpression, type Expression, type RuleContext } from "./expressions.ts";
 import { Refused, refusedByKernel, type Place } from "./lexer.ts";
 import { elementKey, isInterval, keyBytes, Writer, type NftSet, type SetElement } from "./model.ts";
 import { logStatement, natStatement, rejectStatement } from "./statements.ts";
@@ -367,6 +367,8 @@ function match(context: RuleContext): boolean {
     return false;
   }
   depend(context, first);
+  if (first.text === "icmp type") context.icmpType = true;
+  dependIcmp(context, first);
   let left = first;
   if (cursor.is(".")) left = continueConcatenation(context, first);
   left = binary(context, left);
@@ -464,7 +466,9 @@ function compare(context: RuleContext, left: Expression): void {
   } else {
     ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(code, length).u16(0).data(right.from_));
   }
-  const text = right.wildcard ? `${valueType.format(right.from_).slice(0, -1)}*"` : rangeText(valueType, right.from_, right.to_);
+  // Several bits that have to be just these are printed as a number.
+  const several = valueType.bitmask && operator !== undefined && valueType.format(right.from_).includes(",");
+  const text = several && !left.binary ? `0x${valueOf(right.from_).toString(16).padStart(2, "0")}` : right.wildcard ? `${valueType.format(right.from_).slice(0, -1)}*"` : rangeText(valueType, right.from_, right.to_);
   if (left.binary && valueType.bitmask && equality && /^(.*) & (.*)$/.test(left.text)) {
     const [, field, mask] = /^(.*) & \(?(.*?)\)?$/.exec(left.text)!;
     segments.push(`${field} ${not ? "!= " : ""}${valueOf(right.from_) === 0n ? "0x0" : text} / ${mask!.split(" | ").join(",")}`);
@@ -472,7 +476,7 @@ function compare(context: RuleContext, left: Expression): void {
   }
   const printed = code === abi.NFTCMP_EQ ? (left.binary || (valueType.bitmask && operator !== undefined) ? "== " : "") : `${operatorText} `;
   if (left.names !== undefined && code === abi.NFTCMP_EQ && !left.binary && compareBytes(right.from_, right.to_) === 0) learn(context, left, right.from_);
-  segments.push(() => `${left.text} ${printed}${right.wildcard ? text : rangeText(valueType, right.from_, right.to_)}`);
+  segments.push(() => `${left.text} ${printed}${right.wildcard || several ? text : rangeText(valueType, right.from_, right.to_)}`);
 }
 
 /** A comparison has made a protocol known. */

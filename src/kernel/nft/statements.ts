@@ -68,6 +68,7 @@ export function rejectStatement(context: RuleContext): void {
         ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(abi.NFTCMP_EQ, 1).u16(0).data(Uint8Array.of(6)));
       }
       how = REJECT_TCP_RESET;
+      if (context.l4 === undefined && context.family === "inet") text = "meta l4proto tcp reject";
       text += " with tcp reset";
     } else if (kind.text === "icmp" || kind.text === "icmpx" || kind.text === "icmpv6") {
       cursor.take("type");

@@ -22,6 +22,8 @@ export type Rollback = () => void;
 
 export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly name: ResourceName;
+  /** The schema's type; its kind by default. */
+  readonly type?: string;
   /** As in `/registry/<prefix>/…`; upstream's odd ones are `minions`, `services/specs`. */
   readonly storagePrefix: string;
   readonly hasStatus: boolean;
@@ -33,6 +35,10 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly allowUnconditionalUpdate: boolean;
   /** Whether a deletion answers with the object rather than a Status. */
   readonly returnsDeleted?: boolean;
+  /** Whether a deletion without a policy orphans dependents (kinds older than the garbage collector). */
+  readonly orphansByDefault?: boolean;
+  /** What a deletion without a policy is told in a Warning header. */
+  readonly deleteWarning?: string;
   /** Whether `metadata.generation` is kept. */
   readonly generation?: boolean;
   /** Fields of the object itself that field selectors know, beside metadata.name and metadata.namespace. */
@@ -56,6 +62,11 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly release?: (object: T, context: RegistryContext) => void;
   /** The grace period of a deletion; undefined where deletion is immediate. `asked` is the client's. */
   readonly gracePeriod?: (object: T, asked: number | undefined) => number;
+}
+
+/** The name of the resource's type in the runtime schema. */
+export function typeOf(descriptor: Descriptor): string {
+  return descriptor.type ?? descriptor.name.kind;
 }
 
 /** The key of an object in the store. */

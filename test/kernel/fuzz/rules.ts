@@ -176,7 +176,9 @@ export function randomRules(d: Dice, names: Names): RuleSet {
     if (!needsProtocol && d.once(2)) parts.push(layer4());
     for (let n = d.weighted([[3, 0], [5, 1], [3, 2], [1, 3]]); n > 0; n--) parts.push(match(table, chain, own));
     // DROP, and what ends a packet's way, is for few packets: with a match at least.
-    if (/DROP|REJECT/.test(goes) && parts.every((part) => part === "")) parts.push(d.once(2) ? `-s ${address()}` : `-m statistic --mode nth --every ${d.from(3, 6)} --packet 0`);
+    if (/DROP|REJECT/.test(goes) && !parts.some((part) => part.length > 0)) {
+      parts.push(d.once(2) ? `-s ${address()}` : `-m statistic --mode nth --every ${d.from(3, 6)} --packet 0`);
+    }
     const once = (option: RegExp): boolean => parts.filter((part) => option.test(part)).length < 2;
     if (![/(^|! )-s /, /(^|! )-d /, /-i /, /-o /, /-f$/, /-p /].every((option) => once(option))) return undefined;
     if (parts.filter((part) => part.startsWith("-m recent")).length > 0 && parts.filter((part) => part.startsWith("-m")).length > 2) return undefined;

@@ -142,7 +142,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
       case 3: // a connection in its middle
         return tcp(host.ip, dst, { sport: nextPort(), dport, seq: seq(), ack: seq(), flags: d.pick([ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, 0, 0x29]), data: data() });
       case 4: return make(host.ip, dst, d.pick([47, 132, 2, 50, 103, 253, 4]), data());
-      default: return make(host.ip, d.pick(["255.255.255.255", "224.0.0.1", "224.0.0.5", "239.1.1.1", "10.0.2.255", "10.0.1.255", "10.0.1.0", "0.0.0.0", "127.0.0.1", "240.0.0.1", "10.0.9.255"]), UDP, udpDatagram(nextPort(), dport, data()));
+      default: return make(host.ip, d.pick(["255.255.255.255", "224.0.0.1", "224.0.0.5", "239.1.1.1", "10.0.2.255", "10.0.1.255", "10.0.1.0", "0.0.0.0", "127.0.0.1", "240.0.0.1", "10.0.9.255"]), UDP, udpDatagram(nextPort(), dport === 7 ? 9 : dport, data())); // no echo to everybody
     }
   };
 
@@ -251,6 +251,8 @@ export function createTraffic(d: Dice, world: World): Traffic {
 
   return {
     round(count, soFar, result) {
+      // A frame too long for the NIC's other end does not leave it.
+      const fits = ({ in: dev, frame }: OraclePacket): boolean => dev === "local" || frame.length / 2 <= (world.frame.interfaces[dev]!.mtu ?? 1500) + 14;
       const first = soFar.length;
       const out = ((result?.["out"] ?? []) as { pkt: number; dev: string; frame: string; any?: [number, number][] }[]).slice(-60);
       const packets: OraclePacket[] = [];
@@ -273,7 +275,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
         }
         if (one !== undefined) packets.push(one);
       }
-      return packets;
+      return packets.filter(fits);
     },
   };
 

@@ -27,7 +27,8 @@ export interface World {
   readonly rules: RuleSet;
 }
 
-export const CLOSED_PORT = 81;
+export const TUNNEL_PORT = 4789;
+const CLOSED_PORT = 81;
 const ECHO_PORT = 7;
 const LISTEN_PORT = 80;
 
@@ -76,7 +77,7 @@ export function randomWorld(d: Dice, name: string): World {
     const vxMac = "02:00:00:00:05:01";
     const far = "02:00:00:00:05:02";
     interfaces["vx0"] = {
-      kind: "vxlan", mac: vxMac, vni: 42, local: "10.0.1.1", dev: "eth0", dstport: 4789, mtu: 1450, addr: ["10.244.1.0/32"],
+      kind: "vxlan", mac: vxMac, vni: 42, local: "10.0.1.1", dev: "eth0", dstport: TUNNEL_PORT, mtu: 1450, addr: ["10.244.1.0/32"],
       ...(d.once(3) ? { opts: "nolearning noudpcsum" } : {}),
     };
     own.push("10.244.1.0");
@@ -86,7 +87,7 @@ export function randomWorld(d: Dice, name: string): World {
     for (const last of [7, 8]) {
       hosts.push({
         dev: "eth0", mac: mac(1, 10), ip: `10.244.2.${last}`, gateway: mac(1, 1), link: "vx0",
-        tunnel: { from: "10.0.1.10", to: "10.0.1.1", vni: 42, port: 4789, mac: vxMac },
+        tunnel: { from: "10.0.1.10", to: "10.0.1.1", vni: 42, port: TUNNEL_PORT, mac: vxMac },
       });
     }
   }

@@ -1,0 +1,81 @@
+/** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
+import { clusterOn } from "../cluster.ts";
+import { onlyToken } from "../kube-apiserver/complete/authentication.ts";
+import { complete } from "../kube-apiserver/complete/index.ts";
+import type { Logger } from "../log.ts";
+import type { CliHost } from "../platform.ts";
+
+export interface UpOptions {
+  readonly nodes: number;
+  readonly port: number;
+  readonly bindAddress: string;
+  readonly kubeconfig: string;
+  readonly token?: string;
+  readonly controllers: string;
+  readonly seed?: number;
+}
+
+/** Exit status 0 after a signal. */
+export const upCommand = async (host: CliHost, options: UpOptions): Promise<number> => {
+  if (host.serveHttps === undefined) throw new Error(`up: ${host.platform.name} cannot serve HTTPS`);
+  const { nodes, port, kubeconfig } = options;
+  if (options.controllers !== "*" && options.controllers !== "none") throw new Error(`--controllers ${options.controllers}: * or none`);
+  const controllers = options.controllers === "*";
+  if (!controllers && nodes > 0) throw new Error("--controllers none: only with --nodes 0, since nodes wait for theirs");
+  const stopped = new Promise<void>((resolve) => host.onStop(() => resolve()));
+  const token = options.token ?? randomToken(host);
+  const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
+  const cluster = await clusterOn(host.platform)({
+    nodes, seed, controllers, time: "real", log: logTo(host),
+    serving: { admit: onlyToken(token), extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
+  });
+  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (request) => cluster.fetch(request) });
+  try {
+    await host.writeFile(kubeconfig, [new TextEncoder().encode(kubeconfigOf(server.url, server.ca, token))], 0o600);
+    host.stdout(`${server.url}\nexport KUBECONFIG=${kubeconfig}\nready\n`);
+    await stopped;
+  } finally {
+    await server.close();
+    cluster.close();
+  }
+  return 0;
+};
+
+const entropy = (host: CliHost, size: number): Uint8Array => {
+  const bytes = new Uint8Array(size);
+  host.platform.entropy(bytes);
+  return bytes;
+};
+
+const randomToken = (host: CliHost): string => [...entropy(host, 24)].map((byte) => (byte + 256).toString(16).slice(1)).join("");
+
+const logTo = (host: CliHost): Logger => {
+  const log: Logger = {
+    info() {},
+    error(message, fields = {}) {
+      const text = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value instanceof Error ? value.stack : value)}`).join("");
+      host.stderr(`E ${message}${text}\n`);
+    },
+    with: () => log,
+  };
+  return log;
+};
+
+const kubeconfigOf = (server: string, ca: string, token: string): string => `apiVersion: v1
+kind: Config
+clusters:
+- name: kubewire
+  cluster:
+    server: ${server}
+    certificate-authority-data: ${btoa(ca)}
+users:
+- name: kubernetes-admin
+  user:
+    token: ${JSON.stringify(token)}
+contexts:
+- name: kubewire
+  context:
+    cluster: kubewire
+    user: kubernetes-admin
+current-context: kubewire
+`;

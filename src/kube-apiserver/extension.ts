@@ -1,0 +1,43 @@
+/**
+ * What a server offers beyond what a cluster needs for itself: the rest of the built-in kinds, and what kubectl asks for. It is a
+ * value of its own (`complete/index.ts`), so that a page which only runs a cluster does not load it.
+ */
+import type { KubeObject } from "../apimachinery/meta.ts";
+import type { ApiRequest, ApiResponse } from "../client/transport.ts";
+import type { Clock } from "../time/clock.ts";
+import type { Form } from "./http.ts";
+import type { Descriptor } from "./registry/descriptor.ts";
+import type { RequestInfo } from "./request-info.ts";
+
+/** A server-side apply, and what the server's other verbs lend it. */
+export interface ApplyRequest {
+  readonly info: RequestInfo;
+  readonly body: unknown;
+  /** Top-level fields that this request leaves alone. */
+  readonly reset: readonly string[];
+  readonly time: string;
+  /** A fresh object out of a body, with its defaults. Throws ApiError. */
+  decode(body: unknown): { object: KubeObject; headers: Readonly<Record<string, string>> };
+  /** Throws when the object is not the one that the path names. */
+  checkName(object: KubeObject): void;
+  current(): Promise<KubeObject | undefined>;
+  /** Stores a new object; `tracked` is called when its managed fields are due. */
+  create(object: KubeObject, tracked: () => void): Promise<KubeObject>;
+  /** Stores a changed one whose managed fields are set. */
+  update(change: (current: KubeObject) => KubeObject): Promise<KubeObject>;
+}
+
+export interface Extension {
+  /** Resources beside the server's own, in no particular order. */
+  readonly resources: readonly Descriptor[];
+  /** Makes the types of those resources known; called when a server with this extension is created. */
+  load(): void;
+  /** Answers paths that are no resources (discovery, OpenAPI), or leaves them (undefined). */
+  nonResource(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | undefined;
+  /** How objects and lists become Tables of `meta.k8s.io/VERSION`. Throws ApiError for a bad `includeObject`. */
+  table(info: RequestInfo, version: string, clock: Clock): Form;
+  /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */
+  decodeProtobuf(bytes: Uint8Array): unknown;
+  /** Answers a server-side apply. Throws ApiError, for conflicts among others. */
+  apply(request: ApplyRequest): Promise<ApiResponse>;
+}
