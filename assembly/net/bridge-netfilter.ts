@@ -10,7 +10,7 @@ import {
   SYSCTL_BRIDGE_NF_CALL_IPTABLES,
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
-import { nfHook } from "../netfilter/hooks";
+import { nfConfirm, nfHook } from "../netfilter/hooks";
 import { ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { IP_DF, Ipv4View } from "../wire/ipv4";
 import { bridgeForwardFrame } from "./bridge";
@@ -60,6 +60,17 @@ export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice):
     return false;
   }
   return redirect(skb, ns, port, dev, before);
+}
+
+/**
+ * A copy of a group frame is for the host itself (br_nf_local_in): its connection is confirmed before it is known whether anything here
+ * wants the packet. True: go on; false: it was dropped.
+ */
+export function bridgeNfLocalIn(skb: Skb, port: NetDevice): bool {
+  const ns = changetype<Netns>(port.ns);
+  if (skb.pktType == PACKET_HOST || nfConfirm(skb, ns) == NF_ACCEPT) return true;
+  skbDrop(skb, ns, changetype<usize>(port), DROP_NETFILTER);
+  return false;
 }
 
 /** Where the destination was changed, the frame gets a new MAC (br_nf_pre_routing_finish). As bridgeNfPreRouting. */

@@ -15,11 +15,11 @@ import { kfree, kmalloc } from "../mm/slab";
 import { nfSkbShare } from "../netfilter/hooks";
 import { observeFrame, observeRecord, tracing } from "../trace/observe";
 import { ETH_HEADER_LEN, ETH_P_8021Q, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
-import { bridgeNfDnatXmit, bridgeNfForward, bridgeNfPreRouting } from "./bridge-netfilter";
+import { bridgeNfDnatXmit, bridgeNfForward, bridgeNfLocalIn, bridgeNfPreRouting } from "./bridge-netfilter";
 import { bridgeVid, vlanAllowEgress, vlanAllowIngress, vlanHandle, vlanLocal, vlansFree } from "./bridge-vlan";
 import { COST_BRIDGE } from "./costs";
 import { devQueueXmit, forwardable } from "./dev";
-import { skbCopy, skbDrop, skbLength, skbPull, skbPush } from "./skb";
+import { skbCopy, skbCopyPieces, skbDrop, skbLength, skbPull, skbPush } from "./skb";
 import { VLAN_HEADER_LEN, isVlanType, vlanUntag } from "./vlan";
 
 /** br->ageing_time of a new bridge */
@@ -227,6 +227,7 @@ export function bridgeForwardFrame(skb: Skb, port: NetDevice): bool {
   }
   traceBridge(skb, dev, 0, group ? 1 : 0);
   flood(skb, dev, port, group, group || promisc);
+  if (group && !bridgeNfLocalIn(skb, port)) return false;
   return group || promisc ? passUp(skb, dev) : false;
 }
 
@@ -288,7 +289,7 @@ function copyTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
   }
   skbPull(copy, ETH_HEADER_LEN);
   copy.bridgeDev = skb.bridgeDev;
-  copy.ipFlags = skb.ipFlags;
+  skbCopyPieces(skb, copy);
   copy.physIn = skb.physIn;
   nfSkbShare(copy, skb);
   forwardTo(copy, dev, to);

@@ -153,7 +153,9 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   nfCtAttach(skb, about);
   icmpOutCount(ns, type);
   sending = true;
-  ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, tos, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), 0, <u32>options);
+  // ip_select_ttl: a group is answered on the link alone.
+  const ttl: u32 = route.type == RTN_MULTICAST ? 1 : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
+  ipSendRouted(skb, ns, route, to, IPPROTO_ICMP, tos, ttl, 0, <u32>options);
   sending = false;
 }
 

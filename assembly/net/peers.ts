@@ -1,5 +1,5 @@
 // What is remembered about single hosts: how many ICMP errors they were sent (net/ipv4/inetpeer.c), and the path MTU towards
-// them (the exceptions of net/ipv4/route.c). A direct-mapped table: hosts that share a slot replace one another, which only makes a
+// them (the exceptions of net/ipv4/route.c). A small table: hosts whose places are taken replace who was quiet longest, which only makes a
 // limit or a path MTU be learnt anew.
 import { SYSCTL_ICMP_RATELIMIT } from "../abi/net";
 import { Netns } from "../layout";
@@ -10,6 +10,7 @@ import { NS_PER_JIFFY } from "../mm/timer";
 import { sysctl } from "./sysctl";
 
 const PEERS: u32 = 128;
+const WAYS: u32 = 4;
 const HZ: u32 = 250;
 /** ip_rt_mtu_expires */
 const MTU_EXPIRES_NS: u64 = 600_000_000_000;
@@ -35,10 +36,18 @@ function peerFind(ns: Netns, hi: u64, lo: u64, create: bool): usize {
     if (ns.peers == 0) return 0;
   }
   const hash = mix32(hashWord(hashWord(<u32>hi ^ <u32>(hi >> 32), <u32>lo), <u32>(lo >> 32)));
-  const at = ns.peers + <usize>((hash & (PEERS - 1)) * <u32>offsetof<Peer>());
-  const peer = changetype<Peer>(at);
-  if (peer.lo == lo && peer.hi == hi) return at;
+  // One of a few places; the one that was quiet longest makes room.
+  let at = ns.peers + <usize>((hash & (PEERS - WAYS)) * <u32>offsetof<Peer>());
+  let victim = at;
+  for (let way: u32 = 0; way < WAYS; way++) {
+    const other = changetype<Peer>(at);
+    if (other.lo == lo && other.hi == hi) return at;
+    if (other.last < changetype<Peer>(victim).last) victim = at;
+    at += offsetof<Peer>();
+  }
   if (!create) return 0;
+  at = victim;
+  const peer = changetype<Peer>(at);
   memory.fill(at, 0, offsetof<Peer>());
   peer.hi = hi;
   peer.lo = lo;

@@ -413,7 +413,8 @@ function outputSlow(ns: Netns, hi: u64, destinationLo: u64, sourceHi: u64, sourc
     source = entry.sourceLo != 0 ? entry.sourceLo
       : inetSelectAddr(changetype<NetDevice>(entry.dev), entry.gatewayHi, entry.gatewayLo, entry.scope);
   }
-  return outputMake(ns, entry.dev, group ? RTN_MULTICAST : entry.type, changetype<usize>(entry), lo, source, into);
+  const type = group ? RTN_MULTICAST : limited ? RTN_BROADCAST : entry.type;
+  return outputMake(ns, entry.dev, type, changetype<usize>(entry), lo, source, into);
 }
 
 // __mkroute_output

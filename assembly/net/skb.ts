@@ -3,7 +3,7 @@ import { DROP_NO_MEMORY, PACKET_HOST } from "../abi/net";
 import { Netns, NetDevice, Skb, SKB_BYTES, SKB_HEADROOM } from "../layout";
 import { node } from "../mm/node";
 import { clearBytes, copyBytes } from "../mm/copy";
-import { SLAB_384, SLAB_512, kfree, kfree512, kmalloc512, kmallocRaw } from "../mm/slab";
+import { SLAB_384, SLAB_512, kfree, kfree512, kmalloc, kmalloc512, kmallocRaw } from "../mm/slab";
 import { nfSkbReset } from "../netfilter/hooks";
 import { observeDrop } from "../trace/observe";
 
@@ -92,6 +92,16 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   copy.hops = skb.hops;
   copy.vlan = skb.vlan;
   return copy;
+}
+
+/** What `from` was put together of, for a copy that is to leave in the same pieces. Without memory the copy goes as one. */
+export function skbCopyPieces(from: Skb, to: Skb): void {
+  to.fragMax = from.fragMax;
+  to.ipFlags = from.ipFlags;
+  if (from.fragLengths == 0) return;
+  const bytes = load<u32>(from.fragLengths);
+  to.fragLengths = kmalloc(bytes);
+  if (to.fragLengths != 0) memory.copy(to.fragLengths, from.fragLengths, <usize>bytes);
 }
 
 /** The route of `from`, for a packet that goes the same way. */

@@ -143,6 +143,11 @@ function mangle(skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev:
   return verdict;
 }
 
+/** Enters the packet's connection into the table, if it has one that is not there yet. NF_ACCEPT or NF_DROP. */
+export function nfConfirm(skb: Skb, ns: Netns): u32 {
+  return skb.nfct == 0 ? NF_ACCEPT : ctConfirm(skb, ns);
+}
+
 /** Lets go of the packet's connection (nf_reset_ct): it is freed, or crosses into another namespace. */
 export function nfSkbReset(skb: Skb): void {
   ctDetach(skb);

@@ -10,9 +10,9 @@ import {
 import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_MULTICAST } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
-import { kfree, kmalloc } from "../mm/slab";
+import { FibEntry, fibLookup } from "../net/fib";
 import { IPSKB_LOOPED } from "../net/ip-input";
-import { Route, addressType, routeOutput, selectAddress } from "../net/ip-output";
+import { addressType, selectAddress } from "../net/ip-output";
 import { be16, mapped4, raw4 } from "../wire/bytes";
 import { matchConnmark, matchConntrack, matchState } from "./match-ct";
 import { matchEcn, matchIcmp, matchMultiport, matchTcp, matchUdp } from "./match-l4";
@@ -26,6 +26,7 @@ export const MATCH_YES: u32 = 1;
 /** The packet can not be judged (a header cut short): it is dropped. */
 export const MATCH_HOTDROP: u32 = 2;
 
+const LOOPBACK_IFINDEX: u32 = 1;
 const RTN_UNICAST: u32 = 1, RTN_LOCAL: u32 = 2; // include/uapi/linux/rtnetlink.h
 
 /** The match at `m` (checked when the table was loaded): MATCH_*. */
@@ -127,15 +128,16 @@ function matchIprange(d: usize, ip: usize): bool {
 function matchRpfilter(flags: u32, skb: Skb, ns: Netns, inDev: usize): bool {
   const inverted = (flags & RPFILTER_INVERT) != 0;
   if (inDev == 0 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK) return !inverted;
-  const address = bswap<u32>(load<u32>(skb.network, 16)), source = load<u32>(skb.network, 12);
-  if (source == 0 && (address >>> 28 == 14 || address == 0xffffffff)) return !inverted;
-  const at = kmalloc(<u32>offsetof<Route>());
-  if (at == 0) return inverted;
-  const route = changetype<Route>(at);
-  const result = routeOutput(ns, 0, mapped4(source), 0, 0xffff0000, 0, flags & RPFILTER_VALID_MARK ? skb.mark : 0,
-    <u32>load<u8>(skb.network, 1), route);
-  let ok = result == 0 && (route.type == RTN_UNICAST || (route.type == RTN_LOCAL && (flags & RPFILTER_ACCEPT_LOCAL) != 0));
-  if (ok) ok = (flags & RPFILTER_LOOSE) != 0 || route.dev == inDev;
-  kfree(at, <u32>offsetof<Route>());
+  const address = load<u32>(skb.network, 16), source = load<u32>(skb.network, 12);
+  const group = (address & 0xf0) == 0xe0, everybody = address == 0xffffffff;
+  if ((source & 0xff) == 0 && (everybody || (address & 0xffffff) == 0xe0)) return !inverted;
+  const saddr = group || everybody || (address & 0xff) == 0 ? 0 : address;
+  const at = fibLookup(ns, 0, mapped4(source), 0, mapped4(saddr), LOOPBACK_IFINDEX, 0, flags & RPFILTER_VALID_MARK ? skb.mark : 0, 0);
+  let ok = false;
+  if (at != 0) {
+    const entry = changetype<FibEntry>(at);
+    ok = (entry.type == RTN_UNICAST || (entry.type == RTN_LOCAL && (flags & RPFILTER_ACCEPT_LOCAL) != 0))
+      && ((flags & RPFILTER_LOOSE) != 0 || entry.dev == inDev);
+  }
   return ok != inverted;
 }

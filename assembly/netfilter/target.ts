@@ -9,7 +9,7 @@ import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Route, ipLocalOut, routeOutput } from "../net/ip-output";
-import { skbCopy, skbFree } from "../net/skb";
+import { skbCopy, skbCopyPieces, skbFree } from "../net/skb";
 import { be16, mapped4, putBe16 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, Ipv4View } from "../wire/ipv4";
@@ -180,6 +180,7 @@ function tee(gateway: u32, skb: Skb, ns: Netns, hook: u32): void {
     copy.data = ip;
     copy.tail = ip + <usize>min<u32>(be16(ip, 2), <u32>(copy.tail - ip));
     copy.ctinfo = IP_CT_UNTRACKED;
+    skbCopyPieces(skb, copy);
     store<u8>(ip, load<u8>(ip, 6) | 0x40, 6);
     // Against loops between two hosts that copy to each other.
     if (hook == HOOK_PREROUTING || hook == HOOK_INPUT) store<u8>(ip, load<u8>(ip, 8) - 1, 8);

@@ -19,6 +19,8 @@ export const TCP_TIMEOUT_FALLBACK_US: u32 = 3_000_000;
 export const TCP_ATO_MIN_MS: u32 = 40;
 export const TCP_DELACK_MAX_MS: u32 = 200;
 export const TCP_MAX_QUICKACKS: u32 = 16;
+/** No segment is announced that would not fit a datagram (net/ipv4/route.c), whatever a device takes. */
+export const IPV4_MAX_PMTU: u32 = 65535;
 export const TCP_INIT_CWND: u32 = 10;
 /** TCP_PAWS_24DAYS and TCP_PAWS_MSL, in seconds. */
 export const TCP_PAWS_24DAYS: u32 = 60 * 60 * 24 * 24;

@@ -19,7 +19,7 @@ import {
   isAny, queuePurge, randomId, READY_ALL, scratchRoute, SK_BOUND_ADDRESS, SK_DEAD, SK_RCV_SHUTDOWN, SK_SEND_SHUTDOWN,
   socketTakeHandle,
 } from "../socket";
-import { TCP_TIMEWAIT_NS } from "../limits";
+import { IPV4_MAX_PMTU, TCP_TIMEWAIT_NS } from "../limits";
 import { connectPort, tableRemove } from "../table";
 import { acceptNext, Request, requestDrop } from "./listen";
 import { sendActiveReset, sendFin, sendSyn } from "./output";
@@ -65,7 +65,7 @@ export function tcpConnect(sk: Tcp, hi: u64, lo: u64, port: u32): i32 {
   // tcp_connect_init
   sk.headerBytes = sk.features & FEATURE_TIMESTAMPS ? 32 : 20;
   sk.mssClamp = 0xffff;
-  sk.advmss = max<u32>(mtu < 40 ? 0 : mtu - 40, 256);
+  sk.advmss = max<u32>(mtu < 40 ? 0 : min<u32>(mtu, IPV4_MAX_PMTU) - 40, 256);
   syncMss(sk, mtu);
   sk.rcvWscale = sk.features & FEATURE_WSCALE ? <u8>RCV_WSCALE : 0;
   sk.windowClamp = <u32>65535 << <u32>sk.rcvWscale;

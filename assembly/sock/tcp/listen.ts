@@ -20,7 +20,7 @@ import { Ipv4View } from "../../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
 import { sockWake } from "../events";
 import { Endpoint, isAny, KIND_REQUEST, localPort, remotePort, scratch, scratchRoute, SK_HASHED } from "../socket";
-import { TCP_INVALID_RATELIMIT_MS } from "../limits";
+import { IPV4_MAX_PMTU, TCP_INVALID_RATELIMIT_MS } from "../limits";
 import { boundFirst, connectionInsert, connectionRemove } from "../table";
 import { rttSample } from "./ack";
 import { ackOf, endOf, flagsOf, pawsReject, readOptions, seqOf, windowOf } from "./input";
@@ -135,7 +135,7 @@ function openRequest(listener: Listener, skb: Skb, ns: Netns, isn: u32): void {
   request.features = features;
   request.mss = s.saw & SAW_MSS ? s.mss : 536;
   request.mtu = route.mtu;
-  request.advmss = max<u32>(route.mtu - 40, 256);
+  request.advmss = max<u32>(min<u32>(route.mtu, IPV4_MAX_PMTU) - 40, 256);
   request.rcvIsn = seqOf(skb);
   request.sntIsn = isn != 0 ? isn : initialSequence(ns, 0, request.localLo, 0, request.remoteLo, request.ports);
   request.tsOffset = timestampOffset(ns, 0, request.localLo, 0, request.remoteLo);

@@ -60,7 +60,8 @@ export function createTraffic(d: Dice, world: World): Traffic {
   const frameOf = (host: Host, packet: Bytes): Bytes => {
     const dst = formatIp(packet, 16);
     const beside = host.link === "br0" ? world.hosts.find((other) => other.link === "br0" && other.ip === dst) : undefined;
-    const to = beside?.mac ?? (d.once(60) ? d.pick(["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:77:77"]) : host.gateway);
+    // No fragment to everybody: docs/differences.md, "A clone that shares its bytes".
+    const to = beside?.mac ?? (d.once(60) && (be16(packet, 6) & 0x3fff) === 0 ? d.pick(["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:77:77"]) : host.gateway);
     if (host.tunnel !== undefined) {
       const { from, to: vtep, vni, port: dport, mac } = host.tunnel;
       const inner = ethernet(mac, "02:00:00:00:05:02", 0x0800, packet);
@@ -68,7 +69,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
       vxlan[0] = d.once(60) ? d.below(256) : 8;
       vxlan[6] = d.once(60) ? d.below(256) : vni;
       vxlan.set(inner, 8);
-      const outer = ipPacket({ src: from, dst: vtep, protocol: UDP, id: nextId(), ...(d.once(8) ? { tos: d.below(4) } : {}) }, udpDatagram(40000, dport, vxlan));
+      const outer = ipPacket({ src: from, dst: vtep, protocol: UDP, id: nextId(), ...(d.once(8) ? { tos: d.below(3) } : {}) }, udpDatagram(40000, dport, vxlan));
       if (d.once(2)) fixL4(outer);
       return ethernet(host.gateway, host.mac, 0x0800, outer);
     }
@@ -138,7 +139,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
     switch (d.weighted([[6, 0], [4, 1], [3, 2], [1, 3], [1, 4], [1, 5]])) {
       case 0: return tcp(host.ip, dst, { sport: nextPort(), dport, seq: seq(), ack: 0, flags: d.once(10) ? SYN | d.pick([PSH, 0xc0, FIN, RST, ACK]) : SYN, options: synOptions() });
       case 1: return make(host.ip, dst, UDP, udpDatagram(nextPort(), dport, data()));
-      case 2: return make(host.ip, dst, ICMP, icmpMessage(d.once(8) ? d.pick([13, 17, 0, 10, 30]) : 8, d.once(10) ? d.below(4) : 0, (nextPort() << 16) | d.below(5), data()));
+      case 2: return make(host.ip, dst, ICMP, icmpMessage(d.once(8) ? d.pick([14, 17, 0, 10, 30]) : 8, d.once(10) ? d.below(4) : 0, (nextPort() << 16) | d.below(5), data()));
       case 3: // a connection in its middle
         return tcp(host.ip, dst, { sport: nextPort(), dport, seq: seq(), ack: seq(), flags: d.pick([ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, 0, 0x29]), data: data() });
       case 4: return make(host.ip, dst, d.pick([47, 132, 2, 50, 103, 253, 4]), data());
@@ -267,7 +268,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
         else if (dice < 66) one = local();
         else if (dice < 71) one = oddities(host);
         else if (dice < 75) {
-          // Not by the tunnel: docs/differences.md, "A raw socket's copy of a tunnel's packet".
+          // Not by the tunnel: docs/differences.md, "A clone that shares its bytes".
           if (host.tunnel !== undefined) continue;
           packets.push(...inPieces(host, make(host.ip, d.pick(world.targets), d.pick([UDP, UDP, ICMP]), d.once(2) ? udpDatagram(nextPort(), d.pick(world.ports), bulk()) : icmpMessage(8, 0, nextPort() << 16, bulk()))));
         } else if (first === 0 || dice < 97) one = packet(host, opening(host, d.pick(world.targets)));
