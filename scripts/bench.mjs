@@ -62,7 +62,7 @@ async function prepare(path) {
         execFile(
           command,
           [...args, ...more],
-          { cwd: fileURLToPath(root), timeout: 60_000 },
+          { cwd: fileURLToPath(root), timeout: 600_000 },
           (error, stdout, stderr) => {
             if (error !== null) reject(new Error(`${path}: ${error.message}\n${stderr}`));
             else resolve(JSON.parse(stdout.trimEnd().split("\n").at(-1)));

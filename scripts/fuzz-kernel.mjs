@@ -28,16 +28,15 @@ async function main() {
   const shared = pathToFileURL(`${resolve(process.env.KUBEWIRE_SHARED ?? "../shared")}/`);
   const oracles = Array.from({ length: Number(values.oracles) }, () => startOracleScript(script, shared));
   const started = Date.now();
+  mkdirSync(values.out, { recursive: true });
+  const onFound = ({ oracleCase, difference, want, got }) =>
+    writeFileSync(`${values.out}/${oracleCase.name}.json`, `${JSON.stringify({ difference, case: oracleCase, want, got }, null, 1)}\n`);
   const outcome = await fuzz({
     seed: Number(values.seed), packets: Number(values.packets), first: Number(values.first), ms: Number(values.minutes) * 60_000,
     most: Number(values.most), instance: () => new KernelInstance(module, newKernelMemory(true)), oracles, minimise: !values.raw,
-    now: Date.now, onCase: (line) => process.stdout.write(`${line}\n`),
+    now: Date.now, onFound, onCase: (line) => process.stdout.write(`${line}\n`),
   });
   for (const oracle of oracles) oracle.close();
-  mkdirSync(values.out, { recursive: true });
-  for (const { oracleCase, difference, want, got } of outcome.found) {
-    writeFileSync(`${values.out}/${oracleCase.name}.json`, `${JSON.stringify({ difference, case: oracleCase, want, got }, null, 1)}\n`);
-  }
   const { found, ...figures } = outcome;
   process.stdout.write(
     `Linux ${release()}, seed ${values.seed}: ${JSON.stringify(figures)}, ${found.length} differ, ${((Date.now() - started) / 1000).toFixed(0)} s\n`,

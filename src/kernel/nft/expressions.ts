@@ -4,7 +4,7 @@
  */
 import * as abi from "../../../assembly/abi/nft.ts";
 import { Refused, type Cursor, type Place } from "./lexer.ts";
-import { padded, type Chain, type Family, type NftObject, type NftSet, type Segment, type Table, type Transaction, type Check, Writer } from "./model.ts";
+import { padded, type Chain, type Family, type NftObject, type NftSet, type Segment, type Table, type Transaction, type Check, type Writer } from "./model.ts";
 import { bytesOf, integerType, type, type DataType } from "./types.ts";
 
 export interface Expression extends Place {
