@@ -240,6 +240,7 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
   skb.tail = skb.data + <usize>length;
   memory.copy(skb.data, about.data, <usize>min<u32>(length, asked));
   if (type == ICMP_TIMESTAMPREPLY) {
+    store<u8>(skb.data, 0, 1); // the code, which an echo keeps
     putBe32(skb.data, 12, currentTimestamp());
     putBe32(skb.data, 16, currentTimestamp());
   }

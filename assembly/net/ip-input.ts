@@ -20,7 +20,7 @@ import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
 import { checksum, checksumFold, pseudo4 } from "../wire/checksum";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PROT_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED } from "../wire/icmp";
-import { IPPROTO_ICMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
+import { IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { IPSKB_BRIDGED } from "./bridge-netfilter";
 import { COST_FORWARD } from "./costs";
 import { icmpReceive, icmpSend } from "./icmp";
@@ -36,7 +36,7 @@ import { ipvlanL3s } from "./ipvlan";
 import { tunnelReceive } from "./tunnel";
 import { vxlanReceive } from "./vxlan";
 
-const IPPROTO_IGMP: u32 = 2, IPPROTO_PIM: u32 = 103;
+const IPPROTO_PIM: u32 = 103;
 
 // Notes on a packet: Skb.ipFlags (IPSKB_* of include/net/ip.h).
 /** Its options say that routers on the way write into them. */

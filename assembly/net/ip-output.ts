@@ -33,6 +33,9 @@ export { icmpSend } from "./icmp";
 const SOURCE: usize = 12; // in the IPv4 header
 const ANY_LO: u64 = 0xffff0000;
 
+// Why the packet in OUTPUT could not be routed anew, which its sender is told instead of -EPERM (NF_DROP_ERR). 0 between two calls.
+let rerouteError: i32 = 0;
+
 /** IP id of the next packet that carries one that means something. */
 export function ipNextId(ns: Netns): u32 {
   ns.ipId = (ns.ipId + 1) & 0xffff;
@@ -118,7 +121,10 @@ export function ipRouteMeHarder(skb: Skb, ns: Netns): i32 {
   // A source that is not ours (a transparent proxy's) does not take part in the decision.
   const local = inetAddrType(ns, 0, source) == RTN_LOCAL;
   const result = routeOutputKey(ns, 0, mapped4(ip.destination), 0, local ? source : 0xffff0000, 0, skb.mark, route);
-  if (result != 0) return result;
+  if (result != 0) {
+    rerouteError = result;
+    return result;
+  }
   skbSetRoute(skb, route);
   return 0;
 }
@@ -205,11 +211,15 @@ function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
   packet.inDev = 0;
   const skb = ipDefragHook(packet, ns, DEFRAG_OUT);
   if (changetype<usize>(skb) == 0) return 0;
+  const before = rerouteError;
+  rerouteError = 0;
   const verdict = nfHook(HOOK_OUTPUT, skb, ns, 0, skb.rtDev);
+  const error = rerouteError;
+  rerouteError = before;
   if (verdict == NF_STOLEN) return 0;
   if (verdict != NF_ACCEPT) {
     skbDrop(skb, ns, skb.rtDev, DROP_NETFILTER);
-    return -EPERM;
+    return error != 0 ? error : -EPERM;
   }
   return dstOutput(skb, ns);
 }

@@ -15,6 +15,7 @@ import { kfree, kmalloc } from "../mm/slab";
 import { observeRecord, tracing } from "../trace/observe";
 import { isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { ETH_P_IP } from "../wire/ethernet";
+import { IPPROTO_IGMP, Ipv4View } from "../wire/ipv4";
 import { addressOnlink, inetSelectAddr, isInterfaceAddress, isLoopback4, isMulticast4 } from "./address";
 import { COST_ROUTE } from "./costs";
 import { deviceFind } from "./devices";
@@ -190,9 +191,15 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
     if (!groupJoined(destination)) return martian(DROP_IP_INVALID_DEST);
     // ip_mc_validate_source
     if (isLoopback4(source) && !localnet) return martian(DROP_IP_LOCALNET);
-    if (source == 0) return martian(DROP_IP_INVALID_SOURCE);
-    const valid = validateSource(skb, ns, dev, source, 0, 0);
-    if (valid < 0) return valid;
+    if ((source & 0xff) == 0) {
+      // 0.0.0.0/8 may speak to its link (224.0.0.0/24), and IGMP to any group: it has no address yet.
+      if ((destination & 0xffffff) != 0xe0 && Ipv4View.at(skb.network).protocol != IPPROTO_IGMP) {
+        return martian(DROP_IP_INVALID_SOURCE);
+      }
+    } else {
+      const valid = validateSource(skb, ns, dev, source, 0, 0);
+      if (valid < 0) return valid;
+    }
     return inputLocal(skb, ns, RTN_MULTICAST);
   }
   if (destination == BROADCAST_RAW || (source == 0 && destination == 0)) return inputBroadcast(skb, ns, dev, source);

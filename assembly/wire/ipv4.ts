@@ -10,6 +10,7 @@ import { checksum, checksumFold, checksumPatch16 } from "./checksum";
 
 export const IPV4_HEADER_LEN: u32 = 20;
 export const IPPROTO_ICMP: u32 = 1;
+export const IPPROTO_IGMP: u32 = 2;
 export const IPPROTO_TCP: u32 = 6;
 export const IPPROTO_UDP: u32 = 17;
 export const IP_DF: u32 = 0x4000;

@@ -19,6 +19,9 @@ const PACKETS_PER_CASE = 110;
 const PACKETS_PER_ROUND = 12;
 const PROGRESS_CASES = 50;
 const REPEATS = 3;
+// Before a UDP connection that is answered is assured, and before a listener repeats its SYN-ACK.
+const SECONDS_MAX = 1.8;
+const SECONDS_MAX_LISTENING = 0.9;
 
 /** Case `number` of a run. Its later packets answer what this kernel did with the earlier ones. */
 export async function makeCase(instance: KernelInstance, seed: number, number: number): Promise<FuzzCase> {
@@ -73,30 +76,49 @@ export function startOracle(shared: URL): Oracle {
 
 /** The same with the path of runner.py given (a bundled script has no `import.meta.url` beside it). */
 export function startOracleScript(script: string, shared: URL): Oracle {
-  const child: ChildProcessWithoutNullStreams = spawn("/usr/bin/python3", [script, fileURLToPath(new URL("oracle/netfilter_oracle.py", shared))]);
-  const waiting: { resolve: (value: OracleResult) => void; reject: (error: Error) => void }[] = [];
-  let errors = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    errors = (errors + chunk.toString()).slice(-2000);
-  });
-  child.on("exit", (code) => {
-    for (const { reject } of waiting.splice(0)) reject(new Error(`runner.py ended with ${code}: ${errors}`));
-  });
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    const { resolve, reject } = waiting.shift()!;
-    const reply = JSON.parse(line) as { result?: OracleResult; error?: string };
-    if (reply.result !== undefined) resolve(reply.result);
-    else reject(new OracleError(reply.error ?? "no answer"));
-  });
+  interface Waiting {
+    readonly resolve: (value: OracleResult) => void;
+    readonly reject: (error: Error) => void;
+    readonly limit: number;
+  }
+  let child: ChildProcessWithoutNullStreams | undefined;
+  const start = (): ChildProcessWithoutNullStreams => {
+    const started = spawn("/usr/bin/python3", [script, fileURLToPath(new URL("oracle/netfilter_oracle.py", shared))]);
+    const waiting: Waiting[] = [];
+    let errors = "";
+    queue = waiting;
+    started.stderr.on("data", (chunk: Buffer) => {
+      errors = (errors + chunk.toString()).slice(-2000);
+    });
+    started.on("exit", (code) => {
+      child = undefined;
+      // Ended by itself: a mistake. By somebody's signal: the case is asked again by another.
+      const error = code === null ? new DisturbedError("the host ended the runner") : new Error(`runner.py ended with ${code}: ${errors}`);
+      for (const { reject } of waiting.splice(0)) reject(error);
+    });
+    createInterface({ input: started.stdout }).on("line", (line) => {
+      const { resolve, reject, limit } = waiting.shift()!;
+      const reply = JSON.parse(line) as { result?: OracleResult; error?: string; seconds?: number };
+      if (reply.result !== undefined && reply.seconds! > limit) reject(new DisturbedError(`the host took ${reply.seconds} s`));
+      else if (reply.result !== undefined) resolve(reply.result);
+      else reject(new OracleError(reply.error ?? "no answer"));
+    });
+    return started;
+  };
+  let queue: Waiting[] = [];
   return {
     ask: (oracleCase) =>
       new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
+        child ??= start();
+        queue.push({ resolve, reject, limit: oracleCase.tcp_listen === undefined ? SECONDS_MAX : SECONDS_MAX_LISTENING });
         child.stdin.write(`${JSON.stringify(oracleCase)}\n`);
       }),
-    close: () => child.stdin.end(),
+    close: () => child?.stdin.end(),
   };
 }
+
+/** The host was so busy that time itself may show: a UDP connection is assured after two seconds, a SYN-ACK repeated after one. */
+export class DisturbedError extends Error {}
 
 /** The host refused to build the case. */
 export class OracleError extends Error {}
@@ -223,7 +245,7 @@ export interface Outcome {
   readonly frames: number;
   readonly connections: number;
   readonly refused: number;
-  /** Cases that differed once but not again: the host was disturbed. */
+  /** Cases that took the host too long, or differed once but not again: it was disturbed. */
   readonly disturbed: number;
   readonly found: readonly Found[];
 }
@@ -240,7 +262,15 @@ export async function fuzz(options: Options): Promise<Outcome> {
     while (total.packets < options.packets && now() < end && found.length < (options.most ?? Infinity)) {
       const mine = number++;
       const oracleCase = await makeCase(instance, seed, mine);
-      const [want, got] = [await theirs(oracle, oracleCase), await ours(instance, oracleCase)];
+      let want: OracleResult;
+      try {
+        want = await theirs(oracle, oracleCase);
+      } catch (error) {
+        if (!(error instanceof DisturbedError)) throw error;
+        total.disturbed++;
+        continue;
+      }
+      const got = await ours(instance, oracleCase);
       total.cases++;
       total.packets += oracleCase.packets.length;
       total.frames += (want["out"] as unknown[] | undefined)?.length ?? 0;
@@ -249,7 +279,14 @@ export async function fuzz(options: Options): Promise<Outcome> {
       const differs = difference(want, got, oracleCase);
       if (total.cases % PROGRESS_CASES === 0) options.onCase?.(`${total.cases} cases, ${total.packets} packets so far`);
       if (differs === undefined) continue;
-      const check = async (one: FuzzCase): Promise<string | undefined> => difference(await theirs(oracle, one), await ours(instance, one), one);
+      const check = async (one: FuzzCase): Promise<string | undefined> => {
+        try {
+          return difference(await theirs(oracle, one), await ours(instance, one), one);
+        } catch (error) {
+          if (error instanceof DisturbedError) return undefined;
+          throw error;
+        }
+      };
       // The host may have been disturbed: what is a difference differs every time.
       let second: string | undefined = differs;
       for (let n = 0; n < REPEATS && second !== undefined; n++) second = await check(oracleCase);
@@ -263,7 +300,7 @@ export async function fuzz(options: Options): Promise<Outcome> {
         const text = await check(one);
         return text !== undefined && kind(text) === sort;
       });
-      const [want2, got2] = [await theirs(oracle, small), await ours(instance, small)];
+      const [want2, got2] = [await theirs(oracle, small).catch(() => want), await ours(instance, small)];
       const one: Found = { oracleCase: small, difference: difference(want2, got2, small) ?? second, want: want2, got: got2 };
       found.push(one);
       options.onFound?.(one);

@@ -37,8 +37,6 @@ const BUILTIN: Readonly<Record<string, readonly string[]>> = {
 const hasIn = (chain: string): boolean => chain !== "OUTPUT" && chain !== "POSTROUTING";
 const hasOut = (chain: string): boolean => chain !== "PREROUTING" && chain !== "INPUT";
 
-const PHYSDEV = false;
-
 /** Rules of one case. */
 export function randomRules(d: Dice, names: Names): RuleSet {
   const ports = new Set<number>();
@@ -74,7 +72,7 @@ export function randomRules(d: Dice, names: Names): RuleSet {
   };
 
   const match = (table: string, chain: string, own: boolean): string => {
-    switch (d.below(27)) {
+    switch (d.below(32)) {
       case 0: case 1: return `${not()}-s ${net()}`;
       case 2: case 3: return `${not()}-d ${net()}`;
       case 4: return own && !hasIn(chain) ? "" : `${not()}-i ${d.pick([...names.devices, `${names.devices[0]!.slice(0, 2)}+`, "lo"])}`;
@@ -98,10 +96,15 @@ export function randomRules(d: Dice, names: Names): RuleSet {
       case 23: return names.addresses.length === 0 ? "" : `-m set ${not()}--match-set ${d.pick(["ips", "nets"])} ${d.pick(["src", "dst"])}`;
       case 24: return d.once(2) ? "-f" : "! -f";
       case 25:
-        if (PHYSDEV && names.bridgePorts.length > 0 && own && d.once(2)) {
+        if (names.bridgePorts.length > 0 && own && d.once(2)) {
           return hasIn(chain) ? `-m physdev ${not()}--physdev-in ${d.pick(names.bridgePorts)}` : chain === "POSTROUTING" ? "-m physdev --physdev-is-bridged" : "";
         }
         return own && chain === "PREROUTING" && (table === "raw" || table === "mangle") ? `-m rpfilter ${d.pick(["", "--loose", "--invert", "--validmark", "--accept-local", "--loose --invert"])}` : "";
+      case 26: return `-m u32 --u32 ${d.pick(["6&0xFF=1", "4&0x3FFF=0", "0&0xFFFF=0x1C:0x40", "0>>22&0x3C@0>>16&0xFFFF=10000:12000", "8>>24&0xFF=62,63"])}`;
+      case 27: return `-m string --algo ${d.pick(["bm", "kmp"])} ${not()}--hex-string |${d.pick(["00", "0035", "ff", "1f90"])}|${d.once(2) ? "" : ` --from ${d.below(30)} --to ${d.from(30, 90)}`}`;
+      case 28: return `-m quota ${not()}--quota ${d.pick([100, 500, 3000])}`;
+      case 29: return table === "raw" ? "" : `-m connlimit --connlimit-${d.pick(["above", "upto"])} ${d.from(1, 4)}${d.once(2) ? ` --connlimit-mask ${d.pick([0, 24, 32])}` : ""}${d.once(3) ? " --connlimit-daddr" : ""}`;
+      case 30: return `-m set ${not()}--match-set pairs ${d.pick(["src,src", "dst,dst", "src,dst"])}`;
       default:
         return d.once(2)
           ? `-m recent --name r${d.below(2)} ${d.pick(["--set", "--rcheck", "--update --hitcount 2", "--remove", "! --rcheck", "--rcheck --seconds 60", "--set --rdest", "--rcheck --rdest"])}`
@@ -144,10 +147,12 @@ export function randomRules(d: Dice, names: Names): RuleSet {
     if (d.once(10)) return `-j MARK --${d.pick(["set-mark 0x1", "set-mark 0x2", "or-mark 0x10", "and-mark 0xf", "set-xmark 0x4000/0x4000", "xor-mark 0x3"])}`;
     if (table !== "raw" && d.once(12)) return `-j CONNMARK --${d.pick(["set-mark 0x1", "save-mark", "restore-mark", "set-xmark 0x10/0x10", "restore-mark --nfmask 0xf --ctmask 0xff", "save-mark --mask 0xf0"])}`;
     if (d.once(60) && names.gateways.length > 0) return `-j TEE --gateway ${d.pick(names.gateways)}`;
+    if (d.once(40)) return `-j SET --${d.pick(["add", "del"])}-set ${d.pick(["ips", "nets"])} ${d.pick(["src", "dst"])}`;
     switch (table) {
-      case "raw": return d.weighted([[3, "-j NOTRACK"], [2, "-j CT --notrack"], [2, "-j ACCEPT"], [1, "-j DROP"]]);
+      case "raw": return d.weighted([[1, `-j CT --zone ${d.from(1, 3)}`], [3, "-j NOTRACK"], [2, "-j CT --notrack"], [2, "-j ACCEPT"], [1, "-j DROP"]]);
       case "mangle":
-        switch (d.below(9)) {
+        switch (d.below(10)) {
+          case 8: return `-p tcp -j TCPOPTSTRIP --strip-options ${d.pick(["wscale", "sack-permitted,timestamp", "mss,3,8"])}`;
           case 0: return `-j TTL --ttl-${d.pick(["set 5", "dec 1", "inc 3", "dec 70", "set 1", "set 200"])}`;
           case 1: return `-j TOS --set-tos ${d.pick(["0x10", "0x08/0x3f", "0xff", "0x00/0x1c"])}`;
           case 2: return `-j DSCP --set-dscp ${d.pick(["0x2e", "0x00", "0x0a"])}`;
@@ -212,10 +217,11 @@ export function randomRules(d: Dice, names: Names): RuleSet {
     users.forEach((user, i) => lines.push(...some(table, user, users.slice(i + 1), false, d.below(4))));
     text += `${lines.join("\n")}\nCOMMIT\n`;
   }
-  const ipset = text.includes("--match-set")
+  const ipset = text.includes("-set ")
     ? `create ips hash:ip\n${[...new Set([address(), address(), server()])].map((ip) => `add ips ${ip}\n`).join("")}` +
       `create nets hash:net\n${[...new Set([d.pick(names.nets), "10.0.2.0/25", "10.96.0.0/16"])].map((n) => `add nets ${n}\n`).join("")}` +
-      (d.once(2) ? `add nets ${address()} nomatch\n` : "")
+      (d.once(2) ? `add nets ${address()} nomatch\n` : "") +
+      `create pairs hash:ip,port\nadd pairs ${server()},tcp:80\nadd pairs ${address()},udp:53\nadd pairs 10.0.2.11,icmp:8/0\nadd pairs 10.96.0.1,443\n`
     : "";
   return { iptables: text, ipset, ports: [...ports], nat, anyPort: nat ? anyPort : undefined };
 }

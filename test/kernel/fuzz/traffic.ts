@@ -267,6 +267,8 @@ export function createTraffic(d: Dice, world: World): Traffic {
         else if (dice < 66) one = local();
         else if (dice < 71) one = oddities(host);
         else if (dice < 75) {
+          // Not by the tunnel: docs/differences.md, "A raw socket's copy of a tunnel's packet".
+          if (host.tunnel !== undefined) continue;
           packets.push(...inPieces(host, make(host.ip, d.pick(world.targets), d.pick([UDP, UDP, ICMP]), d.once(2) ? udpDatagram(nextPort(), d.pick(world.ports), bulk()) : icmpMessage(8, 0, nextPort() << 16, bulk()))));
         } else if (first === 0 || dice < 97) one = packet(host, opening(host, d.pick(world.targets)));
         else if (sent.length > 0) {

@@ -109,7 +109,7 @@ test("a loaded rule is found by the numbers of a trace", async () => {
   const { iptables } = kernel.host;
   iptables.restore("*nat\n:B - [0:0]\n:A - [0:0]\n-A A -j RETURN\n-A B -p tcp -m tcp --dport 80 -j A\nCOMMIT\n");
   const nat = 2;
-  expect(iptables.describe(nat, 5, 1)).toEqual({ chain: "B", ruleText: "-A B -p tcp -m tcp --dport 80 -j A" });
+  expect(iptables.describe(nat, 5, 1)).toMatchObject({ chain: "B", ruleText: "-A B -p tcp -m tcp --dport 80 -j A" });
   expect(iptables.describe(nat, 4, 1)?.ruleText).toBe("-A A -j RETURN");
   expect(iptables.describe(nat, 0, 0)?.chain).toBe("PREROUTING");
   expect(iptables.describe(nat, 4, 2)).toBeUndefined();
