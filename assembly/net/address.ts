@@ -114,10 +114,19 @@ export function addressesFlush(dev: NetDevice): void {
   }
 }
 
+/** The address of the device that stands for its subnet: itself, unless it is a secondary one. */
+function primaryOf(dev: NetDevice, address: Address): Address {
+  for (let at = dev.addresses; at != 0 && address.secondary; at = changetype<Address>(at).next) {
+    const other = changetype<Address>(at);
+    if (!other.secondary && other.prefix == address.prefix && addressMatches(other, address.hi, address.lo)) return other;
+  }
+  return address;
+}
+
 /** Routes of an address (fib_add_ifaddr): local always, subnet and broadcast while the device is up. */
 export function addressRoutesAdd(dev: NetDevice, address: Address): void {
   const ns = changetype<Netns>(dev.ns);
-  magic(ns, dev, RTN_LOCAL, RT_TABLE_LOCAL, address.hi, address.lo, 128, address, true);
+  magic(ns, dev, RTN_LOCAL, RT_TABLE_LOCAL, address.hi, address.lo, 128, primaryOf(dev, address), true);
   if (!dev.up) return;
   if (address.broadcast != 0 && <u32>(address.broadcast >> 32) != 0xffffffff) {
     magic(ns, dev, RTN_BROADCAST, RT_TABLE_LOCAL, address.hi, address.broadcast, 128, address, true);

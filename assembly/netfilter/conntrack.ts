@@ -532,6 +532,7 @@ function icmpError(skb: Skb, ns: Netns, nf: NfNet, hook: u32, icmp: usize, room:
   if (good && type <= 18) {
     if (!icmpIsError(type)) return 0;
     if (tupleFromPacket(tuple, icmp + 8, room - 8) && tupleInvert(other, tuple)) {
+      if (FULL) Tuple.at(other).zone = <u16>skb.ctZone;
       const link = find(ns, other);
       // The outer destination has to be who sent the quoted packet, as that side of the connection sees itself.
       if (link != 0 && Tuple.at((link & ~1) + ORIG + ((link & 1) << 4)).dst == load<u32>(ip, 16)) {

@@ -5,6 +5,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { useFullIptables } from "../../../src/kernel/iptables/full.ts";
 import type { KernelInstance } from "../../../src/kernel/memory.ts";
 import { canonical, compareResults, replayCase, type OracleCase, type OraclePacket, type OracleResult } from "../../../src/replay/oracle-case.ts";
 import { createTraffic } from "./traffic.ts";
@@ -98,8 +99,9 @@ export function startOracleScript(script: string, shared: URL): Oracle {
     });
     createInterface({ input: started.stdout }).on("line", (line) => {
       const { resolve, reject, limit } = waiting.shift()!;
-      const reply = JSON.parse(line) as { result?: OracleResult; error?: string; seconds?: number };
-      if (reply.result !== undefined && reply.seconds! > limit) reject(new DisturbedError(`the host took ${reply.seconds} s`));
+      const reply = JSON.parse(line) as { result?: OracleResult; error?: string; disturbed?: string; seconds?: number };
+      if (reply.disturbed !== undefined) reject(new DisturbedError(reply.disturbed));
+      else if (reply.result !== undefined && reply.seconds! > limit) reject(new DisturbedError(`the host took ${reply.seconds} s`));
       else if (reply.result !== undefined) resolve(reply.result);
       else reject(new OracleError(reply.error ?? "no answer"));
     });
@@ -125,6 +127,7 @@ export class OracleError extends Error {}
 
 /** What this kernel does with a case; a refusal is a result, too. */
 export async function ours(instance: KernelInstance, oracleCase: FuzzCase): Promise<OracleResult> {
+  useFullIptables();
   try {
     return await replayCase(instance, oracleCase);
   } catch (error) {

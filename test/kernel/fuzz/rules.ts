@@ -72,7 +72,7 @@ export function randomRules(d: Dice, names: Names): RuleSet {
   };
 
   const match = (table: string, chain: string, own: boolean): string => {
-    switch (d.below(32)) {
+    switch (d.below(31)) {
       case 0: case 1: return `${not()}-s ${net()}`;
       case 2: case 3: return `${not()}-d ${net()}`;
       case 4: return own && !hasIn(chain) ? "" : `${not()}-i ${d.pick([...names.devices, `${names.devices[0]!.slice(0, 2)}+`, "lo"])}`;
@@ -103,8 +103,7 @@ export function randomRules(d: Dice, names: Names): RuleSet {
       case 26: return `-m u32 --u32 ${d.pick(["6&0xFF=1", "4&0x3FFF=0", "0&0xFFFF=0x1C:0x40", "0>>22&0x3C@0>>16&0xFFFF=10000:12000", "8>>24&0xFF=62,63"])}`;
       case 27: return `-m string --algo ${d.pick(["bm", "kmp"])} ${not()}--hex-string |${d.pick(["00", "0035", "ff", "1f90"])}|${d.once(2) ? "" : ` --from ${d.below(30)} --to ${d.from(30, 90)}`}`;
       case 28: return `-m quota ${not()}--quota ${d.pick([100, 500, 3000])}`;
-      case 29: return table === "raw" ? "" : `-m connlimit --connlimit-${d.pick(["above", "upto"])} ${d.from(1, 4)}${d.once(2) ? ` --connlimit-mask ${d.pick([0, 24, 32])}` : ""}${d.once(3) ? " --connlimit-daddr" : ""}`;
-      case 30: return `-m set ${not()}--match-set pairs ${d.pick(["src,src", "dst,dst", "src,dst"])}`;
+      case 29: return `-m set ${not()}--match-set pairs ${d.pick(["src,src", "dst,dst", "src,dst"])}`;
       default:
         return d.once(2)
           ? `-m recent --name r${d.below(2)} ${d.pick(["--set", "--rcheck", "--update --hitcount 2", "--remove", "! --rcheck", "--rcheck --seconds 60", "--set --rdest", "--rcheck --rdest"])}`

