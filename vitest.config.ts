@@ -4,7 +4,8 @@ import { abiHash } from "./scripts/lib/abi.mjs";
 export default defineConfig({
   define: { __KUBEWIRE_ABI__: JSON.stringify(abiHash(new URL("./", import.meta.url))) },
   test: {
-    include: ["test/**/*.test.ts"],
+    // *.long.ts: minutes, or bound to how much time the machine gives (`npm run test:long`).
+    include: [process.env["KUBEWIRE_LONG"] === "1" ? "test/**/*.long.ts" : "test/**/*.test.ts"],
     globalSetup: ["test/setup/index.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
