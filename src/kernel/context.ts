@@ -4,12 +4,37 @@
  */
 import type { Clock } from "../time/clock.ts";
 import type { KernelInstance } from "./memory.ts";
-import type { StackedLinkSpec } from "./netns.ts";
+import type { AddressOptions, Netns, NexthopSpec, RouteSpec, RuleSpec, StackedLinkSpec } from "./netns.ts";
 
-/**
- * Writes the kind's part of a LINK_* record (mailbox `view`), whose common part and lower device stand already; LINK_F_* flags of the kind.
- */
-export type LinkEncoder = (spec: StackedLinkSpec, view: DataView, putIp: (at: number, text: string) => void) => number;
+type PutIp = (at: number, text: string) => void;
+/** Part of a record that is written once its common part stands; `bytes` more than that. */
+export interface RecordPart {
+  readonly bytes: number;
+  write(view: DataView, putIp: PutIp): void;
+}
+
+/** What the driver of the full kernel knows beyond pods and overlays (devices.ts). */
+export interface DriverExtension {
+  /** Names of the kinds from DEV_VLAN on. */
+  readonly kinds: readonly string[];
+  /** The kind's part of a LINK_* record; LINK_F_* flags of the kind. */
+  link(spec: StackedLinkSpec, view: DataView, putIp: PutIp): number;
+  /** The part of a SETLINK_* record about flags; SET_* bits. */
+  change(change: Parameters<Netns["setLink"]>[1], view: DataView): number;
+  address(options: AddressOptions, view: DataView, putIp: PutIp): void;
+  /** What an address has beside its prefix, from an ADDRESS_* record. */
+  readAddress(view: DataView, at: number): { readonly secondary?: boolean } & AddressOptions;
+  /** `ifindex` throws for a name that is no device's. */
+  route(route: RouteSpec, ifindex: (name: string) => number): RecordPart;
+  /** One ROUTE_* record of a route with several next hops: the next hops so far, or true when they went to those of the route before. */
+  readNexthop(view: DataView, at: number, before: ListedNexthop[] | undefined): ListedNexthop[] | true | undefined;
+  rule(rule: RuleSpec, ifindex: (name: string) => number): RecordPart;
+}
+
+/** A next hop as the kernel lists it. */
+export interface ListedNexthop extends Omit<NexthopSpec, "dev"> {
+  readonly ifindex: number;
+}
 
 /** The driver of one node as its parts see it. */
 export interface NodeContext {
@@ -19,7 +44,7 @@ export interface NodeContext {
   readonly handle: number;
   readonly clock: Clock;
   /** The kinds of devices beyond those of pods and overlays (devices.ts); absent: unknown. */
-  readonly devices?: LinkEncoder | undefined;
+  devices?: DriverExtension | undefined;
   /** Where the frames of an open tun or tap go, by port. */
   readonly taps: Map<number, (bytes: Uint8Array<ArrayBuffer>, timeNs: number) => void>;
   /**

@@ -4,16 +4,136 @@
  */
 import * as abi from "../../assembly/abi/net.ts";
 import { formatMac, getAddress, parseMac } from "./address.ts";
-import type { LinkEncoder } from "./context.ts";
+import type { DriverExtension, ListedNexthop } from "./context.ts";
 import { rtnetlinkError } from "./errors.ts";
 import { kernelOf } from "./namespace.ts";
-import { KernelError, type Netns } from "./netns.ts";
+import { KernelError, type Netns, type RuleSpec, type StackedLinkSpec } from "./netns.ts";
 
 const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 } as const;
 const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 
+const KINDS = ["vlan", "macvlan", "ipvlan", "dummy", "ifb", "tun", "tap", "ipip", "gre", "gretap", "geneve"] as const;
+const PORT_FLAGS = {
+  flood: abi.BRPORT_FLOOD, mcastFlood: abi.BRPORT_MCAST_FLOOD, bcastFlood: abi.BRPORT_BCAST_FLOOD, isolated: abi.BRPORT_ISOLATED,
+  locked: abi.BRPORT_LOCKED,
+} as const;
+// Without a spanning tree a blocking port goes on to forwarding at once (br_port_state_selection).
+const PORT_STATES = {
+  forwarding: 0, blocking: 0, listening: abi.BRPORT_BLOCKED, learning: abi.BRPORT_BLOCKED | abi.BRPORT_BLOCKED_LEARNS,
+  disabled: abi.BRPORT_BLOCKED | abi.BRPORT_DISABLED,
+} as const;
+const DEVICE_FLAGS = { promisc: abi.IFF_PROMISC, allmulticast: abi.IFF_ALLMULTI, arp: abi.IFF_NOARP } as const;
+const RULE_ACTIONS = {
+  table: abi.FR_ACT_TO_TBL, nop: abi.FR_ACT_NOP, blackhole: abi.FR_ACT_BLACKHOLE, unreachable: abi.FR_ACT_UNREACHABLE,
+  prohibit: abi.FR_ACT_PROHIBIT,
+} as const;
+const SCOPES = { global: abi.RT_SCOPE_UNIVERSE, link: abi.RT_SCOPE_LINK, host: abi.RT_SCOPE_HOST } as const;
+
+/** What of `change` is a flag by the table `of`: the bits that are set, and those that are given. */
+function bits(change: object, of: Readonly<Record<string, number>>): [number, number] {
+  let set = 0;
+  let given = 0;
+  for (const key in of) {
+    const value = (change as Readonly<Record<string, unknown>>)[key];
+    if (value === undefined) continue;
+    given |= of[key]!;
+    if (value === true) set |= of[key]!;
+  }
+  return [set, given];
+}
+
 /** Give it to `createNodeKernel` as `devices`. */
-export const encodeDevice: LinkEncoder = (spec, view, putIp) => {
+export const devices: DriverExtension = {
+  kinds: KINDS,
+  link: encodeLink,
+  change(change, view) {
+    let [port, portMask] = bits(change, PORT_FLAGS);
+    if (change.state !== undefined) {
+      port |= PORT_STATES[change.state];
+      portMask |= PORT_STATES.learning | PORT_STATES.disabled;
+    }
+    if (portMask !== 0) {
+      view.setUint32(abi.SETLINK_PORT_FLAGS, view.getUint32(abi.SETLINK_PORT_FLAGS, true) | port, true);
+      view.setUint32(abi.SETLINK_PORT_MASK, view.getUint32(abi.SETLINK_PORT_MASK, true) | portMask, true);
+    }
+    const [flags, mask] = bits(change, DEVICE_FLAGS);
+    // `arp` is the opposite of NOARP.
+    view.setUint32(abi.SETLINK_FLAGS, flags ^ (mask & abi.IFF_NOARP), true);
+    view.setUint32(abi.SETLINK_FLAGS_MASK, mask, true);
+    return (portMask !== 0 ? abi.SET_PORT : 0) | (mask !== 0 ? abi.SET_FLAGS : 0);
+  },
+  address({ scope, peer, broadcast }, view, putIp) {
+    if (scope !== undefined) view.setUint32(abi.ADDRESS_SCOPE, SCOPES[scope], true);
+    if (peer !== undefined) putIp(abi.ADDRESS_PEER, peer);
+    if (broadcast !== undefined) putIp(abi.ADDRESS_BROADCAST, broadcast);
+  },
+  readAddress(view, at) {
+    const scope = view.getUint32(at + abi.ADDRESS_SCOPE, true);
+    // Left out where it is the one that iproute2 chooses by itself.
+    const usual = view.getUint8(at + abi.ADDRESS_IP + 12) === 127 ? abi.RT_SCOPE_HOST : abi.RT_SCOPE_UNIVERSE;
+    return {
+      ...(view.getUint32(at, true) !== 0 && { secondary: true }),
+      ...(scope !== usual && { scope: scope === abi.RT_SCOPE_HOST ? "host" : scope === abi.RT_SCOPE_LINK ? "link" : "global" }),
+      ...(view.getUint32(at + abi.ADDRESS_PEER + 12) !== 0 && { peer: getAddress(view, at + abi.ADDRESS_PEER) }),
+      ...(view.getUint32(at + abi.ADDRESS_BROADCAST + 12) !== 0 && { broadcast: getAddress(view, at + abi.ADDRESS_BROADCAST) }),
+    };
+  },
+  route({ nexthops = [] }, ifindex) {
+    const by = nexthops.map(({ dev }) => (dev === undefined ? 0 : ifindex(dev)));
+    return {
+      bytes: nexthops.length * abi.NEXTHOP_BYTES,
+      write(view, putIp) {
+        view.setUint32(abi.ROUTE_NEXTHOPS, nexthops.length, true);
+        nexthops.forEach(({ via, weight = 1, onlink }, index) => {
+          const at = abi.ROUTE_BYTES + index * abi.NEXTHOP_BYTES;
+          view.setUint32(at + abi.NEXTHOP_IFINDEX, by[index]!, true);
+          view.setUint32(at + abi.NEXTHOP_WEIGHT, weight, true);
+          view.setUint32(at + abi.NEXTHOP_FLAGS, onlink === true ? abi.ROUTE_F_ONLINK : 0, true);
+          if (via !== undefined) putIp(at + abi.NEXTHOP_GATEWAY, via);
+        });
+      },
+    };
+  },
+  readNexthop(view, at, before) {
+    const several = view.getUint32(at + abi.ROUTE_NEXTHOPS, true);
+    if (several === 0) return undefined;
+    const hop: ListedNexthop = {
+      ifindex: view.getUint32(at + abi.ROUTE_IFINDEX, true),
+      ...(view.getUint32(at + abi.ROUTE_GATEWAY + 12) !== 0 && { via: getAddress(view, at + abi.ROUTE_GATEWAY) }),
+      weight: view.getUint32(at + abi.ROUTE_WEIGHT, true),
+      ...((view.getUint32(at + abi.ROUTE_FLAGS, true) & abi.ROUTE_F_ONLINK) !== 0 && { onlink: true }),
+    };
+    if (before === undefined || before.length >= several) return [hop];
+    before.push(hop);
+    return true;
+  },
+  rule(rule, ifindex) {
+    const oif = rule.oif === undefined ? 0 : ifindex(rule.oif);
+    const ports = (range: RuleSpec["sport"]): number =>
+      range === undefined ? 0 : typeof range === "number" ? range * 0x10001 : range[1] * 0x10000 + range[0];
+    return {
+      bytes: 0,
+      write(view) {
+        view.setUint32(abi.RULE_ACTION, rule.goto !== undefined ? abi.FR_ACT_GOTO : RULE_ACTIONS[rule.action ?? "table"], true);
+        view.setUint32(abi.RULE_TARGET, rule.goto ?? 0, true);
+        view.setUint32(abi.RULE_FLAGS, rule.not === true ? abi.RULE_F_INVERT : 0, true);
+        view.setUint32(abi.RULE_OIF, oif, true);
+        view.setUint32(abi.RULE_TOS, rule.tos ?? 0, true);
+        view.setUint32(abi.RULE_IPPROTO, rule.ipproto ?? 0, true);
+        view.setUint32(abi.RULE_SPORT, ports(rule.sport), true);
+        view.setUint32(abi.RULE_DPORT, ports(rule.dport), true);
+        view.setUint32(abi.RULE_SUPPRESS_PREFIX, (rule.suppressPrefixlength ?? -1) + 1, true);
+      },
+    };
+  },
+};
+
+/** From here on the node of `netns` knows all kinds of devices, as if it had been created with `devices`. */
+export function knowDevices(netns: Netns): void {
+  kernelOf(netns).context.devices ??= devices;
+}
+
+function encodeLink(spec: StackedLinkSpec, view: DataView, putIp: (at: number, text: string) => void): number {
   const put = (at: number, value: number | undefined): void => view.setUint32(at, value ?? 0, true);
   const flag = (bit: number, on: boolean | undefined): number => (on === true ? bit : 0);
   switch (spec.kind) {
@@ -52,7 +172,7 @@ export const encodeDevice: LinkEncoder = (spec, view, putIp) => {
     default:
       return 0;
   }
-};
+}
 
 /** An open tun or tap. */
 export interface Tap {

@@ -1,6 +1,6 @@
 /** `kubewire/kernel`: the kernel and its driver alone, without a cluster around it. */
 export { createNodeKernel, type NodeKernelHandle, type NodeKernelOptions, type SentFrame } from "./kernel.ts";
-export { deviceCalls, encodeDevice, openTap, type DeviceCalls, type FilterSpec, type QdiscInfo, type QdiscSpec, type Tap } from "./devices.ts";
+export { deviceCalls, devices, openTap, type DeviceCalls, type FilterSpec, type QdiscInfo, type QdiscSpec, type Tap } from "./devices.ts";
 export { KernelInstance, newKernelMemory, type RunStatus } from "./memory.ts";
 export {
   IptablesError, KernelError, type ConntrackEntry, type ConntrackTuple, type FdbEntry, type Iptables, type LinkInfo, type LinkSpec,

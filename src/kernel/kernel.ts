@@ -7,7 +7,7 @@ import {
   OBSERVE_CAPTURE, OBSERVE_TRACE, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
 } from "../../assembly/abi/core.ts";
 import type { Clock } from "../time/clock.ts";
-import type { LinkEncoder, NodeContext } from "./context.ts";
+import type { DriverExtension, NodeContext } from "./context.ts";
 import { errnoName, type KernelInstance, type RunStatus } from "./memory.ts";
 import { KernelError, type Netns, type NodeKernel } from "./netns.ts";
 import { createNetnsTable } from "./namespace.ts";
@@ -35,8 +35,8 @@ export interface NodeKernelOptions {
   readonly onEvents?: () => void;
   /** A request made the kernel trap: its arena can not be trusted any more. A trap of `runUntil` is thrown from there. */
   readonly onTrap?: (error: Error) => void;
-  /** `encodeDevice` of devices.ts, for a node that shall know all kinds of devices. */
-  readonly devices?: LinkEncoder;
+  /** `devices` of devices.ts, for a node that shall know all kinds of devices, next hops and rules. */
+  readonly devices?: DriverExtension;
 }
 
 export interface NodeKernelHandle extends NodeKernel {

@@ -5,7 +5,7 @@
 import * as abi from "../../assembly/abi/net.ts";
 import { formatIpv4, formatMac, getAddress, parseIpv4, parseMac, putAddress } from "./address.ts";
 import { deleteConntrack, listConntrack } from "./conntrack.ts";
-import type { NodeContext } from "./context.ts";
+import type { DriverExtension, ListedNexthop, NodeContext } from "./context.ts";
 import { createIptables } from "./iptables/index.ts";
 import { rtnetlinkError } from "./errors.ts";
 import {
@@ -24,29 +24,11 @@ export interface NetnsTable {
   add(name: string): Netns;
 }
 
-const KINDS = ["", "loopback", "veth", "bridge", "vxlan", "nic", "vlan", "macvlan", "ipvlan", "dummy", "ifb", "tun", "tap", "ipip",
-  "gre", "gretap", "geneve"] as const;
-const PORT_FLAGS = {
-  hairpin: abi.BRPORT_HAIRPIN, learning: abi.BRPORT_LEARNING, flood: abi.BRPORT_FLOOD, mcastFlood: abi.BRPORT_MCAST_FLOOD,
-  bcastFlood: abi.BRPORT_BCAST_FLOOD, isolated: abi.BRPORT_ISOLATED, locked: abi.BRPORT_LOCKED,
-} as const;
-// Without a spanning tree a blocking port goes on to forwarding at once (br_port_state_selection).
-const PORT_STATES = {
-  forwarding: 0, blocking: 0, listening: abi.BRPORT_BLOCKED, learning: abi.BRPORT_BLOCKED | abi.BRPORT_BLOCKED_LEARNS,
-  disabled: abi.BRPORT_BLOCKED | abi.BRPORT_DISABLED,
-} as const;
-const RULE_ACTIONS = {
-  table: abi.FR_ACT_TO_TBL, nop: abi.FR_ACT_NOP, blackhole: abi.FR_ACT_BLACKHOLE, unreachable: abi.FR_ACT_UNREACHABLE,
-  prohibit: abi.FR_ACT_PROHIBIT,
-} as const;
-/** The scope, where it is not the one that iproute2 chooses by itself. */
-const scopeIf = (scope: number, usual: number): AddressOptions =>
-  scope === usual ? {} : { scope: scope === abi.RT_SCOPE_HOST ? "host" : scope === abi.RT_SCOPE_LINK ? "link" : "global" };
-/** One of several next hops as the kernel lists it. */
-interface Hop { readonly ifindex: number; readonly weight: number; readonly onlink: boolean; readonly via: string | undefined }
-const DEVICE_FLAGS = { promisc: abi.IFF_PROMISC, allmulticast: abi.IFF_ALLMULTI, arp: abi.IFF_NOARP } as const;
+const KINDS: readonly string[] = ["", "loopback", "veth", "bridge", "vxlan", "nic"];
 const ROUTE_TYPES = ["", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit",
   "throw"] as const;
+/** What rules look at only in the full kernel. */
+const RULE_MORE = ["oif", "not", "tos", "ipproto", "sport", "dport", "suppressPrefixlength", "goto", "action"];
 const SCOPES = { global: abi.RT_SCOPE_UNIVERSE, link: abi.RT_SCOPE_LINK, host: abi.RT_SCOPE_HOST } as const;
 const NUD: Readonly<Record<NeighState, number>> = {
   INCOMPLETE: abi.NUD_INCOMPLETE, REACHABLE: abi.NUD_REACHABLE, STALE: abi.NUD_STALE, DELAY: abi.NUD_DELAY,
@@ -117,7 +99,7 @@ class NetnsCalls implements Netns {
     const lower = on === undefined ? 0 : this.#ifindex(on);
     const { devices } = this.#context;
     const view = this.#record(abi.LINK_BYTES);
-    view.setUint32(abi.LINK_KIND, KINDS.indexOf(spec.kind), true);
+    view.setUint32(abi.LINK_KIND, KINDS.concat(devices?.kinds ?? []).indexOf(spec.kind), true);
     view.setUint32(abi.LINK_MTU, spec.mtu ?? 0, true);
     this.#putName(abi.LINK_NAME, spec.name);
     let flags = this.#putMac(abi.LINK_MAC, spec.mac) ? abi.LINK_F_MAC : 0;
@@ -130,7 +112,7 @@ class NetnsCalls implements Netns {
     } else if (spec.kind !== "vxlan" && spec.kind !== "bridge" && spec.kind !== "nic") {
       if (devices === undefined) throw new KernelError("EOPNOTSUPP", "Error: Unknown device type.");
       view.setUint32(abi.LINK_LOWER, lower, true);
-      flags |= devices(spec, view, (at, text) => this.#putIp(at, text));
+      flags |= devices.link(spec, view, (at, text) => this.#putIp(at, text));
     } else if (spec.kind === "vxlan") {
       view.setUint32(abi.LINK_VNI, spec.vni, true);
       view.setUint32(abi.LINK_DSTPORT, spec.dstPort, true);
@@ -171,34 +153,22 @@ class NetnsCalls implements Netns {
       mask |= abi.SET_NETNS;
       view.setUint32(abi.SETLINK_NETNS, handles.get(change.netns) ?? 0xffffffff, true);
     }
-    const bits = (of: Readonly<Record<string, number>>): [number, number] => {
-      let set = 0;
-      let which = 0;
-      for (const key in of) {
-        const value = (change as Readonly<Record<string, unknown>>)[key];
-        if (value === undefined) continue;
-        which |= of[key]!;
-        if (value) set |= of[key]!;
-      }
-      return [set, which];
-    };
-    let [port, portMask] = bits(PORT_FLAGS);
-    if (change.state !== undefined) {
-      port |= PORT_STATES[change.state];
-      portMask |= PORT_STATES.learning | PORT_STATES.disabled;
+    let port = 0;
+    let portMask = 0;
+    if (change.hairpin !== undefined) {
+      portMask |= abi.BRPORT_HAIRPIN;
+      if (change.hairpin) port |= abi.BRPORT_HAIRPIN;
     }
-    const [deviceFlags, deviceMask] = bits(DEVICE_FLAGS);
-    if (deviceMask !== 0) {
-      mask |= abi.SET_FLAGS;
-      // `arp` is the opposite of NOARP.
-      view.setUint32(abi.SETLINK_FLAGS, deviceFlags ^ (deviceMask & abi.IFF_NOARP), true);
-      view.setUint32(abi.SETLINK_FLAGS_MASK, deviceMask, true);
+    if (change.learning !== undefined) {
+      portMask |= abi.BRPORT_LEARNING;
+      if (change.learning) port |= abi.BRPORT_LEARNING;
     }
     if (portMask !== 0) {
       mask |= abi.SET_PORT;
       view.setUint32(abi.SETLINK_PORT_FLAGS, port, true);
       view.setUint32(abi.SETLINK_PORT_MASK, portMask, true);
     }
+    mask |= this.#context.devices?.change(change, view) ?? 0;
     if (change.name !== undefined) {
       mask |= abi.SET_NAME;
       this.#putName(abi.SETLINK_NAME, change.name);
@@ -235,15 +205,12 @@ class NetnsCalls implements Netns {
 
   addresses(): ReturnType<Netns["addresses"]> {
     const found: { ifindex: number; more: { cidr: string; secondary?: boolean } & AddressOptions }[] = [];
-    this.#list(abi.NET_ADDRESS_LIST, abi.ADDRESS_BYTES, 0, (view, at, u8) => {
+    this.#list(abi.NET_ADDRESS_LIST, abi.ADDRESS_BYTES, 0, (view, at) => {
       found.push({
         ifindex: view.getUint32(at + abi.ADDRESS_IFINDEX, true),
         more: {
           cidr: `${getAddress(view, at + abi.ADDRESS_IP)}/${view.getUint32(at + abi.ADDRESS_PREFIX, true) - 96}`,
-          ...(view.getUint32(at, true) !== 0 && { secondary: true }),
-          ...scopeIf(view.getUint32(at + abi.ADDRESS_SCOPE, true), u8[at + abi.ADDRESS_IP + 12] === 127 ? abi.RT_SCOPE_HOST : 0),
-          ...(view.getUint32(at + abi.ADDRESS_PEER + 12) !== 0 && { peer: getAddress(view, at + abi.ADDRESS_PEER) }),
-          ...(view.getUint32(at + abi.ADDRESS_BROADCAST + 12) !== 0 && { broadcast: getAddress(view, at + abi.ADDRESS_BROADCAST) }),
+          ...this.#context.devices?.readAddress(view, at),
         },
       });
     });
@@ -264,7 +231,7 @@ class NetnsCalls implements Netns {
   }
 
   routes(table: number = abi.RT_TABLE_MAIN): RouteSpec[] {
-    const found: { key: number; bits: number; metric: number; ifindex: number; spec: RouteSpec; hops: Hop[] | undefined }[] = [];
+    const found: { key: number; bits: number; metric: number; ifindex: number; spec: RouteSpec; hops: ListedNexthop[] | undefined }[] = [];
     this.#list(abi.NET_ROUTE_LIST, abi.ROUTE_BYTES, table, (view, at) => {
       const bits = view.getUint32(at + abi.ROUTE_PREFIX, true) - 96;
       const key = view.getUint32(at + abi.ROUTE_DST + 12);
@@ -274,25 +241,17 @@ class NetnsCalls implements Netns {
       const source = view.getUint32(at + abi.ROUTE_SOURCE + 12);
       const metric = view.getUint32(at + abi.ROUTE_METRIC, true);
       const mtu = view.getUint32(at + abi.ROUTE_MTU, true);
-      const several = view.getUint32(at + abi.ROUTE_NEXTHOPS, true);
-      const onlink = (view.getUint32(at + abi.ROUTE_FLAGS, true) & abi.ROUTE_F_ONLINK) !== 0;
-      const ifindex = view.getUint32(at + abi.ROUTE_IFINDEX, true);
-      const hop: Hop = {
-        ifindex, weight: view.getUint32(at + abi.ROUTE_WEIGHT, true), onlink, via: gateway === 0 ? undefined : formatIpv4(gateway),
-      };
-      const before = found[found.length - 1]?.hops;
-      if (several !== 0 && before !== undefined && before.length < several) {
-        before.push(hop); // one more of the same route
-        return;
-      }
+      const hops = this.#context.devices?.readNexthop(view, at, found[found.length - 1]?.hops);
+      if (hops === true) return;
+      const one = hops === undefined;
       const dst = bits === 0 ? "default" : bits === 32 ? formatIpv4(key) : `${formatIpv4(key)}/${bits}`;
       found.push({
-        key, bits, metric, ifindex: several === 0 ? ifindex : 0, hops: several === 0 ? undefined : [hop],
+        key, bits, metric, hops, ifindex: one ? view.getUint32(at + abi.ROUTE_IFINDEX, true) : 0,
         spec: {
           dst,
-          ...(gateway !== 0 && several === 0 && { via: formatIpv4(gateway) }),
+          ...(gateway !== 0 && one && { via: formatIpv4(gateway) }),
           ...(source !== 0 && { src: formatIpv4(source) }),
-          ...(onlink && several === 0 && { onlink: true }),
+          ...((view.getUint32(at + abi.ROUTE_FLAGS, true) & abi.ROUTE_F_ONLINK) !== 0 && one && { onlink: true }),
           ...(metric !== 0 && { metric }),
           ...(mtu !== 0 && { mtu }),
           ...(type !== "unicast" && { type }),
@@ -309,11 +268,7 @@ class NetnsCalls implements Netns {
       .map(({ ifindex, spec, hops }) => ({
         ...spec,
         ...(ifindex !== 0 && { dev: name(ifindex) }),
-        ...(hops !== undefined && {
-          nexthops: hops.map((hop) => ({
-            ...(hop.via !== undefined && { via: hop.via }), dev: name(hop.ifindex), weight: hop.weight, ...(hop.onlink && { onlink: true }),
-          })),
-        }),
+        ...(hops !== undefined && { nexthops: hops.map(({ ifindex: by, ...hop }) => ({ dev: name(by), ...hop })) }),
       }));
   }
 
@@ -485,13 +440,14 @@ class NetnsCalls implements Netns {
 
   #readLink(view: DataView, at: number): { link: Omit<LinkInfo, "master">; master: number } {
     const { instance } = this.#context;
+    const kind = view.getUint32(at + abi.LINKINFO_KIND, true);
     const stat = (index: number): number => instance.u64(at + abi.LINKINFO_STATS + index * 8);
     return {
       master: view.getUint32(at + abi.LINKINFO_MASTER, true),
       link: {
         ifindex: view.getUint32(at + abi.LINKINFO_IFINDEX, true),
         name: readName(instance.u8, at + abi.LINKINFO_NAME),
-        kind: (KINDS[view.getUint32(at + abi.LINKINFO_KIND, true)] || "loopback") as LinkInfo["kind"],
+        kind: (KINDS[kind] ?? this.#context.devices?.kinds[kind - KINDS.length] ?? "loopback") as LinkInfo["kind"],
         mac: formatMac(instance.u8, at + abi.LINKINFO_MAC),
         mtu: view.getUint32(at + abi.LINKINFO_MTU, true),
         up: view.getUint32(at + abi.LINKINFO_UP, true) !== 0,
@@ -535,16 +491,15 @@ class NetnsCalls implements Netns {
     }
   }
 
-  #address(op: number, dev: string, cidr: string, options: AddressOptions = {}): void {
+  #address(op: number, dev: string, cidr: string, options?: AddressOptions): void {
     const ifindex = this.#ifindex(dev);
     const { address, bits } = parsePrefix(cidr);
     const view = this.#record(abi.ADDRESS_BYTES);
     view.setUint32(abi.ADDRESS_IFINDEX, ifindex, true);
     view.setUint32(abi.ADDRESS_PREFIX, 96 + bits, true);
     // iproute2's default_scope
-    view.setUint32(abi.ADDRESS_SCOPE, SCOPES[options.scope ?? (address >>> 24 === 127 ? "host" : "global")], true);
-    if (options.peer !== undefined) this.#putIp(abi.ADDRESS_PEER, options.peer);
-    if (options.broadcast !== undefined) this.#putIp(abi.ADDRESS_BROADCAST, options.broadcast);
+    view.setUint32(abi.ADDRESS_SCOPE, address >>> 24 === 127 ? abi.RT_SCOPE_HOST : abi.RT_SCOPE_UNIVERSE, true);
+    if (options !== undefined) this.#extension().address(options, view, (at, text) => this.#putIp(at, text));
     this.#putIp(abi.ADDRESS_IP, formatIpv4(address));
     const result = this.#context.command(op, abi.ADDRESS_BYTES, undefined, true);
     if (result < 0) throw rtnetlinkError(-result, op === abi.NET_ADDRESS_ADD ? "address" : "address-delete");
@@ -553,10 +508,9 @@ class NetnsCalls implements Netns {
 
   #route(op: number, route: RouteSpec, flags: number): void {
     const ifindex = route.dev === undefined ? 0 : this.#ifindex(route.dev);
-    const { nexthops = [] } = route;
-    const hops = nexthops.map(({ dev }) => (dev === undefined ? 0 : this.#ifindex(dev)));
+    const more = route.nexthops === undefined ? undefined : this.#extension().route(route, (name) => this.#ifindex(name));
     const { address, bits } = parsePrefix(route.dst);
-    const bytes = abi.ROUTE_BYTES + abi.NEXTHOP_BYTES * hops.length;
+    const bytes = abi.ROUTE_BYTES + (more?.bytes ?? 0);
     const view = this.#record(bytes);
     const add = op === abi.NET_ROUTE_ADD;
     view.setUint32(abi.ROUTE_FLAGS, flags | (route.onlink === true ? abi.ROUTE_F_ONLINK : 0), true);
@@ -571,35 +525,19 @@ class NetnsCalls implements Netns {
     this.#putIp(abi.ROUTE_DST, formatIpv4(address));
     if (route.via !== undefined) this.#putIp(abi.ROUTE_GATEWAY, route.via);
     if (route.src !== undefined) this.#putIp(abi.ROUTE_SOURCE, route.src);
-    view.setUint32(abi.ROUTE_NEXTHOPS, hops.length, true);
-    nexthops.forEach((hop, index) => {
-      const at = abi.ROUTE_BYTES + index * abi.NEXTHOP_BYTES;
-      view.setUint32(at + abi.NEXTHOP_IFINDEX, hops[index]!, true);
-      view.setUint32(at + abi.NEXTHOP_WEIGHT, hop.weight ?? 1, true);
-      view.setUint32(at + abi.NEXTHOP_FLAGS, hop.onlink === true ? abi.ROUTE_F_ONLINK : 0, true);
-      if (hop.via !== undefined) this.#putIp(at + abi.NEXTHOP_GATEWAY, hop.via);
-    });
+    more?.write(view, (at, text) => this.#putIp(at, text));
     const result = this.#context.command(op, bytes, undefined, true);
-    if (result < 0) throw rtnetlinkError(-result, add ? (route.via === undefined && !nexthops.some(({ via }) => via !== undefined) ? "route" : "gateway") : "route-delete");
+    if (result < 0) throw rtnetlinkError(-result, add ? (route.via === undefined && more === undefined ? "route" : "gateway") : "route-delete");
   }
 
   #rule(op: number, rule: RuleSpec): void {
     const iif = rule.iif === undefined ? 0 : this.#ifindex(rule.iif);
-    const oif = rule.oif === undefined ? 0 : this.#ifindex(rule.oif);
-    const ports = (range: RuleSpec["sport"]): number =>
-      range === undefined ? 0 : typeof range === "number" ? range * 0x10001 : range[1] * 0x10000 + range[0];
+    const more = this.#context.devices?.rule(rule, (name) => this.#ifindex(name));
+    if (more === undefined && RULE_MORE.some((key) => key in rule)) this.#extension();
     const view = this.#record(abi.RULE_BYTES);
     view.setUint32(abi.RULE_PREF, rule.pref, true);
     view.setUint32(abi.RULE_TABLE, rule.table ?? 0, true);
-    view.setUint32(abi.RULE_ACTION, rule.goto !== undefined ? abi.FR_ACT_GOTO : RULE_ACTIONS[rule.action ?? "table"], true);
-    view.setUint32(abi.RULE_TARGET, rule.goto ?? 0, true);
-    view.setUint32(abi.RULE_FLAGS, rule.not === true ? abi.RULE_F_INVERT : 0, true);
-    view.setUint32(abi.RULE_OIF, oif, true);
-    view.setUint32(abi.RULE_TOS, rule.tos ?? 0, true);
-    view.setUint32(abi.RULE_IPPROTO, rule.ipproto ?? 0, true);
-    view.setUint32(abi.RULE_SPORT, ports(rule.sport), true);
-    view.setUint32(abi.RULE_DPORT, ports(rule.dport), true);
-    view.setUint32(abi.RULE_SUPPRESS_PREFIX, (rule.suppressPrefixlength ?? -1) + 1, true);
+    more?.write(view, (at, text) => this.#putIp(at, text));
     if (rule.fwmark !== undefined) {
       view.setUint32(abi.RULE_MARK, rule.fwmark, true);
       view.setUint32(abi.RULE_MASK, rule.fwmask ?? 0xffffffff, true);
@@ -615,6 +553,12 @@ class NetnsCalls implements Netns {
       this.#putIp(ipAt, formatIpv4(address));
     }
     this.#call(op, abi.RULE_BYTES);
+  }
+
+  #extension(): DriverExtension {
+    const { devices } = this.#context;
+    if (devices === undefined) throw new KernelError("EOPNOTSUPP", "RTNETLINK answers: Operation not supported");
+    return devices;
   }
 
   #fdbChange(op: number, dev: string, lladdr: string, dst: string | undefined, flags: number, vlan = 0): void {

@@ -2,6 +2,7 @@
 import { createIptables } from "../kernel/iptables/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
 import { createIpset, type Ipset } from "../kernel/ipset.ts";
+import { devices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
 import type { Iptables } from "../kernel/netns.ts";
@@ -34,11 +35,11 @@ const summary = (runs: readonly { readonly total: number; readonly differences: 
 export function createReplayer(module: WebAssembly.Module): Replayer {
   const instance = new KernelInstance(module, newKernelMemory(true));
   const ipset = (): { ipset: Ipset; end: () => void } => {
-    const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
+    const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock: manualClock().clock });
     return { ipset: createIpset(kernel.context, hostHandle(kernel.context)), end: () => kernel.destroy() };
   };
   const iptables = (): { iptables: Iptables; end: () => void } => {
-    const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock: manualClock().clock });
+    const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock: manualClock().clock });
     useFullIptables();
     const ipset = createIpset(kernel.context, hostHandle(kernel.context));
     ipset.restore("create myset hash:ip\ncreate portset bitmap:port range 0-65535\ncreate ipport hash:ip,port\n");

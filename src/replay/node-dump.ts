@@ -15,6 +15,7 @@
  */
 import { formatIpv4, parseIpv4 } from "../kernel/address.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
+import { devices as allDevices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { RouteSpec, RuleSpec } from "../kernel/netns.ts";
@@ -94,7 +95,7 @@ export function replayDump(instance: KernelInstance, dump: NodeDump): DumpReplay
 
   const { clock, set, nextNs, fire } = manualClock();
   let observer: Observer | undefined;
-  const kernel = createNodeKernel(instance, { name: "node", seed: 1, clock, onObserved: (records) => observer?.take(records) });
+  const kernel = createNodeKernel(instance, { name: "node", seed: 1, devices: allDevices, clock, onObserved: (records) => observer?.take(records) });
   try {
     const { host } = kernel;
     const at = (place: string, run: () => void): void => {

@@ -15,6 +15,7 @@ import { listConntrack } from "../kernel/conntrack.ts";
 import type { NodeContext } from "../kernel/context.ts";
 import type { IptablesHandle } from "../kernel/iptables/index.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
+import { devices } from "../kernel/devices.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import { nftOf } from "../kernel/nft/index.ts";
@@ -99,8 +100,12 @@ export const hostHandle = (context: NodeContext): number => context.command(NET_
 function parseRule(text: string): RuleSpec {
   const rule: { -readonly [K in keyof RuleSpec]?: RuleSpec[K] } = {};
   const words = text.split(/\s+/);
-  for (let i = 0; i + 1 < words.length; i += 2) {
-    const value = words[i + 1]!;
+  const ports = (range: string): number | [number, number] => {
+    const [first = 0, last] = range.split("-").map(Number);
+    return last === undefined ? first : [first, last];
+  };
+  for (let i = 0; i < words.length; i += 2) {
+    const value = words[i + 1] ?? "";
     switch (words[i]) {
       case "fwmark": {
         const [mark = "", mask] = value.split("/");
@@ -115,6 +120,25 @@ function parseRule(text: string): RuleSpec {
       case "from": rule.from = value; break;
       case "to": rule.to = value; break;
       case "iif": rule.iif = value; break;
+      case "oif": rule.oif = value; break;
+      case "tos":
+      case "dsfield": rule.tos = Number(value); break;
+      case "ipproto": rule.ipproto = { icmp: 1, tcp: 6, udp: 17, gre: 47, sctp: 132 }[value] ?? Number(value); break;
+      case "sport": rule.sport = ports(value); break;
+      case "dport": rule.dport = ports(value); break;
+      case "suppress_prefixlength": rule.suppressPrefixlength = Number(value); break;
+      case "goto": rule.goto = Number(value); break;
+      case "not":
+        rule.not = true;
+        i--;
+        break;
+      case "blackhole":
+      case "unreachable":
+      case "prohibit":
+      case "nop":
+        rule.action = words[i] as NonNullable<RuleSpec["action"]>;
+        i--;
+        break;
       default: throw new Error(`ip rule: ${words[i]}`);
     }
   }
@@ -149,6 +173,7 @@ export async function watchCase(
   const rawProtocols = oracleCase.raw_protos ?? [1, 6, 17];
   const kernel: NodeKernelHandle = createNodeKernel(instance, {
     name: "router",
+    devices,
     seed,
     clock,
     onFrame: ({ ifindex, bytes }) => frames.push({ pkt: current, dev: names.get(ifindex) ?? String(ifindex), bytes }),

@@ -2,6 +2,7 @@
  * Replays recordings of host tools: cli-errors.json (one command after the other in one namespace, state carried over per tool) and
  * cli-outputs.json (namespaces set up by commands, then listings). The formats are those of the recordings' README.
  */
+import { devices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { Netns } from "../kernel/netns.ts";
@@ -19,7 +20,7 @@ const MISSING_KINDS = ["dummy", "vlan", "vrf", "ipvlan"];
 function machine(instance: KernelInstance): { host: ToolHost; run: () => void; end: () => void; namespaces: Map<string, Netns> } {
   const { clock, set, nextNs } = manualClock();
   let kicked = false;
-  const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, clock, onKick: () => { kicked = true; } });
+  const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock, onKick: () => { kicked = true; } });
   const namespaces = new Map<string, Netns>();
   let deadlineNs = Infinity;
   /** Until what was sent has arrived: a few ms. */

@@ -1,4 +1,5 @@
 /** The tools on a node of a cluster: in its initial namespace, with the pods' namespaces by their names. */
+import { knowDevices } from "../kernel/devices.ts";
 import { KernelError, type Netns, type NodeKernel } from "../kernel/netns.ts";
 import { runTool } from "./index.ts";
 
@@ -19,6 +20,7 @@ export class CommandError extends Error {
  * fails throws CommandError with what it printed to stderr.
  */
 export function runHostCommand(kernel: NodeKernel, namespaces: readonly Netns[], argv: readonly string[]): string {
+  knowDevices(kernel.host);
   const named = new Map(namespaces.slice(1).filter(isAlive).map((netns) => [netns.name, netns]));
   const { exitCode, stdout, stderr } = runTool({
     netns: kernel.host,

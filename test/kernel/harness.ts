@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { buildKernel } from "../../scripts/lib/kernel.mjs";
-import { encodeDevice } from "../../src/kernel/devices.ts";
+import { devices } from "../../src/kernel/devices.ts";
 import { createNodeKernel, type NodeKernelHandle, type SentFrame } from "../../src/kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../../src/kernel/memory.ts";
 import type { Cancel, Clock } from "../../src/time/clock.ts";
@@ -118,7 +118,7 @@ export async function createTestNode(options: TestNodeOptions = {}): Promise<Tes
     name: options.name ?? "node",
     seed: options.seed ?? 1,
     clock,
-    devices: encodeDevice,
+    devices,
     onFrame: (frame) => frames.push(frame),
     onObserved: (records) => observed.push(records),
     onKick: () => {
