@@ -251,6 +251,7 @@ export const IPS_DST_NAT: u32 = 0x20;
 export const IPS_SRC_NAT_DONE: u32 = 0x80;
 export const IPS_DST_NAT_DONE: u32 = 0x100;
 export const IPS_DYING: u32 = 0x200;
+export const IPS_HELPER: u32 = 0x2000;
 
 // Settings by number: net.netfilter.*; timeouts in seconds. The TCP ones are the states' numbers.
 export const NFCT_TIMEOUT_TCP: u32 = 0; // + state 1..9
@@ -288,7 +289,7 @@ export const NFSTAT_CLASH_RESOLVE: u32 = 7;
 export const NFSTATS: u32 = 8;
 
 // A connection in the answer of NF_CT_LIST: {u32 id, u32 status, u32 mark, u32 timeout in ms, tuple orig, tuple reply,
-// u32 protocol state, u8[2] wscale, u8[2] TCP flags}; tuple = {u32 source, u32 destination (raw), u16 sport, u16 dport (network order;
+// u24 protocol state, u8 helper (abi/xtables.ts HELPER_*), u8[2] wscale, u8[2] TCP flags}; tuple = {u32 source, u32 destination (raw), u16 sport, u16 dport (network order;
 // ICMP: id, type | code << 8), u16 zone, u8 protocol, u8 family}.
 export const CT_RECORD_BYTES: u32 = 56;
 export const CT_RECORD_ORIG: u32 = 16;

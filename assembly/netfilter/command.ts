@@ -21,6 +21,7 @@ import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { ctDelete, ctList } from "./conntrack";
 import { SET_NAME, ipsetCommand, ipsetElement, ipsetHeader, ipsetList, ipsetNew, ipsetTest } from "./ipset";
 import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
+import { NFF_RAW } from "./target-more";
 import { tableReplace } from "./table";
 
 /** `op` is one of NF_* commands (abi/netfilter.ts); the record stands at `record`; `upload` holds what was uploaded before. */
@@ -88,6 +89,7 @@ function localOut(ns: Netns, packet: usize, length: u32): i32 {
   skb.tail = skb.data + <usize>length;
   skb.network = skb.data;
   skb.protocol = ETH_P_IP;
+  skb.nfFlags = NFF_RAW;
   putBe16(skb.network, 2, length);
   if (load<u16>(skb.network, 4) == 0) putBe16(skb.network, 4, skb.id & 0xffff);
   Ipv4View.at(skb.network).updateChecksum();

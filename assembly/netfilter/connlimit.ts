@@ -6,7 +6,7 @@ import { mix32 } from "../mm/hash";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { NS_PER_JIFFY } from "../mm/timer";
-import { IPS_CONFIRMED } from "../abi/netfilter";
+import { IPS_ASSURED } from "../abi/netfilter";
 import { IPPROTO_TCP } from "../wire/ipv4";
 import { Conntrack, ctFindTuple, ctTuple, ipBytes, skbCt } from "./conntrack";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
@@ -67,14 +67,14 @@ export function matchConnlimit(d: usize, skb: Skb, t: XtTable, ns: Netns): u32 {
     return MATCH_HOTDROP;
   }
   const address = load<u32>(skb.network + (flags & CONNLIMIT_DADDR ? 16 : 12)) & mask;
-  const count = countOf(load<usize>(t.state + <usize>load<u32>(d)), address, tuple, ns, known && (skbCt(skb).status & IPS_CONFIRMED) != 0);
+  const count = countOf(load<usize>(t.state + <usize>load<u32>(d)), address, tuple, ns, known && (skbCt(skb).status & IPS_ASSURED) != 0);
   kfree(tuple, 32);
   if (count == 0) return MATCH_HOTDROP;
   return (count > limit) != ((flags & CONNLIMIT_INVERT) != 0) ? MATCH_YES : MATCH_NO;
 }
 
 /** count_tree: connections of this client with this one; 0: no memory. */
-function countOf(buckets: usize, address: u32, tuple: usize, ns: Netns, confirmed: bool): u32 {
+function countOf(buckets: usize, address: u32, tuple: usize, ns: Netns, assured: bool): u32 {
   const zone = <u32>Tuple.at(tuple).zone;
   const bucket = buckets + (<usize>(mix32(address ^ zone) & (BUCKETS - 1)) << 2);
   let at = load<usize>(bucket);
@@ -101,8 +101,9 @@ function countOf(buckets: usize, address: u32, tuple: usize, ns: Netns, confirme
       const ct = ctFindTuple(ns, own);
       const same = tupleEqual(own, tuple);
       let over = false;
+      // One that is assured was counted long ago: then all are looked at (nf_conncount_gc_list), else up to its own place.
       if (changetype<usize>(ct) == 0) over = true;
-      else if (same) return client.count;
+      else if (same && !assured) return client.count;
       else over = alreadyClosed(ct);
       if (over) {
         store<usize>(link, seen.next);
@@ -115,7 +116,7 @@ function countOf(buckets: usize, address: u32, tuple: usize, ns: Netns, confirme
     }
     client.lastGc = now;
   }
-  if (confirmed) return client.count;
+  if (assured) return client.count;
   return add(client, tuple) ? client.count : 0;
 }
 

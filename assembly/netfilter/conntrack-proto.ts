@@ -6,6 +6,7 @@ import {
 } from "../abi/netfilter";
 import { node } from "../mm/node";
 import { be16 } from "../wire/bytes";
+import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
 import { IPPROTO_UDP } from "../wire/ipv4";
 import { CT_STREAM_AT, Conntrack, ctIsReply, ctRefresh, ctTuple, l4ChecksumOk } from "./conntrack";
 import { NfNet, setting } from "./state";
@@ -30,6 +31,24 @@ export function udpTrack(ct: Conntrack, nf: NfNet, ip: usize, udp: usize, room: 
   } else {
     ctRefresh(ct, setting(nf, NFCT_TIMEOUT_UDP));
   }
+  return <i32>NF_ACCEPT;
+}
+
+/**
+ * nf_conntrack_udplite_packet. The checksum covers part of the packet; the kernel takes UDP's number into its pseudo-header
+ * (udplite_error), so that one made with UDP-Lite's own is wrong.
+ */
+export function udpliteTrack(ct: Conntrack, nf: NfNet, ip: usize, l4: usize, room: u32, verify: bool): i32 {
+  if (room < 8 || load<u16>(l4, 6) == 0) return -<i32>NF_ACCEPT;
+  const coverage = be16(l4, 4) == 0 ? room : be16(l4, 4);
+  if (coverage < 8 || coverage > room) return -<i32>NF_ACCEPT;
+  const pseudo = pseudo4(load<u32>(ip, 12), load<u32>(ip, 16), IPPROTO_UDP, room);
+  if (verify && checksumFold(checksumAdd(pseudo, l4, coverage)) != 0xffff) return -<i32>NF_ACCEPT;
+  // No two seconds to wait, as UDP has them: an answer makes a stream.
+  if (ct.status & IPS_SEEN_REPLY) {
+    ctRefresh(ct, setting(nf, NFCT_TIMEOUT_UDP_STREAM));
+    ct.status |= IPS_ASSURED;
+  } else ctRefresh(ct, setting(nf, NFCT_TIMEOUT_UDP));
   return <i32>NF_ACCEPT;
 }
 

@@ -4,7 +4,7 @@
 import { ENOENT } from "../abi/core";
 import {
   CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
-  IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
+  IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
   IP_CT_ESTABLISHED_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, NFCT_CHECKSUM, NFCT_MAX,
   NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_ACCEPT,
   NF_DROP, NF_REPEAT,
@@ -22,10 +22,11 @@ import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 import { FULL } from "../features";
 import { ctCount, ctExtend, ctUnextend } from "./conntrack-ext";
-import { icmpTrack, genericTrack, sctpTrack, udpTrack } from "./conntrack-proto";
+import { icmpTrack, genericTrack, sctpTrack, udpTrack, udpliteTrack } from "./conntrack-proto";
 import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
+import { FTP_BYTES, expectFind, expectForget, helperRun } from "./expect";
 import { NfNet, nfNet, setting, statCount } from "./state";
-import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
+import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
 
 /**
  * One connection in a slot of 160 bytes; what an established one is asked for stands in the first 64. `next0`, `next1` chain it by its original and its reply tuple; a link is the
@@ -60,6 +61,8 @@ import { IPPROTO_GRE, IPPROTO_SCTP, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, t
   helper: u8;
   /** What is counted and labelled, where that is switched on (conntrack-ext.ts). */
   ext: usize;
+  /** FTP's notes (expect.ts). */
+  ftp: usize;
   /** The connection that announced this one (an expectation came true); a reference. */
   master: usize;
 }
@@ -249,6 +252,7 @@ export function ctPut(ct: Conntrack): void {
   }
   t.count--;
   ctUnextend(ct);
+  if (FULL && ct.ftp != 0) kfree(ct.ftp, FTP_BYTES);
   if (FULL && ct.master != 0) ctPut(changetype<Conntrack>(ct.master));
   if (ct.ns != 0) nfNet(changetype<Netns>(ct.ns)).conntrackCount--;
   kfree(changetype<usize>(ct), CT_BYTES);
@@ -258,6 +262,7 @@ export function ctPut(ct: Conntrack): void {
 export function ctKill(ct: Conntrack): bool {
   if ((ct.status & (IPS_CONFIRMED | IPS_DYING)) != IPS_CONFIRMED) return false;
   ct.status |= IPS_DYING;
+  if (FULL && ct.helper != 0) expectForget(nfNet(changetype<Netns>(ct.ns)), changetype<usize>(ct));
   unlink(ct, 0);
   unlink(ct, 1);
   ctPut(ct);
@@ -400,6 +405,7 @@ export function ctGc(owner: usize): void {
 
 /** All entries of a namespace go with it. Packets that still hold one keep it until they end. */
 export function ctNetnsExit(ns: Netns): void {
+  if (FULL) expectForget(nfNet(ns), 0);
   const t = changetype<CtTable>(node().conntrack);
   if (changetype<usize>(t) == 0) return;
   for (let i: u32 = 0; i <= t.mask; i++) {
@@ -487,6 +493,7 @@ function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: u
       if (FULL) Tuple.at(other).zone = <u16>(skb.ctZone >>> 16);
       entry = changetype<usize>(create(ns, nf, tuple, other));
       if (entry == 0) return NF_DROP;
+      if (FULL && nf.expectCount != 0 && expectFind(nf, changetype<Conntrack>(entry))) ctinfo = IP_CT_RELATED;
     } else {
       const found = changetype<Conntrack>(entry & ~1);
       found.use++;
@@ -498,6 +505,11 @@ function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: u
     attach(skb, ct, ctinfo);
     const verdict = handle(ct, nf, ip, l4, room, protocol, hook, ctinfo);
     if (verdict > 0) {
+      if (FULL && skb.ctTemplate & 255 && !(ct.status & IPS_CONFIRMED)) {
+        // The trackers begin with that byte clear.
+        ct.helper = <u8>skb.ctTemplate;
+        ct.status |= IPS_HELPER;
+      }
       ctCount(ct, (entry & 1) != 0, length);
       if (ctinfo == IP_CT_ESTABLISHED_REPLY) ct.status |= IPS_SEEN_REPLY;
       return NF_ACCEPT;
@@ -517,6 +529,7 @@ function handle(ct: Conntrack, nf: NfNet, ip: usize, l4: usize, room: u32, proto
   if (protocol == IPPROTO_TCP) return tcpTrack(ct, nf, ip, l4, room, verify, ctinfo);
   if (protocol == IPPROTO_UDP) return udpTrack(ct, nf, ip, l4, room, verify);
   if (protocol == IPPROTO_ICMP) return icmpTrack(ct, nf);
+  if (FULL && protocol == IPPROTO_UDPLITE) return udpliteTrack(ct, nf, ip, l4, room, verify);
   if (protocol == IPPROTO_SCTP) return sctpTrack(ct, nf, l4, room, verify, ctinfo);
   return genericTrack(ct, nf, protocol == IPPROTO_GRE);
 }
@@ -555,6 +568,7 @@ export function icmpIsError(type: u32): bool {
 /** __nf_conntrack_confirm, at the end of POSTROUTING and INPUT: the entry enters the table. */
 export function ctConfirm(skb: Skb, ns: Netns): u32 {
   const ct = skbCt(skb);
+  if (FULL && skb.nfct != 0 && ct.helper != 0 && skb.ctinfo != IP_CT_RELATED_REPLY) helperRun(nfNet(ns), ct, skb);
   if (skb.nfct == 0 || ct.status & IPS_CONFIRMED) return NF_ACCEPT;
   if (ctIsReply(skb.ctinfo)) return NF_ACCEPT;
   const nf = nfNet(ns);
@@ -629,7 +643,7 @@ export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
         store<u32>(at, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff), 12);
         tupleCopy(at + CT_RECORD_ORIG, ctTuple(ct, false));
         tupleCopy(at + CT_RECORD_REPLY, ctTuple(ct, true));
-        store<u32>(at, ct.state, CT_RECORD_STATE);
+        store<u32>(at, ct.state | (<u32>ct.helper << 24), CT_RECORD_STATE);
         const tcp = <u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP;
         const seen = changetype<usize>(ct) + CT_STREAM_AT;
         store<u16>(at, tcp ? <u16>load<u8>(seen, 16) | (<u16>load<u8>(seen, 36) << 8) : 0, CT_RECORD_WSCALE);

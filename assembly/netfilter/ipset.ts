@@ -92,7 +92,7 @@ export function ipsetNew(nf: NfNet, name: usize, fields: usize): i32 {
 export function ipsetCommand(nf: NfNet, command: u32, name: usize, other: usize): i32 {
   if (load<u8>(name) == 0) {
     if (command == IPSET_CMD_DESTROY) {
-      for (let at = nf.sets; at != 0; at = load<usize>(at)) if (foreignRefs(nf, changetype<IpSet>(at)) != 0) return -EBUSY;
+      for (let at = nf.sets; at != 0; at = load<usize>(at)) if (changetype<IpSet>(at).refs != 0) return -EBUSY;
       ipsetExit(nf);
     } else {
       for (let at = nf.sets; at != 0; at = load<usize>(at)) flush(changetype<IpSet>(at));
@@ -131,19 +131,6 @@ export function ipsetCommand(nf: NfNet, command: u32, name: usize, other: usize)
   return 0;
 }
 
-/** References that are not those of lists, which go with all sets. */
-function foreignRefs(nf: NfNet, set: IpSet): u32 {
-  let refs = set.refs;
-  for (let at = nf.sets; at != 0; at = load<usize>(at)) {
-    const list = changetype<IpSet>(at);
-    if (!(list.kind & KIND_LIST)) continue;
-    for (let e = list.head; e != 0; e = changetype<Element>(e).after) {
-      if (changetype<Element>(e).member == changetype<usize>(set)) refs--;
-    }
-  }
-  return refs;
-}
-
 function unlinkSet(nf: NfNet, at: usize): void {
   let link = changetype<usize>(nf) + offsetof<NfNet>("sets");
   while (load<usize>(link) != at) link = load<usize>(link);
@@ -175,7 +162,8 @@ function flush(set: IpSet): void {
 }
 
 @inline function bucketOf(set: IpSet, key: usize): usize {
-  return set.buckets + (<usize>(hashWords(key, IPSETE_KEY_BYTES >>> 2, 0) & set.bucketMask) << 2);
+  // Of a set with interfaces a network's elements stand in one chain.
+  return set.buckets + (<usize>(hashWords(key, set.kind & KIND_IFACE ? 3 : IPSETE_KEY_BYTES >>> 2, 0) & set.bucketMask) << 2);
 }
 
 function over(e: Element): bool {
@@ -243,9 +231,18 @@ export function ipsetLookup(set: IpSet, key: usize): usize {
       } else if (b != 32) break;
       const found = exact(set, key);
       if (found != 0) return found;
+      // The same network with another interface: no wider one is asked (IP_SET_HASH_WITH_MULTI).
+      if (set.kind & KIND_IFACE && sameNetwork(set, key)) return 0;
     }
   }
   return 0;
+}
+
+function sameNetwork(set: IpSet, key: usize): bool {
+  for (let at = load<usize>(bucketOf(set, key)); at != 0; at = changetype<Element>(at).chain) {
+    if (memory.compare(at + KEY, key, 12) == 0 && !over(changetype<Element>(at))) return true;
+  }
+  return false;
 }
 
 function grow(set: IpSet): void {
@@ -285,7 +282,8 @@ export function ipsetAdd(set: IpSet, from: usize, exist: bool): i32 {
     if (value < set.first || value > set.last) return -IPSET_ERR_RANGE;
   } else {
     if (set.kind & KIND_NET && load<u8>(from, IPSETE_CIDR) == 0 && !(set.kind & (KIND_IFACE | KIND_NET2))) return -IPSET_ERR_CIDR;
-    if (set.kind & KIND_IP && !(set.kind & KIND_NET) && load<u32>(from, IPSETE_IP) == 0) return -IPSET_ERR_NULL;
+    // An IPv6 address stands where others have a name.
+    if (set.kind & KIND_IP && !(set.kind & KIND_NET) && load<u32>(from, IPSETE_IP) == 0 && load<u64>(from, IPSETE_NAME) == 0) return -IPSET_ERR_NULL;
     if (set.kind == KIND_MAC && load<u64>(from, IPSETE_NAME) == 0) return -IPSET_ERR_NULL;
   }
   let at = exact(set, from);

@@ -2,7 +2,7 @@
 import {
   CTMD_ADDRESSES, CTMD_EXPIRES, CTMD_PORTS, CTMD_PROTO, CTMD_STATE, CTMD_STATUS, CTM_DIRECTION, CTM_EXPIRES, CTM_ORIGSRC,
   CTM_ORIGSRC_PORT, CTM_PROTO, CTM_STATE, CTM_STATUS, CTSTATE_DNAT, CTSTATE_INVALID, CTSTATE_SNAT, CTSTATE_UNTRACKED,
-  IPS_DST_NAT, IPS_SRC_NAT, IP_CT_UNTRACKED,
+  IPS_CONFIRMED, IPS_DST_NAT, IPS_SRC_NAT, IP_CT_UNTRACKED,
 } from "../abi/netfilter";
 import { Skb } from "../layout";
 import { ctExpires, ctIsReply, ctTuple, skbCt } from "./conntrack";
@@ -57,7 +57,8 @@ export function matchConntrack(d: usize, skb: Skb): bool {
     if (yes == ((inverted & CTM_STATUS) != 0)) return false;
   }
   if (look & CTM_EXPIRES) {
-    const seconds = <u32>(ctExpires(ct) / 1_000_000_000);
+    // The timeout of one that is not confirmed counts from nowhere yet.
+    const seconds: u32 = ct.status & IPS_CONFIRMED ? <u32>(ctExpires(ct) / 1_000_000_000) : 0;
     const yes = seconds >= load<u32>(d, CTMD_EXPIRES) && seconds <= load<u32>(d, CTMD_EXPIRES + 4);
     if (yes == ((inverted & CTM_EXPIRES) != 0)) return false;
   }

@@ -170,7 +170,7 @@ export function matchString(d: usize, skb: Skb): bool {
   const text = skb.network, length = <u32>(skb.tail - text), want = <u32>load<u8>(d, 4);
   const from = <u32>load<u16>(d), to = <u32>load<u16>(d, 2), anyCase = load<u8>(d, 5) != 0;
   const pattern = d + 8;
-  if (want == 0) return false;
+  if (want == 0 || from >= to) return false;
   for (let at = from; at <= to && at + want <= length; at++) {
     let i: u32 = 0;
     while (i < want) {

@@ -30,6 +30,7 @@ import { connlimitExit, connlimitInit, matchConnlimit } from "./connlimit";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
 import { matchAhEsp, matchDccp, matchSctp, matchString, matchTcpmss, matchU32, u32Valid } from "./match-headers";
 import { matchSetCounters, setCountersInit, setExit } from "./match-set";
+import { NFF_RAW } from "./target-more";
 import { NfNet, XtTable, nfNet, setting, settingPut } from "./state";
 import { Tuple } from "./tuple";
 
@@ -179,8 +180,8 @@ function matchPhysdev(d: usize, skb: Skb, ns: Netns): bool {
   if (look & PHYSDEV_ISIN && (inDev != 0) == ((inverted & PHYSDEV_ISIN) != 0)) return false;
   if (look & PHYSDEV_ISOUT && (outDev != 0) == ((inverted & PHYSDEV_ISOUT) != 0)) return false;
   if (look & PHYSDEV_IN && inDev != 0 && named(inDev, d) == ((inverted & PHYSDEV_IN) != 0)) return false;
-  // A packet that leaves by no port differs from every name (ifname_compare of nothing gives 0, which is inverted there).
-  return !(look & PHYSDEV_OUT) || (outDev != 0 && named(outDev, d + 32)) != ((inverted & PHYSDEV_OUT) != 0);
+  // A packet that leaves by no port fits neither a name nor its inversion.
+  return !(look & PHYSDEV_OUT) || (outDev != 0 && named(outDev, d + 32) != ((inverted & PHYSDEV_OUT) != 0));
 }
 
 function named(at: usize, d: usize): bool {
@@ -197,9 +198,16 @@ function socketOf(skb: Skb, ns: Netns): usize {
 function matchOwner(d: usize, skb: Skb, ns: Netns): bool {
   const look = load<u32>(d), inverted = load<u32>(d, 4);
   const at = socketOf(skb, ns);
-  if (at == 0) return (look ^ inverted) == 0;
+  const raw = (skb.nfFlags & NFF_RAW) != 0;
+  if (at == 0 && !raw) {
+    // ICMP of the kernel's own has a socket, but nobody's (struct file is missing).
+    if (skb.inDev == 0 && <u32>load<u8>(skb.network, 9) == IPPROTO_ICMP) {
+      return !(look & inverted & OWNER_SOCKET) && ((look ^ inverted) & (OWNER_UID | OWNER_GID)) == 0;
+    }
+    return (look ^ inverted) == 0;
+  }
   if (look & inverted & OWNER_SOCKET) return false;
-  const creds = changetype<SockCreds>(changetype<Socket>(at).creds), known = changetype<usize>(creds) != 0;
+  const creds = changetype<SockCreds>(raw ? 0 : changetype<Socket>(at).creds), known = changetype<usize>(creds) != 0;
   const uid: u32 = known ? creds.uid : 0, gid: u32 = known ? creds.gid : 0;
   if (look & OWNER_UID && (uid >= load<u32>(d, 8) && uid <= load<u32>(d, 12)) == ((inverted & OWNER_UID) != 0)) return false;
   return !(look & OWNER_GID) || (gid >= load<u32>(d, 16) && gid <= load<u32>(d, 20)) != ((inverted & OWNER_GID) != 0);

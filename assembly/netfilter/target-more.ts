@@ -23,6 +23,8 @@ import { XT_CONTINUE } from "./xtables";
 
 /** Bit of Skb.nfFlags: TPROXY chose the socket in `sock`. */
 export const NFF_TPROXY: u32 = 1;
+/** Bit of Skb.nfFlags: sent by a raw socket of root's that is none of this kernel's sockets (NF_LOCAL_OUT). */
+export const NFF_RAW: u32 = 2;
 /** Bit 31 of Skb.ctTemplate: CT was here. */
 export const CT_TEMPLATE: u32 = 0x80000000;
 
@@ -165,7 +167,7 @@ function hmark(d: usize, skb: Skb): u32 {
     }
   }
   const a = bswap<u32>(source), b = bswap<u32>(destination);
-  const hash = jhash3(max<u32>(a, b), min<u32>(a, b), ports, load<u32>(d, 20)) ^ protocol;
+  const hash = jhash3(min<u32>(a, b), max<u32>(a, b), ports, load<u32>(d, 20)) ^ protocol;
   skb.mark = <u32>((<u64>hash * <u64>load<u32>(d, 24)) >> 32) + load<u32>(d, 28);
   return XT_CONTINUE;
 }

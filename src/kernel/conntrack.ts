@@ -1,7 +1,7 @@
 /** Connections of one namespace: what `conntrack -L` and `-D` are about. */
 import {
   CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, IPS_ASSURED, IPS_CONFIRMED,
-  IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_DYING, IPS_EXPECTED, IPS_SEEN_REPLY, IPS_SRC_NAT, IPS_SRC_NAT_DONE, NF_CT_DELETE, NF_CT_LIST,
+  IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_SEEN_REPLY, IPS_SRC_NAT, IPS_SRC_NAT_DONE, NF_CT_DELETE, NF_CT_LIST,
 } from "../../assembly/abi/netfilter.ts";
 import { ENOENT } from "../../assembly/abi/core.ts";
 import { formatIpv4 } from "./address.ts";
@@ -14,6 +14,8 @@ export interface ConntrackRecord extends ConntrackEntry {
   readonly status: number;
   readonly wscale: readonly [number, number];
   readonly tcpFlags: readonly [number, number];
+  /** The helper that watches it. */
+  readonly helper?: string;
   /** Remaining time in ms. */
   readonly timeoutMs: number;
 }
@@ -26,6 +28,9 @@ const SCTP = 132;
 const NAMES: Readonly<Record<number, "tcp" | "udp" | "icmp">> = { [ICMP]: "icmp", [TCP]: "tcp", [UDP]: "udp" };
 
 /** enum tcp_conntrack, by number. */
+/** By HELPER_* number. */
+const HELPERS: readonly (string | undefined)[] = [undefined, "ftp", "tftp"];
+
 export const TCP_STATES = [
   "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
 ];
@@ -37,7 +42,7 @@ const SCTP_STATES = [
 const FLAGS: readonly (readonly [string, number])[] = [
   ["EXPECTED", IPS_EXPECTED], ["SEEN_REPLY", IPS_SEEN_REPLY], ["ASSURED", IPS_ASSURED], ["CONFIRMED", IPS_CONFIRMED],
   ["SRC_NAT", IPS_SRC_NAT], ["DST_NAT", IPS_DST_NAT], ["SRC_NAT_DONE", IPS_SRC_NAT_DONE], ["DST_NAT_DONE", IPS_DST_NAT_DONE],
-  ["DYING", IPS_DYING],
+  ["DYING", IPS_DYING], ["HELPER", IPS_HELPER],
 ];
 
 function tuple(view: DataView, at: number, protocol: number): ConntrackTuple {
@@ -52,7 +57,9 @@ function tuple(view: DataView, at: number, protocol: number): ConntrackTuple {
 function record(view: DataView, at: number): ConntrackRecord {
   const protocol = view.getUint8(at + CT_RECORD_ORIG + 14);
   const status = view.getUint32(at + 4, true);
-  const state = view.getUint32(at + CT_RECORD_STATE, true);
+  const state = view.getUint32(at + CT_RECORD_STATE, true) & 0xffffff;
+  const helper = HELPERS[view.getUint8(at + CT_RECORD_STATE + 3)];
+  const zone = view.getUint16(at + CT_RECORD_ORIG + 12, true);
   const timeoutMs = view.getUint32(at + 12, true);
   const stateName = protocol === TCP ? TCP_STATES[state] : protocol === SCTP ? SCTP_STATES[state] : undefined;
   return {
@@ -60,13 +67,15 @@ function record(view: DataView, at: number): ConntrackRecord {
     status,
     proto: NAMES[protocol] ?? protocol,
     ...(stateName === undefined ? {} : { state: stateName }),
+    ...(helper === undefined ? {} : { helper }),
     timeoutMs,
     timeoutSeconds: Math.floor(timeoutMs / 1000),
     orig: tuple(view, at + CT_RECORD_ORIG, protocol),
     reply: tuple(view, at + CT_RECORD_REPLY, protocol),
     flags: FLAGS.filter(([, bit]) => status & bit).map(([name]) => name),
     mark: view.getUint32(at + 8, true),
-    zone: view.getUint16(at + CT_RECORD_ORIG + 12, true),
+    // A zone of one direction alone is not the connection's.
+    zone: zone === view.getUint16(at + CT_RECORD_REPLY + 12, true) ? zone : 0,
     wscale: [view.getUint8(at + CT_RECORD_WSCALE), view.getUint8(at + CT_RECORD_WSCALE + 1)],
     tcpFlags: [view.getUint8(at + CT_RECORD_FLAGS), view.getUint8(at + CT_RECORD_FLAGS + 1)],
   };

@@ -121,6 +121,11 @@ function numberIn(text: string, min: number, max: number): number {
   return value;
 }
 
+const wide = (text: string): bigint => {
+  if (!/^([0-9]+|0x[0-9a-fA-F]+)$/.test(text)) throw syntax(`'${text}' is invalid as number`);
+  return BigInt.asUintN(64, BigInt(text));
+};
+
 /** An address, refused as the tool refuses it. */
 function address(text: string): number {
   const value = parseIpv4(text);
@@ -298,8 +303,8 @@ function elementsOf(set: Header, notes: Notes, text: string): Element[] {
 
 const quoted = (text: string): string => `"${text}"`;
 
-/** ipset of the namespace `netns`. One object per namespace, as it keeps comments. */
-export function createIpset(context: NodeContext, netns: number): Ipset {
+/** ipset of the namespace `netns`. One object per namespace, as it keeps comments. `without`: types the kernel is built without. */
+export function createIpset(context: NodeContext, netns: number, { without = [] }: { readonly without?: readonly string[] } = {}): Ipset {
   const { instance } = context;
   const comments = new Map<string, Map<number, string>>();
   const notes = new Map<string, Notes>();
@@ -350,6 +355,7 @@ export function createIpset(context: NodeContext, netns: number): Ipset {
     checkName(name);
     const type = TYPES.find((candidate) => candidate.name === typeName);
     if (type === undefined) throw syntax(`typename '${typeName}' is unknown`);
+    if (without.includes(typeName)) throw new Failure("Kernel error received: set type not supported");
     let options = 0;
     let timeout = 0;
     let maxelem = type.kind & KIND_LIST ? 8 : 65536;
@@ -487,8 +493,8 @@ export function createIpset(context: NodeContext, netns: number): Ipset {
       };
       switch (word) {
         case "timeout": extras.timeout = numberIn(next(), 0, TIMEOUT_MAX); needs(IPSETO_TIMEOUT, "Timeout"); break;
-        case "packets": extras.packets = BigInt(next()); needs(IPSETO_COUNTERS, "Packet/byte counters"); break;
-        case "bytes": extras.bytes = BigInt(next()); needs(IPSETO_COUNTERS, "Packet/byte counters"); break;
+        case "packets": extras.packets = wide(next()); needs(IPSETO_COUNTERS, "Packet/byte counters"); break;
+        case "bytes": extras.bytes = wide(next()); needs(IPSETO_COUNTERS, "Packet/byte counters"); break;
         case "comment": extras.comment = next(); needs(IPSETO_COMMENT, "Comment"); break;
         case "skbmark": {
           const [value = "", mask] = next().split("/");
@@ -514,6 +520,11 @@ export function createIpset(context: NodeContext, netns: number): Ipset {
       }
     }
     const op = { add: IPSET_OP_ADD, del: IPSET_OP_DEL, test: IPSET_OP_TEST }[verb];
+    if (set.type.kind & KIND_BITMAP) {
+      // The range is looked at as a whole, before anything is changed.
+      const value = ({ ip, port }: Element): number => (set.type.kind & KIND_PORT ? port : ip);
+      if (elements.some((element) => value(element) < set.first || value(element) > set.last)) throw elementFailure(IPSET_ERR_RANGE, verb);
+    }
     let found = 0;
     for (const element of elements) {
       instance.view.setUint32(0, netns, true);

@@ -14,6 +14,7 @@
  * - Forwarding is on; other sysctls are the kernel's defaults. There are no programs: nothing answers on the node's ports.
  */
 import { formatIpv4, parseIpv4 } from "../kernel/address.ts";
+import { useFullIptables } from "../kernel/iptables/full.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
 import { devices as allDevices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
@@ -95,6 +96,7 @@ export function replayDump(instance: KernelInstance, dump: NodeDump): DumpReplay
 
   const { clock, set, nextNs, fire } = manualClock();
   let observer: Observer | undefined;
+  useFullIptables();
   const kernel = createNodeKernel(instance, { name: "node", seed: 1, devices: allDevices, clock, onObserved: (records) => observer?.take(records) });
   try {
     const { host } = kernel;

@@ -14,6 +14,7 @@ import { NET_NETNS_HOST } from "../../assembly/abi/net.ts";
 import { listConntrack } from "../kernel/conntrack.ts";
 import type { NodeContext } from "../kernel/context.ts";
 import type { IptablesHandle } from "../kernel/iptables/index.ts";
+import { useFullIptables } from "../kernel/iptables/full.ts";
 import { restoreIpsets } from "../kernel/ipset.ts";
 import { devices } from "../kernel/devices.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
@@ -171,6 +172,7 @@ export async function watchCase(
   let kicked = false;
   let observer: Observer | undefined;
   const rawProtocols = oracleCase.raw_protos ?? [1, 6, 17];
+  useFullIptables();
   const kernel: NodeKernelHandle = createNodeKernel(instance, {
     name: "router",
     devices,
@@ -419,6 +421,7 @@ function conntrack(kernel: NodeKernelHandle, normaliser: Normaliser): Record<str
         flags: entry.flags,
         mark: entry.mark,
         ...(entry.zone === 0 ? {} : { zone: entry.zone }),
+        ...(entry.helper === undefined ? {} : { helper: entry.helper }),
         ...(entry.state === undefined ? {} : { state: entry.state }),
         ...(entry.proto === "tcp" ? { wscale: entry.wscale, tcp_flags: entry.tcpFlags } : {}),
         timeout_class: TIMEOUT_CLASSES.find((value) => value >= seconds) ?? seconds,

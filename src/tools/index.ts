@@ -6,6 +6,7 @@ import { IptablesError, KernelError } from "../kernel/netns.ts";
 import { bridge } from "./bridge.ts";
 import { conntrack } from "./conntrack.ts";
 import { ip } from "./ip/index.ts";
+import { useFullIptables } from "../kernel/iptables/full.ts";
 import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
 import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ss } from "./ss.ts";
@@ -16,6 +17,7 @@ export type { ToolHost, ToolResult } from "./tool.ts";
 
 /** Runs one command. `argv[0]` is its name, a path before it is left out; an unknown one is the shell's error 127. */
 export function runTool(host: ToolHost, argv: readonly string[], stdin = ""): ToolResult {
+  useFullIptables();
   const streams = new Streams();
   const [path = "", ...args] = argv;
   const name = path.slice(path.lastIndexOf("/") + 1);

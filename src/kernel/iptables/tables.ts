@@ -3,7 +3,7 @@
  * that shares the chains it does not touch; the kernel takes the whole table or refuses it, then the copy is the table.
  */
 import {
-  BLOB_CHAIN, BLOB_HEADER, NF_ACCEPT, NF_COUNTERS, NF_DROP, NF_REPLACE, POLICY_USER, TABLE_FILTER, TABLE_MANGLE,
+  BLOB_CHAIN, BLOB_HEADER, NFCT_REALTIME, NF_ACCEPT, NF_COUNTERS, NF_DROP, NF_REPLACE, NF_SET, POLICY_USER, TABLE_FILTER, TABLE_MANGLE,
   TABLE_NAT, TABLE_RAW, TABLE_SECURITY,
 } from "../../../assembly/abi/netfilter.ts";
 import { NF_IPSET_TEST } from "../../../assembly/abi/ipset.ts";
@@ -210,6 +210,7 @@ export class Tables {
   readonly #context: NodeContext;
   readonly #netns: number;
   readonly #loaded = new Map<string, LoadedTable>();
+  #clockTold = false;
 
   constructor(context: NodeContext, netns: number) {
     this.#context = context;
@@ -233,6 +234,15 @@ export class Tables {
 
   /** Puts a changed table into the kernel. Throws `Refusal` as iptc_strerror words it. */
   commit(draft: Draft): void {
+    if (!this.#clockTold) {
+      // What the date was when the node's clock stood at 0: the time match asks.
+      this.#clockTold = true;
+      const { clock, instance } = this.#context;
+      instance.view.setUint32(0, this.#netns, true);
+      instance.view.setUint32(4, NFCT_REALTIME, true);
+      instance.view.setUint32(8, Math.max(0, Math.floor(clock.nowMs() / 1000 - clock.nowNs() / 1e9)), true);
+      this.#context.command(NF_SET, 12, "iptables", [EINVAL, ENOENT]);
+    }
     const order: Chain[] = [];
     const user: Chain[] = [];
     for (const chain of draft.chains.values()) (chain.policy === undefined ? user : order).push(chain);
