@@ -75,8 +75,8 @@ async function prepare(path) {
 
 async function main() {
   const options = parseArgs(process.argv.slice(2));
-  await buildKernel(root);
-  await buildBundles(root);
+  await buildKernel(root, ["full", "core"]);
+  await buildBundles(root, { declarations: false });
   const bench = await importTs(root, `bench/${options.name}.ts`);
   const result = await bench.main({ prepare, runs: options.runs });
   const facts = circumstances();

@@ -55,8 +55,8 @@ function print(columns) {
 
 async function main() {
   const { only, seed, loss, ...named } = parseArgs(process.argv.slice(2));
-  await buildKernel(root);
-  await buildBundles(root);
+  await buildKernel(root, ["full", "core"]);
+  await buildBundles(root, { declarations: false });
   const { run } = await importTs(root, "test/runtimes/harness/index.ts");
   const { nodeHost } = await importTs(root, "runtimes/node/host.ts");
   const { readScenario } = await importTs(root, "src/cli/scenario.ts");

@@ -19,7 +19,7 @@ async function main() {
       out: text(".cache/fuzz"), raw: { type: "boolean", default: false }, debug: { type: "boolean", default: false },
     },
   });
-  await buildKernel(root);
+  await buildKernel(root, [values.debug ? "debug" : "full"]);
   const { fuzz, startOracleScript } = await importTs(root, "test/kernel/fuzz/fuzzer.ts");
   const { KernelInstance, newKernelMemory } = await importTs(root, "src/kernel/memory.ts");
   if (process.platform !== "linux" || process.getuid() !== 0) throw new Error("needs Linux and root: it compares with the kernel of this machine");

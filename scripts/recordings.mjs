@@ -20,7 +20,7 @@ async function main() {
   const all = args.includes("--all");
   const paths = args.filter((arg) => !arg.startsWith("--"));
   if (paths.length === 0) throw new Error("usage: npm run recordings -- [--all] PATH...");
-  await buildKernel(root);
+  await buildKernel(root, ["full"]);
   const { createReplayer } = await importTs(root, "src/replay/index.ts");
   const replayer = createReplayer(new WebAssembly.Module(readFileSync(new URL("build/kernel.wasm", root))));
   let bad = 0;

@@ -112,26 +112,25 @@ function finishDeclarations(folder) {
   }
 }
 
-/** Bundles all entries; returns the gzipped size in bytes of what a page loads (kernel included) and of the kernel. */
-export async function buildBundles(root) {
+/**
+ * Bundles all entries into dist/; returns which of its files a page loads. Without `declarations` a dist/ is for running only, not
+ * for publishing.
+ */
+export async function buildBundles(root, { declarations: typed = true } = {}) {
   // Built aside and moved, so that a dist/ in use is gone for a moment only.
   const outdir = `.cache/dist-${process.pid}`;
   const dist = new URL(`${outdir}/`, root);
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
-  const jobs = [
-    ...[WEB, SERVER, CLI, EDGE].map((entries) => bundle(root, outdir, entries)),
-    declarations(root, outdir),
-  ];
-  const failed = (await Promise.allSettled(jobs)).find(({ status }) => status === "rejected");
+  const bundles = [WEB, SERVER, CLI, EDGE].map((entries) => bundle(root, outdir, entries));
+  const failed = (await Promise.allSettled([...bundles, typed && declarations(root, outdir)])).find(({ status }) => status === "rejected");
   if (failed !== undefined) {
     rmSync(dist, { recursive: true, force: true });
     throw failed.reason;
   }
-  const metafiles = await Promise.all(jobs.slice(0, -1));
-  const [web] = metafiles;
+  const metafiles = await Promise.all(bundles);
   writeFileSync(new URL("THIRD-PARTY-LICENSES.txt", dist), thirdPartyLicenses(root, metafiles));
-  finishDeclarations(new URL("types/", dist));
+  if (typed) finishDeclarations(new URL("types/", dist));
   const cli = new URL("cli.js", dist);
   writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, "utf8")}`);
   chmodSync(cli, 0o755);
@@ -141,17 +140,19 @@ export async function buildBundles(root) {
     writeFileSync(url, `/* @ts-self-types="./types/${types}" */\n${readFileSync(url, "utf8")}`);
   }
 
-  const gzipped = (url) => gzipSync(readFileSync(url), { level: 9 }).length;
-  const kernel = gzipped(new URL("build/kernel.wasm", root));
-  const core = gzipped(new URL("build/kernel-core.wasm", root));
-  const page = staticClosure(web, `${outdir}/browser.js`).reduce(
-    (sum, path) => sum + gzipped(new URL(path, root)),
-    core,
-  );
+  const [web] = metafiles;
   const target = new URL("dist/", root);
   rmSync(target, { recursive: true, force: true });
   renameSync(dist, target);
-  return { kernel, core, page };
+  return staticClosure(web, `${outdir}/browser.js`).map((path) => path.slice(outdir.length + 1));
+}
+
+/** Gzipped bytes of the kernels, and of what a page loads: the files of dist/ that buildBundles returned and the kernel. */
+export function shippedSizes(root, pageFiles) {
+  const gzipped = (path) => gzipSync(readFileSync(new URL(path, root)), { level: 9 }).length;
+  const core = gzipped("build/kernel-core.wasm");
+  const page = pageFiles.reduce((sum, path) => sum + gzipped(`dist/${path}`), core);
+  return { kernel: gzipped("build/kernel.wasm"), core, page };
 }
 
 /** The licenses of the packages whose code is in the bundles, which their terms ask to pass on. */

@@ -7,7 +7,12 @@ import { fileURLToPath } from "node:url";
 import { abiHash } from "./abi.mjs";
 import { assertStateless, toPlain, withCustomSection } from "./wasm.mjs";
 
-const OUTPUTS = ["kernel.wasm", "kernel.plain.wasm", "kernel.debug.wasm", "kernel-core.wasm", "kernel-core.plain.wasm"];
+/** What each variant is compiled to. `debug` has its assertions on; `core` is what pages and the edge load. */
+const OUTPUTS = {
+  full: ["kernel.wasm", "kernel.plain.wasm"],
+  debug: ["kernel.debug.wasm"],
+  core: ["kernel-core.wasm", "kernel-core.plain.wasm"],
+};
 
 /** Everything the kernel's bytes depend on, as one hash. */
 function inputsKey(root) {
@@ -88,38 +93,46 @@ function replaceFile(url, bytes) {
   renameSync(beside, url);
 }
 
-/** Builds what is out of date; returns whether anything was. */
-export async function buildKernel(root) {
+const COMPILE = {
+  full: (root) => asc(root, "shared").then((bytes) => inlined(root, bytes)),
+  debug: (root) => asc(root, "debug"),
+  async core(root) {
+    const { folder, config } = coreSources(root);
+    try {
+      return await asc(root, "shared", config);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+};
+
+/**
+ * Builds those of `variants` that are out of date; returns whether any was.
+ * @param {URL} root
+ * @param {("full" | "debug" | "core")[]} variants
+ */
+export async function buildKernel(root, variants = Object.keys(OUTPUTS)) {
   const build = new URL("build/", root);
   mkdirSync(build, { recursive: true });
-  const keyFile = new URL(".kernel-key", build);
   const key = inputsKey(root);
-  const fresh =
-    existsSync(keyFile) &&
-    readFileSync(keyFile, "utf8") === key &&
-    OUTPUTS.every((name) => existsSync(new URL(name, build)));
-  if (fresh) return false;
-
-  rmSync(keyFile, { force: true });
-  const core = coreSources(root);
-  const [shared, debug, small] = await Promise.all([
-    asc(root, "shared").then((bytes) => inlined(root, bytes)),
-    asc(root, "debug"),
-    asc(root, "shared", core.config),
-  ]);
-  rmSync(core.folder, { recursive: true });
-  const abi = abiHash(root);
-  const finish = (name, bytes) => {
-    assertStateless(bytes, name);
-    const finished = withCustomSection(bytes, "kubewire.abi", abi);
-    if (!WebAssembly.validate(finished)) throw new Error(`${name} does not validate`);
-    replaceFile(new URL(name, build), finished);
+  const keyFile = (variant) => new URL(`.${variant}-key`, build);
+  const stale = variants.filter((variant) => {
+    const file = keyFile(variant);
+    const made = existsSync(file) && readFileSync(file, "utf8") === key;
+    return !made || !OUTPUTS[variant].every((name) => existsSync(new URL(name, build)));
+  });
+  const abi = stale.length > 0 ? abiHash(root) : undefined;
+  const make = async (variant) => {
+    rmSync(keyFile(variant), { force: true });
+    const bytes = await COMPILE[variant](root);
+    for (const name of OUTPUTS[variant]) {
+      assertStateless(bytes, name);
+      const finished = withCustomSection(name.endsWith(".plain.wasm") ? toPlain(bytes) : bytes, "kubewire.abi", abi);
+      if (!WebAssembly.validate(finished)) throw new Error(`${name} does not validate`);
+      replaceFile(new URL(name, build), finished);
+    }
+    writeFileSync(keyFile(variant), key);
   };
-  finish("kernel.wasm", shared);
-  finish("kernel.debug.wasm", debug);
-  finish("kernel.plain.wasm", toPlain(shared));
-  finish("kernel-core.wasm", small);
-  finish("kernel-core.plain.wasm", toPlain(small));
-  writeFileSync(keyFile, key);
-  return true;
+  await Promise.all(stale.map(make));
+  return stale.length > 0;
 }

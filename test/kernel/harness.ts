@@ -14,19 +14,15 @@ const root = new URL("../../", import.meta.url);
 /** The directory of the shared oracle and recordings. */
 export const shared = new URL(`${process.env["KUBEWIRE_SHARED"] ?? "../shared"}/`, root);
 
-let compiled: Map<string, WebAssembly.Module> | undefined;
+const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
 /** The kernel with its assertions on (`debug`), or as it is shipped. */
-export async function kernelModule(build: "debug" | "release" = "debug"): Promise<WebAssembly.Module> {
-  if (compiled === undefined) {
-    await buildKernel(root);
-    compiled = new Map();
-  }
-  const file = build === "debug" ? "build/kernel.debug.wasm" : "build/kernel.wasm";
-  let module = compiled.get(file);
+export function kernelModule(build: "debug" | "release" = "debug"): Promise<WebAssembly.Module> {
+  let module = compiled.get(build);
   if (module === undefined) {
-    module = new WebAssembly.Module(readFileSync(new URL(file, root)));
-    compiled.set(file, module);
+    const [variant, file] = build === "debug" ? ["debug" as const, "kernel.debug.wasm"] : ["full" as const, "kernel.wasm"];
+    module = buildKernel(root, [variant]).then(() => new WebAssembly.Module(readFileSync(new URL(`build/${file}`, root))));
+    compiled.set(build, module);
   }
   return module;
 }
