@@ -374,7 +374,7 @@ function hand(skb: Skb, dev: NetDevice, t: Tunnel, ip: Ipv4View, type: u32): i32
   }
   const inner: u32 = ethernet ? EthernetView.at(skb.data).type : type;
   if (inner == ETH_P_IP && skbLength(skb) >= header + IPV4_HEADER_LEN
-    && !ecnDecapsulate(skb.data + <usize>header, outerTos)) {
+    && !ecnDecapsulate(skb, changetype<Netns>(t.ns), skb.data + <usize>header, outerTos)) {
     dev.rxDropped++;
     return DROP_IP_TUNNEL_ECN;
   }

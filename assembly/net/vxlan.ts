@@ -7,6 +7,7 @@ import {
   LINK_F_NOUDPCSUM, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
   SYSCTL_IP_PORT_HIGH, SYSCTL_IP_PORT_LOW,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { hashWord, mix32 } from "../mm/hash";
 import { charge, node } from "../mm/node";
@@ -24,6 +25,7 @@ import { countSent, deferOutput, netifRx } from "./dev";
 import { deviceFind } from "./devices";
 import { ipNextId } from "./ip-output";
 import { Route, routeOutputKey } from "./route";
+import { sockRawShared } from "../sock/receive";
 import { skbCopy, skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
 import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
@@ -307,7 +309,7 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   if (eth.src0 == dev.mac0 && eth.src1 == dev.mac1) return DROP_LOCAL_MAC;
   if ((vxlan.flags & LINK_F_NOLEARNING) == 0) snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource));
   if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN
-    && !ecnDecapsulate(skb.data + ETH_HEADER_LEN, outerTos)) {
+    && !ecnDecapsulate(skb, ns, skb.data + ETH_HEADER_LEN, outerTos)) {
     dev.rxDropped++;
     return DROP_IP_TUNNEL_ECN;
   }
@@ -320,8 +322,11 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   return -1;
 }
 
-/** RFC 6040: congestion met on the way shows in the inner header; false: the inner one can not carry it (INET_ECN_decapsulate). */
-export function ecnDecapsulate(at: usize, outerTos: u32): bool {
+/**
+ * RFC 6040: congestion met on the way shows in the inner header, at `at`; false: that one can not carry it (INET_ECN_decapsulate).
+ * Linux writes it without a copy of its own (IP_ECN_set_ce): raw sockets that hold a clone of the outer packet read it, too.
+ */
+export function ecnDecapsulate(skb: Skb, ns: Netns, at: usize, outerTos: u32): bool {
   const outer = outerTos & INET_ECN_MASK;
   const tos = <u32>load<u8>(at, 1);
   const inner = tos & INET_ECN_MASK;
@@ -331,6 +336,7 @@ export function ecnDecapsulate(at: usize, outerTos: u32): bool {
   const before = <u32>load<u16>(at);
   store<u8>(at, <u8>((tos & ~INET_ECN_MASK) | becomes), 1);
   checksumPatch16(Ipv4View.at(at).checksumAt, before, <u32>load<u16>(at));
+  if (FULL) sockRawShared(skb, ns, at, IPV4_HEADER_LEN);
   return true;
 }
 

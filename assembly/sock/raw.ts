@@ -28,6 +28,22 @@ export function rawDeliver(skb: Skb, ns: Netns): void {
   }
 }
 
+/**
+ * A clone shares its bytes with the packet it was made of until one of them is unshared (skb_unclone). What is copied here for a
+ * socket is no clone; a write in place to the packet, `length` bytes at `at`, is therefore repeated in the copies just queued.
+ */
+export function rawShared(skb: Skb, ns: Netns, at: usize, length: u32): void {
+  if (ns.sock == 0 || changetype<SockNetns>(ns.sock).raw == 0) return;
+  const offset = at - skb.network;
+  for (let next = boundFirst(ns, SOCK_RAW, 0); next != 0; ) {
+    const sk = changetype<Socket>(next);
+    next = sk.bindNext;
+    if (sk.kind != SOCK_RAW || sk.rcvTail == 0) continue;
+    const copy = changetype<Skb>(sk.rcvTail);
+    if (copy.id == skb.id && copy.data + offset + <usize>length <= copy.tail) memory.copy(copy.data + offset, at, <usize>length);
+  }
+}
+
 /** Sends a packet with its own IP header; length and checksum of the header are filled in, as Linux does. */
 export function rawSend(sk: Socket, from: usize, length: u32): i32 {
   const ns = changetype<Netns>(sk.ns);

@@ -11,7 +11,7 @@ import {
 } from "../wire/icmp";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4View } from "../wire/ipv4";
 import { pingError, pingReceive } from "./ping";
-import { rawDeliver } from "./raw";
+import { rawDeliver, rawShared } from "./raw";
 import { scratchInit, Socket, socketFree } from "./socket";
 import { connectionSlot, SockNetns, tableFree, tableInit, tableRemove } from "./table";
 import { tcpDestroy } from "./tcp/close";
@@ -45,6 +45,11 @@ export function sockReceive(skb: Skb, ns: Netns, protocol: u32): bool {
  */
 export function sockRawDeliver(skb: Skb, ns: Netns): void {
   rawDeliver(skb, ns);
+}
+
+/** `length` bytes at `at` of a packet were written in place, `network` still at the header that raw sockets got it with: they see it. */
+export function sockRawShared(skb: Skb, ns: Netns, at: usize, length: u32): void {
+  rawShared(skb, ns, at, length);
 }
 
 /**

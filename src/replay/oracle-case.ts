@@ -3,9 +3,7 @@
  * interfaces are NICs, packets are injected at their times, and what left, what was delivered, connections, counters and statistics are
  * written down as the oracle writes them.
  */
-import {
-  EACCES, EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM, OBS_LOCAL_IN, OBS_PAYLOAD, OBS_SIZE8, OBS_TYPE,
-} from "../../assembly/abi/core.ts";
+import { EACCES, EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM } from "../../assembly/abi/core.ts";
 import {
   NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_LOCAL_OUT,
   NF_STAT,
@@ -21,6 +19,7 @@ import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import { nftOf } from "../kernel/nft/index.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
+import { rawSocket } from "../kernel/socket-calls.ts";
 import type { UdpSocket } from "../kernel/sockets.ts";
 import { manualClock } from "./clock.ts";
 import { Observer, type Observations } from "../trace/observer.ts";
@@ -181,9 +180,6 @@ export async function watchCase(
     onFrame: ({ ifindex, bytes }) => frames.push({ pkt: current, dev: names.get(ifindex) ?? String(ifindex), bytes }),
     onObserved: (records) => {
       if (watch) observer?.take(records);
-      for (const bytes of deliveredPackets(records)) {
-        if (rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, round, bytes });
-      }
     },
     onKick: () => {
       kicked = true;
@@ -195,7 +191,8 @@ export async function watchCase(
     build(kernel, oracleCase, names);
     observer = new Observer({ node: "router", namespaces: [host], podOf: () => undefined });
     observer.options = { capture: watch, trace: watch };
-    kernel.observe({ capture: watch, trace: true });
+    if (watch) kernel.observe({ capture: true, trace: true });
+    const raw = rawSocket(kernel.context, hostHandle(kernel.context));
 
     let deadlineNs = Infinity;
     const run = async (): Promise<void> => {
@@ -205,6 +202,9 @@ export async function watchCase(
           round++;
           const status = kernel.runUntil(clock.nowNs());
           set(status.nowNs);
+          for (const bytes of raw.receive()) {
+            if (rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, round, bytes });
+          }
           deadlineNs = status.deadlineNs;
           for (let i = 0; i < TURNS; i++) await Promise.resolve();
         } while (kicked);
@@ -348,19 +348,6 @@ function sendLocal(kernel: NodeKernelHandle, packet: Uint8Array): number {
   instance.view.setUint32(4, packet.length, true);
   instance.u8.set(packet, 8);
   return -kernel.context.command(NF_LOCAL_OUT, 8 + packet.length, "send", SEND_ERRORS);
-}
-
-function* deliveredPackets(records: Uint8Array): Generator<Uint8Array> {
-  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
-  for (let at = 0; at < records.length;) {
-    const size = view.getUint16(at + OBS_SIZE8, true) * 8;
-    if (size === 0) return;
-    if (view.getUint16(at + OBS_TYPE, true) === OBS_LOCAL_IN) {
-      const length = view.getUint32(at + OBS_PAYLOAD, true);
-      yield records.slice(at + OBS_PAYLOAD + 4, at + OBS_PAYLOAD + 4 + length);
-    }
-    at += size;
-  }
 }
 
 const TABLES = ["raw", "mangle", "nat", "filter", "security"];

@@ -10,9 +10,6 @@ beforeAll(() => kernelModule(), 240_000);
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(new URL(`oracle/${path}`, shared), "utf8")) as T;
 
-/** So many cases match. A raw socket sees the inner ECN mark of `vxlan_decap` change behind its back: the bytes are shared. */
-const FLOOR = 67;
-
 test("cases give the real kernel's results", async () => {
   const names = readdirSync(new URL("oracle/cases/", shared)).sort();
   const instance = new KernelInstance(await kernelModule("debug"), newKernelMemory(true));
@@ -26,7 +23,8 @@ test("cases give the real kernel's results", async () => {
       wrong.push(`${name}: ${String(error)}`);
     }
   }
-  expect(names.length - wrong.length, wrong.join("\n")).toBeGreaterThanOrEqual(FLOOR);
+  expect(names.length).toBeGreaterThan(0);
+  expect(wrong).toEqual([]);
 }, 60_000);
 
 test("a wrong expectation is seen", async () => {
