@@ -483,6 +483,8 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
   }
   return {
     name: oracleCase.name,
+    // The tables are the legacy ones: iptables-nft's rules are nft's (`nft`).
+    backend: "iptables-legacy",
     out,
     ...(noise.length > 0 ? { noise } : {}),
     // The oracle reads one raw socket per protocol after the other, then lets its other sockets answer.
