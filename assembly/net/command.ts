@@ -28,8 +28,7 @@ import {
   SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP, SNMP_MAX,
 } from "../abi/net";
 import { FULL } from "../features";
-import { NetDevice, Netns, Skb } from "../layout";
-import { copyBytes } from "../mm/copy";
+import { NetDevice, Netns } from "../layout";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { isMapped4, raw4 } from "../wire/bytes";
@@ -37,7 +36,7 @@ import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressDelete, isMulticast4 } from "./address";
 import { FdbEntry, bridgeFdbBucket, bridgeFdbBuckets, bridgeFdbDelete, bridgeFdbSet, bridgeInit } from "./bridge";
 import { bridgeOptions, bridgeVlanChange, bridgeVlanList } from "./bridge-vlan";
-import { forwardable, netifRx } from "./dev";
+import { nicReceive } from "./dev";
 import { deviceWrite } from "./device-info";
 import {
   deviceByName, deviceDelete, deviceFind, deviceMove, deviceNew, deviceSetMac, deviceSetMaster, deviceSetMtu,
@@ -52,7 +51,6 @@ import { macvlanSource, macvlanSourceList } from "./macvlan";
 import { netnsCreate, netnsDelete, netnsGet } from "./netns";
 import { Route, inetAddrType, routeOutputKey } from "./route";
 import { schedCommand } from "./sched/command";
-import { skbAlloc } from "./skb";
 import { isStacked, stackedCheck, stackedInit } from "./stacked";
 import { sysctlGet, sysctlSet } from "./sysctl";
 import { tapOpen, tapSend } from "./tap";
@@ -61,6 +59,17 @@ import { vlanMap } from "./vlan";
 import {
   VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
 } from "./vxlan";
+
+/** May this request change what becomes of packets? */
+export function netChanges(op: u32): bool {
+  switch (op) {
+    case NET_NETNS_HOST: case NET_LINK_LIST: case NET_LINK_FIND: case NET_LINK_GET: case NET_ADDRESS_LIST: case NET_ROUTE_LIST:
+    case NET_RULE_LIST: case NET_NEIGH_LIST: case NET_FDB_LIST: case NET_SYSCTL_GET: case NET_DROPS: case NET_SNMP: case NET_ROUTE_GET:
+    case NET_BRIDGE_GET: case NET_BRVLAN_LIST: case NET_TAP_SEND: case NET_QDISC_LIST: case NET_FILTER_LIST: case NET_MACVLAN_SOURCES:
+      return false;
+    default: return true;
+  }
+}
 
 /** `op` is one of NET_* (abi/net.ts); the record stands at `record`, the answer replaces it. */
 export function netCommand(op: u32, record: usize, length: u32): i32 {
@@ -172,15 +181,14 @@ export function nicDeliver(ifindex: u32, frame: usize, length: u32): i32 {
   if (at == 0) return -ENODEV;
   const dev = changetype<NetDevice>(at);
   if (dev.kind != DEV_NIC) return -EOPNOTSUPP;
-  const skb = forwardable(length, dev) ? skbAlloc(length) : changetype<Skb>(0);
-  if (changetype<usize>(skb) == 0) {
-    dev.rxDropped++;
-    return 0; // too long for the device, or no buffer free: lost on the wire, as far as anybody can tell
-  }
-  copyBytes(skb.data, frame, <usize>length);
-  skb.tail = skb.data + <usize>length;
-  netifRx(skb, dev);
+  nicReceive(dev, frame, length, false);
   return 0;
+}
+
+/** The NIC `ifindex` of the initial namespace, or 0. */
+export function nicFind(ifindex: u32): usize {
+  const at = deviceFind(changetype<Netns>(node().netns), ifindex);
+  return at != 0 && changetype<NetDevice>(at).kind == DEV_NIC ? at : 0;
 }
 
 function linkAdd(ns: Netns, record: usize): i32 {

@@ -7,6 +7,7 @@ import {
 } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
+import { copyBytes, copyRound } from "../mm/copy";
 import { charge, node } from "../mm/node";
 import { nfSkbReset } from "../netfilter/hooks";
 import { observeFrame } from "../trace/observe";
@@ -19,7 +20,8 @@ import { macvlanXmit } from "./macvlan";
 import { netifReceiveSkb } from "./receive";
 import { SKB_TC_SKIP, ifbXmit } from "./sched/filter";
 import { qdiscSend } from "./sched/qdisc";
-import { skbDrop, skbFree, skbLength, skbScrub } from "./skb";
+import { flowForget, flowNicReceive } from "./flow";
+import { PACKET_BARE, skbAlloc, skbAllocBare, skbComplete, skbDrop, skbFree, skbLength, skbScrub } from "./skb";
 import { tapXmit } from "./tap";
 import { isTunnel, tunnelXmit } from "./tunnel";
 import { vlanPush, vlanTag } from "./vlan";
@@ -50,6 +52,22 @@ export function deferOutput(skb: Skb, dev: NetDevice): void {
   skb.dev = changetype<usize>(dev);
   skb.pktType = PACKET_OUTGOING;
   backlogAppend(skb, changetype<Netns>(dev.ns), dev);
+}
+
+/**
+ * A frame of the underlay arrives at a NIC. One too long for it, or without a buffer, is lost on the wire, as far as anybody can tell.
+ * `round`: the 16 bytes behind the frame may be read.
+ */
+export function nicReceive(dev: NetDevice, frame: usize, length: u32, round: bool): void {
+  const skb = !forwardable(length, dev) ? changetype<Skb>(0) : FULL ? skbAllocBare(node(), length) : skbAlloc(length);
+  if (changetype<usize>(skb) == 0) {
+    dev.rxDropped++;
+    return;
+  }
+  if (round && length <= 256) copyRound(skb.data, frame, <usize>length);
+  else copyBytes(skb.data, frame, <usize>length);
+  if (!FULL) skb.tail = skb.data + <usize>length;
+  netifRx(skb, dev);
 }
 
 function backlogAppend(skb: Skb, ns: Netns, dev: NetDevice): void {
@@ -83,6 +101,13 @@ export function backlogRunOne(): bool {
   skb.next = 0;
   charge(COST_SOFTIRQ);
   const dev = changetype<NetDevice>(skb.dev);
+  if (FULL) {
+    flowForget();
+    if (skb.pktType == PACKET_BARE) {
+      if (dev.up && node().observe == 0 && flowNicReceive(skb, dev)) return true;
+      skbComplete(skb);
+    }
+  }
   if (skb.pktType == PACKET_OUTGOING) {
     skb.pktType = PACKET_HOST;
     ipTunnelOut(skb, changetype<Netns>(dev.ns));

@@ -23,6 +23,7 @@ import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PROT_UNREACH, ICMP_REDIRECT, 
 import { IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { IPSKB_BRIDGED } from "./bridge-netfilter";
 import { COST_FORWARD } from "./costs";
+import { flowReceive } from "./flow";
 import { icmpReceive, icmpSend } from "./icmp";
 import { DEFRAG_IN, DEFRAG_LOCAL, ipDefrag, ipDefragHook } from "./ip-defrag";
 import { ipOptionsForward, ipOptionsReceive } from "./ip-options";
@@ -52,6 +53,7 @@ export const IPSKB_LOOPED: u32 = 0x08;
 
 /** A packet, `data` at the IP header (ip_rcv). */
 export function ipReceive(packet: Skb, dev: NetDevice): void {
+  if (FULL && flowReceive(packet, dev)) return;
   const ns = changetype<Netns>(dev.ns);
   if (packet.pktType == PACKET_OTHERHOST) {
     dev.rxDropped++;

@@ -18,6 +18,7 @@ import { ETH_HEADER_LEN, EthernetView } from "../wire/ethernet";
 import { Ipv4View } from "../wire/ipv4";
 import { arpSolicit } from "./arp";
 import { devQueueXmit } from "./dev";
+import { flowCommit, flowRecording, flowsInvalidate } from "./flow";
 import { icmpSend } from "./icmp";
 import { skbDrop, skbEnsureHeadroom, skbPush } from "./skb";
 import { devConf } from "./sysctl";
@@ -212,6 +213,7 @@ function evict(table: NeighbourTable): bool {
 
 function remove(table: NeighbourTable, link: usize, at: usize): void {
   const n = changetype<Neighbour>(at);
+  if (FULL) flowsInvalidate();
   store<u32>(link, <u32>n.next);
   changetype<NetDevice>(n.dev).neighbour = 0;
   table.count--;
@@ -291,6 +293,7 @@ export function neighOutput(skb: Skb, dev: NetDevice, hi: u64, lo: u64): void {
   const n = changetype<Neighbour>(at);
   n.used = jiffies();
   if ((n.state & NUD_CONNECTED) == 0 && !eventSend(n, skb)) return;
+  if (FULL && flowRecording(skb)) flowCommit(skb, n, dev);
   neighTransmit(n, skb, dev);
 }
 

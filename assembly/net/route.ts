@@ -116,7 +116,7 @@ const DECISIONS: u32 = 128;
 /** In `iif`: about a packet of this host; the rest is the device that was asked for. */
 const OUTPUT: u32 = 0x80000000;
 
-@unmanaged class Decision {
+@unmanaged export class Decision {
   destination: u32; source: u32; // raw
   iif: u32;
   mark: u32;
@@ -141,6 +141,12 @@ const DECISION: u32 = <u32>((offsetof<Decision>() + 7) & ~7);
   const known = changetype<Decision>(slot);
   return known.destination == destination && known.source == source && known.iif == iif && known.mark == mark
     && known.generation == ns.routeGeneration && known.dev != 0;
+}
+
+/** The decision about a packet that goes on, without a mark; 0: there is none that holds. */
+@inline export function routeKnown(ns: Netns, destination: u32, source: u32, iif: u32): usize {
+  const slot = slotOf(ns, destination, source, iif);
+  return slot != 0 && ns.routeMore == 0 && slotFits(slot, ns, destination, source, iif, 0) ? slot : 0;
 }
 
 /** Only a namespace that forwards remembers. */

@@ -24,6 +24,14 @@ import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statG
 import { NFF_RAW } from "./target-more";
 import { tableReplace } from "./table";
 
+/** May this request change what becomes of packets? */
+export function netfilterChanges(op: u32): bool {
+  switch (op) {
+    case NF_COUNTERS: case NF_ZERO: case NF_GET: case NF_CT_LIST: case NF_CT_DELETE: case NF_STAT: case NF_LOCAL_OUT: return false;
+    default: return true;
+  }
+}
+
 /** `op` is one of NF_* commands (abi/netfilter.ts); the record stands at `record`; `upload` holds what was uploaded before. */
 export function netfilterCommand(op: u32, record: usize, length: u32, upload: usize, uploadLength: u32): i32 {
   if (length < 8) return -EINVAL;

@@ -15,6 +15,7 @@ import { SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { COST_CONNTRACK } from "../net/costs";
+import { flowTracked } from "../net/flow";
 import { TIMER_CONNTRACK_GC } from "../net/timers";
 import { observeRecord, tracing } from "../trace/observe";
 import { be16 } from "../wire/bytes";
@@ -26,7 +27,7 @@ import { icmpTrack, genericTrack, sctpTrack, udpTrack, udpliteTrack } from "./co
 import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
 import { FTP_BYTES, expectFind, expectForget, helperRun } from "./expect";
 import { NfNet, nfNet, setting, statCount } from "./state";
-import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
+import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleHashWords, tupleInvert } from "./tuple";
 
 /**
  * One connection in a slot of 160 bytes; what an established one is asked for stands in the first 64. `next0`, `next1` chain it by its original and its reply tuple; a link is the
@@ -45,6 +46,8 @@ import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCo
   mark: u32;
   /** ns on the node's clock; before confirmation: ns from then on. */
   timeout: u64;
+  /** By direction, what became of its packets (net/flow.ts): generation << 12 | number of the program. */
+  flow0: u32; flow1: u32;
   id: u32;
   /** The next of the same source (net/nf_nat_core.c, nat_bysource). */
   bysource: usize;
@@ -172,6 +175,33 @@ function find(ns: Netns, tuple: usize): usize {
   return 0;
 }
 
+/** find() by the two words of a tuple, for established connections of IPv4: one that is over by `now` is not found, nothing is changed. */
+@inline export function ctLookup(ns: Netns, first: u64, second: u64, now: u64): usize {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return 0;
+  let link = load<usize>(t.buckets + (<usize>(tupleHashWords(first, second, ns.id) & t.mask) << 2));
+  while (link != 0) {
+    const entry = link & ~1, side = link & 1;
+    if (load<u64>(entry + ORIG + (side << 4)) == first && load<u64>(entry + ORIG + 8 + (side << 4)) == second
+      && changetype<Conntrack>(entry).ns == changetype<usize>(ns)) {
+      return changetype<Conntrack>(entry).timeout > now ? link : 0;
+    }
+    link = ctDirectionNext(entry, side);
+  }
+  return 0;
+}
+
+/** No connection remembers a program any more: their generations begin anew. */
+export function ctFlowsForget(): void {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return;
+  for (let i: u32 = 0; i <= t.mask; i++) {
+    for (let link = load<usize>(t.buckets + (<usize>i << 2)); link != 0; link = ctDirectionNext(link & ~1, link & 1)) {
+      store<u64>(link & ~1, 0, offsetof<Conntrack>("flow0"));
+    }
+  }
+}
+
 /** So few connections stay in the caches by themselves. */
 const PREFETCH_MIN: u32 = 32768;
 
@@ -195,7 +225,7 @@ export function ctTouchBucket(ns: Netns, ip: usize, length: u32): usize {
 /** Reads an entry; the answer means nothing. */
 export function ctTouchEntry(link: usize): u32 {
   const entry = changetype<Conntrack>(link & ~1);
-  return link == 0 ? 0 : entry.use ^ <u32>entry.timeout;
+  return link == 0 ? 0 : entry.use ^ entry.flow0;
 }
 
 /** Is this reply tuple in use by another connection than `but` (nf_conntrack_tuple_taken)? */
@@ -455,6 +485,7 @@ export function ctIn(skb: Skb, ns: Netns, hook: u32): u32 {
   // Seen before (loopback), or not to be tracked.
   if (skb.nfct != 0 || skb.ctinfo == IP_CT_UNTRACKED) return NF_ACCEPT;
   charge(COST_CONNTRACK);
+  if (FULL) flowTracked(skb);
   const nf = nfNet(ns);
   const verdict = track(skb, ns, nf, hook, scratch(SCRATCH_TRACK), scratch(SCRATCH_TRACK) + TUPLE_BYTES);
   if (tracing() && skb.nfct != 0) {

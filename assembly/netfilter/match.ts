@@ -11,6 +11,7 @@ import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_MULTICAST } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { FibEntry, fibLookup } from "../net/fib";
+import { flowMatch, flowRecording } from "../net/flow";
 import { IPSKB_LOOPED } from "../net/ip-input";
 import { addressType, selectAddress } from "../net/ip-output";
 import { be16, mapped4, raw4 } from "../wire/bytes";
@@ -31,6 +32,7 @@ const RTN_UNICAST: u32 = 1, RTN_LOCAL: u32 = 2; // include/uapi/linux/rtnetlink.
 
 /** The match at `m` (checked when the table was loaded): MATCH_*. */
 export function match(m: usize, skb: Skb, ns: Netns, t: XtTable, table: u32, hook: u32, inDev: usize, outDev: usize): u32 {
+  if (FULL && flowRecording(skb)) flowMatch(m, skb);
   const d = m + EXT_HEADER;
   const ip = skb.network;
   const inverted = load<u8>(m, 1) != 0;

@@ -8,6 +8,7 @@ import {
 import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import { flowRecording, flowTarget } from "../net/flow";
 import { Route, ipLocalOut, routeOutput } from "../net/ip-output";
 import { skbCopy, skbCopyPieces, skbFree } from "../net/skb";
 import { be16, mapped4, putBe16 } from "../wire/bytes";
@@ -25,6 +26,7 @@ const NO_CLAMP: u32 = 0xffff;
 /** Runs the target at `at` (checked when the table was loaded): XT_CONTINUE or a verdict. */
 export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, inDev: usize, outDev: usize): u32 {
   const d = at + EXT_HEADER, kind = <u32>load<u8>(at);
+  if (FULL && flowRecording(skb)) flowTarget(at, skb);
   switch (kind) {
     case TARGET_MARK:
       skb.mark = (skb.mark & ~load<u32>(d, 4)) ^ load<u32>(d);
