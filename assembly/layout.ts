@@ -79,6 +79,8 @@ export const SLAB_CLASSES: u32 = 13;
   // One pointer per subsystem for state that spans namespaces, owned by that subsystem.
   conntrack: usize;
   sock: usize;
+  /** netfilter/queue.ts: packets that wait and that no program has seen. */
+  parked: u32;
 }
 
 /** One network namespace. */
@@ -197,6 +199,8 @@ export const SLAB_CLASSES: u32 = 13;
   tstamp: u64;
   /** An 802.1Q tag that was taken off the bytes, or is to be put there: TPID << 16 | TCI; 0: none. */
   vlan: u32;
+  /** Where a bridged frame was going before PREROUTING changed it (nf_bridge_info.ipv4_daddr). */
+  bridgeDaddr: u32;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
 }
 

@@ -12,7 +12,7 @@ import {
   TARGET_NONE, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_RETURN, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS,
   TARGET_TTL,
 } from "../abi/netfilter";
-import { TARGET_CT, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
+import { TARGET_CT, TARGET_NFQUEUE, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
@@ -26,7 +26,7 @@ import {
 } from "./match-more";
 import { SET_NAME_AT, SET_STATE_AT, TARGET_SET_STATE, setExit, setInit, targetSetExit, targetSetInit } from "./match-set";
 import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
-import { nftHooks, nftSequence } from "../nft/ruleset";
+import { nftEnsure, nftHooks, nftSequence } from "../nft/ruleset";
 import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
 import { targetMorePlace, targetMoreSize } from "./target-more";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
@@ -51,6 +51,8 @@ export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, byt
   if (result == 0) result = checkCounters(t, nf, table, mapAt, bytes - t.blobBytes);
   if (result == 0) result = allocate(t);
   if (result == 0) result = stateInit(t, nf);
+  // A packet that was held goes on behind this table: hooks are a list.
+  if (FULL && result == 0 && t.queues != 0 && nftEnsure(ns, nf) == 0) result = -ENOMEM;
   if (result < 0 || flags & REPLACE_TEST) {
     tableFree(t, nf);
     return result;
@@ -150,6 +152,7 @@ function checkRules(t: XtTable): i32 {
         store<u32>(target + EXT_HEADER, t.stateBytes);
         t.stateBytes += TARGET_SET_STATE;
       }
+      if (FULL && kind == TARGET_NFQUEUE) t.queues = 1;
       if (kind == TARGET_CONNMARK || (FULL && kind == TARGET_CT) || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
       offset += size;
       number++;

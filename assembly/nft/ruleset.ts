@@ -14,6 +14,8 @@ import {
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
+import { NFQ_PROGRAMS } from "../abi/queue";
+import { nfProgramAt, nfPrograms } from "../netfilter/queue";
 import { NfNet, nfNet, nfTable } from "../netfilter/state";
 import { tableHooks } from "../netfilter/xtables";
 import { TIMER_NFT_GC } from "../net/timers";
@@ -71,8 +73,9 @@ export const ENTRY_NAT: u32 = 9;
 export const ENTRY_CONFIRM: u32 = 10;
 export const ENTRY_NFT: u32 = 11;
 export const ENTRY_NFT_NAT: u32 = 12; // run by ENTRY_NAT
+export const ENTRY_PROGRAM: u32 = 14; // queue.ts
 /** Entries of a hook that are not chains of nftables. */
-const BUILTIN_ENTRIES: u32 = 8;
+const BUILTIN_ENTRIES: u32 = 8 + NFQ_PROGRAMS;
 
 /** A named stateful object: one operation. */
 @unmanaged class NftObject {
@@ -117,6 +120,18 @@ function create(ns: Netns, nf: NfNet): bool {
   timer.owner = at;
   nf.nft = at;
   return true;
+}
+
+/** What runs at the hooks is a list from now on. The number of a registration; 0: no memory. */
+export function nftEnsure(ns: Netns, nf: NfNet): u32 {
+  if (!create(ns, nf)) return 0;
+  const n = nftNet(nf);
+  if (n.hooks == 0) {
+    n.hooks = kmalloc(BUILTIN_ENTRIES * 5 * HOOK_ENTRY_BYTES);
+    if (n.hooks == 0) return 0;
+    n.hooksMax = BUILTIN_ENTRIES;
+  }
+  return ++n.sequence;
 }
 
 /** All of a namespace that ends. */
@@ -518,6 +533,13 @@ export function nftHooks(nf: NfNet): u32 {
       if (changetype<usize>(chain) == 0 || !(chain.flags & NFTCHAIN_BASE) || chain.hook != hook) continue;
       enter(n, hook, chain.priority, chain.sequence, chain.flags & NFTCHAIN_NAT ? ENTRY_NFT_NAT : ENTRY_NFT, changetype<usize>(chain));
     }
+  }
+  for (let id: u32 = 0, left = nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
+    const program = nfProgramAt(nf, id);
+    if (program == 0) continue;
+    enter(n, load<u32>(program, 4), load<i32>(program, 8), load<u32>(program, 12), ENTRY_PROGRAM, <usize>id);
+    mask |= 1 << load<u32>(program, 4);
+    left--;
   }
   if (nat != 0) mask |= 1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING;
   return mask;
