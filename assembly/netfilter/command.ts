@@ -8,7 +8,7 @@ import {
   IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
   NF_IPSET_LIST, NF_IPSET_NEW, NF_IPSET_TEST,
 } from "../abi/ipset";
-import { NF_NFT_COMMIT, NF_NFT_OBJECT } from "../abi/nft";
+import { NF_NFT_COMMIT, NF_NFT_XT_PLACE } from "../abi/nft";
 import { NFQ_BIND, NFQ_PROGRAM, NFQ_PROGRAM_REMOVE, NFQ_STAT, NFQ_TAKE, NFQ_UNBIND, NFQ_VERDICT } from "../abi/queue";
 import { FULL } from "../features";
 import { Netns } from "../layout";
@@ -33,7 +33,7 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
   if (changetype<usize>(ns) == 0) return -EBADF;
   if (!nfNetCreate(ns)) return -ENOMEM;
   const nf = nfNet(ns), a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
-  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_OBJECT) return nftCommand(op, ns, nf, record, upload, uploadLength);
+  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_XT_PLACE) return nftCommand(op, ns, nf, record, upload, uploadLength);
   switch (op) {
     case NF_REPLACE: return upload == 0 ? -EINVAL : tableReplace(ns, a, b, upload, uploadLength);
     case NF_COUNTERS: return counters(nf, a, b, c, record, false);
