@@ -82,6 +82,8 @@ export const SLAB_CLASSES: u32 = 13;
   /** Programs of another generation are over; never 0 once there was one. */
   flowGeneration: u32;
   sock: usize;
+  /** netfilter/queue.ts: packets that wait and that no program has seen. */
+  parked: u32;
 }
 
 /** One network namespace. */
@@ -204,6 +206,8 @@ export const SLAB_CLASSES: u32 = 13;
   physOut: u32; // ifindex of the port it is about to leave by, 0: not known
   ctZone: u32; // of the template that CT made: zone of the original direction | of replies << 16
   ctTemplate: u32; // helper | CTT_* << 8 | bit 31: there is one
+  /** Where a bridged frame was going before PREROUTING changed it (nf_bridge_info.ipv4_daddr). */
+  bridgeDaddr: u32;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
 }
 

@@ -11,12 +11,14 @@ export const NF_NFT_CHAIN: u32 = 0x241;
 export const NF_NFT_SET: u32 = 0x242;
 /** {u32 netns, u32 object, u32 reset}: answer = {u64, u64} of its state; -ENOENT. */
 export const NF_NFT_OBJECT: u32 = 0x243;
+/** {u32 netns, u32 TABLE_*, u32 hooks}, a rule of xtables is the upload: may it be reached from these hooks (bit per HOOK_*)? 0, -EINVAL. */
+export const NF_NFT_XT_PLACE: u32 = 0x244;
 
 export const NFT_IDS_MAX: u32 = 1048576;
 /** {u32 number of the rule in its chain, u32 operation, u64, u64}: counter {packets, bytes}, quota {consumed, 0}, last {set, ns}. */
 export const NFT_STATE_BYTES: u32 = 24;
 
-/** {u32 id, u32 NFTCHAIN_*, u32 hook, i32 priority, u32 policy, u32 rules}, rules: {u32 bytes, u32 handle, u32 kept}, operations. */
+/** {u32 id, u32 NFTCHAIN_*, u32 hook, i32 priority, u32 policy, u32 rules, u64 packets, u64 bytes of the policy}, rules: {u32 bytes, u32 handle, u32 kept}, operations. */
 export const NFTREC_CHAIN: u32 = 1;
 /** {u32 id} */
 export const NFTREC_CHAIN_DELETE: u32 = 2;
@@ -35,7 +37,7 @@ export const NFTREC_ELEMENT_DELETE: u32 = 7;
 export const NFTREC_OBJECT: u32 = 8;
 export const NFTREC_OBJECT_DELETE: u32 = 9;
 export const NFT_RECORD_HEADER: u32 = 8;
-export const NFT_CHAIN_HEADER: u32 = 24;
+export const NFT_CHAIN_HEADER: u32 = 40;
 export const NFT_SET_HEADER: u32 = 48;
 export const NFT_ELEMENT_HEADER: u32 = 24;
 export const NFT_RULE_HEADER: u32 = 12;
@@ -43,6 +45,10 @@ export const NFT_RULE_HEADER: u32 = 12;
 export const NFTCHAIN_BASE: u32 = 1;
 export const NFTCHAIN_NAT: u32 = 2;
 export const NFTCHAIN_ROUTE: u32 = 4;
+export const NFTCHAIN_COUNTERS: u32 = 8; // the policy counts, as in the chains of iptables-nft
+export const NFTCHAIN_COUNTERS_SET: u32 = 16; // from the record's numbers on; else from where the chain was
+/** The number of the policy among a chain's states. */
+export const NFT_POLICY_RULE: u32 = 0xffffffff;
 export const NFTSET_INTERVAL: u32 = 1; // elements have an end
 export const NFTSET_TIMEOUT: u32 = 2;
 export const NFTELEM_CATCHALL: u32 = 1;
@@ -85,7 +91,12 @@ export const NFTOP_RT: u32 = 32; // u32 NFTRT_*
 export const NFTOP_SWAP: u32 = 33; // turns the bytes of one register round
 export const NFTOP_NEVER: u32 = 34; // what only another family has
 export const NFTOP_BITWISE_REG: u32 = 35; // u8 source register, u8 length, u8 other register, u8 0: or, 1: and, 2: xor
-export const NFTOPS: u32 = 36;
+/** u32 state, u32 owner, u32 TABLE_* | NFTXT_*, a rule of xtables (abi/netfilter.ts) whose target is no verdict and no jump. */
+export const NFTOP_XT: u32 = 36;
+export const NFTOPS: u32 = 37;
+/** What nft does itself there: a header that is cut off does not match, where xtables would drop the packet. */
+export const NFTXT_NATIVE: u32 = 256;
+export const NFT_XT_HEADER: u32 = 16;
 export const NFT_NO_REGISTER: u32 = 255;
 
 export const NFTCMP_EQ: u32 = 0;

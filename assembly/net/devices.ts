@@ -9,6 +9,7 @@ import { NetDevice, Netns, Node, Skb } from "../layout";
 import { node } from "../mm/node";
 import { random32 } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
+import { nfQueueDevice } from "../netfilter/queue";
 import { mapped4 } from "../wire/bytes";
 import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressRoutesAdd, addressesFlush } from "./address";
@@ -118,6 +119,7 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
   ns.routeGeneration++;
   if (FULL && dev.uppers != 0) stackedLowerUp(dev, up);
   if (!up) {
+    if (FULL) nfQueueDevice(dev);
     fibFlush(ns, changetype<usize>(dev), false, 0, 0);
     neighFlush(dev, false);
     return 0;
@@ -242,6 +244,7 @@ export function deviceDelete(dev: NetDevice, force: bool): i32 {
     deviceDelete(changetype<NetDevice>(peer), force);
   }
   const ns = changetype<Netns>(dev.ns);
+  if (FULL) nfQueueDevice(dev);
   for (let over = vxlanLowerOf(ns, dev.ifindex); over != 0; over = vxlanLowerOf(ns, dev.ifindex)) {
     deviceDelete(changetype<NetDevice>(over), force);
   }
@@ -267,6 +270,7 @@ export function deviceMove(dev: NetDevice, to: Netns): i32 {
   if (changetype<usize>(from) == changetype<usize>(to)) return 0;
   if (dev.kind == DEV_LOOPBACK || dev.kind == DEV_BRIDGE) return -EINVAL;
   if (deviceByName(to, dev.name0, dev.name1) != 0) return -EEXIST;
+  if (FULL) nfQueueDevice(dev);
   detach(dev);
   delist(from, dev);
   const ifindex = dev.ifindex;

@@ -81,6 +81,11 @@ export function ipReceive(packet: Skb, dev: NetDevice): void {
       return;
     }
   } else skb.ipFlags &= ~IPSKB_BRIDGED;
+  ipReceiveHooked(skb, ns, dev);
+}
+
+/** After PREROUTING. */
+export function ipReceiveHooked(skb: Skb, ns: Netns, dev: NetDevice): void {
   if (FULL && dev.rxHandler == DEV_IPVLAN) {
     const next = ipvlanL3s(skb, dev);
     if (next != changetype<usize>(dev)) {
@@ -199,6 +204,11 @@ function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
+  ipLocalDeliverFinish(skb, ns, dev);
+}
+
+/** After INPUT: to the protocol that it is for (ip_local_deliver_finish). */
+export function ipLocalDeliverFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
   const ip = Ipv4View.at(skb.network);
   const protocol = ip.protocol;
   skb.transport = skb.network + <usize>ip.headerLength;
@@ -295,6 +305,11 @@ function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
+  ipForwardFinish(skb, ns);
+}
+
+/** After FORWARD (ip_forward_finish). */
+export function ipForwardFinish(skb: Skb, ns: Netns): void {
   if (skb.ipFlags & IPSKB_OPTIONS) ipOptionsForward(skb, ns);
   dstOutput(skb, ns);
 }

@@ -248,16 +248,18 @@ function loopBack(skb: Skb, ns: Netns, dev: NetDevice): void {
   skbCopyRoute(skb, copy);
   nfSkbShare(copy, skb);
   copy.ipFlags = IPSKB_LOOPED;
-  if (nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev)) != NF_ACCEPT) {
-    skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
-    return;
-  }
+  const verdict = nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev));
+  if (verdict == NF_ACCEPT) loopBackFinish(copy, dev);
+  else if (verdict != NF_STOLEN) skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
+}
+
+export function loopBackFinish(copy: Skb, dev: NetDevice): void {
   EthernetView.at(skbPush(copy, ETH_HEADER_LEN)).write(0xffffffff, 0xffff, dev.mac0, dev.mac1, ETH_P_IP);
   netifRx(copy, dev);
 }
 
-// ip_finish_output
-function finishOutput(skb: Skb, ns: Netns): i32 {
+/** After POSTROUTING (ip_finish_output). */
+export function finishOutput(skb: Skb, ns: Netns): i32 {
   const mtu = skb.rtMtu;
   const length = skbLength(skb);
   if (length <= mtu && skb.fragMax == 0) {

@@ -174,6 +174,32 @@ export function skbEnsureHeadroom(skb: Skb, bytes: u32, dev: NetDevice): Skb {
 }
 
 /**
+ * The packet with `bytes` from its network header on, whatever they are, and all that stands before them: itself, or itself in a larger
+ * buffer. Null (0): no memory, nothing has changed.
+ */
+export function skbResize(skb: Skb, bytes: u32): Skb {
+  if (skb.network + <usize>bytes <= skb.end) {
+    skb.tail = skb.network + <usize>bytes;
+    return skb;
+  }
+  const head = changetype<usize>(skb) + SKB_BYTES;
+  const larger = skbAlloc(bytes, <u32>(skb.network - head));
+  if (changetype<usize>(larger) == 0) return larger;
+  const size = larger.size, network = larger.data, end = larger.end, shift = network - skb.network;
+  memory.copy(changetype<usize>(larger), changetype<usize>(skb), skb.network - changetype<usize>(skb));
+  larger.size = size;
+  larger.end = end;
+  larger.tail = network + <usize>bytes;
+  larger.network = network;
+  larger.data += shift;
+  if (skb.mac != 0) larger.mac += shift;
+  if (skb.transport != 0) larger.transport += shift;
+  node().skbCount--;
+  skbRelease(skb);
+  return larger;
+}
+
+/**
  * What goes on to another device of the host leaves its connection and route behind, and, where that device is in another
  * namespace, its mark too (skb_scrub_packet).
  */

@@ -8,7 +8,8 @@ import {
   IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
   NF_IPSET_LIST, NF_IPSET_NEW, NF_IPSET_TEST,
 } from "../abi/ipset";
-import { NF_NFT_COMMIT, NF_NFT_OBJECT } from "../abi/nft";
+import { NF_NFT_COMMIT, NF_NFT_XT_PLACE } from "../abi/nft";
+import { NFQ_BIND, NFQ_PROGRAM, NFQ_PROGRAM_REMOVE, NFQ_STAT, NFQ_TAKE, NFQ_UNBIND, NFQ_VERDICT } from "../abi/queue";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { ipRawOut } from "../net/ip-output";
@@ -20,6 +21,7 @@ import { ETH_P_IP } from "../wire/ethernet";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { ctDelete, ctList } from "./conntrack";
 import { SET_NAME, ipsetCommand, ipsetElement, ipsetHeader, ipsetList, ipsetNew, ipsetTest } from "./ipset";
+import { programAdd, programRemove, queueBind, queueStat, queueTake, queueUnbind, queueVerdict } from "./queue";
 import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
 import { NFF_RAW } from "./target-more";
 import { tableReplace } from "./table";
@@ -39,7 +41,7 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
   if (changetype<usize>(ns) == 0) return -EBADF;
   if (!nfNetCreate(ns)) return -ENOMEM;
   const nf = nfNet(ns), a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
-  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_OBJECT) return nftCommand(op, ns, nf, record, upload, uploadLength);
+  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_XT_PLACE) return nftCommand(op, ns, nf, record, upload, uploadLength);
   switch (op) {
     case NF_REPLACE: return upload == 0 ? -EINVAL : tableReplace(ns, a, b, upload, uploadLength);
     case NF_COUNTERS: return counters(nf, a, b, c, record, false);
@@ -60,7 +62,24 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
       if (!FULL) return -ENOENT;
       nf.plain = a;
       return 0;
-    default: return FULL ? setCommand(nf, op, record, length) : -ENOENT;
+    default:
+      if (!FULL) return -ENOENT;
+      return op >= NFQ_BIND && op <= NFQ_STAT ? queueCommand(ns, nf, op, record, length) : setCommand(nf, op, record, length);
+  }
+}
+
+/** The requests of programs that are given packets (abi/queue.ts). */
+function queueCommand(ns: Netns, nf: NfNet, op: u32, record: usize, length: u32): i32 {
+  const a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12), bytes = load<u32>(record, 20);
+  switch (op) {
+    case NFQ_BIND: return queueBind(nf, a, b, c, load<u32>(record, 16));
+    case NFQ_UNBIND: return queueUnbind(ns, nf, a);
+    case NFQ_PROGRAM: return programAdd(ns, nf, a, <i32>b);
+    case NFQ_PROGRAM_REMOVE: return programRemove(ns, nf, a);
+    case NFQ_TAKE: return queueTake(nf, record, MAILBOX_BYTES);
+    case NFQ_VERDICT:
+      return length < 24 || bytes > length - 24 ? -EINVAL : queueVerdict(ns, nf, a, b, c, load<u32>(record, 16), record + 24, bytes);
+    default: return queueStat(nf, a, record);
   }
 }
 

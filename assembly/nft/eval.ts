@@ -2,12 +2,12 @@
 import { OBS_NFT } from "../abi/core";
 import { NF_ACCEPT, NF_DROP, NF_STOLEN } from "../abi/netfilter";
 import {
-  NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
+  NFTCHAIN_COUNTERS, NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
   NFTDYN_UPDATE, NFTLOOKUP_DATA, NFTLOOKUP_NOT, NFTLOOKUP_VERDICT, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET,
   NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
   NFTOP_META_SET, NFTOP_NAT, NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET,
   NFTOP_QUOTA, NFTOP_RANGE, NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET,
-  NFTOP_VERDICT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
+  NFTOP_VERDICT, NFTOP_XT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
 } from "../abi/nft";
 import { Netns, Skb } from "../layout";
 import { charge, node } from "../mm/node";
@@ -21,6 +21,7 @@ import { nftCt, nftCtSet, nftNat, nftNotrack, nftRedirect, nftReject } from "./e
 import { nftFib, nftMeta, nftMetaSet, nftPayload, nftPayloadSet, nftRt, nftTcpOption, nftTcpOptionSet } from "./expr-packet";
 import { DYNSET_OPS, limitMax, padded } from "./ops";
 import { NFT_FRAME_BYTES, NFT_NESTED, NftChain, NftNet, nftChain, nftNet, nftObject, nftSet } from "./ruleset";
+import { nftXt } from "./xt";
 import { Element, NftSet, elementData, elementRefresh, setDelete, setLookup, setUpdate } from "./set";
 
 /** Where the verdict's chain stands in a frame, and where its stack begins. */
@@ -74,6 +75,10 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
       end = rule + <usize>chain.bytes;
     } else if (code == NFTV_RETURN) {
       if (depth == 0) {
+        if (base.flags & NFTCHAIN_COUNTERS) {
+          base.packets++;
+          base.octets += <u64>be16(skb.network, 2);
+        }
         trace(skb, ns, base, 0, base.policy, frame, inDev, outDev);
         return base.policy;
       }
@@ -203,6 +208,7 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
       return verdictOf(load<u32>(op, 4));
     case NFTOP_TCPOPT: return nftTcpOption(op, register, skb);
     case NFTOP_TCPOPT_SET: return nftTcpOptionSet(op, register, skb);
+    case NFTOP_XT: return nftXt(op, skb, ns, hook, inDev, outDev);
     case NFTOP_RT: return nftRt(load<u32>(op, 4), register, skb, ns);
     default: return NFTV_BREAK; // NFTOP_NEVER
   }

@@ -7,13 +7,15 @@ import {
   TABLE_SECURITY,
 } from "../abi/netfilter";
 import {
-  NFTCHAIN_BASE, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
+  NFTCHAIN_BASE, NFTCHAIN_COUNTERS_SET, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
   NFTREC_OBJECT_DELETE, NFTREC_SET, NFTREC_SET_DELETE, NFTREC_SET_FLUSH, NFT_CHAIN_HEADER, NFT_ELEMENT_HEADER, NFT_IDS_MAX,
   NFT_RECORD_HEADER, NFT_RULE_HEADER, NFT_SET_HEADER,
 } from "../abi/nft";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
+import { NFQ_PROGRAMS } from "../abi/queue";
+import { nfProgramAt, nfPrograms } from "../netfilter/queue";
 import { NfNet, nfNet, nfTable } from "../netfilter/state";
 import { tableHooks } from "../netfilter/xtables";
 import { TIMER_NFT_GC } from "../net/timers";
@@ -35,6 +37,8 @@ import {
   conntrackUsers: u32;
   /** When it was registered: of two with the same priority the later one runs first (nf_hook_entries_grow). */
   sequence: u32;
+  packets: u64; // of the policy, with NFTCHAIN_COUNTERS
+  octets: u64;
 }
 
 /** nftables of one namespace (`NfNet.nft`). */
@@ -57,7 +61,7 @@ import {
 }
 const TIMER_AT: usize = offsetof<NftNet>("timer");
 const NFTNET_BYTES: u32 = 192;
-const CHAIN_BYTES: u32 = 48;
+const CHAIN_BYTES: u32 = 64;
 export const NFT_NESTED: u32 = 4;
 /** Registers (128), verdict {u32 code, u32 chain}, stack of {u32 rule, u32 end, u32 chain, u32 0}. */
 export const NFT_FRAME_BYTES: u32 = 128 + 8 + 16 * 16;
@@ -71,8 +75,9 @@ export const ENTRY_NAT: u32 = 9;
 export const ENTRY_CONFIRM: u32 = 10;
 export const ENTRY_NFT: u32 = 11;
 export const ENTRY_NFT_NAT: u32 = 12; // run by ENTRY_NAT
+export const ENTRY_PROGRAM: u32 = 14; // queue.ts
 /** Entries of a hook that are not chains of nftables. */
-const BUILTIN_ENTRIES: u32 = 8;
+const BUILTIN_ENTRIES: u32 = 8 + NFQ_PROGRAMS;
 
 /** A named stateful object: one operation. */
 @unmanaged class NftObject {
@@ -117,6 +122,18 @@ function create(ns: Netns, nf: NfNet): bool {
   timer.owner = at;
   nf.nft = at;
   return true;
+}
+
+/** What runs at the hooks is a list from now on. The number of a registration; 0: no memory. */
+export function nftEnsure(ns: Netns, nf: NfNet): u32 {
+  if (!create(ns, nf)) return 0;
+  const n = nftNet(nf);
+  if (n.hooks == 0) {
+    n.hooks = kmalloc(BUILTIN_ENTRIES * 5 * HOOK_ENTRY_BYTES);
+    if (n.hooks == 0) return 0;
+    n.hooksMax = BUILTIN_ENTRIES;
+  }
+  return ++n.sequence;
 }
 
 /** All of a namespace that ends. */
@@ -184,7 +201,7 @@ export function nftCommit(ns: Netns, records: usize, bytes: u32): i32 {
     const at = kmalloc(DRAFT_BYTES);
     if (at != 0) {
       const n = nftNet(nf), d = changetype<Draft>(at);
-      result = prepare(n, d, copy, bytes);
+      result = prepare(n, changetype<usize>(nf), d, copy, bytes);
       if (result == 0) apply(n, nf, ns, d);
       else discard(n, d);
       if (d.made != 0) kfree(d.made, d.madeMax << 3);
@@ -224,7 +241,7 @@ function roomFor(have: u32, need: u32): u32 {
   return need <= have ? have : (need + (need >>> 1) + 15) & ~15;
 }
 
-function prepare(n: NftNet, d: Draft, records: usize, bytes: u32): i32 {
+function prepare(n: NftNet, nf: usize, d: Draft, records: usize, bytes: u32): i32 {
   const result = measure(d, records, bytes);
   if (result != 0) {
     d.madeMax = 0;
@@ -245,7 +262,7 @@ function prepare(n: NftNet, d: Draft, records: usize, bytes: u32): i32 {
     const made = d.made + (<usize>d.count << 3);
     store<u32>(made, <u32>r);
     d.count++;
-    const step = prepareOne(d, made, r, kind, length);
+    const step = prepareOne(d, nf, made, r, kind, length);
     if (step != 0) return step;
     at += length;
   }
@@ -263,12 +280,12 @@ function prepare(n: NftNet, d: Draft, records: usize, bytes: u32): i32 {
   return d.hooks == 0 ? -ENOMEM : 0;
 }
 
-function prepareOne(d: Draft, made: usize, r: usize, kind: u32, length: u32): i32 {
+function prepareOne(d: Draft, nf: usize, made: usize, r: usize, kind: u32, length: u32): i32 {
   const id = load<u32>(r, 8);
   switch (kind) {
     case NFTREC_CHAIN: {
       if (length < NFT_RECORD_HEADER + NFT_CHAIN_HEADER) return -EINVAL;
-      return chainNew(d, made, r + 8, length - 8);
+      return chainNew(d, nf, made, r + 8, length - 8);
     }
     case NFTREC_CHAIN_DELETE:
       if (id < d.chainsMax) store<usize>(d.chains + (<usize>id << 2), 0);
@@ -312,7 +329,7 @@ function prepareOne(d: Draft, made: usize, r: usize, kind: u32, length: u32): i3
   }
 }
 
-function chainNew(d: Draft, made: usize, r: usize, length: u32): i32 {
+function chainNew(d: Draft, nf: usize, made: usize, r: usize, length: u32): i32 {
   const id = load<u32>(r), flags = load<u32>(r, 4), hook = load<u32>(r, 8), rules = load<u32>(r, 20);
   if (hook > HOOK_POSTROUTING || load<u32>(r, 16) > 1) return -EINVAL;
   const at = kmalloc(CHAIN_BYTES);
@@ -324,6 +341,8 @@ function chainNew(d: Draft, made: usize, r: usize, length: u32): i32 {
   chain.hook = hook;
   chain.priority = load<i32>(r, 12);
   chain.policy = load<u32>(r, 16);
+  chain.packets = load<u64>(r, 24);
+  chain.octets = load<u64>(r, 32);
   let offset: u32 = 0;
   for (let i: u32 = 0; i < rules; i++) {
     const rule = r + NFT_CHAIN_HEADER + <usize>offset;
@@ -331,7 +350,6 @@ function chainNew(d: Draft, made: usize, r: usize, length: u32): i32 {
     const size = load<u32>(rule);
     if (size & 3 || size < NFT_RULE_HEADER || size > bytes - offset) return -EINVAL;
     if (!opsValid(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER)) return -EINVAL;
-    chain.conntrackUsers += opsNeedConntrack(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER);
     offset += size;
   }
   if (offset != bytes) return -EINVAL;
@@ -346,7 +364,7 @@ function chainNew(d: Draft, made: usize, r: usize, length: u32): i32 {
       const size = load<u32>(rule);
       opsStatesNone(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER);
       chain.count = i + 1;
-      if (load<u32>(rule, 8) == 0 && !opsStates(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER)) return -ENOMEM;
+      if (load<u32>(rule, 8) == 0 && !opsStates(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER, nf)) return -ENOMEM;
       rule += <usize>size;
     }
   }
@@ -387,7 +405,14 @@ function apply(n: NftNet, nf: NfNet, ns: Netns, d: Draft): void {
     if (now == old) continue;
     if (now != 0) {
       const chain = changetype<NftChain>(now);
-      if (old != 0) statesTake(chain, changetype<NftChain>(old));
+      if (old != 0) {
+        statesTake(chain, changetype<NftChain>(old));
+        if (!(chain.flags & NFTCHAIN_COUNTERS_SET)) {
+          chain.packets = changetype<NftChain>(old).packets;
+          chain.octets = changetype<NftChain>(old).octets;
+        }
+      }
+      chain.conntrackUsers = tracks(chain);
       if (chain.sequence == 0) chain.sequence = ++n.sequence;
       nf.conntrackUsers += chain.conntrackUsers;
     }
@@ -437,6 +462,17 @@ function apply(n: NftNet, nf: NfNet, ns: Netns, d: Draft): void {
   ns.ruleGeneration++;
   const timer = timerOf(n);
   if (timer.next == 0 && sweep(n)) timerAfter(timer, GC_INTERVAL);
+}
+
+/** How many of its operations need connection tracking. */
+function tracks(chain: NftChain): u32 {
+  let rule = chain.rules, n: u32 = 0;
+  for (let i: u32 = 0; i < chain.count; i++) {
+    const bytes = load<u32>(rule);
+    n += opsNeedConntrack(rule + NFT_RULE_HEADER, bytes - NFT_RULE_HEADER);
+    rule += <usize>bytes;
+  }
+  return n;
 }
 
 function statesTake(chain: NftChain, old: NftChain): void {
@@ -518,6 +554,13 @@ export function nftHooks(nf: NfNet): u32 {
       if (changetype<usize>(chain) == 0 || !(chain.flags & NFTCHAIN_BASE) || chain.hook != hook) continue;
       enter(n, hook, chain.priority, chain.sequence, chain.flags & NFTCHAIN_NAT ? ENTRY_NFT_NAT : ENTRY_NFT, changetype<usize>(chain));
     }
+  }
+  for (let id: u32 = 0, left = nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
+    const program = nfProgramAt(nf, id);
+    if (program == 0) continue;
+    enter(n, load<u32>(program, 4), load<i32>(program, 8), load<u32>(program, 12), ENTRY_PROGRAM, <usize>id);
+    mask |= 1 << load<u32>(program, 4);
+    left--;
   }
   if (nat != 0) mask |= 1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING;
   return mask;

@@ -61,6 +61,7 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--json", "print the result as data", false)
     .addOption(new Option("--format <format>", "how packets are told").choices(["journey", "trace", "nft"]).default("journey"))
     .option("--iptables <file>", "what iptables-save printed on the node")
+    .option("--nft <file>", "what nft list ruleset printed, beside iptables' rules or instead of them")
     .option("--ipset <file>", "what ipset save printed")
     .option("--routes <file>", "what ip route show table all, ip addr, ip link, ip rule and ip neigh printed, text or JSON, one after the other")
     .option("--pcap <file>", "the packets: pcap or pcapng")

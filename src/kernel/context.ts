@@ -61,4 +61,6 @@ export interface NodeContext {
   /** Registers who hears of a socket's readiness (READY_* of abi/sock.ts); one listener per handle. */
   onSocketEvent(handle: number, run: (readiness: number) => void): void;
   offSocketEvent(handle: number): void;
+  /** Registers who is called when a run of the kernel ends with `flag` (RUN_*) set; the kernel then runs again. */
+  onRun(flag: number, run: () => void): void;
 }

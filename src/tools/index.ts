@@ -8,6 +8,7 @@ import { conntrack } from "./conntrack.ts";
 import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
 import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
+import { iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate } from "./iptables-nft.ts";
 import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ss } from "./ss.ts";
 import { tc } from "./tc.ts";
@@ -60,6 +61,11 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["iptables-legacy-save", iptablesSave],
   ["iptables-restore", iptablesRestore],
   ["iptables-legacy-restore", iptablesRestore],
+  ["iptables-nft", iptablesNft],
+  ["iptables-nft-save", iptablesNftSave],
+  ["iptables-nft-restore", iptablesNftRestore],
+  ["iptables-translate", iptablesTranslate],
+  ["iptables-restore-translate", iptablesRestoreTranslate],
   ["ifconfig", ifconfig],
   ["netstat", netstat],
   ["sysctl", sysctl],

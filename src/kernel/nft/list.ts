@@ -10,6 +10,8 @@ export interface Listing {
   states(chain: Chain): readonly (readonly (readonly [bigint, bigint])[])[];
   object(object: NftObject): readonly [bigint, bigint];
   sync(set: NftSet): void;
+  /** What nft says to stderr beside the listing. */
+  readonly warn?: ((line: string) => void) | undefined;
 }
 
 /** `nft list ruleset`. */
@@ -21,12 +23,23 @@ export function rulesetText(listing: Listing, tables: Iterable<Table>): string {
 
 const handle = ({ handles }: Listing, number: number): string => handles ? ` # handle ${number}` : "";
 
+/** Tables in which extensions of xtables stand are iptables-nft's. */
+function warn({ warn }: Listing, table: Table): void {
+  for (const chain of table.chains.values()) {
+    if (chain.rules.some(({ iptables }) => iptables?.compat === true)) {
+      warn?.(`# Warning: table ${table.family} ${table.name} is managed by iptables-nft, do not touch!\n`);
+      return;
+    }
+  }
+}
+
 /** A table's block around the parts given, an empty line between any two. */
 export function formatTable(table: Table, parts: readonly string[], opening = "", separator = "\n"): string {
   return `table ${table.family} ${table.name} {${opening}\n${parts.join(separator)}}\n`;
 }
 
 export function tableText(listing: Listing, table: Table): string {
+  warn(listing, table);
   let head = "";
   if (table.flags.length > 0) head += `\tflags ${table.flags.join(",")}\n`;
   if (table.comment !== undefined) head += `\tcomment "${table.comment}"\n`;

@@ -4,6 +4,7 @@
  */
 import * as abi from "../../../assembly/abi/nft.ts";
 import { HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING } from "../../../assembly/abi/netfilter.ts";
+import type { Rule as XtRule } from "../iptables/rule.ts";
 import { hexOf, type DataType } from "./types.ts";
 
 export type Family = "ip" | "ip6" | "inet";
@@ -35,8 +36,17 @@ export interface Rule {
   readonly sets: readonly NftSet[];
   readonly objects: readonly NftObject[];
   readonly checks: readonly Check[];
+  /** A rule of iptables-nft: what it says there, and its matches and target as the kernel has them. */
+  readonly iptables?: IptablesRule;
   /** The kernel has it already. */
   kept: boolean;
+}
+export interface IptablesRule {
+  readonly rule: XtRule;
+  /** Its matches and its target alone, as records of NFTOP_XT; to be asked whether they may stand where they do. */
+  readonly parts: readonly Uint8Array[];
+  /** Any of it is an extension of xtables to nft. */
+  readonly compat: boolean;
 }
 /** Statements that may stand in some base chains only: nft_chain_validate_hooks, nft_chain_validate_dependency. */
 export interface Check {
@@ -53,6 +63,10 @@ export interface Chain {
   readonly comment: string | undefined;
   rules: Rule[];
   use: number;
+  /** A base chain of iptables-nft counts what its policy decides. */
+  readonly counted?: boolean;
+  /** From where the policy counts, when that was said. */
+  counter?: readonly [bigint, bigint] | undefined;
 }
 /** What an element of a verdict map says. */
 export interface Verdict {
@@ -217,7 +231,10 @@ export class Transaction {
   }
   committed(): void {
     for (const run of this.#done) run();
-    for (const chain of this.#chains) for (const rule of chain.rules) rule.kept = true;
+    for (const chain of this.#chains) {
+      for (const rule of chain.rules) rule.kept = true;
+      chain.counter = undefined;
+    }
   }
   setIn<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
     const before = map.get(key);
@@ -358,10 +375,12 @@ export class Transaction {
     for (const chain of this.#chains) {
       if (this.#deleted.has(chain) || !inKernel(chain.table)) continue;
       const { base } = chain;
-      const flags = base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0);
+      const flags = base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0)
+        | (chain.counted ? abi.NFTCHAIN_COUNTERS : 0) | (chain.counter === undefined ? 0 : abi.NFTCHAIN_COUNTERS_SET);
+      const [packets, bytes] = chain.counter ?? [0n, 0n];
       this.#record(abi.NFTREC_CHAIN, (writer) => {
         writer.u32(chain.id).u32(flags).u32(base === undefined ? 0 : HOOKS[base.hook]!).u32((base?.priority ?? 0) >>> 0);
-        writer.u32(chain.policy === "drop" ? 0 : 1).u32(chain.rules.length);
+        writer.u32(chain.policy === "drop" ? 0 : 1).u32(chain.rules.length).u64(packets).u64(bytes);
         for (const rule of chain.rules) {
           writer.u32(abi.NFT_RULE_HEADER + rule.ops.length).u32(rule.handle).u32(rule.kept ? 1 : 0).data(rule.ops);
         }
