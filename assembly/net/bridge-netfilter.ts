@@ -144,6 +144,8 @@ export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
   skb.pktType = PACKET_HOST;
   const bridge = changetype<usize>(dev);
   skb.physOut = to.ifindex;
+  // The bridge's own route (bridge_parent_rtable): REJECT answers.
+  if (skb.rtType == 0) skb.rtType = RTN_UNICAST;
   const verdict = nfHook(HOOK_FORWARD, skb, ns, bridge, bridge);
   if (verdict == NF_ACCEPT) return bridgeNfPostRouting(skb, ns, dev, to);
   if (verdict != NF_STOLEN) skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);

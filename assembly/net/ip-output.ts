@@ -19,7 +19,7 @@ import { devQueueXmit, netifRx } from "./dev";
 import { icmpOutCount, icmpSend as send } from "./icmp";
 import { DEFRAG_OUT, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
-import { IPSKB_IGNORE_DF, IPSKB_LOOPED } from "./ip-input";
+import { IPSKB_IGNORE_DF, IPSKB_LOOPED, IPSKB_NO_LOOP } from "./ip-input";
 import { neighOutput } from "./neighbour";
 import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, routeRemembered, skbSetRoute } from "./route";
 import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
@@ -175,6 +175,7 @@ export function ipRawOut(skb: Skb, ns: Netns): i32 {
 export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
+  skb.ipFlags |= IPSKB_NO_LOOP;
   const dev = changetype<NetDevice>(skb.dev);
   return localOutBy(skb, FULL ? outerNs(dev, ns) : dev.priv != 0 ? vxlanNs(dev) : ns, oif);
 }
@@ -228,7 +229,7 @@ function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
 export function dstOutput(skb: Skb, ns: Netns): i32 {
   const dev = changetype<NetDevice>(skb.rtDev);
   if ((skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) && (skb.rtFlags & RTF_LOCAL) != 0
-    && dev.kind != DEV_LOOPBACK) {
+    && dev.kind != DEV_LOOPBACK && !(FULL && skb.ipFlags & IPSKB_NO_LOOP)) {
     loopBack(skb, ns, dev);
   }
   skb.dev = skb.rtDev;
