@@ -9,7 +9,7 @@ import { resourceFor } from "./api/resources.ts";
 import type { KubeObject } from "./apimachinery/meta.ts";
 import { createClient, type Client } from "./client/client.ts";
 import { isReady } from "./client/ready.ts";
-import type { ApiTransport } from "./client/transport.ts";
+import type { ApiTransport, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import { createControlPlane, type ControlPlane } from "./control-plane.ts";
 import { addNodes, type CrewCalls, type CrewStart, type NodeFigures } from "./crew.ts";
 import type { Image } from "./cri/program.ts";
@@ -101,6 +101,8 @@ export interface Cluster {
    * would drive what it sets going. Resolves with a stream for a watch.
    */
   fetch(request: Request): Promise<Response>;
+  /** The same below `fetch`, for servers of their own. */
+  serve(message: HttpMessage): Promise<HttpAnswer>;
   /** The typed client over `api`. */
   readonly client: Client;
   /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
@@ -296,13 +298,21 @@ class RunningCluster implements Cluster {
     pacer.wake();
   }
 
-  async fetch(request: Request): Promise<Response> {
-    const { pacer, master, controlPlane } = this.#parts;
+  fetch(request: Request): Promise<Response> {
+    return this.#served(() => this.#parts.controlPlane.fetch(request));
+  }
+
+  serve(message: HttpMessage): Promise<HttpAnswer> {
+    return this.#served(() => this.#parts.controlPlane.serve(message));
+  }
+
+  async #served<T>(answer: () => Promise<T>): Promise<T> {
+    const { pacer, master } = this.#parts;
     if (pacer === undefined) throw new Error("fetch: only with time: \"real\"");
     this.#now(master);
-    const response = await controlPlane.fetch(request);
+    const answered = await answer();
     pacer.wake();
-    return response;
+    return answered;
   }
 
   /** The add-ons, and then all nodes Ready. */

@@ -2,6 +2,7 @@
  * What a JavaScript runtime has to offer so that a cluster can run in it. One adapter per runtime, in `runtimes/`,
  * implements it; everything under `src/` gets it handed in and asks nobody else for time, chance or threads.
  */
+import type { HttpAnswer, HttpMessage } from "./client/transport.ts";
 import type { Cancel } from "./time/clock.ts";
 
 /** The other end of a thread: the least that a Worker, a MessagePort and a `node:worker_threads` worker have in common. */
@@ -71,7 +72,7 @@ export interface HttpsOptions {
   readonly port: number;
   /** The IPv4 address to listen at. */
   readonly host: string;
-  handle(request: Request): Promise<Response>;
+  handle(message: HttpMessage): Promise<HttpAnswer>;
 }
 
 export interface HttpsServer {

@@ -85,6 +85,9 @@ export const NET_FILTER_LIST: u32 = 0x12b;
 /** {netns, u32 skip, u32 ifindex}: {6 bytes MAC}, the sources of a macvlan, 8 bytes each. */
 export const NET_MACVLAN_SOURCES: u32 = 0x12c;
 
+/** {netns, u32 ifindex}: MISS_* records, oldest first; those are forgotten. */
+export const NET_VXLAN_MISSES: u32 = 0x170;
+
 export const DEV_LOOPBACK: u32 = 1;
 export const DEV_VETH: u32 = 2;
 export const DEV_BRIDGE: u32 = 3;
@@ -131,7 +134,11 @@ export const LINK_TOS: u32 = 108; // of the outer header, 1: the inner one's
 export const LINK_IKEY: u32 = 112; // GRE, in host order
 export const LINK_OKEY: u32 = 116;
 export const LINK_REMOTE: u32 = 120; // 16 bytes: the tunnel's other end, VXLAN's default destination; all zero: none
-export const LINK_BYTES: u32 = 136;
+export const LINK_SPORT_LOW: u32 = 136; // VXLAN: u32 each, first and last + 1; both 0: the namespace's range
+export const LINK_SPORT_HIGH: u32 = 140;
+export const LINK_AGEING: u32 = 144; // VXLAN: seconds, 0: 300
+export const LINK_MAXADDRESS: u32 = 148; // VXLAN: entries of the forwarding database, 0: no limit of its own
+export const LINK_BYTES: u32 = 152;
 export const LINK_F_MAC: u32 = 1;
 export const LINK_F_PEER_MAC: u32 = 2;
 export const LINK_F_NOLEARNING: u32 = 4;
@@ -148,6 +155,12 @@ export const LINK_F_8021AD: u32 = 4096; // VLAN: TPID 0x88a8
 export const LINK_F_PRIVATE: u32 = 8192; // ipvlan
 export const LINK_F_VEPA: u32 = 16384; // ipvlan
 export const LINK_F_NOPROMISC: u32 = 32768; // macvlan passthru
+export const LINK_F_TTL_INHERIT: u32 = 0x10000; // VXLAN: the inner header's TTL
+export const LINK_F_DF_INHERIT: u32 = 0x20000; // VXLAN: DF as the inner header has it
+export const LINK_F_PROXY: u32 = 0x40000; // VXLAN: answers ARP from the neighbour table
+export const LINK_F_GBP: u32 = 0x80000; // VXLAN: the mark travels as group policy
+export const LINK_F_UDP6ZEROCSUMTX: u32 = 0x100000; // VXLAN over IPv6
+export const LINK_F_UDP6ZEROCSUMRX: u32 = 0x200000;
 
 export const MACVLAN_MODE_PRIVATE: u32 = 1; // include/uapi/linux/if_link.h
 export const MACVLAN_MODE_VEPA: u32 = 2;
@@ -221,7 +234,21 @@ export const LINKINFO_IKEY: u32 = 160;
 export const LINKINFO_OKEY: u32 = 164;
 export const LINKINFO_TTL: u32 = 168;
 export const LINKINFO_TOS: u32 = 172;
-export const LINKINFO_BYTES: u32 = 176;
+export const LINKINFO_SPORT_LOW: u32 = 176;
+export const LINKINFO_SPORT_HIGH: u32 = 180;
+export const LINKINFO_AGEING: u32 = 184;
+export const LINKINFO_MAXADDRESS: u32 = 188;
+export const LINKINFO_L2MISSES: u32 = 192; // VXLAN: how often the forwarding database had no answer, with l2miss
+export const LINKINFO_L3MISSES: u32 = 196; // … and the neighbour table, with proxy and l3miss
+export const LINKINFO_BYTES: u32 = 200;
+
+export const MISS_KIND: u32 = 0; // MISS_*
+export const MISS_MAC: u32 = 4;
+export const MISS_IP: u32 = 16;
+export const MISS_BYTES: u32 = 32;
+/** The forwarding database has no remote VTEP for a MAC (l2miss), the neighbour table no MAC for an address (l3miss). */
+export const MISS_L2: u32 = 1;
+export const MISS_L3: u32 = 2;
 
 export const ADDRESS_IFINDEX: u32 = 4;
 export const ADDRESS_PREFIX: u32 = 8; // bits of the 16-byte address: 96 + those of IPv4
@@ -475,6 +502,7 @@ export const DROP_BLACKHOLE_ROUTE: u32 = 53; // IP_OUTNOROUTES
 export const DROP_QDISC_DROP: u32 = 54;
 export const DROP_TC_INGRESS: u32 = 55;
 export const DROP_FULL_RING: u32 = 56;
+export const DROP_VXLAN_ENTRY_EXISTS: u32 = 63;
 export const DROPS_MAX: u32 = 64;
 
 // Counters: as /proc/net/snmp and /proc/net/netstat name them.

@@ -9,6 +9,7 @@ import {
   DROP_IP_INVALID_DEST, DROP_NETFILTER, DROP_PKT_TOO_BIG, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST, SNMP_IP_FRAGFAILS,
   SYSCTL_BRIDGE_NF_CALL_IPTABLES,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfConfirm, nfHook } from "../netfilter/hooks";
 import { ETH_P_IP, EthernetView } from "../wire/ethernet";
@@ -34,7 +35,8 @@ const IPSKB_BRIDGED_DNAT: u32 = 0x200;
 /** Before forwarding (br_nf_pre_routing). True: go on with the frame; false: it was taken. */
 export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice): bool {
   const ns = changetype<Netns>(dev.ns);
-  if (frame.protocol != ETH_P_IP || sysctl(ns, SYSCTL_BRIDGE_NF_CALL_IPTABLES) == 0) return true;
+  // Tagged frames do not (bridge-nf-filter-vlan-tagged is off).
+  if (frame.protocol != ETH_P_IP || (FULL && frame.vlan != 0) || sysctl(ns, SYSCTL_BRIDGE_NF_CALL_IPTABLES) == 0) return true;
   const reason = ipCheckHeader(frame, ns, false);
   if (reason >= 0) {
     skbDrop(frame, ns, changetype<usize>(port), <u32>reason);
@@ -137,11 +139,13 @@ export function bridgeNfDnatXmit(skb: Skb, dev: NetDevice): bool {
 /** Between two ports (br_nf_forward_ip, br_nf_post_routing). True: send it; false: it was taken. */
 export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
   const ns = changetype<Netns>(dev.ns);
-  if ((skb.ipFlags & IPSKB_BRIDGED) == 0 || skb.protocol != ETH_P_IP) return true;
+  if ((skb.ipFlags & IPSKB_BRIDGED) == 0 || skb.protocol != ETH_P_IP || (FULL && skb.vlan != 0)) return true;
   skb.network = skb.data;
   skb.pktType = PACKET_HOST;
   const bridge = changetype<usize>(dev);
   skb.physOut = to.ifindex;
+  // The bridge's own route (bridge_parent_rtable): REJECT answers.
+  if (skb.rtType == 0) skb.rtType = RTN_UNICAST;
   const verdict = nfHook(HOOK_FORWARD, skb, ns, bridge, bridge);
   if (verdict == NF_ACCEPT) return bridgeNfPostRouting(skb, ns, dev, to);
   if (verdict != NF_STOLEN) skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);

@@ -9,7 +9,7 @@ import {
   IFF_POINTOPOINT, IFF_PROMISC, LINKINFO_DSTPORT, LINKINFO_FLAGS, LINKINFO_LINK_NETNS, LINKINFO_LOCAL, LINKINFO_LOWER,
   LINKINFO_OPTIONS, NET_BRIDGE_GET, NET_BRIDGE_SET, NET_BRVLAN_DELETE, NET_BRVLAN_LIST, NET_BRVLAN_SET, NET_FILTER_ADD,
   NET_FILTER_DELETE, NET_FILTER_LIST, NET_MACVLAN_SOURCE, NET_MACVLAN_SOURCES, NET_QDISC_DELETE, NET_QDISC_LIST, NET_QDISC_SET,
-  NET_TAP_OPEN, NET_TAP_SEND, NET_VLAN_MAP, SETLINK_FLAGS, SETLINK_FLAGS_MASK, SET_FLAGS,
+  NET_TAP_OPEN, NET_TAP_SEND, NET_VLAN_MAP, NET_VXLAN_MISSES, SETLINK_FLAGS, SETLINK_FLAGS_MASK, SET_FLAGS,
   DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, LINKINFO_BYTES,
   LINKINFO_MAC, LINKINFO_NAME, LINKINFO_PORT_FLAGS, LINKINFO_STATS, LINKINFO_VNI, LINK_BYTES, LINK_DSTPORT,
   LINK_F_MAC, LINK_F_PEER_MAC, LINK_FLAGS, LINK_KIND, LINK_LOCAL, LINK_LOWER, LINK_MAC, LINK_MTU, LINK_NAME,
@@ -57,8 +57,9 @@ import { tapOpen, tapSend } from "./tap";
 import { isTunnel, tunnelInit } from "./tunnel";
 import { vlanMap } from "./vlan";
 import {
-  VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
+  VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanDelete, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
 } from "./vxlan";
+import { vxlanConfigure, vxlanDescribe, vxlanTakeMisses } from "./vxlan-options";
 
 /** May this request change what becomes of packets? */
 export function netChanges(op: u32): bool {
@@ -110,7 +111,8 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
     case NET_BRVLAN_LIST:
     case NET_VLAN_MAP:
     case NET_MACVLAN_SOURCE:
-    case NET_MACVLAN_SOURCES: return FULL ? moreCommand(op, ns, record, length) : -ENOENT;
+    case NET_MACVLAN_SOURCES:
+    case NET_VXLAN_MISSES: return FULL ? moreCommand(op, ns, record, length) : -ENOENT;
     case NET_TAP_OPEN: return FULL ? tapOpen(ns, load<u32>(record, 4), load<u32>(record, 8) != 0) : -ENOENT;
     case NET_TAP_SEND: {
       if (!FULL) return -ENOENT;
@@ -155,6 +157,7 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
 
 /** Options of bridges, VLANs and macvlans. */
 function moreCommand(op: u32, ns: Netns, record: usize, length: u32): i32 {
+  if (op == NET_VXLAN_MISSES) return length < 8 ? -EINVAL : vxlanTakeMisses(ns, load<u32>(record, 4), record);
   const listing = op == NET_BRVLAN_LIST || op == NET_MACVLAN_SOURCES;
   const at = deviceFind(ns, listing ? load<u32>(record, 8) : load<u32>(record, 4));
   if (at == 0) return -ENODEV;
@@ -259,6 +262,10 @@ function linkAdd(ns: Netns, record: usize): i32 {
     const localLo = load<u64>(record, LINK_LOCAL + 8);
     result = vxlanInit(dev, ns, load<u32>(record, LINK_VNI), load<u32>(record, LINK_DSTPORT), load<u64>(record, LINK_LOCAL),
       localLo, lower, flags);
+    if (FULL && result == 0) {
+      result = vxlanConfigure(dev, changetype<Vxlan>(dev.priv), record, flags);
+      if (result != 0) vxlanDelete(dev);
+    }
   }
   if (FULL) {
     if (stackedOn != 0) result = stackedInit(dev, changetype<NetDevice>(stackedOn), record, (flags & LINK_F_MAC) != 0, mtu != 0);
@@ -354,6 +361,10 @@ function linkWrite(dev: NetDevice, to: usize): void {
     store<u64>(to, vxlan.localHi, LINKINFO_LOCAL);
     store<u64>(to, vxlan.localLo, LINKINFO_LOCAL + 8);
     beneath = deviceFind(changetype<Netns>(vxlan.ns), vxlan.lower);
+    if (FULL) {
+      store<u32>(to, vxlan.options, LINKINFO_OPTIONS);
+      vxlanDescribe(vxlan, to);
+    }
   } else if (FULL) deviceWrite(dev, to);
   if (beneath == 0) return;
   store<u32>(to, changetype<NetDevice>(beneath).ifindex, LINKINFO_LOWER);

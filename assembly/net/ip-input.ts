@@ -50,6 +50,8 @@ export const IPSKB_IGNORE_DF: u32 = 0x04;
 export const IPSKB_CSUM_PARTIAL: u32 = 0x10;
 /** Our own broadcast or multicast, coming back to us: its route is known. */
 export const IPSKB_LOOPED: u32 = 0x08;
+/** A tunnel's outer packet: what it sends to a group does not come back to this host (IP_MULTICAST_LOOP is off). */
+export const IPSKB_NO_LOOP: u32 = 0x400;
 
 /** A packet, `data` at the IP header (ip_rcv). */
 export function ipReceive(packet: Skb, dev: NetDevice): void {

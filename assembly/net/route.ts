@@ -23,6 +23,7 @@ import { FibEntry, FibTable, fibError, fibLookup, fibTable, fibTableLookup, rule
 import { flowClear, flowFrom, flowSet, multipathSelect, nexthopBy } from "./multipath";
 import { pmtuOf, redirectOf } from "./peers";
 import { devConf, maxConf, orConf } from "./sysctl";
+import { vxlanGroupJoined } from "./vxlan-options";
 
 /** The answer of routeOutput. */
 @unmanaged export class Route {
@@ -67,9 +68,9 @@ export function inetAddrType(ns: Netns, hi: u64, lo: u64): u32 {
   return at == 0 ? RTN_UNICAST : changetype<FibEntry>(at).type;
 }
 
-/** Is `dev` a member of the group (ip_check_mc)? Of IPv4's, each device has joined the all-hosts group. */
-function groupJoined(raw: u32): bool {
-  return raw == ALL_HOSTS_RAW;
+/** Is `dev` a member of the group (ip_check_mc)? Each device has joined the all-hosts group, and VXLAN devices join theirs. */
+function groupJoined(ns: Netns, dev: NetDevice, raw: u32): bool {
+  return raw == ALL_HOSTS_RAW || (FULL && ns.vxlans != 0 && vxlanGroupJoined(ns, raw, dev.ifindex));
 }
 
 /**
@@ -194,7 +195,7 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
   const localnet = orConf(dev, CONF_ROUTE_LOCALNET);
   if (isMulticast4(source) || source == BROADCAST_RAW) return martian(DROP_IP_INVALID_SOURCE);
   if (isMulticast4(destination)) {
-    if (!groupJoined(destination)) return martian(DROP_IP_INVALID_DEST);
+    if (!groupJoined(ns, dev, destination)) return martian(DROP_IP_INVALID_DEST);
     // ip_mc_validate_source
     if (isLoopback4(source) && !localnet) return martian(DROP_IP_LOCALNET);
     if ((source & 0xff) == 0) {
@@ -445,7 +446,7 @@ function outputMake(ns: Netns, devAt: usize, type: u32, entryAt: usize, lo: u64,
   }
   into.flags = (gateway ? RTF_GATEWAY : 0)
     | (type == RTN_LOCAL || type == RTN_BROADCAST || dev.kind == DEV_LOOPBACK
-      || (type == RTN_MULTICAST && groupJoined(raw4(lo))) ? RTF_LOCAL : 0);
+      || (type == RTN_MULTICAST && groupJoined(ns, dev, raw4(lo))) ? RTF_LOCAL : 0);
   return 0;
 }
 

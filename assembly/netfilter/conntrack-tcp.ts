@@ -169,7 +169,7 @@ export function tcpTrack(ct: Conntrack, nf: NfNet, ip: usize, th: usize, room: u
         state = old;
       }
       if (((ct.status & IPS_SEEN_REPLY && <u32>ct.lastIndex == SYN)
-        || (!(ct.status & IPS_ASSURED) && <u32>ct.lastIndex == ACK)) && be32(th, 8) == ct.lastEnd) {
+        || (!(ct.status & IPS_ASSURED) && <u32>ct.lastIndex == ACK)) && ct.lastEnd != 0 && be32(th, 8) == ct.lastEnd) {
         check = false; // the answer to a SYN or ACK that was let pass
       } else if (old == SYN_SENT && <u32>ct.lastIndex == ACK && ct.lastDir == 1 && seq == ct.lastAck) {
         check = false; // the answer to a challenge ACK

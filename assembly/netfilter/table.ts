@@ -12,7 +12,7 @@ import {
   TARGET_NONE, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_RETURN, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS,
   TARGET_TTL,
 } from "../abi/netfilter";
-import { TARGET_CT, TARGET_NFQUEUE, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
+import { CTT_NOTRACK, TARGET_CT, TARGET_NFQUEUE, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
@@ -153,7 +153,9 @@ function checkRules(t: XtTable): i32 {
         t.stateBytes += TARGET_SET_STATE;
       }
       if (FULL && kind == TARGET_NFQUEUE) t.queues = 1;
-      if (kind == TARGET_CONNMARK || (FULL && kind == TARGET_CT) || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
+      // NOTRACK alone does not switch tracking on.
+      const tracks = FULL && kind == TARGET_CT && (load<u32>(target, EXT_HEADER) & CTT_NOTRACK) == 0;
+      if (kind == TARGET_CONNMARK || tracks || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
       offset += size;
       number++;
     }

@@ -75,7 +75,8 @@ export function targetMorePlace(kind: u32, table: u32, hooks: u32, protocol: u32
 
 /** xt_ct_target: the template is noted, connection tracking takes it up. */
 function ctTarget(d: usize, skb: Skb): u32 {
-  if (skb.nfct != 0) return XT_CONTINUE;
+  // The first of them decides.
+  if (skb.nfct != 0 || skb.ctinfo != 0 || skb.ctTemplate & CT_TEMPLATE) return XT_CONTINUE;
   const flags = load<u32>(d);
   if (flags & CTT_NOTRACK) {
     skb.ctinfo = IP_CT_UNTRACKED;

@@ -29,7 +29,7 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
     nodes, seed, controllers, time: "real", log: logTo(host),
     serving: { admit: onlyToken(token), extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
   });
-  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (request) => cluster.fetch(request) });
+  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message) => cluster.serve(message) });
   try {
     await host.writeFile(kubeconfig, [new TextEncoder().encode(kubeconfigOf(server.url, server.ca, token))], 0o600);
     host.stdout(`${server.url}\nexport KUBECONFIG=${kubeconfig}\nready\n`);

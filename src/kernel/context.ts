@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../time/clock.ts";
 import type { KernelInstance } from "./memory.ts";
-import type { AddressOptions, Netns, NexthopSpec, RouteSpec, RuleSpec, StackedLinkSpec } from "./netns.ts";
+import type { AddressOptions, Netns, NexthopSpec, RouteSpec, RuleSpec, StackedLinkSpec, VxlanOptions } from "./netns.ts";
 
 type PutIp = (at: number, text: string) => void;
 /** Part of a record that is written once its common part stands; `bytes` more than that. */
@@ -19,6 +19,8 @@ export interface DriverExtension {
   readonly kinds: readonly string[];
   /** The kind's part of a LINK_* record; LINK_F_* flags of the kind. */
   link(spec: StackedLinkSpec, view: DataView, putIp: PutIp): number;
+  /** The same for what a VXLAN device can be told beyond what an overlay needs. */
+  vxlan(options: VxlanOptions, view: DataView, putIp: PutIp): number;
   /** The part of a SETLINK_* record about flags; SET_* bits. */
   change(change: Parameters<Netns["setLink"]>[1], view: DataView): number;
   address(options: AddressOptions, view: DataView, putIp: PutIp): void;

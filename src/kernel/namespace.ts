@@ -96,7 +96,7 @@ class NetnsCalls implements Netns {
 
   addLink(spec: LinkSpec): void {
     const on = "link" in spec ? spec.link : "dev" in spec ? spec.dev : undefined;
-    const lower = on === undefined ? 0 : this.#ifindex(on);
+    const lower = on === undefined || on === "" ? 0 : this.#ifindex(on);
     const { devices } = this.#context;
     const view = this.#record(abi.LINK_BYTES);
     view.setUint32(abi.LINK_KIND, KINDS.concat(devices?.kinds ?? []).indexOf(spec.kind), true);
@@ -120,6 +120,10 @@ class NetnsCalls implements Netns {
       view.setUint32(abi.LINK_LOWER, lower, true);
       if (!spec.learning) flags |= abi.LINK_F_NOLEARNING;
       if (spec.udpCsum === false) flags |= abi.LINK_F_NOUDPCSUM;
+      if (spec.more !== undefined) {
+        if (devices === undefined) throw new KernelError("EOPNOTSUPP", "Error: Unknown device type.");
+        flags |= devices.vxlan(spec.more, view, (at, text) => this.#putIp(at, text));
+      }
     }
     view.setUint32(abi.LINK_FLAGS, flags, true);
     this.#call(abi.NET_LINK_ADD, abi.LINK_BYTES);

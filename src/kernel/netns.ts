@@ -20,8 +20,9 @@ export type LinkSpec =
   | { readonly kind: "veth"; readonly name: string; readonly mac?: string; readonly mtu?: number;
       readonly peer: { readonly name: string; readonly netns?: Netns; readonly mac?: string; readonly mtu?: number } }
   | { readonly kind: "bridge"; readonly name: string; readonly mac?: string; readonly mtu?: number }
-  | { readonly kind: "vxlan"; readonly name: string; readonly mac?: string; readonly mtu?: number; readonly vni: number;
-      readonly local: string; readonly dev: string; readonly dstPort: number; readonly learning: boolean; readonly udpCsum?: boolean }
+  | ({ readonly kind: "vxlan"; readonly name: string; readonly mac?: string; readonly mtu?: number; readonly vni: number;
+      readonly local: string; readonly dev: string; readonly dstPort: number; readonly learning: boolean; readonly udpCsum?: boolean;
+      readonly more?: VxlanOptions })
   | StackedLinkSpec
   /** A physical NIC on the underlay; made by the embedding cluster, one per port of the underlay switch. */
   | { readonly kind: "nic"; readonly name: string; readonly mac?: string; readonly mtu?: number };
@@ -37,6 +38,32 @@ export type StackedLinkSpec = { readonly name: string; readonly mac?: string; re
       readonly ocsum?: boolean } & TunnelSpec)
   | { readonly kind: "geneve"; readonly id: number; readonly remote: string; readonly dstPort?: number; readonly ttl?: number;
       readonly tos?: number; readonly udpCsum?: boolean; readonly df?: boolean });
+
+/** Options of a VXLAN device that only the full kernel has (`createNodeKernel` with `devices`), as `ip link add … type vxlan` takes them. */
+export interface VxlanOptions {
+  /** The default destination: another VTEP (`remote`) or a multicast group, which is joined on `dev` (`group`). */
+  readonly remote?: string;
+  /** First source port, and the last one + 1. */
+  readonly srcPort?: readonly [number, number];
+  /** 0 (`auto`): the namespace's, 1 to a group. */
+  readonly ttl?: number | "inherit";
+  readonly tos?: number | "inherit";
+  readonly df?: "unset" | "set" | "inherit";
+  /** Seconds that what was learnt lasts, default 300. */
+  readonly ageing?: number;
+  /** Most entries of the forwarding database, default (0) no limit. */
+  readonly maxAddress?: number;
+  /** ARP ends at the device, which answers out of its neighbour table. */
+  readonly proxy?: boolean;
+  /** A destination without an entry, a neighbour without a MAC (with `proxy`) is counted and noted (DeviceCalls.vxlanMisses). */
+  readonly l2miss?: boolean;
+  readonly l3miss?: boolean;
+  /** The mark travels in the header (draft-smith-vxlan-group-policy). */
+  readonly gbp?: boolean;
+  /** For tunnels over IPv6; kept, and of no effect over IPv4. */
+  readonly udp6ZeroCsumTx?: boolean;
+  readonly udp6ZeroCsumRx?: boolean;
+}
 
 /** What IPIP and GRE share. `ttl` 0 and `tos` 1: the inner header's. */
 export interface TunnelSpec {

@@ -8,7 +8,7 @@
  */
 import { ApiError, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
-import type { ApiRequest, ApiResponse, ApiTransport } from "../client/transport.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, HttpAnswer, HttpMessage } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
@@ -50,7 +50,9 @@ export interface ApiServerOptions extends ServingOptions {
 export interface ApiServer {
   /** The chain without the bytes: the transport of in-process clients. */
   readonly handle: ApiTransport;
-  /** The same over HTTP messages. */
+  /** The same over HTTP messages; rejects only on what is a bug of the server. */
+  serve(message: HttpMessage): Promise<HttpAnswer>;
+  /** The same over `fetch`. */
   fetch(request: Request): Promise<Response>;
   /** Resolves when the bootstrap objects exist; requests sent earlier wait for it. */
   readonly ready: Promise<void>;
@@ -100,8 +102,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     admit: (request) => options.admit?.(request, routes),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
+  const serve = async (message: HttpMessage): Promise<HttpAnswer> => (await import("./http.ts")).serveMessage(serving, message);
   const fetch = async (request: Request): Promise<Response> => (await import("./http.ts")).serveFetch(serving, request);
-  return { handle, ready, fetch };
+  return { handle, ready, serve, fetch };
 }
 
 /** Who asks: nobody but the administrator gets here; the manager of fields comes from the user agent. */

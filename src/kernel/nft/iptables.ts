@@ -435,7 +435,7 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
     save(options = {}) {
       if (options.table !== undefined && !isTable(options.table)) throw new IptablesError(`Table \`${options.table}' does not exist`, 0, 1);
       let stdout = "";
-      let stderr = warning("iptables-legacy-save");
+      const stderr = warning("iptables-legacy-save");
       for (const name of Object.keys(TABLES)) {
         if (options.table !== undefined && name !== options.table) continue;
         if (nft.ruleset.table(FAMILY, name) === undefined) continue;

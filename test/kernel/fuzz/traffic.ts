@@ -64,12 +64,13 @@ export function createTraffic(d: Dice, world: World): Traffic {
     const to = beside?.mac ?? (d.once(60) && (be16(packet, 6) & 0x3fff) === 0 ? d.pick(["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:77:77"]) : host.gateway);
     if (host.tunnel !== undefined) {
       const { from, to: vtep, vni, port: dport, mac } = host.tunnel;
-      const inner = ethernet(mac, "02:00:00:00:05:02", 0x0800, packet);
+      // From where it is not believed to live, and from nobody.
+      const inner = ethernet(mac, d.once(30) ? d.pick(["02:00:00:00:05:03", "01:00:5e:00:00:05", "00:00:00:00:00:00"]) : "02:00:00:00:05:02", 0x0800, packet);
       const vxlan = new Uint8Array(8 + inner.length);
       vxlan[0] = d.once(60) ? d.below(256) : 8;
       vxlan[6] = d.once(60) ? d.below(256) : vni;
       vxlan.set(inner, 8);
-      const outer = ipPacket({ src: from, dst: vtep, protocol: UDP, id: nextId(), ...(d.once(8) ? { tos: d.below(3) } : {}) }, udpDatagram(40000, dport, vxlan));
+      const outer = ipPacket({ src: d.once(30) ? "10.0.1.11" : from, dst: vtep, protocol: UDP, id: nextId(), ...(d.once(8) ? { tos: d.below(3) } : {}) }, udpDatagram(40000, dport, vxlan));
       if (d.once(2)) fixL4(outer);
       return ethernet(host.gateway, host.mac, 0x0800, outer);
     }
