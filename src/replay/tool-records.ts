@@ -192,6 +192,7 @@ export function shape(text: string): string {
     .replaceAll(/\b(insert|found)=\d+/g, "$1=N")
     .replaceAll(/^# .*\n/gm, "")
     .replaceAll(/^((?:ipv[46] +\d+ )?\w+ +\d+) \d+ /gm, "$1 N ")
-    .replaceAll(/ use=\d+/g, " use=N")
+    .replaceAll(/ (use|id)=\d+/g, " $1=N")
+    .replaceAll(/<(id|timeout)>\d+</g, "<$1>N<")
     .replaceAll(/(\bqdisc \w+ |"handle":")(80[0-9a-f]{2}):/g, "$180xx:");
 }
