@@ -119,7 +119,7 @@ export function replayOutputs(instance: KernelInstance, record: OutputsRecord): 
 }
 
 /** A line of a shell: commands between `;`, `2>/dev/null`, `|| true`. */
-function runLine(machine: Machine, host: ToolHost, line: string, iptables: string): ToolResult {
+export function runLine(machine: Machine, host: ToolHost, line: string, iptables: string): ToolResult {
   let result: ToolResult = { exitCode: 0, stdout: "", stderr: "" };
   for (const command of commands(line)) {
     const quiet = command.includes("2>/dev/null");
@@ -194,5 +194,5 @@ export function shape(text: string): string {
     .replaceAll(/^((?:ipv[46] +\d+ )?\w+ +\d+) \d+ /gm, "$1 N ")
     .replaceAll(/ (use|id)=\d+/g, " $1=N")
     .replaceAll(/<(id|timeout)>\d+</g, "<$1>N<")
-    .replaceAll(/(\bqdisc \w+ |"handle":")(80[0-9a-f]{2}):/g, "$180xx:");
+    .replaceAll(/(\bqdisc \w+ |"handle": ?"|class tbf | parent )(80[0-9a-f]{2}):/g, "$180xx:");
 }

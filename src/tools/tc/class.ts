@@ -72,7 +72,9 @@ function modify(context: TcContext, words: Words, verb: (typeof VERBS)[number]):
   if (there !== undefined && verb === "add") throw answered("File exists");
   if (kind !== undefined && kind !== "htb") throw answered("Invalid argument");
   if (values === undefined) throw answered("Invalid argument");
-  const above = parent === TC_H_ROOT || parent % 0x10000 === 0 ? 0 : root.handle + (parent % 0x10000);
+  // htb_find() of a parent that is not there gives none: the class is one of the root's.
+  const wantedParent = root.handle + (parent % 0x10000);
+  const above = parent === TC_H_ROOT || !all.some((record) => record.kind === "class" && record.handle === wantedParent) ? 0 : wantedParent;
   const result = setQdisc(netns, link.ifindex, "class", classid, above, values);
   if (result === -ENOENT || result === -EINVAL) throw answered(result === -ENOENT ? "No such file or directory" : "Invalid argument");
   if (result < 0) throw answered("Cannot allocate memory");
@@ -172,7 +174,8 @@ function show(context: TcContext, words: Words): void {
   }
   for (const record of ordered) {
     const place = record.parent % 0x10000 === 0 ? TC_H_ROOT : record.parent;
-    if ((parent !== undefined && parent !== place) || (id !== undefined && id !== record.handle)) continue;
+    // tc_dump_tclass_root() looks for the discipline that the parent's major number names.
+    if ((parent !== undefined && Math.floor(parent / 0x10000) !== Math.floor(record.handle / 0x10000)) || (id !== undefined && id !== record.handle)) continue;
     const leaf = all.find((one) => one.kind !== "class" && one.parent === record.handle);
     streams.stdout += `class htb ${classText(record.handle)} ${place === TC_H_ROOT ? "root" : `parent ${classText(place)}`} ` +
       `${leaf === undefined ? "" : `leaf ${classText(leaf.handle)} `}${options(context, record)}`;

@@ -2,7 +2,6 @@
 import type { Netns } from "../../kernel/netns.ts";
 import { linkRecords, type LinkRecord } from "../kernel.ts";
 import { ToolExit, type Streams, type ToolHost } from "../tool.ts";
-import { classText } from "./units.ts";
 
 export interface TcContext {
   readonly host: ToolHost;
@@ -35,17 +34,17 @@ export const queuesOf = ({ kind }: LinkRecord): number => (kind === "veth" ? 2 :
 /** Numbers that the kernel gives away and that its records do not hold: handles of disciplines, of u32's tables, of actions. */
 interface Numbers {
   handle: number;
-  action: number;
   /** By device, hook and preference. */
   readonly tables: Map<string, number>;
+  /** By device, hook, preference and how many filters of that stand before. */
   readonly actions: Map<string, number>;
+  /** By device and hook: the parent that the last filter was added with (block->classid). */
+  readonly blocks: Map<string, number>;
 }
 const given = new WeakMap<Netns, Numbers>();
 
 export function numbersOf(netns: Netns): Numbers {
   let numbers = given.get(netns);
-  if (numbers === undefined) given.set(netns, (numbers = { handle: 0, action: 0, tables: new Map(), actions: new Map() }));
+  if (numbers === undefined) given.set(netns, (numbers = { handle: 0, tables: new Map(), actions: new Map(), blocks: new Map() }));
   return numbers;
 }
-
-export const parentText = (parent: number): string => classText(parent);

@@ -118,8 +118,9 @@ function modify(context: TcContext, words: Words, verb: Verb): void {
       throw talkError(all.length === 0 ? refused("Cannot find specified filter chain") : refused("Filter with specified priority/protocol not found"));
     }
     if (all.length > 0) deleteFilter(netns, link.ifindex, hook, where.pref);
-    for (const key of [...numbersOf(netns).tables.keys()]) {
-      if (key.startsWith(`${link.ifindex} ${hook} `) && (where.pref === 0 || key.endsWith(` ${where.pref}`))) numbersOf(netns).tables.delete(key);
+    const begins = `${link.ifindex} ${hook} ${where.pref === 0 ? "" : `${where.pref} `}`;
+    for (const table of [numbersOf(netns).tables, numbersOf(netns).actions]) {
+      for (const key of [...table.keys()]) if (`${key} `.startsWith(begins)) table.delete(key);
     }
     return;
   }
@@ -130,9 +131,10 @@ function modify(context: TcContext, words: Words, verb: Verb): void {
   if (verb === "change" && same === undefined) {
     throw talkError(refused(where.pref === 0 ? "Filter handle can not be specified for a filter without priority" : "Need both RTM_NEWTFILTER and NLM_F_CREATE to create a new filter"));
   }
-  if (same !== undefined && same.protocol !== (where.protocol || 3)) throw talkError(refused("Specified protocol does not match existing one"));
+  if (same !== undefined && same.protocol !== (where.protocol || 3)) throw talkError(refused("Protocol mismatch for filter with specified priority"));
   if (["drop", "pass"].includes(parsed.action) && context.host.hasTc?.("action", "gact") === false) throw talkError(refused("Failed to load TC action module"));
-  if (kind === "u32" && parsed.keys.length === 0) throw talkError(answered("Invalid argument"));
+  // Without anything to look at there is only a table.
+  if (kind === "u32" && parsed.keys.length === 0) return;
   const target = parsed.target === "" ? undefined : linkRecords(netns).find(({ name }) => name === parsed.target);
   const parameters: FilterParameters = {
     kind, pref: where.pref, protocol: where.protocol === 0 ? 3 : where.protocol, handle: mark, mask, classid: parsed.classid, action: parsed.action,
@@ -142,7 +144,9 @@ function modify(context: TcContext, words: Words, verb: Verb): void {
   const pref = addFilter(netns, link.ifindex, hook, parameters);
   if (pref === -ENODEV) throw talkError(answered("No such device"));
   if (pref < 0) throw talkError(answered(pref === -EINVAL ? "Invalid argument" : "File exists"));
-  remember(context, link, hook, pref, parameters, parsed.index);
+  numbersOf(netns).blocks.set(`${link.ifindex} ${hook}`, where.parent === 0 ? hook : where.parent);
+  const before = all.filter((record) => record.pref === pref).length;
+  remember(context, link, hook, pref, parameters, parsed.index, before);
 }
 
 function need<T>(value: T | undefined, error: ToolExit): T {
@@ -172,7 +176,7 @@ function hookOf({ netns }: TcContext, link: LinkRecord, parent: number): number 
 }
 
 /** Which number u32 gave the table of a preference, and which the action has. */
-function remember({ netns }: TcContext, { ifindex }: LinkRecord, hook: number, pref: number, { kind, action, target }: FilterParameters, index: number): void {
+function remember({ netns }: TcContext, { ifindex }: LinkRecord, hook: number, pref: number, { kind, action }: FilterParameters, index: number, nth: number): void {
   const numbers = numbersOf(netns);
   const key = `${ifindex} ${hook} ${pref}`;
   if (kind === "u32" && !numbers.tables.has(key)) {
@@ -180,11 +184,12 @@ function remember({ netns }: TcContext, { ifindex }: LinkRecord, hook: number, p
     numbers.tables.set(key, Math.max(0x7ff, ...taken) + 1);
   }
   if (action === "classify") return;
-  const what = actionKey(action, target);
-  if (!numbers.actions.has(what)) numbers.actions.set(what, index === 0 ? ++numbers.action : index);
+  // The lowest number that no other action has.
+  const taken = new Set(numbers.actions.values());
+  let free = 1;
+  while (taken.has(free)) free++;
+  numbers.actions.set(`${key} ${nth}`, index === 0 ? free : index);
 }
-
-const actionKey = (action: FilterAction, target: number): string => `${action} ${target}`;
 
 interface Parsed {
   keys: FilterKey[];
@@ -223,13 +228,13 @@ function parse(context: TcContext, words: Words, kind: "u32" | "fw" | "matchall"
 /** parse_action(): one action, mirred or a verdict. */
 function parseAction({ netns }: TcContext, words: Words, parsed: Parsed): void {
   let word = words.next();
-  const failed = (name: string, text: string): ToolExit => new ToolExit(1, `${text}parse_action: bad value (${words.left}:${name})!\nIllegal "action"\n`);
+  const failed = (name: string, text: string): ToolExit => new ToolExit(1, `${text}parse_action: bad value (${words.left + 1}:${name})!\nIllegal "action"\n`);
   if (word === "mirred") {
     const direction = words.next();
     if (direction === "help") throw new ToolExit(255, MIRRED);
     if (direction !== "egress") {
       if (direction === "ingress") throw talkError(answered("Operation not supported"));
-      throw failed("mirred", `bad argument ${direction}\nbad action parsing\n`);
+      throw failed("mirred", `mirred option not supported ${direction}\nbad action parsing\n`);
     }
     const what = words.next();
     if (what !== "redirect" && what !== "mirror") throw failed("mirred", "bad action parsing\n");
@@ -284,7 +289,7 @@ function show(context: TcContext, words: Words): void {
       protocol = need(protocolOf(text), invalid("invalid protocol", text));
     } else if (word === "chain" || word === "block" || word === "handle") words.next();
     else if (abbreviates(word, "help")) throw new ToolExit(0, FILTER);
-    else throw new ToolExit(255, `What is "${word}"? Try "tc filter help"\n`);
+    else throw new ToolExit(255, ` What is "${word}"? Try "tc filter help"\n`);
   }
   if (dev === undefined) return;
   const link = deviceOf(context, dev);
@@ -299,11 +304,13 @@ function show(context: TcContext, words: Words): void {
       (wantedPref === 0 || pref === wantedPref) && (protocol === 0 || of === protocol));
     let before: FilterRecord | undefined;
     let index = 0;
+    const place = numbersOf(netns).blocks.get(`${link.ifindex} ${hook}`) ?? hook;
     for (const record of found) {
       const head = (): void => {
-        if (parent === 0) p.any("parent", classText(hook), `parent ${classText(hook)} `);
-        p.any("protocol", protocolText(record.protocol), `protocol ${protocolText(record.protocol)} `);
-        p.any("pref", record.pref, `pref ${record.pref} `);
+        if (place === 0xfffffff2 && parent !== place) p.any("parent", "ingress", "ingress ");
+        else if (parent !== place) p.any("parent", classText(place), `parent ${classText(place)} `);
+        if (protocol === 0) p.any("protocol", protocolText(record.protocol), `protocol ${protocolText(record.protocol)} `);
+        if (wantedPref === 0) p.any("pref", record.pref, `pref ${record.pref} `);
         p.any("kind", record.kind, `${record.kind} `);
         p.any("chain", 0, "chain 0 ");
       };
@@ -325,14 +332,15 @@ function show(context: TcContext, words: Words): void {
         }
       }
       before = record;
-      entry(() => printOptions(context, p, record, table, 0x800 + index, names));
+      const action = numbersOf(netns).actions.get(`${link.ifindex} ${hook} ${record.pref} ${index}`) ?? 1;
+      entry(() => printOptions(p, record, table, 0x800 + index, action, names));
       index++;
     }
   });
   streams.stdout += p.take();
 }
 
-function printOptions(context: TcContext, p: Printer, record: FilterRecord, table: number, node: number, names: ReadonlyMap<number, string>): void {
+function printOptions(p: Printer, record: FilterRecord, table: number, node: number, action: number, names: ReadonlyMap<number, string>): void {
   const hasAction = record.action !== "classify";
   const flow = classText(record.classid);
   if (record.kind === "u32") {
@@ -364,11 +372,10 @@ function printOptions(context: TcContext, p: Printer, record: FilterRecord, tabl
     p.any("not_in_hw", true, "\n  not_in_hw");
   }
   if (!hasAction) return;
-  p.array("actions", () => p.object(undefined, () => printAction(context, p, record, 1, names)));
+  p.array("actions", () => p.object(undefined, () => printAction(p, record, 1, action, names)));
 }
 
-function printAction({ netns }: TcContext, p: Printer, { action, target }: FilterRecord, order: number, names: ReadonlyMap<number, string>): void {
-  const index = numbersOf(netns).actions.get(actionKey(action, target)) ?? 1;
+function printAction(p: Printer, { action, target }: FilterRecord, order: number, index: number, names: ReadonlyMap<number, string>): void {
   p.fp("\n");
   p.any("order", order, `\taction order ${order}: `);
   if (action === "redirect" || action === "mirror") {
@@ -411,27 +418,28 @@ export function actions(context: TcContext, words: Words): void {
   words.next();
   const kind = words.word === "action" ? words.next() : words.word;
   const { netns, streams } = context;
-  const found = new Map<string, FilterRecord>();
-  const bound = new Map<string, number>();
+  const found: (readonly [index: number, record: FilterRecord])[] = [];
   for (const { ifindex } of linkRecords(netns)) {
     const hooks = qdiscRecords(netns, ifindex).filter(({ kind: of }) => ["ingress", "htb", "class"].includes(of));
     for (const { kind: of, handle } of hooks) {
-      for (const record of filterRecords(netns, ifindex, of === "ingress" ? TC_INGRESS : handle)) {
+      const hook = of === "ingress" ? TC_INGRESS : handle;
+      const nth = new Map<number, number>();
+      for (const record of filterRecords(netns, ifindex, hook)) {
+        const before = nth.get(record.pref) ?? 0;
+        nth.set(record.pref, before + 1);
         if (record.action === "classify" || (kind === "mirred") !== (record.action === "redirect" || record.action === "mirror")) continue;
-        const key = actionKey(record.action, record.target);
-        found.set(key, record);
-        bound.set(key, (bound.get(key) ?? 0) + 1);
+        found.push([numbersOf(netns).actions.get(`${ifindex} ${hook} ${record.pref} ${before}`) ?? 1, record]);
       }
     }
   }
   const names = new Map(linkRecords(netns).map(({ ifindex, name }) => [ifindex, name]));
   const p = new Printer(context.json, context.pretty);
   p.array(undefined, () => {
-    p.object(undefined, () => p.any("total acts", found.size, `total acts ${found.size}\n`));
+    p.object(undefined, () => p.any("total acts", found.length, `total acts ${found.length}\n`));
     let order = 0;
-    for (const record of found.values()) {
+    for (const [index, record] of found.sort((a, b) => a[0] - b[0])) {
       p.object(undefined, () => p.array("actions", () => p.object(undefined, () => {
-        printAction(context, p, record, order++, names);
+        printAction(p, record, order++, index, names);
         p.any("not_in_hw", true, "\tnot_in_hw\n");
         p.any("used_hw_stats", "disabled", "\tused_hw_stats disabled\n");
       })));

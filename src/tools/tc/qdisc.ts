@@ -8,7 +8,7 @@ import { answered, deviceOf, numbersOf, queuesOf, refused, type TcContext } from
 import { deleteQdisc, qdiscRecords, setQdisc, type QdiscParameters, type QdiscRecord, type QdiscKind } from "./records.ts";
 import {
   NS_PER_TICK, TC_H_ROOT, classId, classText, percentOf, qdiscHandle, rateOf, rateText, significant, sizeAndCell, sizeOf, sizeText, tickTime, timeOf,
-  timeText, xmitSize, xmitTime,
+  timeText, xmitSize,
 } from "./units.ts";
 import { FIFO, HTB, NETEM, QDISC, TBF } from "./usage.ts";
 
@@ -113,7 +113,7 @@ function modify(context: TcContext, words: Words, verb: Verb): void {
     parent = target.parent === 0 ? TC_H_ROOT : target.parent;
     if (kind === undefined) return;
   }
-  if (kind === undefined) throw answered("Invalid argument");
+  if (kind === undefined) throw refused("Specified qdisc kind is unknown");
   const isHook = kind === "ingress" || kind === "clsact";
   if (isHook && parent !== TC_H_INGRESS) throw answered("Operation not supported");
   if (!isHook && parent === TC_H_INGRESS) throw answered("Invalid argument");
@@ -154,7 +154,6 @@ const refusal = (errno: number): ToolExit =>
 
 function remove({ netns }: TcContext, link: LinkRecord, { handle, parent, kind }: { handle: number; parent: number; kind: string | undefined }): void {
   const all = qdiscRecords(netns, link.ifindex).filter((record) => record.kind !== "class");
-  let found: QdiscRecord | undefined;
   if (parent === 0) {
     if (!all.some((record) => record.handle === handle)) throw refused("Failed to find qdisc with specified handle");
     throw refused("Classid cannot be zero");
@@ -162,9 +161,11 @@ function remove({ netns }: TcContext, link: LinkRecord, { handle, parent, kind }
   if (parent !== TC_H_ROOT && parent !== TC_H_INGRESS && !all.some((record) => majorOf(record.handle) === majorOf(parent))) {
     throw refused("Failed to find qdisc with specified classid");
   }
-  found = atPlace(all, parent);
+  const found = atPlace(all, parent);
   if (found === undefined) {
-    if (parent === TC_H_ROOT) throw refused(handle === 0 ? "Cannot delete qdisc with handle of zero" : "Invalid handle");
+    if (parent !== TC_H_INGRESS && kind !== undefined) throw refused("Invalid qdisc name: must match existing qdisc");
+    const leaf = qdiscRecords(netns, link.ifindex).some((record) => record.kind === "class" && record.handle === parent);
+    if (parent === TC_H_ROOT || leaf) throw refused(handle === 0 ? "Cannot delete qdisc with handle of zero" : "Invalid handle");
     throw refused("Cannot find specified qdisc on specified device");
   }
   if (handle !== 0 && found.handle !== handle) throw refused("Invalid handle");
@@ -236,9 +237,11 @@ function tbf(words: Words): QdiscParameters {
     if (peak !== 0) limit = Math.min(limit, (peak * value("latency")) / 1e6 + mtu);
   }
   return {
-    rate, peak, limit: Math.trunc(limit), burstNs: xmitTime(rate, burst) * NS_PER_TICK, peakBurstNs: peak === 0 ? 0 : xmitTime(peak, mtu) * NS_PER_TICK,
+    rate, peak, limit: Math.trunc(limit), burstNs: lengthToNs(rate, burst), peakBurstNs: peak === 0 ? 0 : lengthToNs(peak, mtu),
   };
 }
+/** psched_l2t_ns(): the kernel works out tbf's burst from its bytes. */
+const lengthToNs = (rate: number, bytes: number): number => Math.floor((bytes * 1e9) / rate);
 const tbfLimit = ({ limit }: QdiscParameters): number | undefined => limit;
 
 const SHARE = 0xffffffff;
@@ -431,7 +434,7 @@ function printOptions(context: TcContext, p: Printer, kind: string, record: Defa
 const hex = (value: number): string => (value === 0 ? "0" : `0x${value.toString(16)}`);
 
 function printTbf(details: boolean, p: Printer, { rate, peak, burstNs, peakBurstNs, limit }: Default): void {
-  const [ticks, peakTicks] = [burstNs / NS_PER_TICK, peakBurstNs / NS_PER_TICK];
+  const [ticks, peakTicks] = [Math.floor(burstNs / NS_PER_TICK), Math.floor(peakBurstNs / NS_PER_TICK)];
   p.any("rate", rate, `rate ${rateText(rate)} `);
   const burst = xmitSize(rate, ticks);
   if (details) {
