@@ -72,7 +72,7 @@ export const NET_TAP_SEND: u32 = 0x125;
 export const TAP_PORT: u32 = 0x80000000;
 /** QDISC_* record. */
 export const NET_QDISC_SET: u32 = 0x126;
-/** {netns, u32 ifindex, u32 handle (0: the root, with all below; QDISC_INGRESS)} */
+/** {netns, u32 ifindex, u32 handle (0: the root, with all below; TC_INGRESS; a class; what hangs on a class)} */
 export const NET_QDISC_DELETE: u32 = 0x127;
 /** {netns, u32 skip, u32 ifindex}: QDISC_* records, classes among them. */
 export const NET_QDISC_LIST: u32 = 0x128;
@@ -113,6 +113,8 @@ export const IFF_NOARP: u32 = 0x80;
 export const IFF_PROMISC: u32 = 0x100;
 export const IFF_ALLMULTI: u32 = 0x200;
 export const IFF_MULTICAST: u32 = 0x1000;
+/** Not Linux's: the device has been up once, so that it has a queueing discipline (dev_activate). */
+export const IFF_ACTIVATED: u32 = 0x80000000;
 
 // NET_LINK_ADD
 export const LINK_KIND: u32 = 4;
@@ -397,14 +399,19 @@ export const QDISC_GAP: u32 = 84;
 export const QDISC_CORRUPT: u32 = 88;
 export const QDISC_DEFAULT: u32 = 92; // HTB: minor of the class for what no filter names
 export const QDISC_PRIO: u32 = 96; // of a class
-export const QDISC_QUANTUM: u32 = 100;
+export const QDISC_QUANTUM: u32 = 100; // of a class; HTB's r2q, 0: 10
 export const QDISC_STATS: u32 = 104; // u64 bytes, packets; u32 dropped, overlimits, backlog bytes, backlog packets
 export const QDISC_LOSS_CORR: u32 = 136;
 export const QDISC_DELAY_CORR: u32 = 140;
 export const QDISC_DUPLICATE_CORR: u32 = 144;
 export const QDISC_REORDER_CORR: u32 = 148;
 export const QDISC_CORRUPT_CORR: u32 = 152;
-export const QDISC_BYTES: u32 = 160;
+export const QDISC_LEVEL: u32 = 156; // of a class, in a list: 0 for a leaf
+export const QDISC_LENDED: u32 = 160; // in a list; of HTB itself: packets sent directly
+export const QDISC_BORROWED: u32 = 164;
+export const QDISC_TOKENS: u32 = 168; // i64 ns, of a class, in a list
+export const QDISC_CTOKENS: u32 = 176;
+export const QDISC_BYTES: u32 = 184;
 export const QDISC_PFIFO: u32 = 1;
 export const QDISC_BFIFO: u32 = 2;
 export const QDISC_PFIFO_FAST: u32 = 3;

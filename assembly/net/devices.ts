@@ -2,7 +2,7 @@
 import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ELOOP, EOPNOTSUPP } from "../abi/core";
 import {
   BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_LEARNING, BRPORT_MCAST_FLOOD, DEV_BRIDGE, DEV_LOOPBACK, DEV_VXLAN,
-  CONF_ARP_NOTIFY, CONF_MAX, DEV_IPVLAN, DEV_VLAN, DROP_DEV_DOWN, RT_SCOPE_HOST,
+  CONF_ARP_NOTIFY, CONF_MAX, DEV_IPVLAN, DEV_VLAN, DROP_DEV_DOWN, IFF_ACTIVATED, RT_SCOPE_HOST,
 } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Node, Skb } from "../layout";
@@ -116,6 +116,7 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
     if (result != 0) return result;
   }
   dev.up = up ? 1 : 0;
+  if (FULL && up) dev.flags |= IFF_ACTIVATED;
   ns.routeGeneration++;
   if (FULL && dev.uppers != 0) stackedLowerUp(dev, up);
   if (!up) {

@@ -1,7 +1,7 @@
 // The driver's requests about tables, rules and connections.
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
-  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET,
+  CTSET_BYTES, NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_EXTRA, NF_CT_LIST, NF_CT_SET, NF_EVALUATOR, NF_GET,
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
 import {
@@ -20,6 +20,7 @@ import { putBe16 } from "../wire/bytes";
 import { ETH_P_IP } from "../wire/ethernet";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { ctDelete, ctList } from "./conntrack";
+import { ctExtra, ctSet } from "./conntrack-set";
 import { SET_NAME, ipsetCommand, ipsetElement, ipsetHeader, ipsetList, ipsetNew, ipsetTest } from "./ipset";
 import { programAdd, programRemove, queueBind, queueStat, queueTake, queueUnbind, queueVerdict } from "./queue";
 import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
@@ -56,6 +57,8 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
       return 0;
     case NF_CT_LIST: return <i32>ctList(ns, a, record, MAILBOX_BYTES);
     case NF_CT_DELETE: return ctDelete(ns, a);
+    case NF_CT_SET: return !FULL || length < CTSET_BYTES ? -EINVAL : ctSet(ns, nf, record);
+    case NF_CT_EXTRA: return FULL ? ctExtra(ns, a, record) : -ENOENT;
     case NF_STAT: return a >= NFSTATS ? -ENOENT : <i32>statGet(nf, a);
     case NF_LOCAL_OUT: return length < 8 || a > length - 8 ? -EINVAL : localOut(ns, record + 8, a);
     case NF_EVALUATOR:

@@ -370,7 +370,7 @@ function grow(t: CtTable): void {
 }
 
 /** An unconfirmed entry, owned by the caller; null (0): table full or no memory. */
-function create(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
+export function ctCreate(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
   const t = table();
   if (changetype<usize>(t) == 0) return changetype<Conntrack>(0);
   const max = setting(nf, NFCT_MAX);
@@ -522,7 +522,7 @@ function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: u
     if (entry == 0) {
       if (!tupleInvert(other, tuple)) break;
       if (FULL) Tuple.at(other).zone = <u16>(skb.ctZone >>> 16);
-      entry = changetype<usize>(create(ns, nf, tuple, other));
+      entry = changetype<usize>(ctCreate(ns, nf, tuple, other));
       if (entry == 0) return NF_DROP;
       if (FULL && nf.expectCount != 0 && expectFind(nf, changetype<Conntrack>(entry))) ctinfo = IP_CT_RELATED;
     } else {
@@ -622,15 +622,20 @@ export function ctConfirm(skb: Skb, ns: Netns): u32 {
     statCount(nf, NFSTAT_DROP);
     return NF_DROP;
   }
+  ct.use++;
+  ctInsert(ct);
+  return NF_ACCEPT;
+}
+
+/** The entry goes into the table; the reference is the table's. */
+export function ctInsert(ct: Conntrack): void {
   const t = table();
   ct.timeout += node().now;
   ct.status |= IPS_CONFIRMED;
-  ct.use++;
   link(t, ct, 0);
   link(t, ct, 1);
   const timer = gcTimer(t);
   if (timer.next == 0) timerAfter(timer, GC_INTERVAL);
-  return NF_ACCEPT;
 }
 
 /** nf_conntrack_attach: an answer made here (ICMP error, RST) belongs to the connection of what it answers. */
@@ -693,15 +698,20 @@ export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
 
 /** Takes the entry `id` of a namespace away. */
 export function ctDelete(ns: Netns, id: u32): i32 {
+  const ct = ctById(ns, id);
+  return changetype<usize>(ct) != 0 && ctKill(ct) ? 0 : -ENOENT;
+}
+
+/** The entry `id` of a namespace, or null (0). */
+export function ctById(ns: Netns, id: u32): Conntrack {
   const t = changetype<CtTable>(node().conntrack);
-  if (changetype<usize>(t) == 0) return -ENOENT;
-  for (let i: u32 = 0; i <= t.mask; i++) {
+  for (let i: u32 = 0; changetype<usize>(t) != 0 && i <= t.mask; i++) {
     let link = load<usize>(t.buckets + (<usize>i << 2));
     while (link != 0) {
       const ct = changetype<Conntrack>(link & ~1);
-      if (ct.id == id && ct.ns == changetype<usize>(ns)) return ctKill(ct) ? 0 : -ENOENT;
+      if (ct.id == id && ct.ns == changetype<usize>(ns)) return ct;
       link = ctDirectionNext(link & ~1, link & 1);
     }
   }
-  return -ENOENT;
+  return changetype<Conntrack>(0);
 }

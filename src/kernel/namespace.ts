@@ -455,7 +455,7 @@ class NetnsCalls implements Netns {
         mac: formatMac(instance.u8, at + abi.LINKINFO_MAC),
         mtu: view.getUint32(at + abi.LINKINFO_MTU, true),
         up: view.getUint32(at + abi.LINKINFO_UP, true) !== 0,
-        flags: view.getUint32(at + abi.LINKINFO_FLAGS, true),
+        flags: view.getUint32(at + abi.LINKINFO_FLAGS, true) & 0xffff,
         portFlags: view.getUint32(at + abi.LINKINFO_PORT_FLAGS, true),
         linkIfindex: view.getUint32(at + abi.LINKINFO_LOWER, true),
         linkNetns: view.getUint32(at + abi.LINKINFO_LINK_NETNS, true) !== 0,
