@@ -27,12 +27,17 @@ export interface Field {
   readonly itemsAtomic: boolean;
   /** Strategic merge: fields not in the patch go (`retainKeys`). */
   readonly retainKeys: boolean;
+  /** Values of list map keys that an item may leave out. */
+  readonly keyDefaults?: Readonly<Record<string, unknown>>;
 }
 
 export type FieldType =
   | { kind: "list"; of: FieldType }
   | { kind: "map"; of: FieldType }
   | { kind: "struct"; name: string }
+  /** A struct without a name, and a value whose type shows in itself (custom resources). */
+  | { kind: "inline"; type: StructType }
+  | { kind: "deduced" }
   | { kind: "string" | "int32" | "int64" | "bool" | "float" | "time" | "microtime" | "quantity" | "intstr" | "bytes" | "any" };
 
 export interface StructType {
@@ -40,6 +45,8 @@ export interface StructType {
   readonly fields: ReadonlyMap<string, Field>;
   /** The fields that are there even in an empty object. */
   readonly always: readonly Field[];
+  /** What fields are that `fields` does not have; undefined when there are none. */
+  readonly rest?: FieldType;
 }
 
 const PRIMITIVES: Readonly<Record<string, FieldType>> = {
@@ -65,6 +72,15 @@ function schemaLines(): Map<string, string> {
   lines = new Map();
   for (const line of SCHEMA.split("\n")) lines.set(line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1));
   return lines;
+}
+
+/** Makes a type known by its name, until {@link forgetStruct}. */
+export function defineStruct(type: StructType): void {
+  parsed.set(type.name, type);
+}
+
+export function forgetStruct(name: string): void {
+  parsed.delete(name);
 }
 
 /** The type of this name; parsed at its first use. Throws when there is none. */
