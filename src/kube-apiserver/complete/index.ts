@@ -5,6 +5,7 @@ import type { Extension } from "../extension.ts";
 import { typeOf } from "../registry/descriptor.ts";
 import { REGISTRY } from "../registry/index.ts";
 import { splitPath } from "../request-info.ts";
+import { createCustomResources } from "../crd/index.ts";
 import { applyRequest } from "./apply-request.ts";
 import { discovery } from "./discovery.ts";
 import { KINDS } from "./kinds.ts";
@@ -33,4 +34,5 @@ export const complete: Extension = {
     return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);
   }),
   apply: applyRequest,
+  dynamic: createCustomResources,
 };

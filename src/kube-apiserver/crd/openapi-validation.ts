@@ -8,12 +8,12 @@ import { deepEqual } from "../../apimachinery/meta.ts";
 import { child, goPlain, invalid, NIL_PATH, notSupported, quote, required, tooLong, tooMany, typeInvalid } from "./errors.ts";
 import { formatProblem, knownFormat } from "./formats.ts";
 import { regexp } from "./regexp.ts";
-import { isIntOrString, isMap, itemsOf, own } from "./schema.ts";
+import { isIntOrString, isMap, itemsOf, listTypeOf, own } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
-/** What `value` at `path` is not. `path` is the place in messages; `base` prefixes the fields of the findings. */
-export function validateValue(value: unknown, schema: Schema, base = ""): FieldError[] {
-  const result = validate(value, schema, "");
+/** What `value` is not; `base` prefixes the fields of the findings. What is as in `old` is not judged anew (ratcheting). */
+export function validateValue(value: unknown, schema: Schema, base = "", old?: unknown): FieldError[] {
+  const result = validate(value, schema, "", old);
   return result.errors.map((e) => toFieldError(e, base));
 }
 
@@ -52,8 +52,9 @@ function merge(into: Result, from: Result): void {
   into.matches += from.matches;
 }
 
-function validate(value: unknown, schema: Schema, path: string): Result {
+function validate(value: unknown, schema: Schema, path: string, old?: unknown): Result {
   const result: Result = { errors: [], matches: 0 };
+  if (old !== undefined && deepEqual(value, old)) return result;
   const add = (...findings: Finding[]): void => {
     result.errors.push(...findings);
     result.matches++;
@@ -70,7 +71,7 @@ function validate(value: unknown, schema: Schema, path: string): Result {
       }
     } else if (typeof value === "number") add(...numberFindings(value, schema, path));
     else if (Array.isArray(value)) {
-      merge(result, validateList(value, schema, path));
+      merge(result, validateList(value, schema, path, old));
       result.matches++;
     }
   }
@@ -79,7 +80,7 @@ function validate(value: unknown, schema: Schema, path: string): Result {
     add({ name: path, make: (field) => notSupported(field, value === null ? "" : value, values) });
   } else result.matches++;
   if (isMap(value)) {
-    merge(result, validateObject(value, schema, path));
+    merge(result, validateObject(value, schema, path, old));
     result.matches++;
   }
   return result;
@@ -127,17 +128,21 @@ function numberFindings(value: number, schema: Schema, path: string): Finding[] 
   return out;
 }
 
-function validateList(value: readonly unknown[], schema: Schema, path: string): Result {
+function validateList(value: readonly unknown[], schema: Schema, path: string, old: unknown): Result {
   const result: Result = { errors: [], matches: 0 };
   const items = itemsOf(schema);
-  if (items !== undefined) for (let i = 0; i < value.length; i++) merge(result, validate(value[i], items, `${path}[${i}]`));
+  // Items are known again by their keys alone.
+  const keys = listTypeOf(schema) === "map" ? (schema["x-kubernetes-list-map-keys"] ?? []) : [];
+  const before = (item: unknown): unknown => (keys.length === 0 || !Array.isArray(old) ? undefined : old.find((o) => isMap(o) && isMap(item) && keys.every((k) => deepEqual(o[k], item[k]))));
+  if (items !== undefined) for (let i = 0; i < value.length; i++) merge(result, validate(value[i], items, `${path}[${i}]`, before(value[i])));
   if (schema.minItems !== undefined && value.length < schema.minItems) result.errors.push(wrong(path, value.length, `should have at least ${schema.minItems} items`));
   if (schema.maxItems !== undefined && value.length > schema.maxItems) result.errors.push({ name: path, make: (field) => tooMany(field, value.length, schema.maxItems!) });
   if (schema.uniqueItems === true && value.some((v, i) => value.slice(0, i).some((w) => deepEqual(v, w)))) result.errors.push(wrong(path, null, "shouldn't contain duplicates"));
   return result;
 }
 
-function validateObject(value: Readonly<Record<string, unknown>>, schema: Schema, path: string): Result {
+function validateObject(value: Readonly<Record<string, unknown>>, schema: Schema, path: string, old: unknown): Result {
+  const before = isMap(old) ? old : undefined;
   const count = Object.keys(value).length;
   const { minProperties, maxProperties, properties, additionalProperties } = schema;
   if (minProperties !== undefined && count < minProperties) return { errors: [wrong(path, count, `should have at least ${minProperties} properties`)], matches: 0 };
@@ -147,9 +152,9 @@ function validateObject(value: Readonly<Record<string, unknown>>, schema: Schema
   if (additionalProperties === false) {
     for (const key of keys) if (own(properties, key) === undefined) result.errors.push({ name: path, make: (field) => invalid(field, "", `${path}.${key} in body is a forbidden property`) });
   } else if (isMap(additionalProperties))
-    for (const key of keys) if (own(properties, key) === undefined) merge(result, validate(value[key], additionalProperties, `${path}.${key}`));
+    for (const key of keys) if (own(properties, key) === undefined) merge(result, validate(value[key], additionalProperties, `${path}.${key}`, own(before, key)));
   for (const key of Object.keys(properties ?? {}).sort())
-    if (value[key] !== undefined) merge(result, validate(value[key], properties![key]!, path === "" ? key : `${path}.${key}`));
+    if (value[key] !== undefined) merge(result, validate(value[key], properties![key]!, path === "" ? key : `${path}.${key}`, own(before, key)));
   for (const key of schema.required ?? []) if (value[key] === undefined) result.errors.push({ name: `${path}.${key}`, make: (field) => required(field) });
   return result;
 }
