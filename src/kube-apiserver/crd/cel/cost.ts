@@ -160,7 +160,10 @@ export function worstCost(root: Node, types: ReadonlyMap<Node, Type>, self: Decl
     const kind = typeOf(left).k;
     switch (node.op) {
       case "==":
-      case "!=": return capped(sum + traverse(Math.min(a.max, b.max)));
+      case "!=":
+        // Addresses, quantities and the like compare in a few bytes.
+        if (kind === "opaque") return capped(sum + 4);
+        return capped(sum + traverse(Math.min(a.max, b.max)));
       case "<":
       case "<=":
       case ">":
