@@ -61,6 +61,8 @@ export const SLAB_CLASSES: u32 = 13;
   tapNext: u32;
   /** net/proxy-arp.ts: answers that wait. */
   proxyWaiting: u32;
+  /** Is IPv6 on in new namespaces? Not from the start (net/inet6.ts). */
+  ipv6: u32;
 
   // trace/observe.ts
   obsBase: usize; obsSize: u32; obsRead: u32; obsWrite: u32; obsLost: u32;
@@ -122,6 +124,8 @@ export const SLAB_CLASSES: u32 = 13;
   flowSeed: u32; chosen: usize; // net/multipath.ts: FibEntry, read at once
   ruleGeneration: u32;
   routes: usize; // net/route.ts: decisions found before, once the namespace forwards
+  inet6: usize; // net/inet6.ts: Netns6; 0: a kernel without IPv6
+  rules6: usize; // the rules of IPv6, as rules
 }
 
 /** One network device. Kind-specific state hangs on `priv`. */
@@ -156,6 +160,7 @@ export const SLAB_CLASSES: u32 = 13;
   qdisc: usize; // net/sched/qdisc.ts: Qdisc, 0: noqueue
   ingress: usize; // net/sched/filter.ts: Filter list of the ingress hook; 0: none
   vlans: usize; // net/bridge-vlan.ts: VlanTable of a bridge port or a bridge
+  inet6: usize; // net/inet6.ts: Inet6Dev; 0: no IPv6
 }
 
 /**
@@ -209,6 +214,14 @@ export const SLAB_CLASSES: u32 = 13;
   /** Where a bridged frame was going before PREROUTING changed it (nf_bridge_info.ipv4_daddr). */
   bridgeDaddr: u32;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
+  /** IPv6: the protocol behind all extension headers, as net/ip6-ext.ts found it (NEXTHDR_BAD: their chain is broken). */
+  nextHeader: u32;
+  /** IPv6: where its fragment header stands, from `network` on; 0: none. */
+  fragHeader: u32;
+  /** IPv6: offset and IP6_MF of the fragment header, host order. */
+  fragOffset: u32;
+  /** IPv6: where the "next header" field stands, from `network` on, that the header at `transport` was named by (IP6CB nhoff). */
+  nhoff: u32;
 }
 
 /** Bytes of the fields that a queue looks at. */

@@ -65,6 +65,14 @@ export interface CliHost {
   onStop(run: (signal: "SIGINT" | "SIGTERM") => void): void;
   /** Serves HTTPS with a certificate of its own; absent where that cannot be. Rejects when the port is taken. */
   serveHttps?(options: HttpsOptions): Promise<HttpsServer>;
+  /** Opens a wire framed as QEMU's stream and dgram netdevs are (src/underlay/netdev.ts); absent where there are no sockets. */
+  openNetdev?(address: string, onFrame: (frame: Uint8Array) => void): Promise<NetdevEnd>;
+}
+
+/** A wire to another program (runtimes/netdev.ts). */
+export interface NetdevEnd {
+  send(frame: Uint8Array): void;
+  close(): Promise<void>;
 }
 
 export interface HttpsOptions {

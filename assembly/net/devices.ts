@@ -15,7 +15,14 @@ import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressRoutesAdd, addressesFlush } from "./address";
 import { arpAnnounce } from "./arp";
 import { bridgeAddPort, bridgeDelete, bridgeMacChanged, bridgeMtuChanged, bridgeRemovePort } from "./bridge";
+import { CONF6_NDISC_NOTIFY } from "../abi/net6";
+import { addrconfDown, addrconfUp, mtu6Changed } from "./addrconf";
 import { fibFlush } from "./fib";
+import { fib6FlushHops } from "./fib6";
+import { conf6, confAll6, inet6DevExit, inet6DevInit } from "./inet6";
+import { frag6Flush } from "./ip6-frag";
+import { ndiscAnnounce } from "./ndisc";
+import { proxiesForget } from "./ndisc-proxy";
 import { fragFlush } from "./ip-defrag";
 import { neighDeviceInit, neighFlush, neighForgetDevice } from "./neighbour";
 import { qdiscForget, qdiscFree, qdiscReplace } from "./sched/qdisc";
@@ -80,7 +87,8 @@ export function deviceNew(ns: Netns, kind: u32, name: usize, mtu: u32, hasMac: b
     dev.mac0 = hasMac ? mac0 : (random32() & 0xfffffffe) | 2;
     dev.mac1 = hasMac ? mac1 : random32() & 0xffff;
   }
-  if (!devConfInit(dev, ns)) {
+  if (!devConfInit(dev, ns) || (FULL && !inet6DevInit(dev, ns))) {
+    if (dev.conf != 0) kfree(dev.conf, CONF_MAX << 2);
     kfree(at, <u32>offsetof<NetDevice>());
     return 0;
   }
@@ -120,11 +128,16 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
   ns.routeGeneration++;
   if (FULL && dev.uppers != 0) stackedLowerUp(dev, up);
   if (!up) {
-    if (FULL) nfQueueDevice(dev);
+    if (FULL) {
+      nfQueueDevice(dev);
+      addrconfDown(dev, false);
+      fib6FlushHops(ns, changetype<usize>(dev));
+    }
     fibFlush(ns, changetype<usize>(dev), false, 0, 0);
     neighFlush(dev, false);
     return 0;
   }
+  if (FULL) addrconfUp(dev);
   // inetdev_event: loopback gets its address by itself.
   if (dev.kind == DEV_LOOPBACK && dev.addresses == 0) {
     return addressAdd(dev, 0, mapped4(0x0100007f), 104, RT_SCOPE_HOST);
@@ -143,6 +156,7 @@ export function deviceSetMtu(dev: NetDevice, mtu: u32): i32 {
     if (result != 0) return result;
   }
   dev.mtu = mtu;
+  if (FULL) mtu6Changed(dev);
   bridgeMtuChanged(dev);
   if (FULL && dev.uppers != 0) stackedLowerMtu(dev);
   changetype<Netns>(dev.ns).routeGeneration++;
@@ -163,6 +177,9 @@ export function deviceSetMac(dev: NetDevice, mac0: u32, mac1: u32): i32 {
   }
   // inetdev_event, NETDEV_CHANGEADDR
   if (dev.up && orConf(dev, CONF_ARP_NOTIFY)) arpAnnounce(dev);
+  if (FULL && dev.up && dev.inet6 != 0 && (conf6(dev, CONF6_NDISC_NOTIFY) != 0 || confAll6(changetype<Netns>(dev.ns), CONF6_NDISC_NOTIFY) != 0)) {
+    ndiscAnnounce(dev);
+  }
   return 0;
 }
 
@@ -208,6 +225,11 @@ function detach(dev: NetDevice): void {
   neighFlush(dev, true);
   neighForgetDevice(ns, dev);
   fragFlush(ns, changetype<usize>(dev));
+  if (FULL) {
+    addrconfDown(dev, true);
+    frag6Flush(ns, changetype<usize>(dev));
+    proxiesForget(ns, dev.ifindex);
+  }
   if (FULL) qdiscForget(dev);
   const n = node();
   n.backlogTail = forgetIn(changetype<usize>(n) + offsetof<Node>("backlogHead"), dev);
@@ -261,6 +283,7 @@ export function deviceDelete(dev: NetDevice, force: bool): i32 {
   }
   delist(ns, dev);
   kfree(dev.conf, CONF_MAX << 2);
+  if (FULL) inet6DevExit(dev);
   kfree(changetype<usize>(dev), <u32>offsetof<NetDevice>());
   return 0;
 }
@@ -281,6 +304,7 @@ export function deviceMove(dev: NetDevice, to: Netns): i32 {
     to.ifindexNext = max<u32>(to.ifindexNext - 1, ifindex + 1);
   }
   devConfInit(dev, to);
+  if (FULL) inet6DevInit(dev, to);
   neighDeviceInit(dev);
   return 0;
 }

@@ -76,7 +76,7 @@ export function icmpOutCount(ns: Netns, type: u32): void {
 }
 
 /** The namespace's bucket for errors of all kinds (icmp_global_allow, icmp_global_consume). */
-function globalAllow(ns: Netns): bool {
+function globalHas(ns: Netns): bool {
   const burst = <u32>sysctl(ns, SYSCTL_ICMP_MSGS_BURST);
   if (ns.icmpCredit == 0) {
     const now = node().now / NS_PER_JIFFY;
@@ -87,9 +87,19 @@ function globalAllow(ns: Netns): bool {
     ns.icmpStamp = now;
     ns.icmpCredit = <u32>min<u64>(more, <u64>burst);
   }
-  // 0, 1 or 2: who watches can not tell how many errors others were sent.
-  ns.icmpCredit -= min<u32>(randomBelow(3), ns.icmpCredit);
   return true;
+}
+
+// 0, 1 or 2: who watches can not tell how many errors others were sent.
+export function globalConsume(ns: Netns): void {
+  ns.icmpCredit -= min<u32>(randomBelow(3), ns.icmpCredit);
+}
+
+/** Is there room for one more error of either family? Counted by `counter` where not; globalConsume() takes it. */
+export function globalAllow(ns: Netns, counter: u32): bool {
+  if (globalHas(ns)) return true;
+  snmpInc(ns, counter);
+  return false;
 }
 
 /** A namespace begins with a full second's worth. */
@@ -120,9 +130,9 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   const limited = !(type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED)
     && type <= NR_ICMP_TYPES && (<u32>sysctl(ns, SYSCTL_ICMP_RATEMASK) & (1 << type)) != 0;
   const byLoopback = about.dev != 0 && changetype<NetDevice>(about.dev).kind == DEV_LOOPBACK;
-  if (limited && !byLoopback && !globalAllow(ns)) {
-    snmpInc(ns, SNMP_ICMP_OUTRATELIMITGLOBAL);
-    return;
+  if (limited && !byLoopback) {
+    if (!globalAllow(ns, SNMP_ICMP_OUTRATELIMITGLOBAL)) return;
+    globalConsume(ns);
   }
   let source: u32 = 0;
   if (about.rtFlags & RTF_LOCAL) source = ip.destination;

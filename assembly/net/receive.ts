@@ -7,11 +7,12 @@ import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { be16 } from "../wire/bytes";
 import {
-  ETH_HEADER_LEN, ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, EthernetView, macIsBroadcast, macIsGroup,
+  ETH_HEADER_LEN, ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, EthernetView, macIsBroadcast, macIsGroup,
 } from "../wire/ethernet";
 import { arpReceive } from "./arp";
 import { bridgeInput } from "./bridge";
 import { IPSKB_LOOPED, ipReceive } from "./ip-input";
+import { ip6Receive } from "./ip6-input";
 import { ipvlanInput } from "./ipvlan";
 import { macvlanInput } from "./macvlan";
 import { SKB_TC_SKIP, ingressHook } from "./sched/filter";
@@ -103,6 +104,7 @@ function deliver(skb: Skb, dev: NetDevice): void {
   }
   if (skb.protocol == ETH_P_IP) ipReceive(skb, dev);
   else if (skb.protocol == ETH_P_ARP) arpReceive(skb, dev);
+  else if (FULL && skb.protocol == ETH_P_IPV6) ip6Receive(skb, dev);
   else {
     dev.rxDropped++;
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_UNHANDLED_PROTO);

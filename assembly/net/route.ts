@@ -36,7 +36,7 @@ import { vxlanGroupJoined } from "./vxlan-options";
 }
 
 /** The next hop is a gateway. */
-const RTF_GATEWAY: u32 = 1;
+export const RTF_GATEWAY: u32 = 1;
 /** For this host. */
 export const RTF_LOCAL: u32 = 2;
 /** An ICMP redirect is in order when it is forwarded (IPSKB_DOREDIRECT). */

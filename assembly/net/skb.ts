@@ -122,6 +122,9 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   copy.priority = skb.priority;
   copy.hops = skb.hops;
   copy.vlan = skb.vlan;
+  copy.nextHeader = skb.nextHeader;
+  copy.fragHeader = skb.fragHeader;
+  copy.fragOffset = skb.fragOffset;
   return copy;
 }
 

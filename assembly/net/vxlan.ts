@@ -344,8 +344,10 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   }
   const eth = EthernetView.at(skb.data);
   if (eth.src0 == dev.mac0 && eth.src1 == dev.mac1) return DROP_LOCAL_MAC;
-  if (macIsGroup(eth.src0) || (eth.src0 | eth.src1) == 0) return DROP_MAC_INVALID_SOURCE;
-  if ((vxlan.flags & LINK_F_NOLEARNING) == 0 && !snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource))) return DROP_VXLAN_ENTRY_EXISTS;
+  if ((vxlan.flags & LINK_F_NOLEARNING) == 0) {
+    if (macIsGroup(eth.src0) || (eth.src0 | eth.src1) == 0) return DROP_MAC_INVALID_SOURCE;
+    if (!snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource))) return DROP_VXLAN_ENTRY_EXISTS;
+  }
   if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN
     && !ecnDecapsulate(skb, ns, skb.data + ETH_HEADER_LEN, outerTos)) {
     dev.rxDropped++;

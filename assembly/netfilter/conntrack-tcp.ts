@@ -168,8 +168,8 @@ export function tcpTrack(ct: Conntrack, nf: NfNet, ip: usize, th: usize, room: u
         // Not exactly the next number: stay established, in case a challenge ACK follows.
         state = old;
       }
-      if (((ct.status & IPS_SEEN_REPLY && <u32>ct.lastIndex == SYN)
-        || (!(ct.status & IPS_ASSURED) && <u32>ct.lastIndex == ACK)) && ct.lastEnd != 0 && be32(th, 8) == ct.lastEnd) {
+      if (((ct.status & IPS_SEEN_REPLY && <u32>ct.lastIndex == SYN && <u32>ct.lastDir != dir)
+        || (!(ct.status & IPS_ASSURED) && <u32>ct.lastIndex == ACK)) && be32(th, 8) == ct.lastEnd) {
         check = false; // the answer to a SYN or ACK that was let pass
       } else if (old == SYN_SENT && <u32>ct.lastIndex == ACK && ct.lastDir == 1 && seq == ct.lastAck) {
         check = false; // the answer to a challenge ACK

@@ -80,6 +80,8 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--token <token>", "the administrator's token, instead of a random one")
     .option("--controllers <list>", "* for all controllers and the scheduler, or none", "*")
     .option("--seed <n>", "decides everything that is left to chance, instead of chance itself", number(0, true))
+    .option("--netdev <address>", "plug QEMU's stream or dgram netdev into the underlay: tcp:HOST:PORT, tcp-listen:HOST:PORT, unix:PATH, "
+      + "unix-listen:PATH, udp:HOST:PORT,LOCALHOST:LOCALPORT; may be given more than once", (value: string, before: string[]) => [...before, value], [])
     .action(run(async (host: CliHost, options: UpOptions) => (await import("./up.ts")).upCommand(host, options)));
 
   try {

@@ -31,6 +31,8 @@ export interface DriverExtension {
   /** One ROUTE_* record of a route with several next hops: the next hops so far, or true when they went to those of the route before. */
   readNexthop(view: DataView, at: number, before: ListedNexthop[] | undefined): ListedNexthop[] | true | undefined;
   rule(rule: RuleSpec, ifindex: (name: string) => number): RecordPart;
+  /** The value of a name below net.ipv6, written first where `value` is given; undefined: there is no such name. */
+  sysctl6(context: NodeContext, netns: number, name: string, find: (dev: string) => number | undefined, value?: string): string | undefined;
 }
 
 /** A next hop as the kernel lists it. */

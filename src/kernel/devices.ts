@@ -3,9 +3,13 @@
  * queueing disciplines. Only the full kernel has them; what pages load does not import this.
  */
 import * as abi from "../../assembly/abi/net.ts";
+import {
+  IFA_F_HOMEADDRESS, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_OPTIMISTIC, LIFETIME_INFINITY,
+} from "../../assembly/abi/net6.ts";
 import { formatMac, getAddress, parseMac } from "./address.ts";
 import type { DriverExtension, ListedNexthop } from "./context.ts";
 import { rtnetlinkError } from "./errors.ts";
+import { readSysctl6, sysctl6Of, writeSysctl6 } from "./ipv6.ts";
 import { kernelOf } from "./namespace.ts";
 import { KernelError, type Netns, type RuleSpec, type StackedLinkSpec, type VxlanOptions } from "./netns.ts";
 
@@ -67,7 +71,15 @@ export const devices: DriverExtension = {
     view.setUint32(abi.SETLINK_FLAGS_MASK, mask, true);
     return (portMask !== 0 ? abi.SET_PORT : 0) | (mask !== 0 ? abi.SET_FLAGS : 0);
   },
-  address({ scope, peer, broadcast }, view, putIp) {
+  address(options, view, putIp) {
+    const { scope, peer, broadcast } = options;
+    view.setUint32(abi.ADDRESS_FLAGS, (options.nodad === true ? IFA_F_NODAD : 0) | (options.optimistic === true ? IFA_F_OPTIMISTIC : 0)
+      | (options.noprefixroute === true ? IFA_F_NOPREFIXROUTE : 0) | (options.homeaddress === true ? IFA_F_HOMEADDRESS : 0), true);
+    if (options.validLft !== undefined || options.preferredLft !== undefined) {
+      view.setUint32(abi.ADDRESS_VALID, options.validLft ?? LIFETIME_INFINITY, true);
+      view.setUint32(abi.ADDRESS_PREFERRED, options.preferredLft ?? LIFETIME_INFINITY, true);
+    }
+    view.setUint32(abi.ADDRESS_METRIC, options.metric ?? 0, true);
     if (scope !== undefined) view.setUint32(abi.ADDRESS_SCOPE, SCOPES[scope], true);
     if (peer !== undefined) putIp(abi.ADDRESS_PEER, peer);
     if (broadcast !== undefined) putIp(abi.ADDRESS_BROADCAST, broadcast);
@@ -111,6 +123,13 @@ export const devices: DriverExtension = {
     if (before === undefined || before.length >= several) return [hop];
     before.push(hop);
     return true;
+  },
+  sysctl6(context, netns, name, find, value) {
+    const found = sysctl6Of(name, find);
+    if (found === undefined) return undefined;
+    if (value === undefined) return readSysctl6(context, netns, found);
+    writeSysctl6(context, netns, found, name, value);
+    return value;
   },
   rule(rule, ifindex) {
     const oif = rule.oif === undefined ? 0 : ifindex(rule.oif);

@@ -113,6 +113,17 @@ export interface AddressOptions {
   readonly scope?: "global" | "link" | "host";
   readonly broadcast?: string;
   readonly peer?: string;
+  // Of IPv6:
+  /** Lifetimes in seconds; left out: for ever. */
+  readonly validLft?: number;
+  readonly preferredLft?: number;
+  /** Not looked for whether somebody else has it. */
+  readonly nodad?: boolean;
+  readonly optimistic?: boolean;
+  readonly noprefixroute?: boolean;
+  readonly homeaddress?: boolean;
+  /** Of the prefix route. */
+  readonly metric?: number;
 }
 
 /** One of several next hops: `nexthop via … dev … weight …`. */
@@ -125,14 +136,17 @@ export interface NexthopSpec {
 }
 
 export interface RouteSpec {
-  /** `default` or a prefix such as `10.244.2.0/24`. */
+  /** `default` or a prefix such as `10.244.2.0/24` or `fd00:244::/48`; a `default` of IPv6 is told by its `via`, or is `::/0`. */
   readonly dst: string;
   readonly via?: string;
   readonly dev?: string;
   readonly src?: string;
   readonly onlink?: boolean;
   readonly metric?: number;
-  readonly type?: "unicast" | "blackhole" | "unreachable" | "prohibit" | "local" | "broadcast";
+  readonly type?: "unicast" | "blackhole" | "unreachable" | "prohibit" | "throw" | "local" | "broadcast" | "anycast" | "multicast";
+  /** Of IPv6: the router's preference (RFC 4191), and for how many seconds it holds. */
+  readonly pref?: "low" | "medium" | "high";
+  readonly expires?: number;
   readonly scope?: "global" | "link" | "host";
   /** Routing table; default main (254), or local (255) for local and broadcast routes. */
   readonly table?: number;
@@ -144,6 +158,8 @@ export interface RouteSpec {
 /** `ip rule`: packets that match all that is given are routed by `table`, or as `goto` or `action` says. */
 export interface RuleSpec {
   readonly pref: number;
+  /** 6: a rule of IPv6 (`ip -6 rule`). */
+  readonly family?: 4 | 6;
   readonly table?: number;
   readonly fwmark?: number;
   readonly fwmask?: number;

@@ -3,6 +3,7 @@
  * Follows k8s.io/apiserver/pkg/endpoints/handlers/responsewriters and pkg/endpoints/handlers/negotiation.
  */
 import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
+import { UNSTRUCTURED } from "./registry/descriptor.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, HttpAnswer, HttpMessage, WatchEvent } from "../client/transport.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
@@ -139,9 +140,10 @@ interface Kept {
 
 /** An answer as text. Items of a list go without kind and apiVersion, which the list has. */
 function wire(body: unknown): string {
-  const { items, ...list } = body as { items?: Kept[] };
+  const { items, ...list } = body as { items?: Kept[]; [UNSTRUCTURED]?: true };
   if (!Array.isArray(items)) return Object.isFrozen(body) ? whole(body as Kept) : JSON.stringify(body);
-  const parts = items.map((item) => (Object.isFrozen(item) ? fields(item) : JSON.stringify({ ...item, kind: undefined, apiVersion: undefined })));
+  const text = list[UNSTRUCTURED] === true ? whole : (item: Kept): string => (Object.isFrozen(item) ? fields(item) : JSON.stringify({ ...item, kind: undefined, apiVersion: undefined }));
+  const parts = items.map(text);
   return `${JSON.stringify({ ...list, items: [] }).slice(0, -2)}${parts.join(",")}]}`;
 }
 

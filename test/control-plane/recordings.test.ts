@@ -6,6 +6,10 @@ import { expect, test } from "vitest";
 import { replayRecordings } from "./recordings.ts";
 
 const FLOORS: Readonly<Record<string, number>> = {
+  "crd-cel": 30,
+  "crd-objects": 92,
+  "crd-structural": 61,
+  "crd-versions": 41,
   "default-certificatesigningrequests-certificates-v1": 6,
   "default-clusterrolebindings-rbac-v1": 16,
   "default-clusterroles-rbac-v1": 16,
@@ -15,6 +19,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "default-csidrivers-storage-v1": 16,
   "default-csinodes-storage-v1": 10,
   "default-csistoragecapacities-storage-v1": 16,
+  "default-customresourcedefinitions-apiextensions-v1": 16,
   "default-daemonsets-apps-v1": 6,
   "default-deployments-apps-v1": 16,
   "default-endpoints-v1": 16,
@@ -62,6 +67,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "invalid-csidrivers-storage-v1": 19,
   "invalid-csinodes-storage-v1": 20,
   "invalid-csistoragecapacities-storage-v1": 30,
+  "invalid-customresourcedefinitions-apiextensions-v1": 44,
   "invalid-daemonsets-apps-v1": 13,
   "invalid-deployments-apps-v1": 32,
   "invalid-endpoints-v1": 22,
