@@ -180,7 +180,7 @@ function receive(skb: Skb, dev: NetDevice, ip: usize): bool {
     if ((word & (NUMBERS - 1)) == 0) return false;
     const f = changetype<Flow>(<usize>load<u32>(changetype<Flows>(n.flows).numbers + (<usize>(word & (NUMBERS - 1)) << 2)));
     if (f.inDev == changetype<usize>(dev) && f.status == ct.status && f.routeGeneration == ns.routeGeneration
-      && ((ct.mark ^ f.connmark) & f.connmarkMask) == 0) {
+      && (f.connmarkMask == 0 || ((ct.mark ^ f.connmark) & f.connmarkMask) == 0)) {
       return replay(n, f, ct, link & 1, skb, ns, nf, ip, bytes, length);
     }
   }

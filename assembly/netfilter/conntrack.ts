@@ -37,17 +37,17 @@ import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCo
   next0: usize;
   next1: usize;
   ns: usize; // Netns
-  use: u32;
+  status: u32;
   // tuple orig
   orig0: u64; orig1: u64;
   // tuple reply
   reply0: u64; reply1: u64;
-  status: u32;
-  mark: u32;
   /** ns on the node's clock; before confirmation: ns from then on. */
   timeout: u64;
   /** By direction, what became of its packets (net/flow.ts): generation << 12 | number of the program. */
   flow0: u32; flow1: u32;
+  use: u32;
+  mark: u32;
   id: u32;
   /** The next of the same source (net/nf_nat_core.c, nat_bysource). */
   bysource: usize;
@@ -237,7 +237,7 @@ export function ctTouchBucket(ns: Netns, ip: usize, length: u32): usize {
 /** Reads an entry; the answer means nothing. */
 export function ctTouchEntry(link: usize): u32 {
   const entry = changetype<Conntrack>(link & ~1);
-  return link == 0 ? 0 : entry.use ^ entry.flow0;
+  return link == 0 ? 0 : entry.status ^ entry.flow0;
 }
 
 /** Is this reply tuple in use by another connection than `but` (nf_conntrack_tuple_taken)? */
