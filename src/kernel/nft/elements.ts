@@ -2,7 +2,8 @@
 import { NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN } from "../../../assembly/abi/nft.ts";
 import { NF_ACCEPT, NF_DROP } from "../../../assembly/abi/netfilter.ts";
 import { Refused, refusedByKernel, type Cursor, type Place, type Token } from "./lexer.ts";
-import { elementKey, isInterval, keyBytes, padded, type NftSet, type SetElement, type Table, type Verdict } from "./model.ts";
+import { Writer, elementKey, isInterval, keyBytes, padded, type NftSet, type SetElement, type Table, type Verdict } from "./model.ts";
+import { elementStatesText, startsStateful, statefulBody } from "./stateful.ts";
 import { bytesOf, compareBytes, formatTime, parseTime, type DataType } from "./types.ts";
 
 export const ENOENT = "No such file or directory";
@@ -182,13 +183,15 @@ function element(cursor: Cursor, { keyTypes, dataTypes, table }: ElementShape, k
   const made: { -readonly [K in keyof ReadElement]: ReadElement[K] } = {
     key, end, catchall, timeout: 0, expires: 0, comment: undefined, place, ranged,
   };
-  while (cursor.is("timeout", "expires", "comment", "counter", "limit", "last", "quota")) {
+  const stateful = new Writer();
+  while (cursor.is("timeout", "expires", "comment") || startsStateful(cursor)) {
     const word = cursor.next().text;
     if (word === "timeout") made.timeout = time(cursor);
     else if (word === "expires") made.expires = time(cursor);
     else if (word === "comment") made.comment = cursor.name("quoted string").text;
-    else throw new Refused(`${word} in an element: not supported here`, cursor.previous);
+    else statefulBody(cursor, stateful, word);
   }
+  if (stateful.length > 0) made.ops = stateful.take();
   if (dataTypes === undefined) {
     if (cursor.is(":")) throw refusedByKernel("Invalid argument", place);
     return made;
@@ -306,6 +309,7 @@ export function elementText(set: NftSet, given: SetElement, stateless: boolean):
   let text = given.catchall ? "*" : tupleText(set.keyTypes, given.key, given.end);
   if (given.timeout !== 0 && given.timeout !== set.timeout) text += ` timeout ${formatTime(given.timeout)}`;
   if (given.expires !== 0 && !stateless) text += ` expires ${formatTime(given.expires)}`;
+  if (given.states !== undefined) text += elementStatesText(given.states, stateless);
   if (given.comment !== undefined) text += ` comment "${given.comment}"`;
   const { dataTypes } = set;
   if (given.verdict !== undefined) text += ` : ${verdictText(given.verdict)}`;
