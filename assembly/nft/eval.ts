@@ -312,7 +312,7 @@ function symmetric(skb: Skb): u32 {
 function stateful(op: usize, skb: Skb, ns: Netns): u32 {
   const state = <usize>load<u32>(op, 4);
   if (state == 0) return NFTV_CONTINUE;
-  const length = skb.nfFlags & NFF_FRAME ? <u64>(skb.tail - skb.network) : <u64>be16(skb.network, 2);
+  const length = skb.nfFlags & NFF_FRAME ? <u64>(skb.tail - skb.data) : <u64>be16(skb.network, 2);
   switch (<u32>load<u8>(op)) {
     case NFTOP_CONNLIMIT: {
       const count = conncount(state, skb, ns);

@@ -38,7 +38,7 @@ export function nftCt(op: usize, register: usize, skb: Skb): u32 {
     case NFTCT_DIRECTION: return put(register, ctIsReply(skb.ctinfo) ? 1 << 24 : 0);
     case NFTCT_STATUS: return put(register, ct.status);
     case NFTCT_MARK: return put(register, ct.mark);
-    case NFTCT_EXPIRATION: return put(register, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff));
+    case NFTCT_EXPIRATION: return put(register, !(ct.status & IPS_CONFIRMED) ? 0 : <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff));
     case NFTCT_L3PROTO: return put(register, 2 << 24);
     case NFTCT_PROTOCOL: return put(register, <u32>tuple.proto << 24);
     case NFTCT_SRC: store<u32>(register, tuple.src); return NFTV_CONTINUE;

@@ -126,8 +126,8 @@ function realSeconds(inDev: usize, outDev: usize): u64 {
 /** nft_meta_get_eval. Values shorter than a register stand at its begin. */
 export function nftMeta(key: u32, register: usize, skb: Skb, inDev: usize, outDev: usize): u32 {
   if (skb.nfFlags & NFF_FRAME) {
-    if (key == NFTMETA_LENGTH) return put(register, <u32>(skb.tail - skb.network));
-    if (key == NFTMETA_PROTOCOL) return put(register, (skb.vlan != 0 ? skb.vlan >>> 16 : skb.protocol) << 16);
+    if (key == NFTMETA_LENGTH) return put(register, <u32>(skb.tail - skb.data));
+    if (key == NFTMETA_PROTOCOL) return put(register, skb.protocol << 16);
     if (key == NFTMETA_L4PROTO && skb.nfFlags & NFF_NO_TRANSPORT) return NFTV_BREAK;
     if (key == NFTMETA_NFPROTO) return put(register, skb.protocol == 0x0800 ? 2 << 24 : skb.protocol == 0x86dd ? 10 << 24 : 0);
     if (key == NFTMETA_PKTTYPE) return put(register, skb.pktType << 24);

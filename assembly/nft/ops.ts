@@ -65,7 +65,7 @@ function opValid(op: usize, bytes: u32): bool {
     case NFTOP_BITWISE_REG: return bytes == 8 && fits(register, b) && fits(a, b) && fits(<u32>load<u8>(op, 6), b);
     case NFTOP_SHIFT: return bytes == 8 && fits(register, 4) && fits(a, 4) && b <= 4 && b != 0 && load<u8>(op, 7) < 32;
     case NFTOP_PAYLOAD: return bytes == 8 && a <= 2 && fits(register, b);
-    case NFTOP_PAYLOAD_SET: return bytes == 12 && a <= 2 && a != 0 && fits(register, b);
+    case NFTOP_PAYLOAD_SET: return bytes == 12 && a <= 2 && fits(register, b);
     case NFTOP_META: case NFTOP_FIB: {
       if (kind == NFTOP_FIB && bytes != 12) return false;
       const name = kind == NFTOP_META ? load<u32>(op, 4) == NFTMETA_IIFNAME || load<u32>(op, 4) == NFTMETA_OIFNAME
@@ -144,8 +144,17 @@ export function opsNeedConntrack(ops: usize, bytes: u32): u32 {
     const kind = <u32>load<u8>(ops + <usize>at);
     if (kind == NFTOP_CT || kind == NFTOP_CT_SET || kind == NFTOP_CONNLIMIT || (kind >= NFTOP_NAT && kind <= NFTOP_REDIR)) n++;
     else if (kind == NFTOP_XT) n += nftXtTracks(ops + <usize>at);
+    else if (kind == NFTOP_DYNSET && counts(ops + <usize>at + DYNSET_OPS, <u32>load<u16>(ops + <usize>at, 2) - DYNSET_OPS)) n++;
   }
   return n;
+}
+
+/** Is a limit of connections among an element's operations? */
+function counts(ops: usize, bytes: u32): bool {
+  for (let at: u32 = 0; at < bytes; at += <u32>load<u16>(ops + <usize>at, 2)) {
+    if (<u32>load<u8>(ops + <usize>at) == NFTOP_CONNLIMIT) return true;
+  }
+  return false;
 }
 
 /** Gives every stateful operation its state, as it begins. False: no memory. */

@@ -28,6 +28,7 @@ import { elementOpsValid, opsStates, opsStatesFree, padded, stateful } from "./o
   ops: usize; // of every element
   opsBytes: u32;
   dirty: u32;
+  orders: u32; // given out so far
 }
 const SET_BYTES: u32 = <u32>((offsetof<NftSet>() + 7) & ~7);
 
@@ -41,6 +42,7 @@ const SET_BYTES: u32 = <u32>((offsetof<NftSet>() + 7) & ~7);
   expires: u64; // ns of the node's clock; 0: never
   ops: usize; // its stateful operations
   opsBytes: u32;
+  order: u32; // of those of its set, the earlier the smaller
 }
 const ELEMENT_BYTES: u32 = 48;
 const FIRST_BUCKETS: u32 = 8;
@@ -249,6 +251,7 @@ export function setApplyDelete(at: usize): void {
 
 function link(set: NftSet, at: usize): void {
   const e = changetype<Element>(at), bucket = bucketOf(set, elementKey(e));
+  e.order = set.orders++;
   e.next = load<usize>(bucket);
   store<usize>(bucket, at);
   set.count++;
@@ -328,9 +331,11 @@ export function setLookup(set: NftSet, key: usize): Element {
     e = exact(set, key);
     if (e != 0 && !live(changetype<Element>(e))) e = 0;
   } else if (set.fields != 1) {
-    for (let i: u32 = 0; i <= set.mask && e == 0; i++) {
-      for (e = load<usize>(set.buckets + (<usize>i << 2)); e != 0; e = changetype<Element>(e).next) {
-        if (live(changetype<Element>(e)) && inFields(set, changetype<Element>(e), key)) break;
+    // Of several the one that came first (nft_pipapo_lookup).
+    for (let i: u32 = 0; i <= set.mask; i++) {
+      for (let at = load<usize>(set.buckets + (<usize>i << 2)); at != 0; at = changetype<Element>(at).next) {
+        if (e != 0 && changetype<Element>(e).order < changetype<Element>(at).order) continue;
+        if (live(changetype<Element>(at)) && inFields(set, changetype<Element>(at), key)) e = at;
       }
     }
   } else {

@@ -1,11 +1,12 @@
 /** Statements by which packets put elements into sets, and the sets that meters are. */
 import * as abi from "../../../assembly/abi/nft.ts";
-import { concatenation, registersOf, type Expression, type RuleContext } from "./expressions.ts";
+import { tuple, tupleText } from "./elements.ts";
+import { concatenation, registersOf, startsExpression, type Expression, type RuleContext } from "./expressions.ts";
 import { Refused, refusedByKernel } from "./lexer.ts";
 import { isInterval, keyBytes, Writer, type NftSet, type Segment } from "./model.ts";
 import { checkKey, setReference } from "./rule.ts";
 import { startsStateful, statefulBody } from "./stateful.ts";
-import { formatTime, parseTime } from "./types.ts";
+import { formatTime, parseTime, type DataType } from "./types.ts";
 
 /** `add @set { … }`, `update @set { … : … }`. */
 export function dynamic(context: RuleContext): void {
@@ -31,10 +32,22 @@ export function dynamic(context: RuleContext): void {
     innerText.push(statefulBody(cursor, inner, cursor.next().text));
   }
   let data: Expression | undefined;
-  if (!older && cursor.take(":")) data = concatenation(context);
+  if (!older && cursor.take(":")) data = startsExpression(cursor) ? concatenation(context) : constant(context, set!);
   if (older) set = setReference(context);
   else cursor.expect("}");
   addFromPacket(context, set!, { how, start, key, timeout, inner, innerText, data });
+}
+
+/** What packets put into a map may be the same for all. */
+function constant({ cursor }: RuleContext, set: NftSet): Expression {
+  const { dataTypes } = set;
+  if (!Array.isArray(dataTypes)) throw cursor.syntax();
+  const types = dataTypes as readonly DataType[];
+  const given = tuple(cursor, types);
+  return {
+    from: given.from, to: given.to, types, text: tupleText(types, given.low),
+    load: (ops, register) => void ops.op(abi.NFTOP_IMMEDIATE, register, (w) => w.u32(given.low.length).data(given.low)),
+  };
 }
 
 interface FromPacket {

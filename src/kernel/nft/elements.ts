@@ -36,7 +36,11 @@ export function value(cursor: Cursor, type: DataType, commas = false): Value {
     return { from: start, to: cursor.previous.to, from_: inner, to_: inner, prefix: undefined, wildcard: false };
   }
   const bracket = cursor.take("[");
-  const token = operand(cursor);
+  let token = operand(cursor);
+  if (type.name === "classid" && cursor.take(":")) {
+    const minor = operand(cursor);
+    token = { ...token, text: `${token.text}:${minor.text}`, to: minor.to };
+  }
   if (bracket) cursor.expect("]");
   if (type.name === "ifname" && token.text.endsWith("*")) {
     const text = token.text.endsWith("\\*") ? `${token.text.slice(0, -2)}*` : token.text.slice(0, -1);
@@ -245,6 +249,18 @@ export function successor(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** Is the key one of those that the element stands for? */
+function within(set: NftSet, there: SetElement, key: Uint8Array): boolean {
+  let at = 0;
+  for (const type of set.keyTypes) {
+    const end = at + bytesOf(type.bits);
+    const field = key.subarray(at, end);
+    if (compareBytes(there.key.subarray(at, end), field) > 0 || compareBytes(field, there.end.subarray(at, end)) > 0) return false;
+    at += padded(bytesOf(type.bits));
+  }
+  return true;
+}
+
 /** An element of the set that `given` overlaps with, its own double left out. */
 export function overlapping(set: NftSet, given: SetElement): SetElement | undefined {
   for (const there of set.elements.values()) {
@@ -252,6 +268,12 @@ export function overlapping(set: NftSet, given: SetElement): SetElement | undefi
     // What touches counts, too, where ranges are merged.
     if (set.autoMerge && set.keyTypes.length === 1
       && (compareBytes(successor(there.end), given.key) === 0 || compareBytes(successor(given.end), there.key) === 0)) return there;
+    if (set.keyTypes.length > 1) {
+      // Of several fields only where it begins and where it ends are looked for (nft_pipapo_insert).
+      const same = elementKey(there.key, there.end, false) === elementKey(given.key, given.end, false);
+      if (!same && (within(set, there, given.key) || within(set, there, given.end))) return there;
+      continue;
+    }
     let at = 0;
     let apart = false;
     for (const type of set.keyTypes) {

@@ -157,7 +157,7 @@ function payload(header: string, field: string, place: Place): Expression {
       ops.op(abi.NFTOP_BITWISE, register, (w) => w.u8(register, length).u16(0).data(mask).data(new Uint8Array(length)));
       if (shift > 0) ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, 1, shift));
     },
-    ...(base === abi.NFTBASE_LINK ? {} : {
+    ...(header === "vlan" ? {} : {
       store(ops: Writer, register: number) {
         let source = register;
         if (part) {
@@ -186,7 +186,7 @@ function merge(ops: Writer, register: number, other: number, length: number): vo
 
 const META: Readonly<Record<string, readonly [key: number, type: DataType]>> = {
   length: [abi.NFTMETA_LENGTH, integerType(32)], protocol: [abi.NFTMETA_PROTOCOL, type("ether_type")],
-  priority: [abi.NFTMETA_PRIORITY, integerType(32, true)], mark: [abi.NFTMETA_MARK, type("mark")],
+  priority: [abi.NFTMETA_PRIORITY, type("classid")], mark: [abi.NFTMETA_MARK, type("mark")],
   iifname: [abi.NFTMETA_IIFNAME, type("ifname")], oifname: [abi.NFTMETA_OIFNAME, type("ifname")],
   iiftype: [abi.NFTMETA_IIFTYPE, type("iface_type")], oiftype: [abi.NFTMETA_OIFTYPE, type("iface_type")],
   nftrace: [abi.NFTMETA_NFTRACE, integerType(1)], nfproto: [abi.NFTMETA_NFPROTO, type("nf_proto")],
@@ -384,7 +384,7 @@ function rt(context: RuleContext, from: number): Expression {
   if (known === undefined) throw new Refused("syntax error, unexpected string", cursor.previous);
   if (what === "mtu") context.checks.push({ hooks: ["forward", "output", "postrouting"] });
   return {
-    from, to: cursor.previous.to, types: [known[1]], text: `rt ${what === "nexthop" && context.family === "inet" ? "ip " : ""}${what}`,
+    from, to: cursor.previous.to, types: [known[1]], text: `rt ${what === "nexthop" ? "ip " : ""}${what}`,
     load: (ops, register) => void ops.op(abi.NFTOP_RT, register, (w) => w.u32(known[0])),
   };
 }

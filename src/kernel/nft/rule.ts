@@ -368,9 +368,24 @@ function compare(context: RuleContext, left: Expression): void {
     segments.push(`${field} ${not ? "!= " : ""}${valueOf(right.from_) === 0n ? "0x0" : text} / ${mask!.split(" | ").join(",")}`);
     return;
   }
+  const network = left.binary && equality && valueType.name === "ipv4_addr" ? networkText(left.text, valueType, right.from_) : undefined;
+  if (network !== undefined) {
+    segments.push(`${left.text.slice(0, left.text.lastIndexOf(" & "))} ${not ? "!= " : ""}${network}`);
+    return;
+  }
   const printed = code === abi.NFTCMP_EQ ? (left.binary || (valueType.bitmask && operator !== undefined) ? "== " : "") : `${operatorText} `;
   if (left.names !== undefined && code === abi.NFTCMP_EQ && !left.binary && compareBytes(right.from_, right.to_) === 0) learn(context, left, right.from_);
   segments.push(() => `${left.text} ${printed}${right.wildcard || several ? text : rangeText(valueType, right.from_, right.to_)}`);
+}
+
+/** `ADDRESS/LENGTH` for `… & MASK` compared with an address of the network; undefined: it is no such mask. */
+function networkText(text: string, valueType: DataType, address: Uint8Array): string | undefined {
+  const mask = /^[\d.]+$/.exec(text.slice(text.lastIndexOf(" & ") + 3))?.[0];
+  if (mask === undefined) return undefined;
+  const bits = mask.split(".").map((byte) => Number(byte).toString(2).padStart(8, "0")).join("");
+  const length = bits.indexOf("0") < 0 ? 32 : bits.indexOf("0");
+  if (bits.includes("01") || address.some((byte, i) => (byte & ~parseInt(bits.slice(8 * i, 8 * i + 8), 2)) !== 0)) return undefined;
+  return `${valueType.format(address)}/${length}`;
 }
 
 /** A comparison has made a protocol known. */

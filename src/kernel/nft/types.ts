@@ -169,7 +169,7 @@ const ipv6: DataType = {
 const ether: DataType = {
   name: "ether_addr",
   bits: 48,
-  perLine: 2,
+  perLine: 1,
   parse(token) {
     const value = parseMac(token.text);
     if (value === undefined) throw new Refused("Can't parse symbolic invalid expressions", token);
@@ -304,6 +304,26 @@ const day: DataType = {
   format: (bytes) => DAYS[bytes[0]!] ?? String(bytes[0]),
 };
 
+/** `1:2`, hexadecimal; `none`, `root`. */
+const classid: DataType = {
+  name: "classid",
+  bits: 32,
+  host: true,
+  parse(token) {
+    if (token.text === "none") return bytesFrom(0, 4);
+    if (token.text === "root") return bytesFrom(0xffffffff, 4);
+    const match = /^([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})$/.exec(token.text);
+    if (match !== null) return bytesFrom((parseInt(match[1]!, 16) * 65536) + parseInt(match[2]!, 16), 4);
+    if (/^(0x[0-9a-fA-F]+|\d+)$/.test(token.text)) return bytesFrom(Number(token.text), 4);
+    throw new Refused("Can't parse symbolic invalid expressions", token);
+  },
+  format(bytes) {
+    const value = Number(valueOf(bytes));
+    if (value === 0) return "none";
+    return value === 0xffffffff ? "root" : `${(value >>> 16).toString(16)}:${(value & 0xffff).toString(16)}`;
+  },
+};
+
 const string16: DataType = { ...ifname, name: "string" };
 
 const PROTOCOLS = {
@@ -343,7 +363,7 @@ const list: readonly DataType[] = [
   }),
   integer("ct_dir", 8, { symbols: { original: 0, reply: 1 } }),
   integer("nf_proto", 8, { symbols: { ipv4: 2, ipv6: 10 }, perLine: 5 }),
-  integer("ether_type", 16, { symbols: { ip: 0x0800, arp: 0x0806, ip6: 0x86dd, vlan: 0x8100 }, hex: true }),
+  integer("ether_type", 16, { symbols: { ip: 0x0800, arp: 0x0806, ip6: 0x86dd, "8021q": 0x8100, "8021ad": 0x88a8, vlan: 0x8100 }, hex: true }),
   integer("icmp_type", 8, {
     symbols: {
       "echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, redirect: 5, "echo-request": 8, "router-advertisement": 9,
@@ -370,7 +390,7 @@ const list: readonly DataType[] = [
   integer("uid", 32, { symbols: { root: 0 }, names: false, host: true }),
   integer("gid", 32, { symbols: { root: 0 }, names: false, host: true }),
   integer("devgroup", 32, { symbols: { default: 0 }, host: true }),
-  hour, day,
+  hour, day, classid,
 ];
 const hidden: ReadonlyMap<string, DataType> = new Map([["time_date", date], ["string16", string16]]);
 export const TYPES: ReadonlyMap<string, DataType> = new Map(list.map((type) => [type.name, type]));
