@@ -17,7 +17,7 @@ import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { NFQ_PROGRAMS } from "../abi/queue";
 import { nfProgramAt, nfPrograms } from "../netfilter/queue";
-import { NfNet, nfNet, nfTable } from "../netfilter/state";
+import { FRAME_HOOKS, NfNet, nfNet, nfTable } from "../netfilter/state";
 import { tableHooks } from "../netfilter/xtables";
 import { TIMER_NFT_GC } from "../net/timers";
 import { opsNeedConntrack, opsStates, opsStatesFree, opsStatesMove, opsStatesNone, opsValid } from "./ops";
@@ -603,6 +603,7 @@ export function nftHooks(nf: NfNet): u32 {
     mask |= 1 << load<u32>(program, 4);
     left--;
   }
+  if (n.frameHooks != 0) mask |= FRAME_HOOKS;
   if (nat != 0) mask |= 1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING;
   return mask;
 }
