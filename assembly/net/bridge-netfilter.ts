@@ -9,8 +9,10 @@ import {
   DROP_IP_INVALID_DEST, DROP_NETFILTER, DROP_PKT_TOO_BIG, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST, SNMP_IP_FRAGFAILS,
   SYSCTL_BRIDGE_NF_CALL_IPTABLES,
 } from "../abi/net";
+import { NFT_HOOK_BRIDGE } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
+import { nftFrame } from "../nft/frames";
 import { nfConfirm, nfHook } from "../netfilter/hooks";
 import { ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { IP_DF, Ipv4View } from "../wire/ipv4";
@@ -136,6 +138,11 @@ export function bridgeNfDnatXmit(skb: Skb, dev: NetDevice): bool {
   return true;
 }
 
+/** Do the hooks of IP see this frame between two ports? */
+export function bridgeNfApplies(skb: Skb): bool {
+  return (skb.ipFlags & IPSKB_BRIDGED) != 0 && skb.protocol == ETH_P_IP && skb.bridgeDev != 0;
+}
+
 /** Between two ports (br_nf_forward_ip, br_nf_post_routing). True: send it; false: it was taken. */
 export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
   const ns = changetype<Netns>(dev.ns);
@@ -154,6 +161,7 @@ export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
 
 /** After FORWARD. As bridgeNfForward. */
 export function bridgeNfPostRouting(skb: Skb, ns: Netns, dev: NetDevice, to: NetDevice): bool {
+  if (FULL && !nftFrame(NFT_HOOK_BRIDGE + HOOK_POSTROUTING, skb, ns, 0, changetype<usize>(to))) return false;
   const verdict = nfHook(HOOK_POSTROUTING, skb, ns, 0, changetype<usize>(dev));
   if (verdict == NF_ACCEPT) return bridgeNfPush(skb, ns, dev, to);
   if (verdict != NF_STOLEN) skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);

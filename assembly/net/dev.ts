@@ -5,12 +5,15 @@ import {
   DROP_PKT_TOO_BIG, DROP_TOO_MANY_HOPS,
   PACKET_HOST, PACKET_OUTGOING,
 } from "../abi/net";
+import { NFT_HOOK_EGRESS } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { copyBytes, copyRound } from "../mm/copy";
 import { charge, node } from "../mm/node";
 import { nfSkbReset } from "../netfilter/hooks";
+import { nftFrame, nftFrames } from "../nft/frames";
 import { observeFrame } from "../trace/observe";
+import { be16 } from "../wire/bytes";
 import { ETH_HEADER_LEN } from "../wire/ethernet";
 import { bridgeXmit } from "./bridge";
 import { COST_SOFTIRQ, COST_XMIT } from "./costs";
@@ -136,6 +139,7 @@ export function devQueueXmit(packet: Skb, to: NetDevice): void {
       skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_DEV_DOWN);
       return;
     }
+    if (FULL && nftFrames(changetype<Netns>(dev.ns), NFT_HOOK_EGRESS) && !egress(skb, dev)) return;
     if (FULL && dev.qdisc != 0) {
       qdiscSend(skb, dev);
       return;
@@ -149,6 +153,14 @@ export function devQueueXmit(packet: Skb, to: NetDevice): void {
     if (changetype<usize>(skb) == 0) return;
     dev = changetype<NetDevice>(dev.lower);
   }
+}
+
+/** The chains at a device's egress; false: they took the frame. */
+function egress(skb: Skb, dev: NetDevice): bool {
+  skb.mac = skb.data;
+  skb.network = skb.data + ETH_HEADER_LEN;
+  skb.protocol = be16(skb.mac, 12);
+  return nftFrame(NFT_HOOK_EGRESS, skb, changetype<Netns>(dev.ns), 0, changetype<usize>(dev));
 }
 
 /** What a VLAN, macvlan or ipvlan sends, ready for its lower device; null (0): it was taken. */

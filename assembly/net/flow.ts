@@ -27,7 +27,7 @@ import { NS_PER_JIFFY } from "../mm/timer";
 import { CT_STREAM_AT, Conntrack, ctFlowsForget, ctIsReply, ctLookup, ctTuple, l4ChecksumOk, skbCt } from "../netfilter/conntrack";
 import { ctCount } from "../netfilter/conntrack-ext";
 import { tcpEstablished, tcpTrack } from "../netfilter/conntrack-tcp";
-import { NfNet, nfNet, setting } from "../netfilter/state";
+import { FRAME_HOOKS, NfNet, nfNet, setting } from "../netfilter/state";
 import { be16 } from "../wire/bytes";
 import { checksumFold } from "../wire/checksum";
 import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
@@ -82,7 +82,7 @@ const BUCKETS: u32 = 256;
 const FIRST_CAPACITY: u32 = 64;
 
 const NS: u64 = 1_000_000_000;
-const FORWARD_HOOKS: u32 = 1 << HOOK_PREROUTING | 1 << HOOK_FORWARD | 1 << HOOK_POSTROUTING;
+const FORWARD_HOOKS: u32 = FRAME_HOOKS | 1 << HOOK_PREROUTING | 1 << HOOK_FORWARD | 1 << HOOK_POSTROUTING;
 
 // Matches whose answer depends on the connection, the direction, the devices, the packet's mark and type, or routes and addresses.
 const MATCHES_KNOWN: u32 = 1 << MATCH_SOURCE | 1 << MATCH_DESTINATION | 1 << MATCH_IN | 1 << MATCH_OUT | 1 << MATCH_PROTOCOL

@@ -3,12 +3,14 @@
 import {
   DEV_IPVLAN, DEV_LOOPBACK, DEV_MACVLAN, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
 } from "../abi/net";
+import { NFT_HOOK_INET_INGRESS, NFT_HOOK_INGRESS } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { be16 } from "../wire/bytes";
 import {
   ETH_HEADER_LEN, ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, EthernetView, macIsBroadcast, macIsGroup,
 } from "../wire/ethernet";
+import { nftFrame } from "../nft/frames";
 import { arpReceive } from "./arp";
 import { bridgeInput } from "./bridge";
 import { IPSKB_LOOPED, ipReceive } from "./ip-input";
@@ -68,6 +70,10 @@ export function deliverUp(skb: Skb, first: NetDevice): void {
     if ((skb.ipFlags & IPSKB_LOOPED) != 0) break;
     if (dev.ingress != 0 && (skb.ipFlags & SKB_TC_SKIP) == 0 && !ingressHook(skb, dev)) return;
     skb.ipFlags &= ~SKB_TC_SKIP;
+    const ns = changetype<Netns>(dev.ns);
+    skb.network = skb.data;
+    if (!nftFrame(NFT_HOOK_INGRESS, skb, ns, changetype<usize>(dev), 0)) return;
+    if (!nftFrame(NFT_HOOK_INET_INGRESS, skb, ns, changetype<usize>(dev), 0)) return;
     if (skb.vlan != 0) {
       const vlan = vlanFind(dev, skb.vlan);
       if (vlan != 0) {

@@ -14,6 +14,9 @@ import {
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 
+/** Bit of NfNet.hooks beside those of IP: chains of nftables look at frames. */
+export const FRAME_HOOKS: u32 = 0x80000000;
+
 /** Netfilter of one namespace (`Netns.netfilter`); followed by the settings, the statistics. */
 @unmanaged export class NfNet {
   // XtTable by TABLE_*; 0: the driver never loaded it

@@ -170,7 +170,7 @@ function reverseMtu(skb: Skb, ns: Netns): u32 {
 }
 
 /** nf_dup_ipv4: a copy, not tracked, goes to the gateway; copies are not copied again. */
-function tee(gateway: u32, skb: Skb, ns: Netns, hook: u32): void {
+export function tee(gateway: u32, skb: Skb, ns: Netns, hook: u32): void {
   const nf = nfNet(ns);
   if (nf.duplicating) return;
   const at = kmalloc(<u32>offsetof<Route>());

@@ -1,6 +1,6 @@
 // Matches and targets of xtables in rules of nftables, net/netfilter/nft_compat.c.
 import { NF_DROP, RULE_HEADER, TARGET_NONE } from "../abi/netfilter";
-import { NFTV_BREAK, NFTV_CONTINUE, NFTXT_NATIVE, NFT_XT_HEADER } from "../abi/nft";
+import { NFTV_BREAK, NFTV_CONTINUE, NFTXT_BREAKS, NFTXT_NATIVE, NFT_XT_HEADER } from "../abi/nft";
 import { Netns, Skb } from "../layout";
 import { MATCH_HOTDROP, match } from "../netfilter/match";
 import { NfNet, XtTable } from "../netfilter/state";
@@ -40,5 +40,6 @@ export function nftXt(op: usize, skb: Skb, ns: Netns, hook: u32, inDev: usize, o
   }
   if (<u32>load<u8>(targetAt) == TARGET_NONE) return NFTV_CONTINUE;
   const verdict = target(targetAt, skb, ns, t, hook, inDev, outDev);
+  if (flags & NFTXT_BREAKS) return verdict == NF_DROP ? NFTV_BREAK : NFTV_CONTINUE;
   return verdict == XT_CONTINUE ? NFTV_CONTINUE : verdict;
 }

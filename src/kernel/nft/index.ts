@@ -3,7 +3,8 @@
  * loads: import it where it is wanted.
  */
 import * as abi from "../../../assembly/abi/nft.ts";
-import { ENOENT } from "../../../assembly/abi/core.ts";
+import { EINVAL, ENOENT } from "../../../assembly/abi/core.ts";
+import { NFCT_REALTIME, NF_SET } from "../../../assembly/abi/netfilter.ts";
 import type { NodeContext } from "../context.ts";
 import { driverOf } from "../namespace.ts";
 import { KernelError, type Netns } from "../netns.ts";
@@ -12,7 +13,7 @@ import { interfaceType } from "./types.ts";
 import { TABLE_NAMES } from "../iptables/tables.ts";
 import { Cursor, NftError, Refused, refusedByKernel, type Place } from "./lexer.ts";
 import { ruleText, rulesetText, type Listing } from "./list.ts";
-import { HOOKS, Ruleset, Transaction, elementKey, isInterval, keyBytes, type Chain, type NftObject, type NftSet, type SetElement, type Table } from "./model.ts";
+import { Ruleset, Transaction, elementKey, hookNumber, isInterval, keyBytes, type Chain, type NftObject, type NftSet, type SetElement, type Table } from "./model.ts";
 
 export { NftError } from "./lexer.ts";
 
@@ -21,6 +22,8 @@ export interface NftOptions {
   readonly source?: string;
   /** `--check`: everything but the commit. */
   readonly check?: boolean;
+  /** The text of a file that `include "PATH"` names; undefined: there is none. */
+  readonly readFile?: (path: string) => string | undefined;
   /** `-s`: no counters and the like. */
   readonly stateless?: boolean;
   /** `-a` */
@@ -63,6 +66,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
   const ruleset = new Ruleset();
   const interfaceIndex = interfaceType(interfaces.indexOf, interfaces.nameOf);
   const { instance } = context;
+  let clockTold = false;
 
   const ask = (op: number, ...words: number[]): number => {
     [netns, ...words].forEach((word, i) => instance.view.setUint32(4 * i, word, true));
@@ -92,7 +96,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
 
   /** Elements that packets added, and the times that are left. */
   const sync = (set: NftSet): void => {
-    if (set.table.family === "ip6" || set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout"))) return;
+    if (set.table.family === "ip6" || set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout") || set.ops.length > 0 || [...set.elements.values()].some((one) => one.ops !== undefined))) return;
     const before = set.elements;
     const now = new Map<string, SetElement>();
     const key = keyBytes(set.keyTypes);
@@ -106,6 +110,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
       const n = view.getUint32(4, true);
       let at = 8;
       for (let i = 0; i < n; i++) {
+        const statesBytes = view.getUint32(at + 4, true) >>> 8;
         const timeout = Number(view.getBigUint64(at + 8, true));
         const expires = Number(view.getBigUint64(at + 16, true));
         at += abi.NFT_ELEMENT_HEADER;
@@ -118,8 +123,9 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
         now.set(name, {
           ...known, key: from, end: to, catchall: false, timeout, expires, comment: known?.comment,
           ...(data > 0 && known === undefined && Array.isArray(dataTypes) ? { data: instance.copy(at, data) } : {}),
+          ...(statesBytes > 0 ? { states: instance.copy(at + data, statesBytes) } : {}),
         });
-        at += data;
+        at += data + statesBytes;
       }
     } while (cursor !== 0);
     const catchall = before.get("*");
@@ -147,6 +153,13 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
   const send = (tx: Transaction, place: Place, check: boolean): void => {
     for (const table of tx.touched) validate(table, place, placed);
     const records = tx.records();
+    if (!clockTold && records.length > 0) {
+      // What the date was when the node's clock stood at 0: `meta time`, `day` and `hour` ask.
+      clockTold = true;
+      const { clock } = context;
+      [netns, NFCT_REALTIME, Math.max(0, Math.floor(clock.nowMs() / 1000 - clock.nowNs() / 1e9))].forEach((word, i) => instance.view.setUint32(4 * i, word, true));
+      context.command(NF_SET, 12, "nft", [EINVAL, ENOENT]);
+    }
     if (check) {
       tx.rollback();
       return;
@@ -181,7 +194,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
       const output: string[] = [];
       try {
         runCommands({
-          ruleset, cursor, tx, interfaces: interfaceIndex, listing: listing(options), sync, output,
+          ruleset, cursor, tx, interfaces: interfaceIndex, readFile: options.readFile, hasDevice: (name) => interfaces.indexOf(name) !== undefined, listing: listing(options), sync, output,
           reset: (what) => void ("rules" in what ? states(what, true) : objectState(what, true)),
         });
         send(tx, { from: cursor.tokens[0]!.from, to: cursor.previous.to }, options.check ?? false);
@@ -263,7 +276,7 @@ function validate(table: Table, place: Place, placed: (part: Uint8Array, table: 
     const enter = (chain: Chain): void => {
       for (const rule of chain.rules) {
         for (const part of rule.iptables?.parts ?? []) {
-          if (!placed(part, xtTable, 1 << HOOKS[base.base!.hook]!)) throw refusedByKernel("Invalid argument", place);
+          if (!placed(part, xtTable, 1 << hookNumber(table.family, base.base!.hook)!)) throw refusedByKernel("Invalid argument", place);
         }
         for (const { type, hooks } of rule.checks) {
           if ((type !== undefined && base.base!.type !== type) || (hooks !== undefined && !hooks.includes(base.base!.hook))) {

@@ -111,10 +111,14 @@ const PRIORITIES: readonly (readonly [string, number])[] = [
   ["raw", -300], ["mangle", -150], ["dstnat", -100], ["filter", 0], ["security", 50], ["srcnat", 100],
 ];
 
+const BRIDGE_PRIORITIES: readonly (readonly [string, number])[] = [["dstnat", -300], ["filter", -200], ["out", 100], ["srcnat", 300]];
+
 /** A priority by the name next to it, up to ten away (prio2str); dstnat and srcnat only where they belong. */
-function priorityText(priority: number, hook: string): string {
-  for (const [name, value] of PRIORITIES) {
-    if ((name === "dstnat" && hook !== "prerouting") || (name === "srcnat" && hook !== "postrouting")) continue;
+function priorityText(priority: number, hook: string, { family }: Table): string {
+  const bridge = family === "bridge";
+  for (const [name, value] of bridge ? BRIDGE_PRIORITIES : PRIORITIES) {
+    if ((name === "dstnat" && hook !== "prerouting") || (name === "srcnat" && hook !== "postrouting") || (name === "out" && hook !== "output")) continue;
+    if ((family === "arp" || family === "netdev") && name !== "filter") continue;
     const by = priority - value;
     if (by === 0) return name;
     if (Math.abs(by) <= 10) return `${name} ${by < 0 ? "-" : "+"} ${Math.abs(by)}`;
@@ -122,12 +126,15 @@ function priorityText(priority: number, hook: string): string {
   return String(priority);
 }
 
+const devicesText = (names: readonly string[] | undefined): string =>
+  names === undefined ? "" : names.length === 1 ? ` device "${names[0]}"` : ` devices = { ${names.join(", ")} }`;
+
 export function chainText(listing: Listing, chain: Chain, rules: boolean): string {
   let text = `\tchain ${chain.name} {${handle(listing, chain.handle)}\n`;
   if (chain.comment !== undefined && rules) text += `\t\tcomment "${chain.comment}"\n`;
   const { base } = chain;
   if (base !== undefined) {
-    text += `\t\ttype ${base.type} hook ${base.hook} priority ${priorityText(base.priority, base.hook)}; policy ${chain.policy};\n`;
+    text += `\t\ttype ${base.type} hook ${base.hook}${devicesText(base.devices)} priority ${priorityText(base.priority, base.hook, chain.table)}; policy ${chain.policy};\n`;
   }
   if (rules) {
     const states = listing.states(chain);
