@@ -3,6 +3,7 @@
  * patch.go, delete.go, get.go) and pkg/registry/generic/registry/store.go.
  */
 import { decodeStruct, DecodeError, emptyStruct } from "../api/schema.ts";
+import type { DecodeReport } from "../api/schema.ts";
 import { apiVersionOf } from "../api/resources.ts";
 import type { ResourceName } from "../api/resources.ts";
 import type { Binding, Deployment, Namespace, Pod, Scale } from "../api/types.generated.ts";
@@ -65,6 +66,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
   };
   const namespaces = byResource.get("namespaces")!;
   const reader = createReader({ storage, clock });
+  /** Where decoded objects had empty lists and maps. */
+  const emptied = new WeakMap<object, ReadonlySet<string>>();
   const gr = (d: Descriptor): GroupResource => ({ group: d.name.group, resource: d.name.resource });
   const now = (): string => formatTime(clock.nowMs());
 
@@ -105,7 +108,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Decoding and defaulting: a fresh object from what the client sent, and what is wrong with it but tolerated. */
-  function decodeBody(info: RequestInfo, body: unknown): { object: Mutable; headers: Readonly<Record<string, string>> } {
+  function decodeBody(info: RequestInfo, body: unknown, duplicates: readonly string[] = []): { object: Mutable; headers: Readonly<Record<string, string>> } {
     const { descriptor, query } = info;
     const { kind } = descriptor.name;
     const apiVersion = apiVersionOf(descriptor.name);
@@ -114,33 +117,39 @@ export function createHandlers(given: HandlersOptions): Handlers {
       throw newBadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }");
     const sentKind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : kind;
     const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
-    const report = { strict: [] as string[] };
+    const report: DecodeReport = { strict: [] };
+    const refused = (why: string): ApiError => newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${why}`);
     let object: Mutable;
     try {
       object = decodeStruct(typeOf(descriptor), body, report) as unknown as Mutable;
     } catch (e) {
-      if (e instanceof DecodeError) throw newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${e.message}`);
+      if (e instanceof DecodeError) throw refused(e.message);
       throw e;
     }
     if (sentKind !== kind || sentVersion !== apiVersion) {
       const known = options.registry.some((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
-      if (!known) throw newBadRequest(`${sentKind} in version "${apiVersion.split("/").pop()}" cannot be handled as a ${kind}: no kind "${sentKind}" is registered for version "${sentVersion}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"`);
+      if (!known) throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"`);
       throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
     }
     object.apiVersion = apiVersion;
     object.kind = kind;
     descriptor.setDefaults?.(object);
-    return { object, headers: strictness(query.get("fieldValidation"), report.strict) };
+    if (report.empty !== undefined) emptied.set(object, new Set(report.empty));
+    const unknown = report.strict;
+    // What is under an unknown field is not looked at.
+    const twice = duplicates.filter((path) => !unknown.some((text) => path.startsWith(text.slice("unknown field \"".length, -1))));
+    const strict = [...twice.map((path) => `duplicate field "${path}"`), ...unknown];
+    return { object, headers: strictness(query.get("fieldValidation"), strict, info.verb === "patch" ? newBadRequest : refused) };
   }
 
-  function strictness(mode: string | null, strict: readonly string[]): Readonly<Record<string, string>> {
+  function strictness(mode: string | null, strict: readonly string[], refused: (why: string) => ApiError): Readonly<Record<string, string>> {
     if (mode !== null && mode !== "" && mode !== "Ignore" && mode !== "Warn" && mode !== "Strict") {
       const errors = new FieldErrors();
       errors.notSupported("fieldValidation", mode, ["Ignore", "Strict", "Warn"]);
       throw newInvalid({ group: "meta.k8s.io", kind: "CreateOptions" }, "", errors.list);
     }
     if (strict.length === 0 || mode === "Ignore") return NO_HEADERS;
-    if (mode === "Strict") throw newBadRequest(`strict decoding error: ${strict.join(", ")}`);
+    if (mode === "Strict") throw refused(`strict decoding error: ${strict.join(", ")}`);
     return { warning: strict.map((text) => `299 - ${JSON.stringify(text)}`).join(", ") };
   }
 
@@ -164,6 +173,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   /** Which top-level fields a request to this (sub)resource leaves alone. */
   function resetFields({ descriptor, subresource }: RequestInfo): readonly string[] {
+    if (descriptor.resetFields !== undefined) return descriptor.resetFields(subresource);
     if (!descriptor.hasStatus) return [];
     return subresource === "status" ? ["spec"] : ["status"];
   }
@@ -203,7 +213,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function create(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    const { object, headers } = decodeBody(info, request.body);
+    const { object, headers } = decodeBody(info, request.body, request.duplicates);
     const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
     return { status: 201, headers, body: stored };
   }
@@ -215,7 +225,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (meta.namespace !== undefined && meta.namespace !== namespace)
         throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
       meta.namespace = namespace;
-    }
+    } else delete meta.namespace;
     delete meta.managedFields;
     delete meta.deletionTimestamp;
     delete meta.deletionGracePeriodSeconds;
@@ -229,9 +239,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const generated = meta.name === undefined && meta.generateName !== undefined;
     if (generated) meta.name = generateName(random, meta.generateName!);
     descriptor.prepareForCreate?.(object, options);
-    const errors = new FieldErrors();
-    validateObjectMeta(object, descriptor, errors);
+    const errors = new FieldErrors(emptied.get(object));
+    if (descriptor.whole !== true) validateObjectMeta(object, descriptor, errors);
     descriptor.validate?.(object, errors);
+    if (errors.list.length === 0 && descriptor.whole === true) validateObjectMeta(object, { name: descriptor.name, validateName: () => [] }, errors);
     if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
     const rollback = descriptor.allocate?.(object, undefined, errors, options);
     if (errors.list.length > 0) {
@@ -258,7 +269,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function update(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    const { object, headers } = decodeBody(info, request.body);
+    const { object, headers } = decodeBody(info, request.body, request.duplicates);
     checkName(info, object);
     const stored = await guaranteedUpdate(info, user, dryRun, () => {
       // Each attempt starts from a fresh object: the hooks change it.
@@ -273,7 +284,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (meta.namespace !== undefined && meta.namespace !== info.namespace)
         throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
       meta.namespace = info.namespace;
-    }
+    } else delete meta.namespace;
     if (meta.name === undefined) throw newBadRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
     if (meta.name !== info.name) throw newBadRequest(`the name of the object (${meta.name}) does not match the name on the URL (${info.name})`);
   }
@@ -362,7 +373,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (sent !== "" && !/^\d+$/.test(sent)) throw plainFailure(500, `strconv.ParseUint: parsing ${JSON.stringify(sent)}: invalid syntax`);
     // A patch is judged by validation instead: there the uid is immutable.
     if (verb === "update" && meta.uid !== undefined && meta.uid !== live.uid)
-      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${current.key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
+      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${current.key.slice("/registry".length)}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
     const unconditional = sent === "" || Number(sent) === 0;
     if (unconditional) {
       if (!descriptor.allowUnconditionalUpdate) {
@@ -389,7 +400,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (meta.deletionTimestamp === undefined) keep(meta, was, "deletionTimestamp");
     keep(meta, was, "deletionGracePeriodSeconds");
     delete (meta as { selfLink?: string }).selfLink;
-    const errors = new FieldErrors();
+    const errors = new FieldErrors(emptied.get(object));
     if (subresource === "status") {
       descriptor.prepareForStatusUpdate?.(object, old);
       validateObjectMetaUpdate(object, old, errors);
@@ -400,8 +411,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
       descriptor.prepareForUpdate?.(object, old, options);
       // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
       validateObjectMetaUpdate(object, old, errors);
-      validateObjectMetaUpdate(object, old, errors);
-      descriptor.validate?.(object, errors);
+      if (descriptor.whole !== true) {
+        validateObjectMetaUpdate(object, old, errors);
+        descriptor.validate?.(object, errors);
+      }
       descriptor.validateUpdate?.(object, old, errors);
     }
     if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name, errors.list);

@@ -69,7 +69,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
   const { extension } = options;
   extension?.load();
-  const registry = extension === undefined ? REGISTRY : [...REGISTRY, ...extension.resources];
+  const registry = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
   const routes = routesOf(registry);
   const handlers = createHandlers({ storage, registry, clock, random, serviceIPs, nodePorts, apply: extension?.apply });
 

@@ -52,6 +52,10 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly prepareForCreate?: (object: T, context: RegistryContext) => void;
   readonly prepareForUpdate?: (object: T, old: T, context: RegistryContext) => void;
   readonly prepareForStatusUpdate?: (object: T, old: T) => void;
+  /** `validate`, `validateUpdate` and `validateStatusUpdate` say all, metadata included, each for itself, as upstream's strategies do. */
+  readonly whole?: boolean;
+  /** Which top-level fields a request to this subresource ("" for the object) leaves alone, where it is not the usual. */
+  readonly resetFields?: (subresource: string) => readonly string[];
   readonly validate?: (object: T, errors: FieldErrors) => void;
   readonly validateUpdate?: (object: T, old: T, errors: FieldErrors) => void;
   /** Validation of updates through `/status`. */
