@@ -6,13 +6,24 @@ import type { FieldErrors } from "../../field.ts";
 type Any = any;
 
 /**
- * `GoField[=jsonField]:type` of each struct, in Go's order. Types: s string, i number, b boolean, d IntOrString, m map[string]string,
+ * `GoField[=jsonField]:type` of each struct, in Go's order. Types: s string, i number, b boolean, d IntOrString, t and T times, R quantities by name,
+ * m map[string]string,
  * a struct's name, `[]t` a slice, `*t` a pointer (its address is never the same twice).
  */
 const STRUCTS: Readonly<Record<string, string>> = {
   "v1.LabelSelector": "MatchLabels:m MatchExpressions:[]v1.LabelSelectorRequirement",
   "v1.LabelSelectorRequirement": "Key:s Operator:s Values:[]s",
-  "v1.ObjectMeta": "Name:s GenerateName:s Namespace:s SelfLink:s UID=uid:s ResourceVersion:s Generation:i",
+  "v1.ObjectMeta": "Name:s GenerateName:s Namespace:s SelfLink:s UID=uid:s ResourceVersion:s Generation:i CreationTimestamp:T DeletionTimestamp:t DeletionGracePeriodSeconds:*int64 Labels:m Annotations:m OwnerReferences:[]v1.OwnerReference Finalizers:[]s ManagedFields:[]v1.ManagedFieldsEntry",
+  "core.PodTemplateSpec": "ObjectMeta=metadata:v1.ObjectMeta Spec:core.PodSpec",
+  "core.PodSpec": "Volumes:[]core.Volume InitContainers:[]core.Container Containers:[]core.Container EphemeralContainers:[]core.EphemeralContainer RestartPolicy:s TerminationGracePeriodSeconds:*int64 ActiveDeadlineSeconds:*int64 DNSPolicy=dnsPolicy:s NodeSelector:m ServiceAccountName:s AutomountServiceAccountToken:*bool NodeName:s SecurityContext:*core.PodSecurityContext ImagePullSecrets:[]core.LocalObjectReference Hostname:s Subdomain:s SetHostnameAsFQDN:*bool Affinity:*core.Affinity SchedulerName:s Tolerations:[]core.Toleration HostAliases:[]core.HostAlias PriorityClassName:s Priority:*int32 PreemptionPolicy:*core.PreemptionPolicy DNSConfig=dnsConfig:*core.PodDNSConfig ReadinessGates:[]core.PodReadinessGate RuntimeClassName:*string Overhead:R EnableServiceLinks:*bool TopologySpreadConstraints:[]core.TopologySpreadConstraint OS=os:*core.PodOS SchedulingGates:[]core.PodSchedulingGate ResourceClaims:[]core.PodResourceClaim Resources:*core.ResourceRequirements",
+  "core.Container": "Name:s Image:s Command:[]s Args:[]s WorkingDir:s Ports:[]core.ContainerPort EnvFrom:[]core.EnvFromSource Env:[]core.EnvVar Resources:core.ResourceRequirements ResizePolicy:[]core.ContainerResizePolicy RestartPolicy:*core.ContainerRestartPolicy VolumeMounts:[]core.VolumeMount VolumeDevices:[]core.VolumeDevice LivenessProbe:*core.Probe ReadinessProbe:*core.Probe StartupProbe:*core.Probe Lifecycle:*core.Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:*core.SecurityContext Stdin:b StdinOnce:b TTY=tty:b",
+  "core.ResourceRequirements": "Limits:R Requests:R Claims:[]core.ResourceClaim",
+  "core.ResourceClaim": "Name:s Request:s",
+  "core.ContainerPort": "Name:s HostPort:i ContainerPort:i Protocol:s HostIP:s",
+  "core.EnvVar": "Name:s Value:s ValueFrom:*core.EnvVarSource",
+  "core.VolumeMount": "Name:s ReadOnly:b RecursiveReadOnly:*core.RecursiveReadOnlyMode MountPath:s SubPath:s MountPropagation:*core.MountPropagationMode SubPathExpr:s",
+  "core.VolumeDevice": "Name:s DevicePath:s",
+  "core.LocalObjectReference": "Name:s",
   "core.Taint": "Key:s Value:s Effect:s TimeAdded:t",
   "core.Toleration": "Key:s Operator:s Value:s Effect:s TolerationSeconds:*int64",
   "core.ObjectReference": "Kind:s Namespace:s Name:s UID=uid:s APIVersion=apiVersion:s ResourceVersion:s FieldPath:s",
@@ -43,6 +54,9 @@ export function goValue(type: string, value: Any, path: string, errors: FieldErr
     case "b": return String(value ?? false);
     case "d": return goIntOrString(value ?? 0);
     case "t": return value === undefined || value === null ? "<nil>" : String(value);
+    case "T": return "time.Date(1, time.January, 1, 0, 0, 0, 0, time.UTC)";
+    case "R":
+      return value === undefined || value === null ? "core.ResourceList(nil)" : `core.ResourceList{${Object.keys(value).sort().map((k) => `${JSON.stringify(k)}:${goQuantity(value[k])}`).join(", ")}}`;
     case "m":
     case "v1.Labels":
       return goMap(value, path, errors);
@@ -87,3 +101,5 @@ export function goQuantity(text: string): string {
   const amount = m === null ? (nano / 1_000_000_000n).toString() : m[1]!;
   return `resource.Quantity{i:resource.int64Amount{value:${amount}, scale:${m === null ? 0 : scale}}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, s:${JSON.stringify(text)}, Format:${JSON.stringify(format)}}`;
 }
+
+export const goPodTemplate = (template: Any, path: string, errors: FieldErrors): string => goValue("core.PodTemplateSpec", template, path, errors);
