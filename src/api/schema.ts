@@ -131,7 +131,7 @@ export class DecodeError extends Error {}
 export interface DecodeReport {
   /** As the strict decoder lists them: `unknown field "spec.foo"`. */
   strict: string[];
-  /** Where empty lists and maps were, that are left out. */
+  /** Where empty lists and maps were. */
   empty?: string[];
 }
 
@@ -193,7 +193,7 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
     if (item === null) continue;
     const decoded = decode(field.type, item, path === "" ? key : `${path}.${key}`, type.name, report);
     if (field.pointer || field.required || field.value || !isZero(decoded)) out[key] = decoded;
-    else if (typeof item === "object") (report.empty ??= []).push(path === "" ? key : `${path}.${key}`);
+    if (typeof item === "object" && isZero(decoded)) (report.empty ??= []).push(path === "" ? key : `${path}.${key}`);
   }
   for (const field of type.always) if (out[field.name] === undefined) out[field.name] = zeroOf(field);
   return out;

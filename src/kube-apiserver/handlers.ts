@@ -27,7 +27,7 @@ import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
 import { createReader } from "./read.ts";
 import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
-import { validateObjectMeta, validateObjectMetaUpdate } from "./registry/meta.ts";
+import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
 import type { Extension } from "./extension.ts";
 import type { RequestInfo } from "./request-info.ts";
 
@@ -63,6 +63,15 @@ export function createHandlers(given: HandlersOptions): Handlers {
   const options: HandlersOptions & RegistryContext = {
     ...given,
     find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
+  };
+  /** A dry run takes nothing: it is told the address of the range, and ports beyond theirs. */
+  const dry = (): RegistryContext => {
+    let port = given.nodePorts.end;
+    return {
+      ...options,
+      serviceIPs: { ...given.serviceIPs, allocateNext: () => given.serviceIPs.cidr.split("/")[0]! },
+      nodePorts: { ...given.nodePorts, allocateNext: () => ++port },
+    };
   };
   const namespaces = byResource.get("namespaces")!;
   const reader = createReader({ storage, clock });
@@ -215,7 +224,21 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
     const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
-    return { status: 201, headers, body: stored };
+    return { status: 201, headers: warned(info, headers, stored, undefined), body: stored };
+  }
+
+  /** The headers with what the kind warns of. */
+  function warned({ descriptor, subresource }: RequestInfo, headers: Readonly<Record<string, string>>, object: KubeObject, old: KubeObject | undefined): Readonly<Record<string, string>> {
+    const texts = subresource === "" ? (descriptor.warnings?.(object, old) ?? []) : [];
+    if (texts.length === 0) return headers;
+    const before = headers["warning"] === undefined ? [] : [headers["warning"]];
+    return { ...headers, warning: [...before, ...texts.map((text) => `299 - ${JSON.stringify(text)}`)].join(", ") };
+  }
+
+  /** As the object would come back from the store. */
+  function settle(descriptor: Descriptor, object: Mutable): void {
+    for (const path of emptied.get(object) ?? []) forgetEmpty(object, path.split("."));
+    descriptor.readBack?.(object);
   }
 
   async function createObject(descriptor: Descriptor, namespace: string, object: Mutable, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
@@ -240,15 +263,18 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (generated) meta.name = generateName(random, meta.generateName!);
     descriptor.prepareForCreate?.(object, options);
     const errors = new FieldErrors(emptied.get(object));
-    if (descriptor.whole !== true) validateObjectMeta(object, descriptor, errors);
-    descriptor.validate?.(object, errors);
-    if (errors.list.length === 0 && descriptor.whole === true) validateObjectMeta(object, { name: descriptor.name, validateName: () => [] }, errors);
-    if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
-    const rollback = descriptor.allocate?.(object, undefined, errors, options);
+    // Claims come before validation, and fail alone (Store.BeginCreate).
+    const rollback = descriptor.allocate?.(object, undefined, errors, dryRun ? dry() : options);
+    if (errors.list.length === 0) {
+      if (descriptor.whole !== true) validateObjectMeta(object, descriptor, errors);
+      descriptor.validate?.(object, errors);
+      if (errors.list.length === 0 && descriptor.whole === true) validateObjectMeta(object, { name: descriptor.name, validateName: validatePathSegment }, errors, false);
+    }
     if (errors.list.length > 0) {
       rollback?.();
-      throw newInvalid(descriptor.name, meta.name, errors.list);
+      throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
     }
+    settle(descriptor, object);
     const key = storageKey(descriptor, namespace, meta.name);
     if (dryRun) {
       rollback?.();
@@ -271,11 +297,18 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
     checkName(info, object);
-    const stored = await guaranteedUpdate(info, user, dryRun, () => {
+    if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storage.get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
+      delete (object.metadata as { resourceVersion?: string }).resourceVersion;
+      const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
+      return { status: 201, headers: warned(info, headers, object, undefined), body: stored };
+    }
+    let old: KubeObject | undefined;
+    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
+      old = current;
       // Each attempt starts from a fresh object: the hooks change it.
       return decodeBody(info, request.body).object;
     });
-    return { status: 200, headers, body: stored };
+    return { status: 200, headers: warned(info, headers, stored, old), body: stored };
   }
 
   /** The object must be the one the URL names. Follows rest.EnsureObjectNamespaceMatchesRequestNamespace and checkName. */
@@ -324,7 +357,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
       checkPreconditions(info, object, current);
-      const rollback = prepareUpdate(info, user, object, current.value, tracked);
+      const rollback = prepareUpdate(info, user, object, current.value, tracked, dryRun);
+      settle(descriptor, object);
       if (deepEqual(object, current.value)) {
         rollback?.();
         return current.value;
@@ -355,8 +389,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (descriptor.release === undefined) return;
     const kept = new Set<unknown>();
     const claims = (o: KubeObject): { ip: string | undefined; ports: (number | undefined)[] } => {
-      const spec = (o as unknown as { spec: { clusterIP?: string; ports?: { nodePort?: number }[] } }).spec;
-      return { ip: spec.clusterIP, ports: spec.ports?.map((p) => p.nodePort) ?? [] };
+      const spec = (o as unknown as { spec: { clusterIP?: string; ports?: { nodePort?: number }[]; healthCheckNodePort?: number } }).spec;
+      return { ip: spec.clusterIP, ports: [...(spec.ports?.map((p) => p.nodePort) ?? []), spec.healthCheckNodePort] };
     };
     const next = claims(object);
     kept.add(next.ip);
@@ -387,7 +421,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Managed fields, strategy and validation of an update. */
-  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean): (() => void) | undefined {
+  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean, dryRun: boolean): (() => void) | undefined {
     const { descriptor, subresource } = info;
     const meta = object.metadata;
     const was = old.metadata;
@@ -401,6 +435,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     keep(meta, was, "deletionGracePeriodSeconds");
     delete (meta as { selfLink?: string }).selfLink;
     const errors = new FieldErrors(emptied.get(object));
+    let rollback: (() => void) | undefined;
     if (subresource === "status") {
       descriptor.prepareForStatusUpdate?.(object, old);
       validateObjectMetaUpdate(object, old, errors);
@@ -409,6 +444,11 @@ export function createHandlers(given: HandlersOptions): Handlers {
       object.status = (old as Mutable).status;
     } else {
       descriptor.prepareForUpdate?.(object, old, options);
+      rollback = descriptor.allocate?.(object, old, errors, dryRun ? dry() : options);
+      if (errors.list.length > 0) {
+        rollback?.();
+        throw newInvalid(descriptor.name, meta.name, errors.list);
+      }
       // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
       validateObjectMetaUpdate(object, old, errors);
       if (descriptor.whole !== true) {
@@ -417,9 +457,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
       }
       descriptor.validateUpdate?.(object, old, errors);
     }
-    if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name, errors.list);
-    if (subresource !== "") return undefined;
-    const rollback = descriptor.allocate?.(object, old, errors, options);
     if (errors.list.length === 0) return rollback;
     rollback?.();
     throw newInvalid(descriptor.name, meta.name, errors.list);
@@ -593,6 +630,20 @@ export function createHandlers(given: HandlersOptions): Handlers {
       return createObject(descriptor, namespace, decoded, false, () => {});
     },
   };
+}
+
+/** An empty list that has to be written comes back from the store as null. */
+function forgetEmpty(object: unknown, steps: readonly string[]): void {
+  let at = object as Record<string, unknown> | undefined;
+  for (const [i, step] of steps.entries()) {
+    const [name = "", index] = step.replace("]", "").split("[");
+    const value = at?.[name];
+    if (i === steps.length - 1) {
+      if (Array.isArray(value) && value.length === 0) at![name] = null;
+      return;
+    }
+    at = (index === undefined ? value : (value as unknown[] | undefined)?.[Number(index)]) as Record<string, unknown> | undefined;
+  }
 }
 
 const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();

@@ -139,7 +139,11 @@ function compareField(field: Field, element: string, before: unknown, after: unk
   // Most of an object is as it was: seeing that first saves building sets for nothing.
   if (after === undefined || deepEqual(before, after)) return;
   const { type } = field;
-  const added: FieldSet = before === undefined ? { ".": {} } : {};
+  if (after === null && before !== undefined && field.merge !== "atomic" && (type.kind === "list" || type.kind === "map" || type.kind === "struct")) {
+    removed[element] = {};
+    return;
+  }
+  const added: FieldSet = before === undefined || (before === null && Array.isArray(after) && after.length === 0) ? { ".": {} } : {};
   const gone: FieldSet = {};
   if (type.kind === "struct" && field.merge !== "atomic" && isMap(after)) {
     compareStruct(structType(type.name), isMap(before) ? before : {}, after, added, gone);

@@ -28,8 +28,14 @@ export function validateAnnotations(annotations: Record<string, string> | undefi
   if (total > ANNOTATIONS_BYTES_MAX) errors.tooLong(path, ANNOTATIONS_BYTES_MAX);
 }
 
+/** A name that can be a segment of a path. Follows path.ValidatePathSegmentName. */
+export function validatePathSegment(name: string): string[] {
+  if (name === "." || name === "..") return [`may not be '${name}'`];
+  return ["/", "%"].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
+}
+
 /** Follows ValidateObjectMeta. */
-export function validateObjectMeta(object: KubeObject, descriptor: Pick<Descriptor, "name" | "validateName">, errors: FieldErrors): void {
+export function validateObjectMeta(object: KubeObject, descriptor: Pick<Descriptor, "name" | "validateName">, errors: FieldErrors, standardFinalizers = true): void {
   const meta = object.metadata;
   if (meta.generateName !== undefined) {
     // A generated name ends in letters and digits, so the prefix is judged as the start of a name.
@@ -45,15 +51,15 @@ export function validateObjectMeta(object: KubeObject, descriptor: Pick<Descript
   validateLabels(meta.labels, "metadata.labels", errors);
   validateAnnotations(meta.annotations, "metadata.annotations", errors);
   validateOwnerReferences(meta, errors);
-  validateFinalizers(meta, errors);
+  validateFinalizers(meta, standardFinalizers, errors);
 }
 
-function validateFinalizers(meta: ObjectMeta, errors: FieldErrors): void {
+function validateFinalizers(meta: ObjectMeta, standard: boolean, errors: FieldErrors): void {
   for (const [i, finalizer] of (meta.finalizers ?? []).entries()) {
     const path = `metadata.finalizers[${i}]`;
     const problems = validateLabelKey(finalizer);
     errors.invalidAll(path, finalizer, problems);
-    if (problems.length === 0 && !finalizer.includes("/") && !["orphan", "foregroundDeletion", "kubernetes"].includes(finalizer))
+    if (standard && problems.length === 0 && !finalizer.includes("/") && !["orphan", "foregroundDeletion", "kubernetes"].includes(finalizer))
       errors.invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
   }
 }
@@ -99,5 +105,5 @@ export function validateObjectMetaUpdate(object: KubeObject, old: KubeObject, er
   validateLabels(meta.labels, "metadata.labels", errors);
   validateAnnotations(meta.annotations, "metadata.annotations", errors);
   validateOwnerReferences(meta, errors);
-  if (!deepEqual(meta.finalizers, was.finalizers)) validateFinalizers(meta, errors);
+  if (!deepEqual(meta.finalizers, was.finalizers)) validateFinalizers(meta, true, errors);
 }

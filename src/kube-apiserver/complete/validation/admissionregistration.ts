@@ -1,7 +1,20 @@
 /** admissionregistration.k8s.io/v1, without compiling expressions. Follows pkg/apis/admissionregistration/validation/validation.go. */
 import type { FieldErrors } from "../../field.ts";
-import { dns1035, dnsSubdomain, fullyQualifiedName, labelSelector, named, oneOf, pathSegment, plain, qualifiedName } from "./common.ts";
-import type { Any, Validation } from "./common.ts";
+import { dns1035, dnsSubdomain, fullyQualifiedName, genericMeta, labelSelector, named, objectMetaUpdate, oneOf, pathSegment, qualifiedName } from "./common.ts";
+import type { Any, NameCheck, Validation } from "./common.ts";
+
+/** Metadata is judged without the finalizers that the core kinds know. */
+const generic = (namespaced: boolean, name: NameCheck, body: (object: Any, errors: FieldErrors) => void): Validation => ({
+  validate(object, errors) {
+    genericMeta(object, namespaced, name, errors);
+    body(object, errors);
+  },
+  validateUpdate(object, old, errors) {
+    objectMetaUpdate(object, old, errors);
+    body(object, errors);
+  },
+  validateStatusUpdate: objectMetaUpdate,
+});
 
 const OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES = ["*", "Cluster", "Namespaced"];
@@ -80,8 +93,9 @@ export function webhookClient(client: Any, path: string, errors: FieldErrors): v
   if (url !== undefined) webhookURL(url, `${path}.url`, errors);
   else {
     const at = `${path}.service`;
-    if ((service.name ?? "") === "") errors.required(`${at}.name`, "service name is required");
-    if ((service.namespace ?? "") === "") errors.required(`${at}.namespace`, "service namespace is required");
+    // Upstream hands the two over in the wrong order: each is missed by the other's name.
+    if ((service.namespace ?? "") === "") errors.required(`${at}.name`, "service name is required");
+    if ((service.name ?? "") === "") errors.required(`${at}.namespace`, "service namespace is required");
     const port = service.port ?? 443;
     if (port < 1 || port > 65535) errors.invalid(`${at}.port`, port, "port is not valid: must be between 1 and 65535, inclusive");
     if (service.path === undefined) return;
@@ -139,7 +153,7 @@ function reviewVersions(versions: readonly string[], path: string, errors: Field
     errors.invalid(path, versions, `must include at least one of ${known}`);
 }
 
-const webhooks = (mutating: boolean): Validation => plain(false, dnsSubdomain, (o, errors) => {
+const webhooks = (mutating: boolean): Validation => generic(false, dnsSubdomain, (o, errors) => {
   const names = new Set<string>();
   (o.webhooks ?? []).forEach((hook: Any, i: number) => {
     const path = `webhooks[${i}]`;
@@ -179,7 +193,7 @@ const IDENTIFIER = /^[_a-zA-Z][_a-zA-Z0-9]*$/;
 const RESERVED = new Set(["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]);
 const REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
-export const validatingAdmissionPolicy: Validation = plain(false, dnsSubdomain, (o, errors) => {
+export const validatingAdmissionPolicy: Validation = generic(false, dnsSubdomain, (o, errors) => {
   const { spec } = o;
   if (spec.failurePolicy === undefined) errors.required("spec.failurePolicy");
   else oneOf(spec.failurePolicy, ["Fail", "Ignore"], "spec.failurePolicy", errors);
@@ -250,7 +264,7 @@ function paramKind({ apiVersion = "", kind = "" }: Any, path: string, errors: Fi
   }
 }
 
-export const validatingAdmissionPolicyBinding: Validation = plain(false, dnsSubdomain, ({ spec }, errors) => {
+export const validatingAdmissionPolicyBinding: Validation = generic(false, dnsSubdomain, ({ spec }, errors) => {
   const policy: string = spec.policyName ?? "";
   if (policy === "") errors.required("spec.policyName");
   else named(policy, dnsSubdomain, "spec.policyName", errors);

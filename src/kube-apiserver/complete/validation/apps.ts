@@ -4,7 +4,7 @@ import { labelSelector as asSelector, matches } from "../../../apimachinery/sele
 import type { FieldErrors } from "../../field.ts";
 import { validateAnnotations } from "../../registry/meta.ts";
 import {
-  dnsSubdomain, immutable, intOrPercent, intOrPercentValue, isEmptySelector, labels, labelSelector, nonNegative, notOver100Percent, oneOf, plain, selectorConverts,
+  dnsLabel, dnsSubdomain, immutable, intOrPercent, intOrPercentValue, isEmptySelector, labels, labelSelector, nonNegative, notOver100Percent, oneOf, plain, selectorConverts, twice,
 } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 import { alwaysRestarted } from "./core.ts";
@@ -71,7 +71,7 @@ export const deployment: Validation = plain(true, dnsSubdomain, ({ spec }, error
   if (deadline <= (spec.minReadySeconds ?? 0)) errors.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds");
 }, immutableSelector);
 
-export const replicaSet: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+export const replicaSet: Validation = twice(plain(true, dnsSubdomain, ({ spec }, errors) => {
   nonNegative(spec.replicas, "spec.replicas", errors);
   nonNegative(spec.minReadySeconds, "spec.minReadySeconds", errors);
   // An absent template is an empty one.
@@ -80,9 +80,9 @@ export const replicaSet: Validation = plain(true, dnsSubdomain, ({ spec }, error
     podTemplateSpec(template, "spec.template", errors);
     alwaysRestarted(template.spec, "spec.template.spec", "ReplicaSet", errors);
   }, errors);
-}, immutableSelector);
+}, immutableSelector));
 
-export const daemonSet: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+export const daemonSet: Validation = twice(plain(true, dnsSubdomain, ({ spec }, errors) => {
   const { selector, template } = spec;
   labelSelector(selector, "spec.selector", errors);
   const given = selector !== undefined && selector !== null;
@@ -106,11 +106,11 @@ export const daemonSet: Validation = plain(true, dnsSubdomain, ({ spec }, errors
   } else if (updateStrategy?.type !== "OnDelete")
     errors.add("FieldValueNotSupported", path, `Unsupported value: ${goValue("apps.DaemonSetUpdateStrategy", updateStrategy, path, errors)}: supported values: "RollingUpdate", "OnDelete"`);
   nonNegative(spec.revisionHistoryLimit, "spec.revisionHistoryLimit", errors);
-}, immutableSelector);
+}, immutableSelector));
 
 const MUTABLE = ["replicas", "template", "updateStrategy", "minReadySeconds", "ordinals", "persistentVolumeClaimRetentionPolicy"];
 
-export const statefulSet: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+export const statefulSet: Validation = plain(true, dnsLabel, ({ spec }, errors) => {
   const policy = spec.podManagementPolicy ?? "";
   if (policy === "") errors.required("spec.podManagementPolicy");
   else if (policy !== "OrderedReady" && policy !== "Parallel") errors.invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'");
@@ -147,6 +147,7 @@ function goRaw(value: unknown): string {
 }
 
 export const controllerRevision: Validation = plain(true, dnsSubdomain, (o, errors) => {
+  if (o.data !== undefined && o.data !== null && (typeof o.data !== "object" || Array.isArray(o.data))) errors.required("data", "data must be a valid JSON object");
   nonNegative(o.revision, "revision", errors);
 }, (o, old, errors) => {
   if (!deepEqual(o.data ?? null, old.data ?? null)) errors.invalidGo("data", goRaw(o.data), "field is immutable");

@@ -55,6 +55,7 @@ function metric(spec: Any, path: string, errors: FieldErrors): void {
     present.push(field);
     if (present.length === 1) CHECKS[field]!(spec[field], `${path}.${field}`, errors);
   }
+  if (!TYPES.includes(type)) errors.notSupported(`${path}.type`, type, TYPES);
   if (wanted !== undefined) errors.required(`${path}.${wanted}`, "must populate information for the given metric source");
   if (present.length === 1) return;
   const expected = SOURCES.find(([, name]) => name === type)?.[0];

@@ -2,7 +2,7 @@
 import { deepEqual } from "../../../apimachinery/meta.ts";
 import type { FieldErrors } from "../../field.ts";
 import { selects, templateMismatch } from "./apps.ts";
-import { dnsLabel, dnsSubdomain, immutable, labelSelector, nonNegative, objectMeta, objectMetaUpdate, oneOf, qualified, selectorConverts } from "./common.ts";
+import { dnsLabel, dnsSubdomain, immutable, labelSelector, nonNegative, objectMeta, objectMetaUpdate, oneOf, qualified, selectorConverts, twice } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 import { scheduleProblem } from "./cron.ts";
 import { goPodTemplate, goValue } from "./go.ts";
@@ -77,7 +77,8 @@ function failurePolicy(spec: Any, path: string, errors: FieldErrors): void {
   const names = new Set([...(pod.containers ?? []), ...(pod.initContainers ?? [])].map((c: Any) => c.name));
   rules.forEach((rule, i) => {
     const at = `${path}.rules[${i}]`;
-    const { action = "", onExitCodes, onPodConditions = [] } = rule;
+    const { action = "", onExitCodes } = rule;
+    const onPodConditions: Any[] = rule.onPodConditions ?? [];
     if (action === "") errors.required(`${at}.action`, `valid values: ${quotedList(ACTIONS)}`);
     else if (action === "FailIndex") {
       if (spec.backoffLimitPerIndex === undefined) errors.invalid(`${at}.action`, action, "requires the backoffLimitPerIndex to be set");
@@ -94,7 +95,8 @@ function failurePolicy(spec: Any, path: string, errors: FieldErrors): void {
   });
 }
 
-function exitCodes({ operator = "", containerName, values = [] }: Any, path: string, names: ReadonlySet<string>, errors: FieldErrors): void {
+function exitCodes({ operator = "", containerName, values: given }: Any, path: string, names: ReadonlySet<string>, errors: FieldErrors): void {
+  const values: number[] = given ?? [];
   if (operator === "") errors.required(`${path}.operator`, `valid values: ${quotedList(["In", "NotIn"])}`);
   else oneOf(operator, ["In", "NotIn"], `${path}.operator`, errors);
   if (containerName !== undefined && !names.has(containerName)) errors.invalid(`${path}.containerName`, containerName, "must be one of the container or initContainer names in the pod template");
@@ -107,7 +109,7 @@ function exitCodes({ operator = "", containerName, values = [] }: Any, path: str
     if (operator === "In" && value === 0) errors.invalid(`${path}.values[${i}]`, value, "must not be 0 for the In operator");
     if (seen.has(value)) errors.duplicate(`${path}.values[${i}]`, value);
     seen.add(value);
-    if (i > 0 && values[i - 1] > value) ordered = false;
+    if (i > 0 && values[i - 1]! > value) ordered = false;
   });
   if (!ordered) errors.invalidGo(`${path}.values`, shown, "must be ordered");
 }
@@ -179,7 +181,7 @@ function generatedSelector({ metadata, spec }: Any, errors: FieldErrors): void {
     errors.invalidGo("spec.selector", goValue("v1.LabelSelector", spec.selector, "spec.selector", errors), "`selector` not auto-generated");
 }
 
-export const job: Validation = {
+export const job: Validation = twice({
   validate(o, errors) {
     objectMeta(o, true, dnsSubdomain, errors);
     generatedSelector(o, errors);
@@ -209,7 +211,7 @@ export const job: Validation = {
     immutable(spec.successPolicy, was.successPolicy, "spec.successPolicy", errors, "batch.SuccessPolicy");
   },
   validateStatusUpdate: objectMetaUpdate,
-};
+});
 
 /** The template stays, but for where pods may go while a suspended job has not started. Follows validatePodTemplateUpdate. */
 function templateUpdate(o: Any, old: Any, errors: FieldErrors): void {

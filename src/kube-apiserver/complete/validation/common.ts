@@ -6,7 +6,7 @@ import { deepEqual } from "../../../apimachinery/meta.ts";
 import type { KubeObject } from "../../../apimachinery/meta.ts";
 import { parseIPv4, validateDNS1035Label, validateDNS1123Label, validateDNS1123Subdomain, validateLabelKey, validateLabelValue } from "../../../apimachinery/validation.ts";
 import type { FieldErrors } from "../../field.ts";
-import { validateLabels, validateObjectMeta, validateObjectMetaUpdate } from "../../registry/meta.ts";
+import { validateLabels, validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "../../registry/meta.ts";
 import { goIntOrString, goValue } from "./go.ts";
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -25,11 +25,12 @@ export const dnsSubdomain = validateDNS1123Subdomain;
 export const dns1035 = validateDNS1035Label;
 export const qualifiedName = validateLabelKey;
 
-/** Follows path.ValidatePathSegmentName. */
-export const pathSegment = (name: string): string[] => {
-  if (name === "." || name === "..") return [`may not be '${name}'`];
-  return ["/", "%"].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
-};
+export const pathSegment: NameCheck = validatePathSegment;
+
+/** As {@link objectMeta}, where any qualified finalizer will do. */
+export function genericMeta(object: Any, namespaced: boolean, name: NameCheck, errors: FieldErrors): void {
+  validateObjectMeta(object as KubeObject, { name: { namespaced, group: "", version: "", kind: "", resource: "" }, validateName: name }, errors, false);
+}
 
 /** Follows ValidateObjectMeta; kinds give their own rule for names. */
 export function objectMeta(object: Any, namespaced: boolean, name: NameCheck, errors: FieldErrors): void {
@@ -38,6 +39,17 @@ export function objectMeta(object: Any, namespaced: boolean, name: NameCheck, er
 
 export function objectMetaUpdate(object: Any, old: Any, errors: FieldErrors): void {
   validateObjectMetaUpdate(object as KubeObject, old as KubeObject, errors);
+}
+
+/** Strategies that judge an update as a new object first, and then as an update: what is wrong is told twice. */
+export function twice(validation: Validation): Validation {
+  return {
+    ...validation,
+    validateUpdate(object, old, errors) {
+      validation.validate(object, errors);
+      validation.validateUpdate(object, old, errors);
+    },
+  };
 }
 
 /** The common case: metadata and then the body, at creation and at updates. */

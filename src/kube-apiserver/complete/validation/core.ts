@@ -5,7 +5,7 @@ import { validateConfigMapKey, validateLabelValue } from "../../../apimachinery/
 import type { FieldErrors } from "../../field.ts";
 import {
   dnsLabel, dnsSubdomain, immutable, isCIDR, named, nonNegative, nonSpecialIP, objectMeta, objectMetaUpdate, oneOf, plain, portNumber,
-  qualified, qualifiedName, validCIDR, validIP,
+  qualified, qualifiedName, twice, validCIDR, validIP,
 } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 import { resourceName, resourceQuantity } from "./containers.ts";
@@ -158,7 +158,7 @@ function nodeUpdate(o: Any, old: Any, errors: FieldErrors): void {
   nodeTaints(o.spec.taints ?? [], "metadata.taints", errors);
 }
 
-export const node: Validation = {
+export const node: Validation = twice({
   validate(o, errors) {
     objectMeta(o, false, dnsSubdomain, errors);
     nodeTaints(o.spec.taints ?? [], "metadata.taints", errors);
@@ -172,7 +172,7 @@ export const node: Validation = {
   },
   validateUpdate: nodeUpdate,
   validateStatusUpdate: nodeUpdate,
-};
+});
 
 const LIMIT_TYPES = ["Pod", "Container", "PersistentVolumeClaim"];
 
@@ -341,6 +341,7 @@ export const persistentVolume: Validation = {
   validate: volumeBody,
   validateUpdate(o, old, errors) {
     volumeBody(o, errors);
+    volumeBody(o, errors);
     const sources = (spec: Any): Any => Object.fromEntries(PERSISTENT_SOURCES.map(([field]) => [field, spec[field]]));
     const [now, was] = [sources(o.spec), sources(old.spec)];
     if (!deepEqual(now, was)) errors.forbidden("spec.persistentvolumesource", `spec.persistentvolumesource is immutable after creation${differing("core.PersistentVolumeSource", now, was)}`);
@@ -359,6 +360,7 @@ export const persistentVolumeClaim: Validation = {
   validateUpdate(o, old, errors) {
     persistentVolumeClaim.validate(o, errors);
     objectMetaUpdate(o, old, errors);
+    persistentVolumeClaim.validate(o, errors);
     const [spec, was] = [{ ...o.spec }, { ...old.spec }];
     if ((was.volumeName ?? "") === "") was.volumeName = spec.volumeName;
     if (was.storageClassName === undefined && (spec.storageClassName ?? "") !== "" && old.status?.phase !== "Bound") spec.storageClassName = undefined;
@@ -368,9 +370,9 @@ export const persistentVolumeClaim: Validation = {
       spec.volumeAttributesClassName = was.volumeAttributesClassName;
     }
     if (!deepEqual(spec, was)) errors.forbidden("spec", `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims${differing("core.PersistentVolumeClaimSpec", spec, was)}`);
-    if (size !== undefined && before !== undefined && parseQuantity(size).nano < parseQuantity(before).nano) {
+    if (before !== undefined && parseQuantity(size ?? "0").nano < parseQuantity(before).nano) {
       const capacity = old.status?.capacity?.storage;
-      if (capacity === undefined || parseQuantity(size).nano <= parseQuantity(capacity).nano) errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
+      if (capacity === undefined || parseQuantity(size ?? "0").nano <= parseQuantity(capacity).nano) errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
     }
     immutable(o.spec.volumeMode, old.spec.volumeMode, "volumeMode", errors);
   },
@@ -385,7 +387,7 @@ export function alwaysRestarted(spec: Any, path: string, kind: string, errors: F
   if (spec?.activeDeadlineSeconds !== undefined) errors.forbidden(`${path}.activeDeadlineSeconds`, `activeDeadlineSeconds in ${kind} is not Supported`);
 }
 
-export const replicationController: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+export const replicationController: Validation = twice(plain(true, dnsSubdomain, ({ spec }, errors) => {
   nonNegative(spec.minReadySeconds, "spec.minReadySeconds", errors);
   const selector: Record<string, string> = spec.selector ?? {};
   const keys = Object.keys(selector);
@@ -397,7 +399,7 @@ export const replicationController: Validation = plain(true, dnsSubdomain, ({ sp
     errors.invalidGo("spec.template.metadata.labels", goMap(labels, "spec.template.metadata.labels", errors), "`selector` does not match template `labels`");
   podTemplateSpec(spec.template, "spec.template", errors);
   alwaysRestarted(spec.template.spec, "spec.template.spec", "ReplicationController", errors);
-});
+}));
 
 /** Follows ValidateEventCreate and ValidateEventUpdate of events.go; events of core/v1 are judged the old way. */
 function legacyEvent(o: Any, path: string, errors: FieldErrors): void {

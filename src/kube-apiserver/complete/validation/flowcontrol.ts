@@ -1,10 +1,15 @@
 /** flowcontrol.apiserver.k8s.io/v1. Follows pkg/apis/flowcontrol/validation/validation.go. */
 import type { FieldErrors } from "../../field.ts";
-import { dnsLabel, dnsSubdomain, pathSegment, plain } from "./common.ts";
+import { dnsLabel, dnsSubdomain, plain } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
 const ALL = "*";
+
+/** Fields as lists; a required list that is not there is null. */
+function lists<K extends string>(value: Any, ...fields: K[]): Record<K, Any[]> {
+  return Object.fromEntries(fields.map((field) => [field, value[field] ?? []])) as Record<K, Any[]>;
+}
 
 export const flowSchema: Validation = plain(false, dnsSubdomain, (o, errors) => {
   const { spec } = o;
@@ -20,12 +25,14 @@ export const flowSchema: Validation = plain(false, dnsSubdomain, (o, errors) => 
   (spec.rules ?? []).forEach((rule: Any, i: number) => policyRule(rule, `spec.rules[${i}]`, errors));
 });
 
-function policyRule({ subjects = [], resourceRules = [], nonResourceRules = [] }: Any, path: string, errors: FieldErrors): void {
+function policyRule(rule: Any, path: string, errors: FieldErrors): void {
+  const { subjects, resourceRules, nonResourceRules } = lists(rule, "subjects", "resourceRules", "nonResourceRules");
   if (subjects.length === 0) errors.required(`${path}.subjects`, "subjects must contain at least one value");
   else subjects.forEach((subject: Any, i: number) => ruleSubject(subject, `${path}.subjects[${i}]`, errors));
   if (resourceRules.length === 0 && nonResourceRules.length === 0) errors.required(path, "at least one of resourceRules and nonResourceRules has to be non-empty");
   resourceRules.forEach((rule: Any, i: number) => resourceRule(rule, `${path}.resourceRules[${i}]`, errors));
-  nonResourceRules.forEach(({ verbs = [], nonResourceURLs = [] }: Any, i: number) => {
+  nonResourceRules.forEach((inner: Any, i: number) => {
+    const { verbs, nonResourceURLs } = lists(inner, "verbs", "nonResourceURLs");
     const at = `${path}.nonResourceRules[${i}]`;
     ruleVerbs(verbs, `${at}.verbs`, errors);
     if (nonResourceURLs.length === 0) errors.required(`${at}.nonResourceURLs`, "nonResourceURLs must contain at least one value");
@@ -60,13 +67,14 @@ function ruleVerbs(verbs: readonly string[], path: string, errors: FieldErrors):
     errors.add("FieldValueNotSupported", path, `Unsupported value: []string{${verbs.map((v) => JSON.stringify(v)).join(", ")}}: supported values: ${VERBS.map((v) => JSON.stringify(v)).join(", ")}`);
 }
 
-function resourceRule({ verbs = [], apiGroups = [], resources = [], namespaces = [], clusterScope }: Any, path: string, errors: FieldErrors): void {
+function resourceRule(rule: Any, path: string, errors: FieldErrors): void {
+  const { verbs, apiGroups, resources, namespaces } = lists(rule, "verbs", "apiGroups", "resources", "namespaces");
   ruleVerbs(verbs, `${path}.verbs`, errors);
   if (apiGroups.length === 0) errors.required(`${path}.apiGroups`, "resource rules must supply at least one api group");
   else if (apiGroups.length > 1 && apiGroups.includes(ALL)) errors.invalid(`${path}.apiGroups`, apiGroups, "if '*' is present, must not specify other api groups");
   if (resources.length === 0) errors.required(`${path}.resources`, "resource rules must supply at least one resource");
   else if (resources.length > 1 && resources.includes(ALL)) errors.invalid(`${path}.resources`, resources, "if '*' is present, must not specify other resources");
-  if (namespaces.length === 0 && clusterScope !== true) errors.required(`${path}.namespaces`, "resource rules that are not cluster scoped must supply at least one namespace");
+  if (namespaces.length === 0 && rule.clusterScope !== true) errors.required(`${path}.namespaces`, "resource rules that are not cluster scoped must supply at least one namespace");
   else if (namespaces.includes(ALL)) {
     if (namespaces.length > 1) errors.invalid(`${path}.namespaces`, namespaces, "if '*' is present, must not specify other namespaces");
   } else
@@ -84,7 +92,7 @@ function urlPath(url: string, path: string, errors: FieldErrors): void {
   else if (url.endsWith(ALL) && !url.endsWith("/*")) errors.invalid(path, url, "wildcard can only do suffix matching");
 }
 
-export const priorityLevelConfiguration: Validation = plain(false, pathSegment, (o, errors) => {
+export const priorityLevelConfiguration: Validation = plain(false, dnsSubdomain, (o, errors) => {
   const { spec } = o;
   const name: string = o.metadata.name ?? "";
   if (name === "exempt" ? spec.type !== "Exempt" : false) errors.invalid("spec.type", spec.type ?? "", "must be 'Exempt' if and only if `name` is 'exempt'");

@@ -9,11 +9,14 @@ import * as core from "./core.ts";
 import * as flowcontrol from "./flowcontrol.ts";
 import * as networking from "./networking.ts";
 import { pod } from "./pod.ts";
+import { service, validateBeforeAllocation } from "./service.ts";
 import * as small from "./small-groups.ts";
 import * as storage from "./storage.ts";
+import { warningsOf } from "./warnings.ts";
 
 const VALIDATION: Readonly<Record<string, Validation>> = {
   Pod: pod,
+  Service: service,
   Namespace: core.namespace,
   ConfigMap: core.configMap,
   Secret: core.secret,
@@ -64,6 +67,19 @@ const VALIDATION: Readonly<Record<string, Validation>> = {
 /** The descriptor with what is known of its kind here. */
 export function withValidation(descriptor: Descriptor): Descriptor {
   const { group, kind } = descriptor.name;
-  const found = VALIDATION[group === "" ? kind : `${group}/${kind}`];
-  return found === undefined ? descriptor : { ...descriptor, ...found, whole: true };
+  const key = group === "" ? kind : `${group}/${kind}`;
+  const found = VALIDATION[key];
+  const warnings = warningsOf(key);
+  const { allocate } = descriptor;
+  if (key === "Service" && allocate !== undefined)
+    return {
+      ...descriptor,
+      ...service,
+      whole: true,
+      allocate(object, old, errors, context) {
+        validateBeforeAllocation(object, errors);
+        return errors.list.length > 0 ? () => {} : allocate(object, old, errors, context);
+      },
+    };
+  return { ...descriptor, ...(found === undefined ? {} : { ...found, whole: true }), ...(warnings === undefined ? {} : { warnings }) };
 }

@@ -4,12 +4,12 @@ import { validateLabelValue, validatePortName } from "../../../apimachinery/vali
 import type { FieldErrors } from "../../field.ts";
 import { domainPrefixedPath } from "./batch.ts";
 import {
-  dns1035, dnsLabel, dnsSubdomain, immutable, isIPv4, isIPv6, labelSelector, named, nonSpecialIP, objectMetaUpdate, oneOf, plain, portNumber, qualified, validCIDR,
+  dns1035, dnsLabel, dnsSubdomain, immutable, isIPv4, isIPv6, labelSelector, named, nonSpecialIP, objectMetaUpdate, oneOf, plain, portNumber, qualified, twice, validCIDR,
 } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 import { portNumberOrName } from "./containers.ts";
 
-export const networkPolicy: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+export const networkPolicy: Validation = twice(plain(true, dnsSubdomain, ({ spec }, errors) => {
   labelSelector(spec.podSelector, "spec.podSelector", errors);
   const rules = (list: readonly Any[], field: string, peers: string): void => list.forEach((rule, i) => {
     const at = `spec.${field}[${i}]`;
@@ -23,7 +23,7 @@ export const networkPolicy: Validation = plain(true, dnsSubdomain, ({ spec }, er
   types.forEach((type, i) => {
     if (type !== "Ingress" && type !== "Egress") errors.notSupported(`spec.policyTypes[${i}]`, type, ["Ingress", "Egress"]);
   });
-});
+}));
 
 function policyPort({ protocol, port, endPort }: Any, path: string, errors: FieldErrors): void {
   if (protocol !== undefined) oneOf(protocol, ["TCP", "UDP", "SCTP"], `${path}.protocol`, errors);
@@ -115,14 +115,15 @@ function ingressHost(host: string, path: string, errors: FieldErrors): void {
   }
 }
 
-function ingressPaths({ paths = [] }: Any, path: string, errors: FieldErrors): void {
+function ingressPaths(http: Any, path: string, errors: FieldErrors): void {
+  const paths: Any[] = http.paths ?? [];
   if (paths.length === 0) errors.required(`${path}.paths`);
   paths.forEach((one: Any, i: number) => {
     const at = `${path}.paths[${i}]`;
     const text: string = one.path ?? "";
     const type: string | undefined = one.pathType;
-    if (type === undefined) errors.required(`${at}.pathType`, "pathType must be specified");
-    else if (type === "Exact" || type === "Prefix") {
+    if (type === undefined) return errors.required(`${at}.pathType`, "pathType must be specified");
+    if (type === "Exact" || type === "Prefix") {
       if (!text.startsWith("/")) errors.invalid(`${at}.path`, text, "must be an absolute path");
       if (text !== "") {
         for (const part of ["//", "/./", "/../", "%2f", "%2F"]) if (text.includes(part)) errors.invalid(`${at}.path`, text, `must not contain '${part}'`);

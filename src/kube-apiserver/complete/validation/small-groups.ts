@@ -2,14 +2,14 @@
 import { deepEqual } from "../../../apimachinery/meta.ts";
 import type { FieldErrors } from "../../field.ts";
 import {
-  dnsLabel, dnsSubdomain, immutable, intOrPercent, labels, labelSelector, named, notOver100Percent, objectMeta, objectMetaUpdate, oneOf, pathSegment, plain,
+  dnsLabel, dnsSubdomain, immutable, intOrPercent, labels, labelSelector, named, notOver100Percent, objectMeta, objectMetaUpdate, oneOf, pathSegment, plain, twice,
 } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 import { resourceRequirements } from "./containers.ts";
 import { goValue } from "./go.ts";
 import { preemptionPolicy, tolerations } from "./pod.ts";
 
-export const podDisruptionBudget: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+function budgetBody({ spec }: Any, errors: FieldErrors): void {
   const { minAvailable, maxUnavailable } = spec;
   if (minAvailable !== undefined && maxUnavailable !== undefined)
     errors.invalidGo("spec", `policy.PodDisruptionBudgetSpec{MinAvailable:(*intstr.IntOrString)(0xc000000000), Selector:(*v1.LabelSelector)(${spec.selector === undefined ? "nil" : "0xc000000000"}), MaxUnavailable:(*intstr.IntOrString)(0xc000000000), UnhealthyPodEvictionPolicy:(*policy.UnhealthyPodEvictionPolicyType)(${spec.unhealthyPodEvictionPolicy === undefined ? "nil" : "0xc000000000"})}`, "minAvailable and maxUnavailable cannot be both set");
@@ -20,13 +20,16 @@ export const podDisruptionBudget: Validation = plain(true, dnsSubdomain, ({ spec
   }
   labelSelector(spec.selector, "spec.selector", errors);
   if (spec.unhealthyPodEvictionPolicy !== undefined) oneOf(spec.unhealthyPodEvictionPolicy, ["AlwaysAllow", "IfHealthyBudget"], "spec.unhealthyPodEvictionPolicy", errors);
-});
+}
+
+/** Names of budgets are only judged as segments of a path. */
+export const podDisruptionBudget: Validation = { validate: budgetBody, validateUpdate: (o, _old, errors) => budgetBody(o, errors), validateStatusUpdate: objectMetaUpdate };
 
 const RBAC = "rbac.authorization.k8s.io";
 
 /** Follows ValidatePolicyRule. */
 function policyRule(rule: Any, namespaced: boolean, path: string, errors: FieldErrors): void {
-  const { verbs = [], apiGroups = [], resources = [], nonResourceURLs = [] } = rule;
+  const [verbs, apiGroups, resources, nonResourceURLs] = ["verbs", "apiGroups", "resources", "nonResourceURLs"].map((field) => (rule[field] ?? []) as string[]) as [string[], string[], string[], string[]];
   if (verbs.length === 0) errors.required(`${path}.verbs`, "verbs must contain at least one value");
   if (nonResourceURLs.length > 0) {
     if (namespaced) errors.invalid(`${path}.nonResourceURLs`, nonResourceURLs, "namespaced rules cannot apply to non-resource URLs");
@@ -38,15 +41,15 @@ function policyRule(rule: Any, namespaced: boolean, path: string, errors: FieldE
   if (resources.length === 0) errors.required(`${path}.resources`, "resource rules must supply at least one resource");
 }
 
-export const role: Validation = plain(true, pathSegment, (o, errors) => (o.rules ?? []).forEach((rule: Any, i: number) => policyRule(rule, true, `rules[${i}]`, errors)));
+export const role: Validation = twice(plain(true, pathSegment, (o, errors) => (o.rules ?? []).forEach((rule: Any, i: number) => policyRule(rule, true, `rules[${i}]`, errors))));
 
-export const clusterRole: Validation = plain(false, pathSegment, (o, errors) => {
+export const clusterRole: Validation = twice(plain(false, pathSegment, (o, errors) => {
   (o.rules ?? []).forEach((rule: Any, i: number) => policyRule(rule, false, `rules[${i}]`, errors));
   if (o.aggregationRule === undefined) return;
   const selectors: Any[] = o.aggregationRule.clusterRoleSelectors ?? [];
   if (selectors.length === 0) errors.required("aggregationRule.clusterRoleSelectors", "at least one clusterRoleSelector required if aggregationRule is non-nil");
   selectors.forEach((selector, i) => labelSelector(selector, `aggregationRule.clusterRoleSelectors[${i}]`, errors));
-});
+}));
 
 function bindingBody(namespaced: boolean): (o: Any, errors: FieldErrors) => void {
   return (o, errors) => {
@@ -72,8 +75,8 @@ const roleRefStays = (o: Any, old: Any, errors: FieldErrors): void => {
   if (!deepEqual(o.roleRef, old.roleRef)) errors.invalidGo("roleRef", goValue("rbac.RoleRef", o.roleRef, "roleRef", errors), "cannot change roleRef");
 };
 
-export const roleBinding: Validation = plain(true, pathSegment, bindingBody(true), roleRefStays);
-export const clusterRoleBinding: Validation = plain(false, pathSegment, bindingBody(false), roleRefStays);
+export const roleBinding: Validation = twice(plain(true, pathSegment, bindingBody(true), roleRefStays));
+export const clusterRoleBinding: Validation = twice(plain(false, pathSegment, bindingBody(false), roleRefStays));
 
 const HIGHEST_USER_PRIORITY = 1_000_000_000;
 const SYSTEM_CLASSES: Readonly<Record<string, number>> = { "system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000 };

@@ -2,7 +2,7 @@
 import { deepEqual } from "../../../apimachinery/meta.ts";
 import { parseQuantity } from "../../../apimachinery/quantity.ts";
 import type { FieldErrors } from "../../field.ts";
-import { dnsSubdomain, immutable, labelSelector, named, objectMeta, objectMetaUpdate, oneOf, plain, qualifiedName } from "./common.ts";
+import { dnsSubdomain, immutable, labelSelector, named, objectMeta, objectMetaUpdate, oneOf, plain, qualifiedName, twice } from "./common.ts";
 import type { Any, Validation } from "./common.ts";
 import { goValue } from "./go.ts";
 import { csiDriverName } from "./volumes.ts";
@@ -35,8 +35,9 @@ function allowedTopologies(terms: readonly Any[], errors: FieldErrors): void {
     const path = `allowedTopologies[${i}]`;
     const expressions: Any[] = term.matchLabelExpressions ?? [];
     const byKey: Record<string, string[]> = {};
-    if (expressions.length === 0) errors.required(`${path}.matchLabelExpressions`);
-    expressions.forEach(({ key = "", values = [] }, j) => {
+    expressions.forEach((expression, j) => {
+      const key: string = expression.key ?? "";
+      const values: string[] = expression.values ?? [];
       const at = `${path}.matchLabelExpressions[${j}]`;
       if (values.length === 0) errors.required(`${at}.values`);
       values.forEach((value: string, k: number) => {
@@ -46,7 +47,8 @@ function allowedTopologies(terms: readonly Any[], errors: FieldErrors): void {
       if (Object.hasOwn(byKey, key)) errors.duplicate(`${at}.key`, key);
       byKey[key] = [...values].sort();
     });
-    if (seen.some((other) => deepEqual(other, byKey))) errors.duplicate(`${path}.matchLabelExpressions`, "");
+    // A term without expressions equals the ones not looked at yet.
+    if (Object.keys(byKey).length === 0 || seen.some((other) => deepEqual(other, byKey))) errors.duplicate(`${path}.matchLabelExpressions`, "");
     seen.push(byKey);
   });
 }
@@ -71,10 +73,7 @@ function attachmentBody({ spec }: Any, errors: FieldErrors): void {
   const { inlineVolumeSpec, persistentVolumeName } = spec.source ?? {};
   if (inlineVolumeSpec === undefined && persistentVolumeName === undefined) errors.required("spec.source", "must specify exactly one of inlineVolumeSpec and persistentVolumeName");
   if (inlineVolumeSpec !== undefined && persistentVolumeName !== undefined) errors.forbidden("spec.source", "must specify exactly one of inlineVolumeSpec and persistentVolumeName");
-  if (persistentVolumeName !== undefined) {
-    if (persistentVolumeName === "") errors.required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName");
-    else named(persistentVolumeName, dnsSubdomain, "spec.source.persistentVolumeName", errors);
-  }
+  if (persistentVolumeName === "") errors.required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName");
   named(spec.nodeName ?? "", dnsSubdomain, "spec.nodeName", errors);
 }
 
@@ -90,12 +89,16 @@ export const volumeAttachment: Validation = {
     attachmentBody(o, errors);
     attachmentStatus(o, errors);
     // v1 asks for more than its predecessors did.
-    if ((o.spec.attacher ?? "") !== "") csiDriverName(o.spec.attacher, "spec.attacher", errors);
+    csiDriverName(o.spec.attacher, "spec.attacher", errors);
+    const volume = o.spec.source?.persistentVolumeName;
+    if (volume !== undefined) named(volume, dnsSubdomain, "spec.source.persistentVolumeName", errors);
   },
   validateUpdate(o, old, errors) {
-    objectMetaUpdate(o, old, errors);
-    attachmentBody(o, errors);
-    attachmentStatus(o, errors);
+    for (let i = 0; i < 2; i++) {
+      if (i === 0) objectMeta(o, false, dnsSubdomain, errors);
+      attachmentBody(o, errors);
+      attachmentStatus(o, errors);
+    }
     if (!deepEqual(o.spec, old.spec)) errors.invalidGo("spec", goValue("storage.VolumeAttachmentSpec", o.spec, "spec", errors), "field is immutable");
   },
   validateStatusUpdate: objectMetaUpdate,
@@ -122,12 +125,12 @@ function nodeDrivers({ spec }: Any, errors: FieldErrors): void {
   });
 }
 
-export const csiNode: Validation = plain(false, dnsSubdomain, nodeDrivers, (o, old, errors) => {
+export const csiNode: Validation = twice(plain(false, dnsSubdomain, nodeDrivers, (o, old, errors) => {
   for (const was of old.spec.drivers ?? [])
     for (const driver of o.spec.drivers ?? [])
       if (driver.name === was.name && !deepEqual(driver, was))
         errors.invalidGo("CSINodeDriver", goValue("storage.CSINodeDriver", driver, `spec.drivers[${(o.spec.drivers as Any[]).indexOf(driver)}]`, errors), "field is immutable");
-});
+}));
 
 function driverBody({ spec }: Any, errors: FieldErrors): void {
   if (spec.attachRequired === undefined) errors.required("spec.attachedRequired");
@@ -152,8 +155,7 @@ function driverBody({ spec }: Any, errors: FieldErrors): void {
 
 export const csiDriver: Validation = {
   validate(o, errors) {
-    objectMeta(o, false, () => [], errors);
-    csiDriverName(o.metadata.name, "metadata.name", errors);
+    objectMeta(o, false, dnsSubdomain, errors);
     driverBody(o, errors);
   },
   validateUpdate(o, old, errors) {

@@ -320,7 +320,6 @@ function projected(s: Any, path: string, errors: FieldErrors): void {
         take(bundle.path);
       }
     }
-    if (count === 0) errors.required(at, "must specify a projected volume source");
   });
 }
 
@@ -329,7 +328,7 @@ export function csiDriverName(name: string | undefined, path: string, errors: Fi
   const value = name ?? "";
   if (value === "") errors.required(path);
   if (value.length > 63) errors.tooLong(path, 63);
-  named(value.toLowerCase(), dnsSubdomain, path, errors);
+  errors.invalidAll(path, value, dnsSubdomain(value.toLowerCase()));
 }
 
 const ACCESS_MODES = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
