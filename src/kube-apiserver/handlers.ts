@@ -128,18 +128,19 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
     const report: DecodeReport = { strict: [] };
     const refused = (why: string): ApiError => newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${why}`);
+    // A body is read as what it says it is, then judged by what the path wants.
+    const own = sentKind === kind && sentVersion === apiVersion;
+    const sentAs = own ? descriptor : options.registry.find((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
+    if (sentAs === undefined)
+      throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"`);
     let object: Mutable;
     try {
-      object = decodeStruct(typeOf(descriptor), body, report) as unknown as Mutable;
+      object = decodeStruct(typeOf(sentAs), body, report) as unknown as Mutable;
     } catch (e) {
       if (e instanceof DecodeError) throw refused(e.message);
       throw e;
     }
-    if (sentKind !== kind || sentVersion !== apiVersion) {
-      const known = options.registry.some((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
-      if (!known) throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"`);
-      throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
-    }
+    if (!own) throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
     object.apiVersion = apiVersion;
     object.kind = kind;
     descriptor.setDefaults?.(object);
@@ -356,7 +357,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       const current = await storage.get(key);
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
-      checkPreconditions(info, object, current);
+      checkPreconditions(info, object, current, dryRun);
       const rollback = prepareUpdate(info, user, object, current.value, tracked, dryRun);
       settle(descriptor, object);
       if (deepEqual(object, current.value)) {
@@ -400,14 +401,14 @@ export function createHandlers(given: HandlersOptions): Handlers {
     for (const port of was.ports) if (port !== undefined && !kept.has(port)) options.nodePorts.release(port);
   }
 
-  function checkPreconditions({ descriptor, name, verb }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>): void {
+  function checkPreconditions({ descriptor, name, verb }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>, dryRun: boolean): void {
     const meta = object.metadata;
     const live = current.value.metadata;
     const sent = meta.resourceVersion ?? "";
     if (sent !== "" && !/^\d+$/.test(sent)) throw plainFailure(500, `strconv.ParseUint: parsing ${JSON.stringify(sent)}: invalid syntax`);
     // A patch is judged by validation instead: there the uid is immutable.
     if (verb === "update" && meta.uid !== undefined && meta.uid !== live.uid)
-      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${current.key.slice("/registry".length)}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
+      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${dryRun ? current.key.slice("/registry".length) : current.key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
     const unconditional = sent === "" || Number(sent) === 0;
     if (unconditional) {
       if (!descriptor.allowUnconditionalUpdate) {
