@@ -3,14 +3,14 @@
 // subsystems' commands: no bytes and no order of calls may trap.
 import {
   CORE_CHARGE, CORE_DELIVER, CORE_DELIVER_MANY, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
-  ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
+  ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX, RUN_QUEUED,
   RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
 } from "./abi/core";
 import { FULL } from "./features";
 import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Netns, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
 import { chunkAlloc, chunkFree, chunkOrder } from "./mm/chunk";
-import { copyBytes } from "./mm/copy";
+import { copyBytes, copyRound } from "./mm/copy";
 import { nodeCreate, nodeFind, nodeForget } from "./mm/nodes";
 import { FULL } from "./features";
 import { hrtimerRunOne, hrtimersDeadline } from "./mm/hrtimer";
@@ -18,10 +18,11 @@ import { BURST, SCRATCH_BURST, node, scratch, setNode, setScratch } from "./mm/n
 import { ctManyConnections, ctTouchBucket, ctTouchEntry } from "./netfilter/conntrack";
 import { ETH_HEADER_LEN } from "./wire/ethernet";
 import { timersDeadline, timersRun } from "./mm/timer";
-import { backlogRunOne } from "./net/dev";
-import { netCommand, nicDeliver } from "./net/command";
+import { backlogRunOne, nicReceive } from "./net/dev";
+import { netChanges, netCommand, nicDeliver, nicFind } from "./net/command";
+import { flowsInvalidate } from "./net/flow";
 import { outboxPort } from "./net/tap";
-import { netfilterCommand } from "./netfilter/command";
+import { netfilterChanges, netfilterCommand } from "./netfilter/command";
 import { sockCommand } from "./sock/command";
 import { sockEventsPending, sockEventsTake } from "./sock/events";
 import { skbFree, skbLength } from "./net/skb";
@@ -97,7 +98,8 @@ export function run(handle: u32, nowLo: u32, nowHi: u32): i32 {
   store<u64>(mailboxAt + RUN_STATUS_NOW, n.now);
   store<u64>(mailboxAt + RUN_STATUS_DEADLINE, FULL ? min<u64>(timersDeadline(), hrtimersDeadline()) : timersDeadline());
   return <i32>((more ? RUN_MORE : 0) | (sockEventsPending() ? RUN_EVENTS : 0)
-    | (n.outboxHead != 0 ? RUN_OUTBOX : 0) | (n.obsWrite != 0 ? RUN_OBSERVED : 0));
+    | (n.outboxHead != 0 ? RUN_OUTBOX : 0) | (n.obsWrite != 0 ? RUN_OBSERVED : 0)
+    | (FULL && n.parked != 0 ? RUN_QUEUED : 0));
 }
 
 /** One request at time `now`: the record of `length` bytes stands in the mailbox. Returns 0 or more, or -errno. */
@@ -111,8 +113,11 @@ export function command(handle: u32, op: u32, length: u32, nowLo: u32, nowHi: u3
   memory.fill(mailboxAt + <usize>length, 0, <usize>min<u32>(64, MAILBOX_BYTES - length));
   switch (op & 0xf00) {
     case 0: return coreCommand(op, length);
-    case OP_NET: return netCommand(op, mailboxAt, length);
+    case OP_NET:
+      if (FULL && netChanges(op)) flowsInvalidate();
+      return netCommand(op, mailboxAt, length);
     case OP_NETFILTER: {
+      if (FULL && netfilterChanges(op)) flowsInvalidate();
       const bytes = uploadLength;
       uploadLength = 0;
       return netfilterCommand(op, mailboxAt, length, uploadAt, bytes);
@@ -161,14 +166,15 @@ function coreCommand(op: u32, length: u32): i32 {
 
 function deliverMany(length: u32): i32 {
   const ifindex = load<u32>(mailboxAt), frames = load<u32>(mailboxAt, 4);
+  const dev = nicFind(ifindex);
+  if (dev == 0) return nicDeliver(ifindex, 0, 0);
   let at: u32 = 8, taken: u32 = 0;
   const many = ctManyConnections();
   while (taken < frames && at + 4 <= length) {
     if (many && taken % BURST == 0) touchConnections(at, length, min<u32>(frames - taken, BURST));
     const frame = load<u32>(mailboxAt + <usize>at);
     if (frame > length - at - 4) break;
-    const result = nicDeliver(ifindex, mailboxAt + <usize>at + 4, frame);
-    if (result < 0) return result;
+    nicReceive(changetype<NetDevice>(dev), mailboxAt + <usize>at + 4, frame, at + 4 + frame + 16 <= MAILBOX_BYTES);
     at += 4 + ((frame + 3) & ~3);
     taken++;
   }
@@ -203,7 +209,8 @@ function outboxTake(n: Node): u32 {
     store<u64>(at, skb.tstamp);
     store<u32>(at, FULL ? outboxPort(changetype<NetDevice>(skb.dev)) : changetype<NetDevice>(skb.dev).ifindex, 8);
     store<u32>(at, length, 12);
-    copyBytes(at + 16, skb.data, <usize>length);
+    if (FULL && length <= 256 && bytes + size + 16 <= MAILBOX_BYTES) copyRound(at + 16, skb.data, <usize>length);
+    else copyBytes(at + 16, skb.data, <usize>length);
     bytes += size;
     n.outboxHead = skb.next;
     if (n.outboxHead == 0) n.outboxTail = 0;

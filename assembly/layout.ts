@@ -61,6 +61,8 @@ export const SLAB_CLASSES: u32 = 13;
   tapNext: u32;
   /** net/proxy-arp.ts: answers that wait. */
   proxyWaiting: u32;
+  /** Is IPv6 on in new namespaces? Not from the start (net/inet6.ts). */
+  ipv6: u32;
 
   // trace/observe.ts
   obsBase: usize; obsSize: u32; obsRead: u32; obsWrite: u32; obsLost: u32;
@@ -78,7 +80,12 @@ export const SLAB_CLASSES: u32 = 13;
 
   // One pointer per subsystem for state that spans namespaces, owned by that subsystem.
   conntrack: usize;
+  flows: usize; // net/flow.ts: programs
+  /** Programs of another generation are over; never 0 once there was one. */
+  flowGeneration: u32;
   sock: usize;
+  /** netfilter/queue.ts: packets that wait and that no program has seen. */
+  parked: u32;
 }
 
 /** One network namespace. */
@@ -117,6 +124,8 @@ export const SLAB_CLASSES: u32 = 13;
   flowSeed: u32; chosen: usize; // net/multipath.ts: FibEntry, read at once
   ruleGeneration: u32;
   routes: usize; // net/route.ts: decisions found before, once the namespace forwards
+  inet6: usize; // net/inet6.ts: Netns6; 0: a kernel without IPv6
+  rules6: usize; // the rules of IPv6, as rules
 }
 
 /** One network device. Kind-specific state hangs on `priv`. */
@@ -151,6 +160,7 @@ export const SLAB_CLASSES: u32 = 13;
   qdisc: usize; // net/sched/qdisc.ts: Qdisc, 0: noqueue
   ingress: usize; // net/sched/filter.ts: Filter list of the ingress hook; 0: none
   vlans: usize; // net/bridge-vlan.ts: VlanTable of a bridge port or a bridge
+  inet6: usize; // net/inet6.ts: Inet6Dev; 0: no IPv6
 }
 
 /**
@@ -158,6 +168,9 @@ export const SLAB_CLASSES: u32 = 13;
  * the L3 and L4 headers, valid once set by the receive path or the builder.
  *
  *   skb │ SKB_BYTES of fields │ headroom … data ├── bytes ──┤ tail … end
+ *
+ * The fields before `mac` are all that a queue looks at: a frame that a NIC receives has only them cleared until it is known to
+ * need more (net/skb.ts, skbAllocBare).
  */
 @unmanaged export class Skb {
   next: usize; // queue link
@@ -166,13 +179,24 @@ export const SLAB_CLASSES: u32 = 13;
   data: usize;
   tail: usize;
   end: usize;
+  dev: usize; // NetDevice it came in by or goes out of
+  pktType: u32; // PACKET_* (abi/net.ts)
+  tstamp: u64;
+  /** Devices passed: a bound on loops between devices. */
+  hops: u32;
+  nfct: usize; // netfilter/conntrack entry
+  fragLengths: usize; // net/ip-defrag.ts: lengths of the fragments it was put together from, to be sent in the same pieces
+  /** IP's notes on this packet: IPSKB_* of net/ip-input.ts. */
+  ipFlags: u32;
+  /** An 802.1Q tag that was taken off the bytes, or is to be put there: TPID << 16 | TCI; 0: none. */
+  vlan: u32;
+  ctinfo: u32;
+
   mac: usize; // Ethernet header, 0: none
   network: usize;
   transport: usize;
-  dev: usize; // NetDevice it came in by or goes out of
   inDev: usize; // NetDevice of arrival, for hooks after routing (0: locally made)
   protocol: u32; // ethertype in host order
-  pktType: u32; // PACKET_* (abi/net.ts)
   mark: u32;
   priority: u32;
   // routing decision (net/route.ts)
@@ -180,26 +204,28 @@ export const SLAB_CLASSES: u32 = 13;
   rtDev: usize; rtMtu: u32;
   rtGatewayHi: u64; rtGatewayLo: u64; // next hop, 16 bytes in network order
   sock: usize; // sock/ socket that sent it
-  nfct: usize; // netfilter/conntrack entry
-  ctinfo: u32;
   nfFlags: u32; // netfilter/: traced, bridged, …
-  /** Devices passed: a bound on loops between devices. */
-  hops: u32;
-  /** IP's notes on this packet: IPSKB_* of net/ip-input.ts. */
-  ipFlags: u32;
   fragMax: u32; // length of the longest fragment it was put together from, 0: none
-  fragLengths: usize; // net/ip-defrag.ts: lengths of those fragments, to be sent in the same pieces
   bridgeDev: usize; // NetDevice: the port by which a bridged packet came in
   physIn: u32; // ifindex of the port by which it passed PREROUTING as a frame, 0: it did not (struct nf_bridge_info)
   physOut: u32; // ifindex of the port it is about to leave by, 0: not known
   ctZone: u32; // of the template that CT made: zone of the original direction | of replies << 16
   ctTemplate: u32; // helper | CTT_* << 8 | bit 31: there is one
-  tstamp: u64;
-  /** An 802.1Q tag that was taken off the bytes, or is to be put there: TPID << 16 | TCI; 0: none. */
-  vlan: u32;
+  /** Where a bridged frame was going before PREROUTING changed it (nf_bridge_info.ipv4_daddr). */
+  bridgeDaddr: u32;
   cb0: u64; cb1: u64; cb2: u64; cb3: u64; // scratch of whoever owns the packet now
+  /** IPv6: the protocol behind all extension headers, as net/ip6-ext.ts found it (NEXTHDR_BAD: their chain is broken). */
+  nextHeader: u32;
+  /** IPv6: where its fragment header stands, from `network` on; 0: none. */
+  fragHeader: u32;
+  /** IPv6: offset and IP6_MF of the fragment header, host order. */
+  fragOffset: u32;
+  /** IPv6: where the "next header" field stands, from `network` on, that the header at `transport` was named by (IP6CB nhoff). */
+  nhoff: u32;
 }
 
+/** Bytes of the fields that a queue looks at. */
+export const SKB_HEAD: usize = 64;
 /** Bytes of the fields, rounded so that the buffer is 16-byte aligned. */
 export const SKB_BYTES: usize = 240;
 export const SKB_HEADROOM: usize = 128;

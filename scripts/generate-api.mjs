@@ -125,6 +125,7 @@ CertificateSigningRequestSpec.expirationSeconds JSONSchemaProps.maximum JSONSche
 JSONSchemaProps.minLength JSONSchemaProps.maxItems JSONSchemaProps.minItems JSONSchemaProps.multipleOf
 JSONSchemaProps.maxProperties JSONSchemaProps.minProperties JSONSchemaProps.x-kubernetes-preserve-unknown-fields
 JSONSchemaProps.x-kubernetes-list-type JSONSchemaProps.x-kubernetes-map-type JSONSchemaProps.$ref JSONSchemaProps.default
+JSONSchemaProps.additionalProperties JSONSchemaProps.additionalItems JSONSchemaProps.items JSONSchemaProps.example
 ValidationRule.reason ValidationRule.optionalOldSelf CustomResourceSubresourceScale.labelSelectorPath
 ServiceReference.port ServiceReference.path ServiceReference@apiregistration.v1.port
 ServiceReference@apiextensions.v1.port ServiceReference@apiextensions.v1.path WebhookClientConfig.url

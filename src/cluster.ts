@@ -9,7 +9,7 @@ import { resourceFor } from "./api/resources.ts";
 import type { KubeObject } from "./apimachinery/meta.ts";
 import { createClient, type Client } from "./client/client.ts";
 import { isReady } from "./client/ready.ts";
-import type { ApiTransport } from "./client/transport.ts";
+import type { ApiTransport, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import { createControlPlane, type ControlPlane } from "./control-plane.ts";
 import { addNodes, type CrewCalls, type CrewStart, type NodeFigures } from "./crew.ts";
 import type { Image } from "./cri/program.ts";
@@ -19,13 +19,13 @@ import type { ExecAnswer, ExecRequest, NodeSettings, NodeSpec } from "./node-sit
 import type { Platform } from "./platform.ts";
 import type { ServingOptions } from "./kube-apiserver/server.ts";
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
-import { LocalCrew, Loop } from "./time/loop.ts";
+import { BETWEEN, LocalCrew, Loop } from "./time/loop.ts";
 import type { Pacer } from "./time/pacer.ts";
 import { newRandom } from "./time/random.ts";
 import { Site } from "./time/site.ts";
 import { RemoteCrew } from "./time/workers.ts";
 import type { ObserveOptions, Observations } from "./trace/observer.ts";
-import { defaultLink, UnderlaySwitch, type LinkOptions, type LinkStats } from "./underlay/switch.ts";
+import { defaultLink, UnderlaySwitch, type LinkOptions, type LinkStats, type UnderlayFrame } from "./underlay/switch.ts";
 
 export interface ClusterOptions {
   /** How many nodes; default 3. They are called node-1, node-2 … */
@@ -80,6 +80,14 @@ export interface PodName {
   readonly container?: string;
 }
 
+/** The end of a wire that is plugged into the underlay switch. */
+export interface UnderlayPlug {
+  /** Throws RangeError for what is no frame of that network: shorter than its header, longer than its MTU and a VLAN tag. */
+  send(frame: Uint8Array): void;
+  readonly stats: LinkStats;
+  unplug(): void;
+}
+
 /**
  * A running cluster in virtual time. Time passes only while one of these calls is waited for, and one is at a time: call after
  * call. Every call rejects once a worker of the cluster has died.
@@ -101,6 +109,8 @@ export interface Cluster {
    * would drive what it sets going. Resolves with a stream for a watch.
    */
   fetch(request: Request): Promise<Response>;
+  /** The same below `fetch`, for servers of their own. */
+  serve(message: HttpMessage): Promise<HttpAnswer>;
   /** The typed client over `api`. */
   readonly client: Client;
   /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
@@ -125,6 +135,11 @@ export interface Cluster {
   eventLines(): string[];
   figures(): Promise<NodeFigures[]>;
   linkStats(node: string): LinkStats | undefined;
+  /**
+   * Plugs something that is no node into the underlay switch: a tap, a VM, another program. `onFrame` gets the frames that the switch
+   * sends it, while the cluster runs. In real time what it sends is taken at once; in virtual time, when time passes.
+   */
+  plug(onFrame: (frame: Uint8Array, timeNs: number) => void): UnderlayPlug;
   /** Ends the cluster's threads. */
   close(): void;
 }
@@ -138,6 +153,8 @@ const EPOCH_MS = 1735689600000;
 const BOOT_MS = 10_000;
 const NODE_NETWORK = 172 * 256 + 18;
 const UNDERLAY_MTU = 1500;
+/** With an Ethernet header and a VLAN tag. */
+const FRAME_MAX = UNDERLAY_MTU + 18;
 
 /** `createCluster` for a platform: what each adapter exports. */
 export const clusterOn =
@@ -182,7 +199,7 @@ export const clusterOn =
     const memory = shared ? newKernelMemory(true) : undefined;
     const start = async (of: readonly NodeSpec[]): Promise<CrewStart> => ({ module: await module, memory, nodes: of, settings });
     // Node i lives in worker i mod threads, or here.
-    const crewOf = (site: number): number => (site < FIRST_NODE || threads === 0 ? 0 : 1 + ((site - FIRST_NODE) % threads));
+    const crewOf = (site: number): number => (site < FIRST_NODE || site >= FIRST_NODE + NODES_MAX || threads === 0 ? 0 : 1 + ((site - FIRST_NODE) % threads));
     const remote: RemoteCrew<CrewStart>[] = [];
     const crews: (<K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<Awaited<ReturnType<CrewCalls[K]>>>)[] = [];
     const fault = (error: Error): void => loop.fail(error);
@@ -207,7 +224,16 @@ export const clusterOn =
     controlPlane.start();
 
     const transport = newSiteTransport(user, CONTROL_PLANE);
-    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master,
+    let plugs = 0;
+    /** A site of its own for what is plugged in, in this thread. */
+    const addPlug = (): Site => {
+      const index = FIRST_NODE + NODES_MAX + plugs++;
+      const site = new Site({ name: `plug-${plugs}`, index, epochMs, random: random.fork(`plug ${plugs}`), post: local.post });
+      local.add(site);
+      underlay.plug(index, link);
+      return site;
+    };
+    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug,
       close() {
         pacer?.stop();
         controlPlane.stop();
@@ -254,6 +280,7 @@ interface Parts {
   readonly crewOf: (site: number) => number;
   readonly underlay: UnderlaySwitch;
   readonly pacer: Pacer | undefined;
+  readonly addPlug: () => Site;
   readonly master: Site;
   readonly close: () => void;
 }
@@ -296,13 +323,21 @@ class RunningCluster implements Cluster {
     pacer.wake();
   }
 
-  async fetch(request: Request): Promise<Response> {
-    const { pacer, master, controlPlane } = this.#parts;
+  fetch(request: Request): Promise<Response> {
+    return this.#served(() => this.#parts.controlPlane.fetch(request));
+  }
+
+  serve(message: HttpMessage): Promise<HttpAnswer> {
+    return this.#served(() => this.#parts.controlPlane.serve(message));
+  }
+
+  async #served<T>(answer: () => Promise<T>): Promise<T> {
+    const { pacer, master } = this.#parts;
     if (pacer === undefined) throw new Error("fetch: only with time: \"real\"");
     this.#now(master);
-    const response = await controlPlane.fetch(request);
+    const answered = await answer();
     pacer.wake();
-    return response;
+    return answered;
   }
 
   /** The add-ons, and then all nodes Ready. */
@@ -399,6 +434,31 @@ class RunningCluster implements Cluster {
   linkStats(node: string): LinkStats | undefined {
     const spec = this.#parts.specs.find(({ name }) => name === node);
     return spec === undefined ? undefined : this.#parts.underlay.stats(spec.index);
+  }
+
+  plug(onFrame: (frame: Uint8Array, timeNs: number) => void): UnderlayPlug {
+    const { underlay, pacer, user, addPlug } = this.#parts;
+    const site = addPlug();
+    const stats = underlay.stats(site.index)!;
+    let plugged = true;
+    site.listen("frame", ({ bytes }: UnderlayFrame) => {
+      if (plugged) onFrame(bytes, site.nowNs());
+    });
+    return {
+      stats,
+      send: (frame) => {
+        if (frame.length < 14 || frame.length > FRAME_MAX) throw new RangeError(`a frame of ${frame.length} bytes: from 14 to ${FRAME_MAX}`);
+        if (!plugged) return;
+        if (pacer === undefined) site.advanceTo(user.nowNs());
+        this.#now(site);
+        const data: UnderlayFrame = { bytes: frame.slice() };
+        site.sendAt(BETWEEN, "frame", data, site.nowNs());
+      },
+      unplug: () => {
+        plugged = false;
+        underlay.unplug(site.index);
+      },
+    };
   }
 
   /** Answers of all crews in the order of the nodes. */

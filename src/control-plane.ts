@@ -1,6 +1,6 @@
 /** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
 import type { KubeObject } from "./apimachinery/meta.ts";
-import type { ApiTransport } from "./client/transport.ts";
+import type { ApiTransport, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import { createApiServer, stamp, type ServingOptions } from "./kube-apiserver/server.ts";
 import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
 import { createScheduler } from "./kube-scheduler/scheduler.ts";
@@ -26,6 +26,7 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   readonly handle: ApiTransport;
   fetch(request: Request): Promise<Response>;
+  serve(message: HttpMessage): Promise<HttpAnswer>;
   /** Starts controllers and scheduler. */
   start(): void;
   stop(): void;
@@ -46,6 +47,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   return {
     handle: server.handle,
     fetch: server.fetch,
+    serve: server.serve,
     start() {
       if (options.controllers === false) return;
       for (const component of [controllers, scheduler]) {

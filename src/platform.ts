@@ -2,6 +2,7 @@
  * What a JavaScript runtime has to offer so that a cluster can run in it. One adapter per runtime, in `runtimes/`,
  * implements it; everything under `src/` gets it handed in and asks nobody else for time, chance or threads.
  */
+import type { HttpAnswer, HttpMessage } from "./client/transport.ts";
 import type { Cancel } from "./time/clock.ts";
 
 /** The other end of a thread: the least that a Worker, a MessagePort and a `node:worker_threads` worker have in common. */
@@ -64,6 +65,14 @@ export interface CliHost {
   onStop(run: (signal: "SIGINT" | "SIGTERM") => void): void;
   /** Serves HTTPS with a certificate of its own; absent where that cannot be. Rejects when the port is taken. */
   serveHttps?(options: HttpsOptions): Promise<HttpsServer>;
+  /** Opens a wire framed as QEMU's stream and dgram netdevs are (src/underlay/netdev.ts); absent where there are no sockets. */
+  openNetdev?(address: string, onFrame: (frame: Uint8Array) => void): Promise<NetdevEnd>;
+}
+
+/** A wire to another program (runtimes/netdev.ts). */
+export interface NetdevEnd {
+  send(frame: Uint8Array): void;
+  close(): Promise<void>;
 }
 
 export interface HttpsOptions {
@@ -71,7 +80,7 @@ export interface HttpsOptions {
   readonly port: number;
   /** The IPv4 address to listen at. */
   readonly host: string;
-  handle(request: Request): Promise<Response>;
+  handle(message: HttpMessage): Promise<HttpAnswer>;
 }
 
 export interface HttpsServer {

@@ -72,7 +72,7 @@ export const NET_TAP_SEND: u32 = 0x125;
 export const TAP_PORT: u32 = 0x80000000;
 /** QDISC_* record. */
 export const NET_QDISC_SET: u32 = 0x126;
-/** {netns, u32 ifindex, u32 handle (0: the root, with all below; QDISC_INGRESS)} */
+/** {netns, u32 ifindex, u32 handle (0: the root, with all below; TC_INGRESS; a class; what hangs on a class)} */
 export const NET_QDISC_DELETE: u32 = 0x127;
 /** {netns, u32 skip, u32 ifindex}: QDISC_* records, classes among them. */
 export const NET_QDISC_LIST: u32 = 0x128;
@@ -84,6 +84,9 @@ export const NET_FILTER_DELETE: u32 = 0x12a;
 export const NET_FILTER_LIST: u32 = 0x12b;
 /** {netns, u32 skip, u32 ifindex}: {6 bytes MAC}, the sources of a macvlan, 8 bytes each. */
 export const NET_MACVLAN_SOURCES: u32 = 0x12c;
+
+/** {netns, u32 ifindex}: MISS_* records, oldest first; those are forgotten. */
+export const NET_VXLAN_MISSES: u32 = 0x170;
 
 export const DEV_LOOPBACK: u32 = 1;
 export const DEV_VETH: u32 = 2;
@@ -110,6 +113,8 @@ export const IFF_NOARP: u32 = 0x80;
 export const IFF_PROMISC: u32 = 0x100;
 export const IFF_ALLMULTI: u32 = 0x200;
 export const IFF_MULTICAST: u32 = 0x1000;
+/** Not Linux's: the device has been up once, so that it has a queueing discipline (dev_activate). */
+export const IFF_ACTIVATED: u32 = 0x80000000;
 
 // NET_LINK_ADD
 export const LINK_KIND: u32 = 4;
@@ -131,7 +136,11 @@ export const LINK_TOS: u32 = 108; // of the outer header, 1: the inner one's
 export const LINK_IKEY: u32 = 112; // GRE, in host order
 export const LINK_OKEY: u32 = 116;
 export const LINK_REMOTE: u32 = 120; // 16 bytes: the tunnel's other end, VXLAN's default destination; all zero: none
-export const LINK_BYTES: u32 = 136;
+export const LINK_SPORT_LOW: u32 = 136; // VXLAN: u32 each, first and last + 1; both 0: the namespace's range
+export const LINK_SPORT_HIGH: u32 = 140;
+export const LINK_AGEING: u32 = 144; // VXLAN: seconds, 0: 300
+export const LINK_MAXADDRESS: u32 = 148; // VXLAN: entries of the forwarding database, 0: no limit of its own
+export const LINK_BYTES: u32 = 152;
 export const LINK_F_MAC: u32 = 1;
 export const LINK_F_PEER_MAC: u32 = 2;
 export const LINK_F_NOLEARNING: u32 = 4;
@@ -148,6 +157,12 @@ export const LINK_F_8021AD: u32 = 4096; // VLAN: TPID 0x88a8
 export const LINK_F_PRIVATE: u32 = 8192; // ipvlan
 export const LINK_F_VEPA: u32 = 16384; // ipvlan
 export const LINK_F_NOPROMISC: u32 = 32768; // macvlan passthru
+export const LINK_F_TTL_INHERIT: u32 = 0x10000; // VXLAN: the inner header's TTL
+export const LINK_F_DF_INHERIT: u32 = 0x20000; // VXLAN: DF as the inner header has it
+export const LINK_F_PROXY: u32 = 0x40000; // VXLAN: answers ARP from the neighbour table
+export const LINK_F_GBP: u32 = 0x80000; // VXLAN: the mark travels as group policy
+export const LINK_F_UDP6ZEROCSUMTX: u32 = 0x100000; // VXLAN over IPv6
+export const LINK_F_UDP6ZEROCSUMRX: u32 = 0x200000;
 
 export const MACVLAN_MODE_PRIVATE: u32 = 1; // include/uapi/linux/if_link.h
 export const MACVLAN_MODE_VEPA: u32 = 2;
@@ -221,7 +236,21 @@ export const LINKINFO_IKEY: u32 = 160;
 export const LINKINFO_OKEY: u32 = 164;
 export const LINKINFO_TTL: u32 = 168;
 export const LINKINFO_TOS: u32 = 172;
-export const LINKINFO_BYTES: u32 = 176;
+export const LINKINFO_SPORT_LOW: u32 = 176;
+export const LINKINFO_SPORT_HIGH: u32 = 180;
+export const LINKINFO_AGEING: u32 = 184;
+export const LINKINFO_MAXADDRESS: u32 = 188;
+export const LINKINFO_L2MISSES: u32 = 192; // VXLAN: how often the forwarding database had no answer, with l2miss
+export const LINKINFO_L3MISSES: u32 = 196; // … and the neighbour table, with proxy and l3miss
+export const LINKINFO_BYTES: u32 = 200;
+
+export const MISS_KIND: u32 = 0; // MISS_*
+export const MISS_MAC: u32 = 4;
+export const MISS_IP: u32 = 16;
+export const MISS_BYTES: u32 = 32;
+/** The forwarding database has no remote VTEP for a MAC (l2miss), the neighbour table no MAC for an address (l3miss). */
+export const MISS_L2: u32 = 1;
+export const MISS_L3: u32 = 2;
 
 export const ADDRESS_IFINDEX: u32 = 4;
 export const ADDRESS_PREFIX: u32 = 8; // bits of the 16-byte address: 96 + those of IPv4
@@ -230,7 +259,11 @@ export const ADDRESS_IP: u32 = 16;
 export const ADDRESS_PEER: u32 = 32; // all zero: none; the prefix is the peer's
 export const ADDRESS_BROADCAST: u32 = 48; // all zero: none
 export const ADDRESS_SKIP: u32 = 4; // NET_ADDRESS_LIST
-export const ADDRESS_BYTES: u32 = 64;
+export const ADDRESS_FLAGS: u32 = 64; // IFA_F_* of net6.ts (IPv6)
+export const ADDRESS_VALID: u32 = 68; // lifetimes in s, LIFETIME_INFINITY; 0 in a request: forever (IPv6)
+export const ADDRESS_PREFERRED: u32 = 72;
+export const ADDRESS_METRIC: u32 = 76; // of the prefix route, 0: 256 (IPv6)
+export const ADDRESS_BYTES: u32 = 80;
 
 export const ROUTE_FLAGS: u32 = 4; // ROUTE_F_*; NET_ROUTE_LIST: skip
 export const ROUTE_TABLE: u32 = 8; // 0: by type
@@ -246,7 +279,9 @@ export const ROUTE_GATEWAY: u32 = 64; // all zero: none
 export const ROUTE_SOURCE: u32 = 80; // all zero: none
 export const ROUTE_NEXTHOPS: u32 = 40; // how many NEXTHOP_* follow a NET_ROUTE_ADD record; in a list: of how many next hops this is one
 export const ROUTE_WEIGHT: u32 = 44; // in a list
-export const ROUTE_BYTES: u32 = 96;
+export const ROUTE_PREF: u32 = 96; // ICMPV6_ROUTER_PREF_* (IPv6)
+export const ROUTE_EXPIRES: u32 = 100; // s, 0: never (IPv6)
+export const ROUTE_BYTES: u32 = 104;
 export const NEXTHOP_IFINDEX: u32 = 0;
 export const NEXTHOP_WEIGHT: u32 = 4; // 1 to 256
 export const NEXTHOP_FLAGS: u32 = 8; // ROUTE_F_ONLINK
@@ -268,6 +303,7 @@ export const RTN_UNREACHABLE: u32 = 7;
 export const RTN_PROHIBIT: u32 = 8;
 export const RTN_THROW: u32 = 9;
 export const RT_SCOPE_UNIVERSE: u32 = 0;
+export const RT_SCOPE_SITE: u32 = 200;
 export const RT_SCOPE_LINK: u32 = 253;
 export const RT_SCOPE_HOST: u32 = 254;
 export const RT_SCOPE_NOWHERE: u32 = 255;
@@ -275,7 +311,9 @@ export const RT_TABLE_DEFAULT: u32 = 253;
 export const RT_TABLE_MAIN: u32 = 254;
 export const RT_TABLE_LOCAL: u32 = 255;
 export const RTPROT_KERNEL: u32 = 2;
+export const RTPROT_REDIRECT: u32 = 1;
 export const RTPROT_BOOT: u32 = 3;
+export const RTPROT_RA: u32 = 9;
 
 export const RULE_PREF: u32 = 4; // NET_RULE_LIST: skip
 export const RULE_TABLE: u32 = 8;
@@ -306,6 +344,7 @@ export const FR_ACT_PROHIBIT: u32 = 8;
 
 export const NEIGH_IFINDEX: u32 = 4; // NET_NEIGH_LIST: skip
 export const NEIGH_STATE: u32 = 8; // NUD_*
+export const NEIGH_FLAGS: u32 = 12; // NTF_* of net6.ts
 export const NEIGH_IP: u32 = 16;
 export const NEIGH_MAC: u32 = 32;
 export const NEIGH_BYTES: u32 = 40;
@@ -370,14 +409,19 @@ export const QDISC_GAP: u32 = 84;
 export const QDISC_CORRUPT: u32 = 88;
 export const QDISC_DEFAULT: u32 = 92; // HTB: minor of the class for what no filter names
 export const QDISC_PRIO: u32 = 96; // of a class
-export const QDISC_QUANTUM: u32 = 100;
+export const QDISC_QUANTUM: u32 = 100; // of a class; HTB's r2q, 0: 10
 export const QDISC_STATS: u32 = 104; // u64 bytes, packets; u32 dropped, overlimits, backlog bytes, backlog packets
 export const QDISC_LOSS_CORR: u32 = 136;
 export const QDISC_DELAY_CORR: u32 = 140;
 export const QDISC_DUPLICATE_CORR: u32 = 144;
 export const QDISC_REORDER_CORR: u32 = 148;
 export const QDISC_CORRUPT_CORR: u32 = 152;
-export const QDISC_BYTES: u32 = 160;
+export const QDISC_LEVEL: u32 = 156; // of a class, in a list: 0 for a leaf
+export const QDISC_LENDED: u32 = 160; // in a list; of HTB itself: packets sent directly
+export const QDISC_BORROWED: u32 = 164;
+export const QDISC_TOKENS: u32 = 168; // i64 ns, of a class, in a list
+export const QDISC_CTOKENS: u32 = 176;
+export const QDISC_BYTES: u32 = 184;
 export const QDISC_PFIFO: u32 = 1;
 export const QDISC_BFIFO: u32 = 2;
 export const QDISC_PFIFO_FAST: u32 = 3;
@@ -475,6 +519,13 @@ export const DROP_BLACKHOLE_ROUTE: u32 = 53; // IP_OUTNOROUTES
 export const DROP_QDISC_DROP: u32 = 54;
 export const DROP_TC_INGRESS: u32 = 55;
 export const DROP_FULL_RING: u32 = 56;
+export const DROP_IPV6_DISABLED: u32 = 57; // IPV6DISABLED
+export const DROP_IPV6_NDISC_FRAG: u32 = 58;
+export const DROP_IPV6_NDISC_HOP_LIMIT: u32 = 59;
+export const DROP_IPV6_NDISC_BAD_CODE: u32 = 60;
+export const DROP_IPV6_NDISC_BAD_OPTIONS: u32 = 61;
+export const DROP_IPV6_NDISC_NS_OTHERHOST: u32 = 62;
+export const DROP_VXLAN_ENTRY_EXISTS: u32 = 63;
 export const DROPS_MAX: u32 = 64;
 
 // Counters: as /proc/net/snmp and /proc/net/netstat name them.

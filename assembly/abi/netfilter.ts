@@ -51,6 +51,14 @@ export const NF_STAT: u32 = 0x208;
 /** {u32 netns, u32 length, IP packet}: sends it as a raw socket with IP_HDRINCL does; 0 or -errno. */
 export const NF_LOCAL_OUT: u32 = 0x20c;
 
+/**
+ * CTSET_* record: a connection made or changed by hand (ctnetlink). With id 0 it is made: 0, -EEXIST, -EINVAL (not a tuple), -ENOMEM; else
+ * the one of that id is changed: 0 or -ENOENT.
+ */
+export const NF_CT_SET: u32 = 0x2e0;
+/** {u32 netns, u32 id}: what a connection carries beside its record: CTEXT_*; returns bytes or -ENOENT. */
+export const NF_CT_EXTRA: u32 = 0x2e1;
+
 /** {u32 netns, u32 1: rules are looked at one after the other, 0: by their index}: which evaluator the namespace's tables get. */
 export const NF_EVALUATOR: u32 = 0x2f0;
 
@@ -297,3 +305,28 @@ export const CT_RECORD_REPLY: u32 = 32;
 export const CT_RECORD_STATE: u32 = 48;
 export const CT_RECORD_WSCALE: u32 = 52;
 export const CT_RECORD_FLAGS: u32 = 54;
+
+export const CTSET_ID: u32 = 4;
+export const CTSET_MASK: u32 = 8; // CTSET_F_*: what is changed
+export const CTSET_STATUS: u32 = 12; // IPS_*; bits are added, none goes
+export const CTSET_TIMEOUT: u32 = 16; // seconds
+export const CTSET_MARK: u32 = 20;
+export const CTSET_STATE: u32 = 24; // of the protocol
+export const CTSET_ORIG: u32 = 32; // tuples as in CT_RECORD_*
+export const CTSET_REPLY: u32 = 48;
+export const CTSET_LABELS: u32 = 64; // 16 bytes
+export const CTSET_LABELS_MASK: u32 = 80; // 16 bytes: those that are given
+export const CTSET_BYTES: u32 = 96;
+export const CTSET_F_STATUS: u32 = 1;
+export const CTSET_F_TIMEOUT: u32 = 2;
+export const CTSET_F_MARK: u32 = 4;
+export const CTSET_F_STATE: u32 = 8;
+export const CTSET_F_LABELS: u32 = 16;
+
+export const CTEXT_FLAGS: u32 = 0; // CTEXT_HAS_*
+export const CTEXT_USE: u32 = 4; // references
+export const CTEXT_COUNTERS: u32 = 8; // u64 packets, bytes; of replies the same
+export const CTEXT_LABELS: u32 = 40; // 16 bytes
+export const CTEXT_BYTES: u32 = 56;
+export const CTEXT_HAS_COUNTERS: u32 = 1;
+export const CTEXT_HAS_LABELS: u32 = 2;

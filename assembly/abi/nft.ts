@@ -7,16 +7,21 @@
 export const NF_NFT_COMMIT: u32 = 0x240;
 /** {u32 netns, u32 chain, u32 first rule, u32 reset}: answer = {u32 next rule (0: that was all), u32 n} and n of NFT_STATE_BYTES. */
 export const NF_NFT_CHAIN: u32 = 0x241;
-/** {u32 netns, u32 set, u32 cursor}: answer = {u32 next cursor (0: that was all), u32 n} and n elements as NFTREC_ELEMENT's payload. */
+/**
+ * {u32 netns, u32 set, u32 cursor}: answer = {u32 next cursor (0: that was all), u32 n} and n elements as NFTREC_ELEMENT's payload; in the
+ * high 24 bits of its flags how many bytes follow: its operations, behind each {u64, u64} of its state.
+ */
 export const NF_NFT_SET: u32 = 0x242;
 /** {u32 netns, u32 object, u32 reset}: answer = {u64, u64} of its state; -ENOENT. */
 export const NF_NFT_OBJECT: u32 = 0x243;
+/** {u32 netns, u32 TABLE_*, u32 hooks}, a rule of xtables is the upload: may it be reached from these hooks (bit per HOOK_*)? 0, -EINVAL. */
+export const NF_NFT_XT_PLACE: u32 = 0x244;
 
 export const NFT_IDS_MAX: u32 = 1048576;
 /** {u32 number of the rule in its chain, u32 operation, u64, u64}: counter {packets, bytes}, quota {consumed, 0}, last {set, ns}. */
 export const NFT_STATE_BYTES: u32 = 24;
 
-/** {u32 id, u32 NFTCHAIN_*, u32 hook, i32 priority, u32 policy, u32 rules}, rules: {u32 bytes, u32 handle, u32 kept}, operations. */
+/** {u32 id, u32 NFTCHAIN_*, u32 hook, i32 priority, u32 policy, u32 rules, u64 packets, u64 bytes of the policy}, rules: {u32 bytes, u32 handle, u32 kept}, operations. */
 export const NFTREC_CHAIN: u32 = 1;
 /** {u32 id} */
 export const NFTREC_CHAIN_DELETE: u32 = 2;
@@ -27,7 +32,7 @@ export const NFTREC_CHAIN_DELETE: u32 = 2;
 export const NFTREC_SET: u32 = 3;
 export const NFTREC_SET_DELETE: u32 = 4;
 export const NFTREC_SET_FLUSH: u32 = 5;
-/** {u32 set, u32 NFTELEM_*, u64 timeout ms, u64 expires in ms (0: timeout)}, key, end of the key (intervals), data. */
+/** {u32 set, u32 NFTELEM_*, u64 timeout ms, u64 expires in ms (0: timeout)}, key, end of the key (intervals), data, operations of its own. */
 export const NFTREC_ELEMENT: u32 = 6;
 /** {u32 set, u32 NFTELEM_*}, key, end of the key (intervals). */
 export const NFTREC_ELEMENT_DELETE: u32 = 7;
@@ -35,14 +40,29 @@ export const NFTREC_ELEMENT_DELETE: u32 = 7;
 export const NFTREC_OBJECT: u32 = 8;
 export const NFTREC_OBJECT_DELETE: u32 = 9;
 export const NFT_RECORD_HEADER: u32 = 8;
-export const NFT_CHAIN_HEADER: u32 = 24;
+export const NFT_CHAIN_HEADER: u32 = 40;
 export const NFT_SET_HEADER: u32 = 48;
 export const NFT_ELEMENT_HEADER: u32 = 24;
 export const NFT_RULE_HEADER: u32 = 12;
 
+// Hooks of the families that are not IP, beside HOOK_* of ip, ip6 and inet. Chains at NFT_HOOK_INGRESS and beyond name their devices:
+// {u32 n, u32 0}, n names of 16 bytes, between the header and the rules.
+export const NFT_HOOK_BRIDGE: u32 = 8; // + HOOK_*
+export const NFT_HOOK_BROUTING: u32 = 13;
+export const NFT_HOOK_ARP_INPUT: u32 = 16;
+export const NFT_HOOK_ARP_OUTPUT: u32 = 17;
+export const NFT_HOOK_INGRESS: u32 = 20;
+export const NFT_HOOK_EGRESS: u32 = 21;
+export const NFT_HOOK_INET_INGRESS: u32 = 22;
+export const NFT_HOOKS: u32 = 23;
+
 export const NFTCHAIN_BASE: u32 = 1;
 export const NFTCHAIN_NAT: u32 = 2;
 export const NFTCHAIN_ROUTE: u32 = 4;
+export const NFTCHAIN_COUNTERS: u32 = 8; // the policy counts, as in the chains of iptables-nft
+export const NFTCHAIN_COUNTERS_SET: u32 = 16; // from the record's numbers on; else from where the chain was
+/** The number of the policy among a chain's states. */
+export const NFT_POLICY_RULE: u32 = 0xffffffff;
 export const NFTSET_INTERVAL: u32 = 1; // elements have an end
 export const NFTSET_TIMEOUT: u32 = 2;
 export const NFTELEM_CATCHALL: u32 = 1;
@@ -85,7 +105,16 @@ export const NFTOP_RT: u32 = 32; // u32 NFTRT_*
 export const NFTOP_SWAP: u32 = 33; // turns the bytes of one register round
 export const NFTOP_NEVER: u32 = 34; // what only another family has
 export const NFTOP_BITWISE_REG: u32 = 35; // u8 source register, u8 length, u8 other register, u8 0: or, 1: and, 2: xor
-export const NFTOPS: u32 = 36;
+/** u32 state, u32 owner, u32 TABLE_* | NFTXT_*, a rule of xtables (abi/netfilter.ts) whose target is no verdict and no jump. */
+export const NFTOP_XT: u32 = 36;
+export const NFTOP_FWD: u32 = 37; // u8 register of the device's number
+export const NFTOP_DUP: u32 = 38; // u8 register of the address, u8 of the device's number (families of frames: that alone)
+export const NFTOP_CONNLIMIT: u32 = 39; // u32 state, u32 most, u32 1: over
+export const NFTOPS: u32 = 40;
+/** What nft does itself there: a header that is cut off does not match, where xtables would drop the packet. */
+export const NFTXT_NATIVE: u32 = 256;
+export const NFTXT_BREAKS: u32 = 512; // the target accepts to go on with the rule, and drops to end it
+export const NFT_XT_HEADER: u32 = 16;
 export const NFT_NO_REGISTER: u32 = 255;
 
 export const NFTCMP_EQ: u32 = 0;
@@ -123,6 +152,13 @@ export const NFTMETA_NFPROTO: u32 = 15;
 export const NFTMETA_L4PROTO: u32 = 16;
 export const NFTMETA_PKTTYPE: u32 = 19;
 export const NFTMETA_CPU: u32 = 20;
+export const NFTMETA_SKUID: u32 = 10;
+export const NFTMETA_SKGID: u32 = 11;
+export const NFTMETA_BRI_IIFNAME: u32 = 17;
+export const NFTMETA_BRI_OIFNAME: u32 = 18;
+export const NFTMETA_IIFGROUP: u32 = 21;
+export const NFTMETA_OIFGROUP: u32 = 22;
+export const NFTMETA_CGROUP: u32 = 23;
 export const NFTMETA_RANDOM: u32 = 24;
 export const NFTMETA_TIME: u32 = 29;
 export const NFTMETA_DAY: u32 = 30;
@@ -132,6 +168,7 @@ export const NFTCT_DIRECTION: u32 = 1;
 export const NFTCT_STATUS: u32 = 2;
 export const NFTCT_MARK: u32 = 3;
 export const NFTCT_EXPIRATION: u32 = 5;
+export const NFTCT_HELPER: u32 = 6;
 export const NFTCT_L3PROTO: u32 = 7;
 export const NFTCT_SRC: u32 = 8;
 export const NFTCT_DST: u32 = 9;
@@ -140,7 +177,9 @@ export const NFTCT_PROTO_SRC: u32 = 11;
 export const NFTCT_PROTO_DST: u32 = 12;
 export const NFTCT_PKTS: u32 = 14;
 export const NFTCT_BYTES: u32 = 15;
+export const NFTCT_AVGPKT: u32 = 16;
 export const NFTCT_ZONE: u32 = 17;
+export const NFTCT_ID: u32 = 24;
 export const NFTFIB_SADDR: u32 = 1; // nft_fib_flags
 export const NFTFIB_DADDR: u32 = 2;
 export const NFTFIB_MARK: u32 = 4;

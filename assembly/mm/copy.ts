@@ -26,6 +26,11 @@ export function copyBytes(to: usize, from: usize, length: usize): void {
   if (length & 1) store<u8>(to + at, load<u8>(from + at));
 }
 
+/** The same for a short length, by 16 bytes: up to 15 more are read and written. */
+@inline export function copyRound(to: usize, from: usize, length: usize): void {
+  for (let at: usize = 0; at < length; at += 16) v128.store(to + at, v128.load(from + at));
+}
+
 /** Clears `length` bytes, a multiple of 16. */
 @inline export function clearBytes(at: usize, length: usize): void {
   const zero = i64x2.splat(0);

@@ -22,6 +22,8 @@ export const SCRATCH_NAT_TARGET: usize = 160;
 /** index.ts: links of the connections of a burst of frames, 4 bytes each. */
 export const SCRATCH_BURST: usize = 256;
 export const BURST: u32 = 64;
+/** net/flow.ts: the counters of the packet that is being recorded, 4 bytes each. */
+export const SCRATCH_FLOW: usize = 512;
 
 /** The node that `enter` selected. */
 @inline export function node(): Node {

@@ -5,8 +5,9 @@ import { chunkAlloc, chunkFree, chunkOrder } from "./chunk";
 import { clearBytes } from "./copy";
 import { node } from "./node";
 
-// A chunk of an arena begins with {u32 next chunk, u32 order}; slots follow at 32.
-const CHUNK_HEADER: usize = 32;
+// A chunk of an arena begins with {u32 next chunk, u32 order}; slots follow, those of 64 bytes and
+// their multiples at cache lines.
+const CHUNK_HEADER: usize = 64;
 const LARGEST: u32 = 8160;
 
 /** Bytes that an allocation of `size` really takes; 0 for one that wants whole chunks. */

@@ -4,10 +4,12 @@ import {
   CONF_PROXY_ARP, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, IFF_NOARP, NUD_REACHABLE,
   NUD_STALE, PACKET_HOST, PACKET_OTHERHOST, RTN_LOCAL, RTN_UNICAST, RT_SCOPE_HOST, RT_SCOPE_LINK,
 } from "../abi/net";
+import { NFT_HOOK_ARP_INPUT, NFT_HOOK_ARP_OUTPUT } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { NS_PER_JIFFY } from "../mm/timer";
+import { nftFrame } from "../nft/frames";
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpView } from "../wire/arp";
 import { mapped4, raw4 } from "../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_ARP, EthernetView } from "../wire/ethernet";
@@ -34,6 +36,10 @@ function arpSend(dev: NetDevice, operation: u32, to0: u32, to1: u32, senderIp: u
   const at = skbPush(skb, ETH_HEADER_LEN);
   skb.mac = at;
   EthernetView.at(at).write(to0, to1, dev.mac0, dev.mac1, ETH_P_ARP);
+  if (FULL) {
+    skb.network = at + ETH_HEADER_LEN;
+    if (!nftFrame(NFT_HOOK_ARP_OUTPUT, skb, changetype<Netns>(dev.ns), 0, changetype<usize>(dev))) return;
+  }
   devQueueXmit(skb, dev);
 }
 
@@ -65,6 +71,10 @@ export function arpReceive(skb: Skb, dev: NetDevice): void {
   if (skbLength(skb) < ARP_LEN) {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_PKT_TOO_SMALL);
     return;
+  }
+  if (FULL) {
+    skb.network = skb.data;
+    if (!nftFrame(NFT_HOOK_ARP_INPUT, skb, ns, changetype<usize>(dev), 0)) return;
   }
   if (arpProcess(skb, ArpView.at(skb.data), ns, dev)) skbFree(skb);
   else skbDrop(skb, ns, changetype<usize>(dev), DROP_NOT_SPECIFIED);

@@ -9,7 +9,10 @@ import {
   DROP_IP_INVALID_DEST, DROP_NETFILTER, DROP_PKT_TOO_BIG, PACKET_HOST, PACKET_OTHERHOST, RTN_UNICAST, SNMP_IP_FRAGFAILS,
   SYSCTL_BRIDGE_NF_CALL_IPTABLES,
 } from "../abi/net";
+import { NFT_HOOK_BRIDGE } from "../abi/nft";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
+import { nftFrame } from "../nft/frames";
 import { nfConfirm, nfHook } from "../netfilter/hooks";
 import { ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { IP_DF, Ipv4View } from "../wire/ipv4";
@@ -26,13 +29,16 @@ import { sysctl } from "./sysctl";
 
 /** Has passed PREROUTING as a bridged frame. */
 export const IPSKB_BRIDGED: u32 = 0x100;
+/** Was for another host before it was shown to the hooks (nf_bridge_info.pkt_otherhost). */
+const IPSKB_BRIDGED_OTHER: u32 = 0x400;
 /** Waits for the MAC of its new destination on the same bridge. */
 const IPSKB_BRIDGED_DNAT: u32 = 0x200;
 
 /** Before forwarding (br_nf_pre_routing). True: go on with the frame; false: it was taken. */
 export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice): bool {
   const ns = changetype<Netns>(dev.ns);
-  if (frame.protocol != ETH_P_IP || sysctl(ns, SYSCTL_BRIDGE_NF_CALL_IPTABLES) == 0) return true;
+  // Tagged frames do not (bridge-nf-filter-vlan-tagged is off).
+  if (frame.protocol != ETH_P_IP || (FULL && frame.vlan != 0) || sysctl(ns, SYSCTL_BRIDGE_NF_CALL_IPTABLES) == 0) return true;
   const reason = ipCheckHeader(frame, ns, false);
   if (reason >= 0) {
     skbDrop(frame, ns, changetype<usize>(port), <u32>reason);
@@ -40,11 +46,13 @@ export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice):
   }
   const skb = ipDefragHook(frame, ns, DEFRAG_BRIDGE);
   if (changetype<usize>(skb) == 0) return false;
-  const other = skb.pktType == PACKET_OTHERHOST;
-  if (other) skb.pktType = PACKET_HOST;
+  if (skb.pktType == PACKET_OTHERHOST) {
+    skb.pktType = PACKET_HOST;
+    skb.ipFlags |= IPSKB_BRIDGED_OTHER;
+  }
   skb.ipFlags |= IPSKB_BRIDGED;
   skb.physIn = port.ifindex;
-  const before = Ipv4View.at(skb.network).destination;
+  skb.bridgeDaddr = Ipv4View.at(skb.network).destination;
   skb.dev = changetype<usize>(dev);
   const verdict = nfHook(HOOK_PREROUTING, skb, ns, changetype<usize>(dev), 0);
   if (verdict == NF_STOLEN) return false;
@@ -52,14 +60,25 @@ export function bridgeNfPreRouting(frame: Skb, port: NetDevice, dev: NetDevice):
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return false;
   }
-  if (other) skb.pktType = PACKET_OTHERHOST;
-  skb.dev = changetype<usize>(port);
-  if (changetype<usize>(skb) != changetype<usize>(frame)) {
-    // Put together from fragments: another packet than the caller's, so it goes on from here.
-    if (redirect(skb, ns, port, dev, before) && bridgeForwardFrame(skb, port)) deliverUp(skb, changetype<NetDevice>(skb.dev));
-    return false;
+  // Put together from fragments: another packet than the caller's, so it goes on from here.
+  if (changetype<usize>(skb) == changetype<usize>(frame)) return preRoutingFinish(skb, ns, port, dev);
+  bridgeNfPreRoutingDone(skb, ns);
+  return false;
+}
+
+/** After PREROUTING, for a frame that no caller waits for. */
+export function bridgeNfPreRoutingDone(skb: Skb, ns: Netns): void {
+  const port = changetype<NetDevice>(skb.bridgeDev), dev = changetype<NetDevice>(port.master);
+  if (preRoutingFinish(skb, ns, port, dev) && bridgeForwardFrame(skb, port)) deliverUp(skb, changetype<NetDevice>(skb.dev));
+}
+
+function preRoutingFinish(skb: Skb, ns: Netns, port: NetDevice, dev: NetDevice): bool {
+  if (skb.ipFlags & IPSKB_BRIDGED_OTHER) {
+    skb.ipFlags &= ~IPSKB_BRIDGED_OTHER;
+    skb.pktType = PACKET_OTHERHOST;
   }
-  return redirect(skb, ns, port, dev, before);
+  skb.dev = changetype<usize>(port);
+  return redirect(skb, ns, port, dev, skb.bridgeDaddr);
 }
 
 /**
@@ -119,21 +138,38 @@ export function bridgeNfDnatXmit(skb: Skb, dev: NetDevice): bool {
   return true;
 }
 
+/** Do the hooks of IP see this frame between two ports? */
+export function bridgeNfApplies(skb: Skb): bool {
+  return (skb.ipFlags & IPSKB_BRIDGED) != 0 && skb.protocol == ETH_P_IP && skb.bridgeDev != 0;
+}
+
 /** Between two ports (br_nf_forward_ip, br_nf_post_routing). True: send it; false: it was taken. */
 export function bridgeNfForward(skb: Skb, dev: NetDevice, to: NetDevice): bool {
   const ns = changetype<Netns>(dev.ns);
-  if ((skb.ipFlags & IPSKB_BRIDGED) == 0 || skb.protocol != ETH_P_IP) return true;
+  if ((skb.ipFlags & IPSKB_BRIDGED) == 0 || skb.protocol != ETH_P_IP || (FULL && skb.vlan != 0)) return true;
   skb.network = skb.data;
   skb.pktType = PACKET_HOST;
   const bridge = changetype<usize>(dev);
   skb.physOut = to.ifindex;
-  let verdict = nfHook(HOOK_FORWARD, skb, ns, bridge, bridge);
-  if (verdict == NF_ACCEPT) verdict = nfHook(HOOK_POSTROUTING, skb, ns, 0, bridge);
-  if (verdict == NF_STOLEN) return false;
-  if (verdict != NF_ACCEPT) {
-    skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);
-    return false;
-  }
+  // The bridge's own route (bridge_parent_rtable): REJECT answers.
+  if (skb.rtType == 0) skb.rtType = RTN_UNICAST;
+  const verdict = nfHook(HOOK_FORWARD, skb, ns, bridge, bridge);
+  if (verdict == NF_ACCEPT) return bridgeNfPostRouting(skb, ns, dev, to);
+  if (verdict != NF_STOLEN) skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);
+  return false;
+}
+
+/** After FORWARD. As bridgeNfForward. */
+export function bridgeNfPostRouting(skb: Skb, ns: Netns, dev: NetDevice, to: NetDevice): bool {
+  if (FULL && !nftFrame(NFT_HOOK_BRIDGE + HOOK_POSTROUTING, skb, ns, 0, changetype<usize>(to))) return false;
+  const verdict = nfHook(HOOK_POSTROUTING, skb, ns, 0, changetype<usize>(dev));
+  if (verdict == NF_ACCEPT) return bridgeNfPush(skb, ns, dev, to);
+  if (verdict != NF_STOLEN) skbDrop(skb, ns, changetype<usize>(to), DROP_NETFILTER);
+  return false;
+}
+
+/** After POSTROUTING. As bridgeNfForward. */
+export function bridgeNfPush(skb: Skb, ns: Netns, dev: NetDevice, to: NetDevice): bool {
   // br_nf_dev_queue_xmit, br_nf_ip_fragment: what came in pieces leaves in pieces no larger than those were.
   const fragMax = skb.fragMax;
   if (skbLength(skb) <= (fragMax != 0 && fragMax < to.mtu ? fragMax : to.mtu)) return true;

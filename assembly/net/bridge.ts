@@ -15,7 +15,10 @@ import { kfree, kmalloc } from "../mm/slab";
 import { nfSkbShare } from "../netfilter/hooks";
 import { observeFrame, observeRecord, tracing } from "../trace/observe";
 import { ETH_HEADER_LEN, ETH_P_8021Q, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
-import { bridgeNfDnatXmit, bridgeNfForward, bridgeNfLocalIn, bridgeNfPreRouting } from "./bridge-netfilter";
+import { HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
+import { NFT_HOOK_BRIDGE, NFT_HOOK_BROUTING } from "../abi/nft";
+import { nftFrame, nftFrameVerdict, nftFrames } from "../nft/frames";
+import { bridgeNfApplies, bridgeNfDnatXmit, bridgeNfForward, bridgeNfLocalIn, bridgeNfPreRouting } from "./bridge-netfilter";
 import { bridgeVid, vlanAllowEgress, vlanAllowIngress, vlanHandle, vlanLocal, vlansFree } from "./bridge-vlan";
 import { COST_BRIDGE } from "./costs";
 import { devQueueXmit, forwardable } from "./dev";
@@ -182,6 +185,20 @@ export function bridgeInput(skb: Skb, port: NetDevice): bool {
   }
   if (eth.dst0 == dev.mac0 && eth.dst1 == dev.mac1) skb.pktType = PACKET_HOST;
   skb.bridgeDev = changetype<usize>(port);
+  if (FULL) {
+    skb.network = skb.data;
+    if (nftFrames(ns, NFT_HOOK_BROUTING)) {
+      // Dropped by BROUTING: for the host to route, as a packet of the port (ebt_broute).
+      const verdict = nftFrameVerdict(NFT_HOOK_BROUTING, skb, ns, changetype<usize>(port), 0);
+      if (verdict == NF_STOLEN) return false;
+      if (verdict != NF_ACCEPT) {
+        skb.bridgeDev = 0;
+        if (eth.dst0 == port.mac0 && eth.dst1 == port.mac1) skb.pktType = PACKET_HOST;
+        return true;
+      }
+    }
+    if (!nftFrame(NFT_HOOK_BRIDGE + HOOK_PREROUTING, skb, ns, changetype<usize>(port), 0)) return false;
+  }
   if (!bridgeNfPreRouting(skb, port, dev)) return false;
   return bridgeForwardFrame(skb, port);
 }
@@ -251,7 +268,9 @@ function passUp(skb: Skb, dev: NetDevice): bool {
   skbPush(skb, ETH_HEADER_LEN);
   observeFrame(skb, dev, true);
   skbPull(skb, ETH_HEADER_LEN);
-  return true;
+  if (!FULL) return true;
+  skb.network = skb.data;
+  return nftFrame(NFT_HOOK_BRIDGE + HOOK_INPUT, skb, changetype<Netns>(dev.ns), skb.bridgeDev != 0 ? skb.bridgeDev : changetype<usize>(dev), 0);
 }
 
 function shouldDeliver(skb: Skb, from: NetDevice, to: NetDevice): bool {
@@ -297,8 +316,15 @@ function copyTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
 
 /** Through the hooks and out of a port (__br_forward, br_dev_queue_push_xmit). */
 function forwardTo(skb: Skb, dev: NetDevice, to: NetDevice): void {
-  if (FULL) vlanHandle(bridgeOf(dev), to, skb);
+  if (FULL) {
+    vlanHandle(bridgeOf(dev), to, skb);
+    skb.network = skb.data;
+    const hook: u32 = skb.bridgeDev != 0 ? HOOK_FORWARD : HOOK_OUTPUT;
+    if (!nftFrame(NFT_HOOK_BRIDGE + hook, skb, changetype<Netns>(dev.ns), skb.bridgeDev, changetype<usize>(to))) return;
+  }
   if (skb.bridgeDev != 0 && !bridgeNfForward(skb, dev, to)) return;
+  // What passed the hooks of IP passed this one before POSTROUTING.
+  if (FULL && !bridgeNfApplies(skb) && !nftFrame(NFT_HOOK_BRIDGE + HOOK_POSTROUTING, skb, changetype<Netns>(dev.ns), 0, changetype<usize>(to))) return;
   bridgePushXmit(skb, to);
 }
 
@@ -340,8 +366,8 @@ export function bridgeXmit(skb: Skb, dev: NetDevice): void {
   if (found != 0) {
     const to = changetype<NetDevice>(changetype<FdbEntry>(found).port);
     if (changetype<usize>(to) != changetype<usize>(dev) && sendable(bridge, to, skb)) {
-      if (FULL) vlanHandle(bridge, to, skb);
-      bridgePushXmit(skb, to);
+      if (FULL) forwardTo(skb, dev, to);
+      else bridgePushXmit(skb, to);
     } else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_BRIDGE_NO_PORT);
     return;
   }
@@ -354,8 +380,8 @@ export function bridgeXmit(skb: Skb, dev: NetDevice): void {
     last = at;
   }
   if (last != 0) {
-    if (FULL) vlanHandle(bridge, changetype<NetDevice>(last), skb);
-    bridgePushXmit(skb, changetype<NetDevice>(last));
+    if (FULL) forwardTo(skb, dev, changetype<NetDevice>(last));
+    else bridgePushXmit(skb, changetype<NetDevice>(last));
   } else skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_BRIDGE_NO_PORT);
 }
 

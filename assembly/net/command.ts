@@ -9,11 +9,11 @@ import {
   IFF_POINTOPOINT, IFF_PROMISC, LINKINFO_DSTPORT, LINKINFO_FLAGS, LINKINFO_LINK_NETNS, LINKINFO_LOCAL, LINKINFO_LOWER,
   LINKINFO_OPTIONS, NET_BRIDGE_GET, NET_BRIDGE_SET, NET_BRVLAN_DELETE, NET_BRVLAN_LIST, NET_BRVLAN_SET, NET_FILTER_ADD,
   NET_FILTER_DELETE, NET_FILTER_LIST, NET_MACVLAN_SOURCE, NET_MACVLAN_SOURCES, NET_QDISC_DELETE, NET_QDISC_LIST, NET_QDISC_SET,
-  NET_TAP_OPEN, NET_TAP_SEND, NET_VLAN_MAP, SETLINK_FLAGS, SETLINK_FLAGS_MASK, SET_FLAGS,
+  NET_TAP_OPEN, NET_TAP_SEND, NET_VLAN_MAP, NET_VXLAN_MISSES, SETLINK_FLAGS, SETLINK_FLAGS_MASK, SET_FLAGS,
   DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, LINKINFO_BYTES,
   LINKINFO_MAC, LINKINFO_NAME, LINKINFO_PORT_FLAGS, LINKINFO_STATS, LINKINFO_VNI, LINK_BYTES, LINK_DSTPORT,
   LINK_F_MAC, LINK_F_PEER_MAC, LINK_FLAGS, LINK_KIND, LINK_LOCAL, LINK_LOWER, LINK_MAC, LINK_MTU, LINK_NAME,
-  LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME, LINK_PEER_NETNS, LINK_VNI, NEIGH_BYTES, NEIGH_IFINDEX, NEIGH_IP,
+  LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME, LINK_PEER_NETNS, LINK_VNI, NEIGH_BYTES, NEIGH_FLAGS, NEIGH_IFINDEX, NEIGH_IP,
   NEIGH_MAC, NEIGH_STATE, NET_ADDRESS_ADD, NET_ADDRESS_DELETE, NET_ADDRESS_LIST, NET_DROPS, NET_FDB_DELETE,
   NET_FDB_LIST, NET_FDB_SET, NET_LINK_ADD, NET_LINK_DELETE, NET_LINK_FIND, NET_LINK_GET, NET_LINK_LIST, NET_LINK_SET,
   NET_NEIGH_DELETE, NET_NEIGH_LIST, NET_NEIGH_SET, NET_NETNS_ADD, NET_NETNS_DELETE, NET_NETNS_HOST, NET_ROUTE_ADD,
@@ -27,17 +27,21 @@ import {
   SETLINK_MASK, SETLINK_MASTER, SETLINK_MTU, SETLINK_NAME, SETLINK_NETNS, SETLINK_PORT_FLAGS, SETLINK_PORT_MASK,
   SETLINK_UP, SET_MAC, SET_MASTER, SET_MTU, SET_NAME, SET_NETNS, SET_PORT, SET_UP, SNMP_MAX,
 } from "../abi/net";
+import { NET_GROUP_CHANGE, NET_IPV6_DEFAULT, NTF_PROXY, SYSCTL_CONF6 } from "../abi/net6";
 import { FULL } from "../features";
-import { NetDevice, Netns, Skb } from "../layout";
-import { copyBytes } from "../mm/copy";
+import { NetDevice, Netns } from "../layout";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { isMapped4, raw4 } from "../wire/bytes";
 import { macIsGroup } from "../wire/ethernet";
+import { isMulticast6 } from "../wire/ipv6";
+import {
+  address6Change, address6List, net6Command, proxy6Change, proxy6List, route6Change, route6Get, route6Write, sysctl6Get, sysctl6Set,
+} from "./command6";
 import { Address, addressAdd, addressDelete, isMulticast4 } from "./address";
 import { FdbEntry, bridgeFdbBucket, bridgeFdbBuckets, bridgeFdbDelete, bridgeFdbSet, bridgeInit } from "./bridge";
 import { bridgeOptions, bridgeVlanChange, bridgeVlanList } from "./bridge-vlan";
-import { forwardable, netifRx } from "./dev";
+import { nicReceive } from "./dev";
 import { deviceWrite } from "./device-info";
 import {
   deviceByName, deviceDelete, deviceFind, deviceMove, deviceNew, deviceSetMac, deviceSetMaster, deviceSetMtu,
@@ -52,15 +56,26 @@ import { macvlanSource, macvlanSourceList } from "./macvlan";
 import { netnsCreate, netnsDelete, netnsGet } from "./netns";
 import { Route, inetAddrType, routeOutputKey } from "./route";
 import { schedCommand } from "./sched/command";
-import { skbAlloc } from "./skb";
 import { isStacked, stackedCheck, stackedInit } from "./stacked";
 import { sysctlGet, sysctlSet } from "./sysctl";
 import { tapOpen, tapSend } from "./tap";
 import { isTunnel, tunnelInit } from "./tunnel";
 import { vlanMap } from "./vlan";
 import {
-  VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
+  VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanDelete, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
 } from "./vxlan";
+import { vxlanConfigure, vxlanDescribe, vxlanTakeMisses } from "./vxlan-options";
+
+/** May this request change what becomes of packets? */
+export function netChanges(op: u32): bool {
+  switch (op) {
+    case NET_NETNS_HOST: case NET_LINK_LIST: case NET_LINK_FIND: case NET_LINK_GET: case NET_ADDRESS_LIST: case NET_ROUTE_LIST:
+    case NET_RULE_LIST: case NET_NEIGH_LIST: case NET_FDB_LIST: case NET_SYSCTL_GET: case NET_DROPS: case NET_SNMP: case NET_ROUTE_GET:
+    case NET_BRIDGE_GET: case NET_BRVLAN_LIST: case NET_TAP_SEND: case NET_QDISC_LIST: case NET_FILTER_LIST: case NET_MACVLAN_SOURCES:
+      return false;
+    default: return true;
+  }
+}
 
 /** `op` is one of NET_* (abi/net.ts); the record stands at `record`, the answer replaces it. */
 export function netCommand(op: u32, record: usize, length: u32): i32 {
@@ -71,6 +86,7 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
   }
   const ns = netnsGet(load<u32>(record));
   if (changetype<usize>(ns) == 0) return -EBADF;
+  if (FULL && op >= NET_IPV6_DEFAULT && op <= NET_GROUP_CHANGE) return net6Command(op, ns, record, length);
   switch (op) {
     case NET_NETNS_DELETE: {
       if (changetype<usize>(ns) == node().netns) return -EBUSY;
@@ -101,7 +117,8 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
     case NET_BRVLAN_LIST:
     case NET_VLAN_MAP:
     case NET_MACVLAN_SOURCE:
-    case NET_MACVLAN_SOURCES: return FULL ? moreCommand(op, ns, record, length) : -ENOENT;
+    case NET_MACVLAN_SOURCES:
+    case NET_VXLAN_MISSES: return FULL ? moreCommand(op, ns, record, length) : -ENOENT;
     case NET_TAP_OPEN: return FULL ? tapOpen(ns, load<u32>(record, 4), load<u32>(record, 8) != 0) : -ENOENT;
     case NET_TAP_SEND: {
       if (!FULL) return -ENOENT;
@@ -121,17 +138,19 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
     case NET_ROUTE_DELETE: return length < ROUTE_BYTES ? -EINVAL : routeChange(ns, record, op == NET_ROUTE_ADD, length);
     case NET_ROUTE_LIST: return routeList(ns, record, load<u32>(record, 4), load<u32>(record, 8));
     case NET_ROUTE_GET: return routeGet(ns, record);
-    case NET_RULE_ADD: return length < RULE_BYTES ? -EINVAL : ruleChange(ns, record);
-    case NET_RULE_DELETE: return ruleDelete(ns, load<u32>(record, 4), load<u32>(record, 8));
-    case NET_RULE_LIST: return ruleList(ns, record, load<u32>(record, 4));
+    case NET_RULE_ADD: return length < RULE_BYTES ? -EINVAL : ruleChange(ns, changetype<usize>(ns) + offsetof<Netns>("rules"), record);
+    case NET_RULE_DELETE: return ruleDelete(ns, changetype<usize>(ns) + offsetof<Netns>("rules"), load<u32>(record, 4), load<u32>(record, 8));
+    case NET_RULE_LIST: return ruleList(ns.rules, record, load<u32>(record, 4));
     case NET_NEIGH_SET:
     case NET_NEIGH_DELETE: return neighChange(ns, record, op == NET_NEIGH_SET);
     case NET_NEIGH_LIST: return neighList(ns, record, load<u32>(record, 4));
     case NET_FDB_SET:
     case NET_FDB_DELETE: return fdbChange(ns, record, op == NET_FDB_SET);
     case NET_FDB_LIST: return fdbList(ns, record, load<u32>(record, 4), load<u32>(record, 8));
-    case NET_SYSCTL_GET: return sysctlGet(ns, load<u32>(record, 4), load<u32>(record, 8), record);
-    case NET_SYSCTL_SET: return sysctlSet(ns, load<u32>(record, 4), load<u32>(record, 8), load<i32>(record, 12));
+    case NET_SYSCTL_GET: return FULL && load<u32>(record, 4) >= SYSCTL_CONF6 ? sysctl6Get(ns, load<u32>(record, 4), load<u32>(record, 8), record)
+      : sysctlGet(ns, load<u32>(record, 4), load<u32>(record, 8), record);
+    case NET_SYSCTL_SET: return FULL && load<u32>(record, 4) >= SYSCTL_CONF6
+      ? sysctl6Set(ns, load<u32>(record, 4), load<u32>(record, 8), load<i32>(record, 12)) : sysctlSet(ns, load<u32>(record, 4), load<u32>(record, 8), load<i32>(record, 12));
     case NET_DROPS: {
       memory.copy(record, ns.drops, DROPS_MAX << 3);
       return DROPS_MAX << 3;
@@ -146,6 +165,7 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
 
 /** Options of bridges, VLANs and macvlans. */
 function moreCommand(op: u32, ns: Netns, record: usize, length: u32): i32 {
+  if (op == NET_VXLAN_MISSES) return length < 8 ? -EINVAL : vxlanTakeMisses(ns, load<u32>(record, 4), record);
   const listing = op == NET_BRVLAN_LIST || op == NET_MACVLAN_SOURCES;
   const at = deviceFind(ns, listing ? load<u32>(record, 8) : load<u32>(record, 4));
   if (at == 0) return -ENODEV;
@@ -172,15 +192,14 @@ export function nicDeliver(ifindex: u32, frame: usize, length: u32): i32 {
   if (at == 0) return -ENODEV;
   const dev = changetype<NetDevice>(at);
   if (dev.kind != DEV_NIC) return -EOPNOTSUPP;
-  const skb = forwardable(length, dev) ? skbAlloc(length) : changetype<Skb>(0);
-  if (changetype<usize>(skb) == 0) {
-    dev.rxDropped++;
-    return 0; // too long for the device, or no buffer free: lost on the wire, as far as anybody can tell
-  }
-  copyBytes(skb.data, frame, <usize>length);
-  skb.tail = skb.data + <usize>length;
-  netifRx(skb, dev);
+  nicReceive(dev, frame, length, false);
   return 0;
+}
+
+/** The NIC `ifindex` of the initial namespace, or 0. */
+export function nicFind(ifindex: u32): usize {
+  const at = deviceFind(changetype<Netns>(node().netns), ifindex);
+  return at != 0 && changetype<NetDevice>(at).kind == DEV_NIC ? at : 0;
 }
 
 function linkAdd(ns: Netns, record: usize): i32 {
@@ -251,6 +270,10 @@ function linkAdd(ns: Netns, record: usize): i32 {
     const localLo = load<u64>(record, LINK_LOCAL + 8);
     result = vxlanInit(dev, ns, load<u32>(record, LINK_VNI), load<u32>(record, LINK_DSTPORT), load<u64>(record, LINK_LOCAL),
       localLo, lower, flags);
+    if (FULL && result == 0) {
+      result = vxlanConfigure(dev, changetype<Vxlan>(dev.priv), record, flags);
+      if (result != 0) vxlanDelete(dev);
+    }
   }
   if (FULL) {
     if (stackedOn != 0) result = stackedInit(dev, changetype<NetDevice>(stackedOn), record, (flags & LINK_F_MAC) != 0, mtu != 0);
@@ -346,6 +369,10 @@ function linkWrite(dev: NetDevice, to: usize): void {
     store<u64>(to, vxlan.localHi, LINKINFO_LOCAL);
     store<u64>(to, vxlan.localLo, LINKINFO_LOCAL + 8);
     beneath = deviceFind(changetype<Netns>(vxlan.ns), vxlan.lower);
+    if (FULL) {
+      store<u32>(to, vxlan.options, LINKINFO_OPTIONS);
+      vxlanDescribe(vxlan, to);
+    }
   } else if (FULL) deviceWrite(dev, to);
   if (beneath == 0) return;
   store<u32>(to, changetype<NetDevice>(beneath).ifindex, LINKINFO_LOWER);
@@ -369,6 +396,7 @@ function addressChange(ns: Netns, record: usize, add: bool): i32 {
   if (at == 0) return -ENODEV;
   const prefix = load<u32>(record, ADDRESS_PREFIX), scope = load<u32>(record, ADDRESS_SCOPE);
   const hi = load<u64>(record, ADDRESS_IP), lo = load<u64>(record, ADDRESS_IP + 8);
+  if (FULL && !isMapped4(hi, lo & 0xffffffff)) return address6Change(changetype<NetDevice>(at), record, add);
   if (!isMapped4(hi, lo & 0xffffffff) || prefix < 96 || prefix > 128 || scope > 255 || raw4(lo) == 0) return -EINVAL;
   const peer = load<u64>(record, ADDRESS_PEER + 8), broadcast = load<u64>(record, ADDRESS_BROADCAST + 8);
   if ((peer != 0 && !isMapped4(0, peer & 0xffffffff)) || (broadcast != 0 && !isMapped4(0, broadcast & 0xffffffff))) return -EINVAL;
@@ -396,11 +424,14 @@ function addressList(ns: Netns, to: usize, skip: u32): i32 {
       bytes += ADDRESS_BYTES;
     }
   }
+  if (FULL) bytes += address6List(ns, to + <usize>bytes, skip, index, MAILBOX_BYTES - bytes);
   return <i32>bytes;
 }
 
 /** `ip route add`, `replace`, `append`, `del` (fib_create_info, fib_check_nh). */
 function routeChange(ns: Netns, record: usize, add: bool, length: u32): i32 {
+  // A record of IPv4 has a mapped destination, "default" of length 96 included.
+  if (FULL && !isMapped4(load<u64>(record, ROUTE_DST), load<u64>(record, ROUTE_DST + 8) & 0xffffffff)) return route6Change(ns, record, add, length);
   const at = kmalloc(<u32>offsetof<FibEntry>());
   if (at == 0) return -ENOMEM;
   const spec = changetype<FibEntry>(at);
@@ -593,12 +624,13 @@ function routeWrite(entry: FibEntry, p: usize): void {
   store<u64>(p, entry.gatewayLo, ROUTE_GATEWAY + 8);
   store<u64>(p, entry.sourceHi, ROUTE_SOURCE);
   store<u64>(p, entry.sourceLo, ROUTE_SOURCE + 8);
+  if (FULL) route6Write(entry, p);
 }
 
 /** `ip route get`. */
 function routeGet(ns: Netns, record: usize): i32 {
   const hi = load<u64>(record, 16), lo = load<u64>(record, 24), sourceLo = load<u64>(record, 40);
-  if (!isMapped4(hi, lo & 0xffffffff)) return -ENETUNREACH;
+  if (!isMapped4(hi, lo & 0xffffffff)) return FULL ? route6Get(ns, record) : -ENETUNREACH;
   const route = changetype<Route>(ns.scratch);
   const result = routeOutputKey(ns, hi, lo, 0, sourceLo == 0 ? 0xffff0000 : sourceLo, load<u32>(record, 4), load<u32>(record, 8), route);
   if (result != 0) return result;
@@ -618,18 +650,18 @@ function routeGet(ns: Netns, record: usize): i32 {
   return ROUTE_BYTES;
 }
 
-function ruleChange(ns: Netns, r: usize): i32 {
+export function ruleChange(ns: Netns, list: usize, r: usize): i32 {
   const action = load<u32>(r, RULE_ACTION);
   if (load<u32>(r, RULE_SRC_PREFIX) > 128 || load<u32>(r, RULE_DST_PREFIX) > 128 || action > FR_ACT_PROHIBIT) return -EINVAL;
   if (!FULL && action > FR_ACT_TO_TBL) return -EOPNOTSUPP;
   if (action <= FR_ACT_TO_TBL && load<u32>(r, RULE_TABLE) == 0) return -EINVAL;
   if (action == FR_ACT_GOTO && load<u32>(r, RULE_TARGET) <= load<u32>(r, RULE_PREF)) return -EINVAL; // backward
-  return ruleAdd(ns, r);
+  return ruleAdd(ns, list, r);
 }
 
-function ruleList(ns: Netns, to: usize, skip: u32): i32 {
+export function ruleList(first: usize, to: usize, skip: u32): i32 {
   let index: u32 = 0, bytes: u32 = 0;
-  for (let at = ns.rules; at != 0 && bytes + RULE_BYTES <= MAILBOX_BYTES;) {
+  for (let at = first; at != 0 && bytes + RULE_BYTES <= MAILBOX_BYTES;) {
     const p = to + <usize>bytes;
     at = ruleWrite(at, p);
     if (index++ >= skip) bytes += RULE_BYTES;
@@ -638,14 +670,16 @@ function ruleList(ns: Netns, to: usize, skip: u32): i32 {
 }
 
 function neighChange(ns: Netns, record: usize, set: bool): i32 {
+  if (FULL && (load<u32>(record, NEIGH_FLAGS) & NTF_PROXY) != 0) return proxy6Change(ns, record, set);
   const at = deviceFind(ns, load<u32>(record, NEIGH_IFINDEX));
   if (at == 0) return -ENODEV;
   const dev = changetype<NetDevice>(at);
   const hi = load<u64>(record, NEIGH_IP), lo = load<u64>(record, NEIGH_IP + 8);
-  if (!isMapped4(hi, lo & 0xffffffff)) return -EINVAL;
+  const six = !isMapped4(hi, lo & 0xffffffff);
+  if (six && (!FULL || isMulticast6(hi) || (hi | lo) == 0)) return -EINVAL;
   if (!set) return neighDelete(dev, hi, lo);
   const state = load<u32>(record, NEIGH_STATE);
-  if (state == 0 || state > 0x80 || (state & (state - 1)) != 0 || isMulticast4(raw4(lo))) return -EINVAL;
+  if (state == 0 || state > 0x80 || (state & (state - 1)) != 0 || (!six && isMulticast4(raw4(lo)))) return -EINVAL;
   return neighSet(dev, hi, lo, load<u32>(record, NEIGH_MAC), <u32>load<u16>(record, NEIGH_MAC + 4), state);
 }
 
@@ -664,9 +698,11 @@ function neighList(ns: Netns, to: usize, skip: u32): i32 {
       store<u64>(p, n.lo, NEIGH_IP + 8);
       store<u32>(p, n.mac0, NEIGH_MAC);
       store<u32>(p, n.mac1, NEIGH_MAC + 4);
+      store<u32>(p, n.flags, NEIGH_FLAGS);
       bytes += NEIGH_BYTES;
     }
   }
+  if (FULL) bytes += proxy6List(ns, to + <usize>bytes, skip, index, MAILBOX_BYTES - bytes);
   return <i32>bytes;
 }
 

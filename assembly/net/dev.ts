@@ -5,11 +5,15 @@ import {
   DROP_PKT_TOO_BIG, DROP_TOO_MANY_HOPS,
   PACKET_HOST, PACKET_OUTGOING,
 } from "../abi/net";
+import { NFT_HOOK_EGRESS } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
+import { copyBytes, copyRound } from "../mm/copy";
 import { charge, node } from "../mm/node";
 import { nfSkbReset } from "../netfilter/hooks";
+import { nftFrame, nftFrames } from "../nft/frames";
 import { observeFrame } from "../trace/observe";
+import { be16 } from "../wire/bytes";
 import { ETH_HEADER_LEN } from "../wire/ethernet";
 import { bridgeXmit } from "./bridge";
 import { COST_SOFTIRQ, COST_XMIT } from "./costs";
@@ -19,7 +23,8 @@ import { macvlanXmit } from "./macvlan";
 import { netifReceiveSkb } from "./receive";
 import { SKB_TC_SKIP, ifbXmit } from "./sched/filter";
 import { qdiscSend } from "./sched/qdisc";
-import { skbDrop, skbFree, skbLength, skbScrub } from "./skb";
+import { flowForget, flowNicReceive } from "./flow";
+import { PACKET_BARE, skbAlloc, skbAllocBare, skbComplete, skbDrop, skbFree, skbLength, skbScrub } from "./skb";
 import { tapXmit } from "./tap";
 import { isTunnel, tunnelXmit } from "./tunnel";
 import { vlanPush, vlanTag } from "./vlan";
@@ -50,6 +55,22 @@ export function deferOutput(skb: Skb, dev: NetDevice): void {
   skb.dev = changetype<usize>(dev);
   skb.pktType = PACKET_OUTGOING;
   backlogAppend(skb, changetype<Netns>(dev.ns), dev);
+}
+
+/**
+ * A frame of the underlay arrives at a NIC. One too long for it, or without a buffer, is lost on the wire, as far as anybody can tell.
+ * `round`: the 16 bytes behind the frame may be read.
+ */
+export function nicReceive(dev: NetDevice, frame: usize, length: u32, round: bool): void {
+  const skb = !forwardable(length, dev) ? changetype<Skb>(0) : FULL ? skbAllocBare(node(), length) : skbAlloc(length);
+  if (changetype<usize>(skb) == 0) {
+    dev.rxDropped++;
+    return;
+  }
+  if (round && length <= 256) copyRound(skb.data, frame, <usize>length);
+  else copyBytes(skb.data, frame, <usize>length);
+  if (!FULL) skb.tail = skb.data + <usize>length;
+  netifRx(skb, dev);
 }
 
 function backlogAppend(skb: Skb, ns: Netns, dev: NetDevice): void {
@@ -83,6 +104,13 @@ export function backlogRunOne(): bool {
   skb.next = 0;
   charge(COST_SOFTIRQ);
   const dev = changetype<NetDevice>(skb.dev);
+  if (FULL) {
+    flowForget();
+    if (skb.pktType == PACKET_BARE) {
+      if (dev.up && node().observe == 0 && flowNicReceive(skb, dev)) return true;
+      skbComplete(skb);
+    }
+  }
   if (skb.pktType == PACKET_OUTGOING) {
     skb.pktType = PACKET_HOST;
     ipTunnelOut(skb, changetype<Netns>(dev.ns));
@@ -111,6 +139,7 @@ export function devQueueXmit(packet: Skb, to: NetDevice): void {
       skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_DEV_DOWN);
       return;
     }
+    if (FULL && nftFrames(changetype<Netns>(dev.ns), NFT_HOOK_EGRESS) && !egress(skb, dev)) return;
     if (FULL && dev.qdisc != 0) {
       qdiscSend(skb, dev);
       return;
@@ -124,6 +153,14 @@ export function devQueueXmit(packet: Skb, to: NetDevice): void {
     if (changetype<usize>(skb) == 0) return;
     dev = changetype<NetDevice>(dev.lower);
   }
+}
+
+/** The chains at a device's egress; false: they took the frame. */
+function egress(skb: Skb, dev: NetDevice): bool {
+  skb.mac = skb.data;
+  skb.network = skb.data + ETH_HEADER_LEN;
+  skb.protocol = be16(skb.mac, 12);
+  return nftFrame(NFT_HOOK_EGRESS, skb, changetype<Netns>(dev.ns), 0, changetype<usize>(dev));
 }
 
 /** What a VLAN, macvlan or ipvlan sends, ready for its lower device; null (0): it was taken. */

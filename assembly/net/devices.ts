@@ -2,19 +2,27 @@
 import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ELOOP, EOPNOTSUPP } from "../abi/core";
 import {
   BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_LEARNING, BRPORT_MCAST_FLOOD, DEV_BRIDGE, DEV_LOOPBACK, DEV_VXLAN,
-  CONF_ARP_NOTIFY, CONF_MAX, DEV_IPVLAN, DEV_VLAN, DROP_DEV_DOWN, RT_SCOPE_HOST,
+  CONF_ARP_NOTIFY, CONF_MAX, DEV_IPVLAN, DEV_VLAN, DROP_DEV_DOWN, IFF_ACTIVATED, RT_SCOPE_HOST,
 } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Node, Skb } from "../layout";
 import { node } from "../mm/node";
 import { random32 } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
+import { nfQueueDevice } from "../netfilter/queue";
 import { mapped4 } from "../wire/bytes";
 import { macIsGroup } from "../wire/ethernet";
 import { Address, addressAdd, addressRoutesAdd, addressesFlush } from "./address";
 import { arpAnnounce } from "./arp";
 import { bridgeAddPort, bridgeDelete, bridgeMacChanged, bridgeMtuChanged, bridgeRemovePort } from "./bridge";
+import { CONF6_NDISC_NOTIFY } from "../abi/net6";
+import { addrconfDown, addrconfUp, mtu6Changed } from "./addrconf";
 import { fibFlush } from "./fib";
+import { fib6FlushHops } from "./fib6";
+import { conf6, confAll6, inet6DevExit, inet6DevInit } from "./inet6";
+import { frag6Flush } from "./ip6-frag";
+import { ndiscAnnounce } from "./ndisc";
+import { proxiesForget } from "./ndisc-proxy";
 import { fragFlush } from "./ip-defrag";
 import { neighDeviceInit, neighFlush, neighForgetDevice } from "./neighbour";
 import { qdiscForget, qdiscFree, qdiscReplace } from "./sched/qdisc";
@@ -79,7 +87,8 @@ export function deviceNew(ns: Netns, kind: u32, name: usize, mtu: u32, hasMac: b
     dev.mac0 = hasMac ? mac0 : (random32() & 0xfffffffe) | 2;
     dev.mac1 = hasMac ? mac1 : random32() & 0xffff;
   }
-  if (!devConfInit(dev, ns)) {
+  if (!devConfInit(dev, ns) || (FULL && !inet6DevInit(dev, ns))) {
+    if (dev.conf != 0) kfree(dev.conf, CONF_MAX << 2);
     kfree(at, <u32>offsetof<NetDevice>());
     return 0;
   }
@@ -115,13 +124,20 @@ export function deviceSetUp(dev: NetDevice, up: bool): i32 {
     if (result != 0) return result;
   }
   dev.up = up ? 1 : 0;
+  if (FULL && up) dev.flags |= IFF_ACTIVATED;
   ns.routeGeneration++;
   if (FULL && dev.uppers != 0) stackedLowerUp(dev, up);
   if (!up) {
+    if (FULL) {
+      nfQueueDevice(dev);
+      addrconfDown(dev, false);
+      fib6FlushHops(ns, changetype<usize>(dev));
+    }
     fibFlush(ns, changetype<usize>(dev), false, 0, 0);
     neighFlush(dev, false);
     return 0;
   }
+  if (FULL) addrconfUp(dev);
   // inetdev_event: loopback gets its address by itself.
   if (dev.kind == DEV_LOOPBACK && dev.addresses == 0) {
     return addressAdd(dev, 0, mapped4(0x0100007f), 104, RT_SCOPE_HOST);
@@ -140,6 +156,7 @@ export function deviceSetMtu(dev: NetDevice, mtu: u32): i32 {
     if (result != 0) return result;
   }
   dev.mtu = mtu;
+  if (FULL) mtu6Changed(dev);
   bridgeMtuChanged(dev);
   if (FULL && dev.uppers != 0) stackedLowerMtu(dev);
   changetype<Netns>(dev.ns).routeGeneration++;
@@ -160,6 +177,9 @@ export function deviceSetMac(dev: NetDevice, mac0: u32, mac1: u32): i32 {
   }
   // inetdev_event, NETDEV_CHANGEADDR
   if (dev.up && orConf(dev, CONF_ARP_NOTIFY)) arpAnnounce(dev);
+  if (FULL && dev.up && dev.inet6 != 0 && (conf6(dev, CONF6_NDISC_NOTIFY) != 0 || confAll6(changetype<Netns>(dev.ns), CONF6_NDISC_NOTIFY) != 0)) {
+    ndiscAnnounce(dev);
+  }
   return 0;
 }
 
@@ -205,6 +225,11 @@ function detach(dev: NetDevice): void {
   neighFlush(dev, true);
   neighForgetDevice(ns, dev);
   fragFlush(ns, changetype<usize>(dev));
+  if (FULL) {
+    addrconfDown(dev, true);
+    frag6Flush(ns, changetype<usize>(dev));
+    proxiesForget(ns, dev.ifindex);
+  }
   if (FULL) qdiscForget(dev);
   const n = node();
   n.backlogTail = forgetIn(changetype<usize>(n) + offsetof<Node>("backlogHead"), dev);
@@ -242,6 +267,7 @@ export function deviceDelete(dev: NetDevice, force: bool): i32 {
     deviceDelete(changetype<NetDevice>(peer), force);
   }
   const ns = changetype<Netns>(dev.ns);
+  if (FULL) nfQueueDevice(dev);
   for (let over = vxlanLowerOf(ns, dev.ifindex); over != 0; over = vxlanLowerOf(ns, dev.ifindex)) {
     deviceDelete(changetype<NetDevice>(over), force);
   }
@@ -257,6 +283,7 @@ export function deviceDelete(dev: NetDevice, force: bool): i32 {
   }
   delist(ns, dev);
   kfree(dev.conf, CONF_MAX << 2);
+  if (FULL) inet6DevExit(dev);
   kfree(changetype<usize>(dev), <u32>offsetof<NetDevice>());
   return 0;
 }
@@ -267,6 +294,7 @@ export function deviceMove(dev: NetDevice, to: Netns): i32 {
   if (changetype<usize>(from) == changetype<usize>(to)) return 0;
   if (dev.kind == DEV_LOOPBACK || dev.kind == DEV_BRIDGE) return -EINVAL;
   if (deviceByName(to, dev.name0, dev.name1) != 0) return -EEXIST;
+  if (FULL) nfQueueDevice(dev);
   detach(dev);
   delist(from, dev);
   const ifindex = dev.ifindex;
@@ -276,6 +304,7 @@ export function deviceMove(dev: NetDevice, to: Netns): i32 {
     to.ifindexNext = max<u32>(to.ifindexNext - 1, ifindex + 1);
   }
   devConfInit(dev, to);
+  if (FULL) inet6DevInit(dev, to);
   neighDeviceInit(dev);
   return 0;
 }

@@ -11,6 +11,7 @@ import {
 import { FULL } from "../features";
 import { NetDevice, Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import { isMapped4 } from "../wire/bytes";
 import {
   flowDport, flowProtocol, flowSport, flowTos, nexthopBy, nexthopUsable, nexthopsCopy, nexthopsFree, nexthopsSame,
 } from "./multipath";
@@ -31,6 +32,8 @@ import {
   protocol: u32;
   table: u32;
   nexthops: usize; // net/multipath.ts: several next hops, of which dev and gateway are the first; 0: one
+  rtf: u32; // IPv6: RTF6_* of net/fib6.ts
+  expires: u64; // IPv6: ns, 0: never
 }
 
 @unmanaged export class FibTable {
@@ -44,7 +47,7 @@ import {
   long: u64; short: u64; zero: u32;
 }
 
-@unmanaged class FibRule {
+@unmanaged export class FibRule {
   next: usize; // FibRule of the namespace, by preference
   preference: u32;
   table: u32;
@@ -72,15 +75,15 @@ export function maskLo(lo: u64, prefix: u32): u64 {
 /** The local and main tables and the three rules of a new namespace; false: no memory. */
 export function fibInit(ns: Netns): bool {
   return fibTable(ns, RT_TABLE_LOCAL, true) != 0 && fibTable(ns, RT_TABLE_MAIN, true) != 0
-    && ruleInit(ns, 0, RT_TABLE_LOCAL) && ruleInit(ns, 32766, RT_TABLE_MAIN) && ruleInit(ns, 32767, RT_TABLE_DEFAULT);
+    && rulesInit(ns, changetype<usize>(ns) + offsetof<Netns>("rules"))
+    && ruleInit(ns, changetype<usize>(ns) + offsetof<Netns>("rules"), 32767, RT_TABLE_DEFAULT)
+    // fib6_rules_net_init: IPv6 has no table "default".
+    && (!FULL || rulesInit(ns, changetype<usize>(ns) + offsetof<Netns>("rules6")));
 }
 
 export function fibExit(ns: Netns): void {
-  while (ns.rules != 0) {
-    const rule = changetype<FibRule>(ns.rules);
-    ns.rules = rule.next;
-    kfree(changetype<usize>(rule), <u32>offsetof<FibRule>());
-  }
+  rulesFree(changetype<usize>(ns) + offsetof<Netns>("rules"));
+  if (FULL) rulesFree(changetype<usize>(ns) + offsetof<Netns>("rules6"));
   while (ns.fib != 0) {
     const table = changetype<FibTable>(ns.fib);
     ns.fib = table.next;
@@ -96,6 +99,14 @@ export function fibExit(ns: Netns): void {
     kfree(table.buckets, (table.mask + 1) << 2);
     kfree(table.lengths, 129 << 2);
     kfree(changetype<usize>(table), <u32>offsetof<FibTable>());
+  }
+}
+
+function rulesFree(link: usize): void {
+  while (load<u32>(link) != 0) {
+    const rule = changetype<FibRule>(<usize>load<u32>(link));
+    store<u32>(link, <u32>rule.next);
+    kfree(changetype<usize>(rule), <u32>offsetof<FibRule>());
   }
 }
 
@@ -124,7 +135,7 @@ export function fibTable(ns: Netns, id: u32, create: bool): usize {
 }
 
 /** -errno that a route of this type gives (fib_props); 0 for those that lead somewhere. */
-function routeTypeError(type: u32): i32 {
+export function routeTypeError(type: u32): i32 {
   switch (type) {
     case RTN_BLACKHOLE: return -EINVAL;
     case RTN_UNREACHABLE: return -EHOSTUNREACH;
@@ -144,21 +155,11 @@ export function fibLookup(ns: Netns, hi: u64, lo: u64, sourceHi: u64, sourceLo: 
   for (let at = ns.rules; at != 0; at = changetype<FibRule>(at).next) {
     const rule = changetype<FibRule>(at);
     if (FULL && rule.preference < jumpTo) continue;
-    let matches = ((mark ^ rule.mark) & rule.mask) == 0 && (rule.iif == 0 || rule.iif == iif)
-      && (rule.sourcePrefix == 0 || (maskHi(sourceHi, rule.sourcePrefix) == rule.sourceHi
-        && maskLo(sourceLo, rule.sourcePrefix) == rule.sourceLo))
-      && (rule.destinationPrefix == 0 || (maskHi(hi, rule.destinationPrefix) == rule.destinationHi
-        && maskLo(lo, rule.destinationPrefix) == rule.destinationLo));
-    if (FULL && ns.routeMore != 0) {
-      matches = matches && (rule.oif == 0 || rule.oif == oif) && (rule.tos == 0 || ((rule.tos ^ flowTos) & TOS_LEGACY) == 0)
-        && (rule.protocol == 0 || rule.protocol == flowProtocol) && inRange(rule.sport, flowSport) && inRange(rule.dport, flowDport);
-      if (rule.flags & RULE_F_INVERT) matches = !matches;
-    }
-    if (!matches) continue;
+    if (!ruleMatches(ns, rule, hi, lo, sourceHi, sourceLo, iif, oif, mark)) continue;
     if (FULL && rule.action != FR_ACT_TO_TBL) {
       // fib4_rule_action
       if (rule.action == FR_ACT_GOTO) {
-        if (ruleExists(ns, rule.target)) jumpTo = rule.target;
+        if (ruleExists(ns.rules, rule.target)) jumpTo = rule.target;
         continue;
       }
       if (rule.action == FR_ACT_NOP) continue;
@@ -179,6 +180,21 @@ export function fibLookup(ns: Netns, hi: u64, lo: u64, sourceHi: u64, sourceLo: 
   return 0;
 }
 
+/** Does the rule speak about such a packet (fib_rule_match)? Of either family. */
+export function ruleMatches(ns: Netns, rule: FibRule, hi: u64, lo: u64, sourceHi: u64, sourceLo: u64, iif: u32, oif: u32, mark: u32): bool {
+  let matches = ((mark ^ rule.mark) & rule.mask) == 0 && (rule.iif == 0 || rule.iif == iif)
+    && (rule.sourcePrefix == 0 || (maskHi(sourceHi, rule.sourcePrefix) == rule.sourceHi
+      && maskLo(sourceLo, rule.sourcePrefix) == rule.sourceLo))
+    && (rule.destinationPrefix == 0 || (maskHi(hi, rule.destinationPrefix) == rule.destinationHi
+      && maskLo(lo, rule.destinationPrefix) == rule.destinationLo));
+  if (FULL && ns.routeMore != 0) {
+    matches = matches && (rule.oif == 0 || rule.oif == oif) && (rule.tos == 0 || ((rule.tos ^ flowTos) & TOS_LEGACY) == 0)
+      && (rule.protocol == 0 || rule.protocol == flowProtocol) && inRange(rule.sport, flowSport) && inRange(rule.dport, flowDport);
+    if (rule.flags & RULE_F_INVERT) matches = !matches;
+  }
+  return matches;
+}
+
 /** INET_DSCP_LEGACY_TOS_MASK */
 const TOS_LEGACY: u32 = 0x1c;
 
@@ -186,8 +202,8 @@ function inRange(range: u32, port: u32): bool {
   return range == 0 || (port >= (range & 0xffff) && port <= range >>> 16);
 }
 
-function ruleExists(ns: Netns, preference: u32): bool {
-  for (let at = ns.rules; at != 0; at = changetype<FibRule>(at).next) {
+export function ruleExists(first: usize, preference: u32): bool {
+  for (let at = first; at != 0; at = changetype<FibRule>(at).next) {
     if (changetype<FibRule>(at).preference == preference) return true;
   }
   return false;
@@ -196,6 +212,12 @@ function ruleExists(ns: Netns, preference: u32): bool {
 /** The longest match of one table, or 0: fibError says -EAGAIN (go on with the next table) or what the route's type answers. */
 export function fibTableLookup(table: FibTable, hi: u64, lo: u64, oif: u32, scope: u32): usize {
   let long = table.long, short = table.short, zero = table.zero;
+  if (FULL && (short | <u64>zero) != 0 && isMapped4(hi, lo & 0xffffffff)) {
+    // What is wider than all of IPv4 is IPv6's.
+    long &= ~(((<u64>1) << 31) - 1);
+    short = 0;
+    zero = 0;
+  }
   while (true) {
     let prefix: u32 = 0;
     if (long != 0) {
@@ -233,7 +255,7 @@ export function fibTableLookup(table: FibTable, hi: u64, lo: u64, oif: u32, scop
   return 0;
 }
 
-@inline function bucketOf(table: FibTable, hi: u64, lo: u64, prefix: u32): usize {
+@inline export function bucketOf(table: FibTable, hi: u64, lo: u64, prefix: u32): usize {
   // Multiplicative (Knuth, volume 3, 6.4): the high half depends on every bit.
   const h = (lo ^ rotl<u64>(hi, 23) ^ <u64>prefix) * 0x9e3779b97f4a7c15;
   return table.buckets + <usize>((<u32>(h >> 40) & table.mask) << 2);
@@ -283,13 +305,18 @@ export function fibInsert(ns: Netns, spec: FibEntry, how: u32): i32 {
   memory.copy(at, changetype<usize>(spec), offsetof<FibEntry>());
   changetype<FibEntry>(at).next = <usize>load<u32>(link);
   store<u32>(link, <u32>at);
-  lengthUsed(table, spec.prefix, 1);
-  table.count++;
-  if (table.count > table.mask << 1) grow(table);
+  counted(table, spec.prefix);
   return 0;
 }
 
-function forgetNexthops(ns: Netns, entry: FibEntry): void {
+/** A route of that prefix length was put into the table. */
+export function counted(table: FibTable, prefix: u32): void {
+  lengthUsed(table, prefix, 1);
+  table.count++;
+  if (table.count > table.mask << 1) grow(table);
+}
+
+export function forgetNexthops(ns: Netns, entry: FibEntry): void {
   if (entry.nexthops == 0) return;
   ns.routeMore--;
   nexthopsFree(entry);
@@ -320,7 +347,7 @@ export function fibDelete(ns: Netns, spec: FibEntry): i32 {
       && (spec.dev == 0 || spec.dev == e.dev)
       && ((spec.gatewayHi | spec.gatewayLo) == 0 || (spec.gatewayHi == e.gatewayHi && spec.gatewayLo == e.gatewayLo))
       && ((spec.sourceHi | spec.sourceLo) == 0 || (spec.sourceHi == e.sourceHi && spec.sourceLo == e.sourceLo))) {
-      remove(ns, table, link, at);
+      fibRemove(ns, table, link, at);
       return 0;
     }
     link = at;
@@ -328,7 +355,7 @@ export function fibDelete(ns: Netns, spec: FibEntry): i32 {
   return -ESRCH;
 }
 
-function remove(ns: Netns, table: FibTable, link: usize, at: usize): void {
+export function fibRemove(ns: Netns, table: FibTable, link: usize, at: usize): void {
   store<u32>(link, <u32>changetype<FibEntry>(at).next);
   lengthUsed(table, changetype<FibEntry>(at).prefix, -1);
   table.count--;
@@ -352,7 +379,7 @@ export function fibFlush(ns: Netns, dev: usize, gone: bool, hi: u64, lo: u64): v
         // Of several next hops one that is down is passed over; one whose device ends takes the route with it.
         const goes = several ? gone || nexthopUsable(e.nexthops, 0) == 0 : dev != 0 ? e.dev == dev && (gone || e.type != RTN_LOCAL)
           : (hi | lo) != 0 && e.sourceHi == hi && e.sourceLo == lo;
-        if (goes) remove(ns, table, link, at);
+        if (goes) fibRemove(ns, table, link, at);
         else link = at;
       }
     }
@@ -396,8 +423,8 @@ function grow(table: FibTable): void {
   kfree(old, before << 2);
 }
 
-/** `ip rule add`, RULE_* record; 0, -EEXIST, -EINVAL or -ENOMEM. Rules of one preference keep their order of arrival. */
-export function ruleAdd(ns: Netns, record: usize): i32 {
+/** `ip rule add` into one of the namespace's lists, `rules` or `rules6`, RULE_* record; 0, -EEXIST, -EINVAL or -ENOMEM. Rules of one preference keep their order of arrival. */
+export function ruleAdd(ns: Netns, list: usize, record: usize): i32 {
   const at = kmalloc(<u32>offsetof<FibRule>());
   if (at == 0) return -ENOMEM;
   const rule = changetype<FibRule>(at);
@@ -415,7 +442,7 @@ export function ruleAdd(ns: Netns, record: usize): i32 {
   rule.action = FR_ACT_TO_TBL;
   if (FULL) memory.copy(at + offsetof<FibRule>("action"), record + RULE_ACTION, 36);
   if (rule.action == 0) rule.action = FR_ACT_TO_TBL;
-  let link = changetype<usize>(ns) + offsetof<Netns>("rules");
+  let link = list;
   for (let r = <usize>load<u32>(link); r != 0; r = <usize>load<u32>(link)) {
     const other = changetype<FibRule>(r);
     if (other.preference > rule.preference) break;
@@ -438,12 +465,15 @@ function hasMore(rule: FibRule): bool {
 }
 
 /** One of the three rules of a new namespace; false: no memory. */
-function ruleInit(ns: Netns, preference: u32, table: u32): bool {
+function rulesInit(ns: Netns, list: usize): bool {
+  return ruleInit(ns, list, 0, RT_TABLE_LOCAL) && ruleInit(ns, list, 32766, RT_TABLE_MAIN);
+}
+function ruleInit(ns: Netns, list: usize, preference: u32, table: u32): bool {
   const record = kmalloc(RULE_BYTES);
   if (record == 0) return false;
   store<u32>(record, preference, RULE_PREF);
   store<u32>(record, table, RULE_TABLE);
-  const result = ruleAdd(ns, record);
+  const result = ruleAdd(ns, list, record);
   kfree(record, RULE_BYTES);
   return result == 0;
 }
@@ -455,8 +485,8 @@ function sameRule(a: usize, b: usize): bool {
 }
 
 /** `ip rule del` by preference and table (0: any table). 0 or -ENOENT as -ESRCH. */
-export function ruleDelete(ns: Netns, preference: u32, table: u32): i32 {
-  let link = changetype<usize>(ns) + offsetof<Netns>("rules");
+export function ruleDelete(ns: Netns, list: usize, preference: u32, table: u32): i32 {
+  let link = list;
   for (let r = <usize>load<u32>(link); r != 0; r = <usize>load<u32>(link)) {
     const rule = changetype<FibRule>(r);
     if (rule.preference == preference && (table == 0 || rule.table == table)) {

@@ -34,6 +34,7 @@ import { devConf, orConf, sysctl } from "./sysctl";
 
 const HZ: u64 = 250;
 const NR_ICMP_TYPES: u32 = 18;
+const ICMP_EXT_ECHO: u32 = 42, ICMP_EXT_ECHOREPLY: u32 = 43;
 const ICMP_SOURCE_QUENCH: u32 = 4, ICMP_TIMESTAMP: u32 = 13, ICMP_TIMESTAMPREPLY: u32 = 14;
 const IPTOS_PREC_INTERNETCONTROL: u32 = 0xc0;
 /** 192.0.0.8, RFC 7600: an error's source where there is no address at all. */
@@ -75,7 +76,7 @@ export function icmpOutCount(ns: Netns, type: u32): void {
 }
 
 /** The namespace's bucket for errors of all kinds (icmp_global_allow, icmp_global_consume). */
-function globalAllow(ns: Netns): bool {
+function globalHas(ns: Netns): bool {
   const burst = <u32>sysctl(ns, SYSCTL_ICMP_MSGS_BURST);
   if (ns.icmpCredit == 0) {
     const now = node().now / NS_PER_JIFFY;
@@ -86,9 +87,19 @@ function globalAllow(ns: Netns): bool {
     ns.icmpStamp = now;
     ns.icmpCredit = <u32>min<u64>(more, <u64>burst);
   }
-  // 0, 1 or 2: who watches can not tell how many errors others were sent.
-  ns.icmpCredit -= min<u32>(randomBelow(3), ns.icmpCredit);
   return true;
+}
+
+// 0, 1 or 2: who watches can not tell how many errors others were sent.
+export function globalConsume(ns: Netns): void {
+  ns.icmpCredit -= min<u32>(randomBelow(3), ns.icmpCredit);
+}
+
+/** Is there room for one more error of either family? Counted by `counter` where not; globalConsume() takes it. */
+export function globalAllow(ns: Netns, counter: u32): bool {
+  if (globalHas(ns)) return true;
+  snmpInc(ns, counter);
+  return false;
 }
 
 /** A namespace begins with a full second's worth. */
@@ -119,9 +130,9 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   const limited = !(type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED)
     && type <= NR_ICMP_TYPES && (<u32>sysctl(ns, SYSCTL_ICMP_RATEMASK) & (1 << type)) != 0;
   const byLoopback = about.dev != 0 && changetype<NetDevice>(about.dev).kind == DEV_LOOPBACK;
-  if (limited && !byLoopback && !globalAllow(ns)) {
-    snmpInc(ns, SNMP_ICMP_OUTRATELIMITGLOBAL);
-    return;
+  if (limited && !byLoopback) {
+    if (!globalAllow(ns, SNMP_ICMP_OUTRATELIMITGLOBAL)) return;
+    globalConsume(ns);
   }
   let source: u32 = 0;
   if (about.rtFlags & RTF_LOCAL) source = ip.destination;
@@ -129,9 +140,10 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
     source = raw4(inetSelectAddr(changetype<NetDevice>(about.inDev), 0, mapped4(ip.source), RT_SCOPE_LINK));
   }
   const tos = (ip.tos & 0x1e) | IPTOS_PREC_INTERNETCONTROL;
-  const to = mapped4(ip.source);
+  let to = mapped4(ip.source);
   const route = changetype<Route>(ns.scratch);
   if (routeOutputKey(ns, 0, to, 0, mapped4(source), 0, 0, route) != 0) return;
+  if (ip.source == 0) to = route.sourceLo; // nobody is this host itself
   if (limited && changetype<NetDevice>(route.dev).kind != DEV_LOOPBACK && !peerAllow(ns, 0, to)) {
     snmpInc(ns, SNMP_ICMP_OUTRATELIMITHOST);
     return;
@@ -192,6 +204,8 @@ export function icmpReceive(skb: Skb, ns: Netns, dev: NetDevice): void {
 
 /** -1: handled; else why not. */
 function dispatch(skb: Skb, ns: Netns, dev: NetDevice, type: u32, length: u32): i32 {
+  // Nobody may ask for interfaces (icmp_echo_enable_probe is off), and nobody here asked (RFC 8335).
+  if (FULL && (type == ICMP_EXT_ECHO || type == ICMP_EXT_ECHOREPLY)) return DROP_NOT_SPECIFIED;
   if (type > NR_ICMP_TYPES) {
     snmpInc(ns, SNMP_ICMP_INERRORS);
     return DROP_UNHANDLED_PROTO;

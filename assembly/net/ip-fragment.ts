@@ -1,7 +1,8 @@
 // Sending one packet as several (net/ipv4/ip_output.c, ip_do_fragment): in the pieces it came in where those fit, else in pieces
 // as large as the MTU lets them be.
 import { EMSGSIZE, ENOBUFS } from "../abi/core";
-import { DROP_NO_MEMORY, DROP_PKT_TOO_BIG, SNMP_IP_FRAGCREATES, SNMP_IP_FRAGFAILS, SNMP_IP_FRAGOKS } from "../abi/net";
+import { DEV_VXLAN, DROP_NO_MEMORY, DROP_PKT_TOO_BIG, SNMP_IP_FRAGCREATES, SNMP_IP_FRAGFAILS, SNMP_IP_FRAGOKS } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { putBe16 } from "../wire/bytes";
 import { ETH_HEADER_LEN } from "../wire/ethernet";
@@ -12,6 +13,7 @@ import { ipOptionsFragment } from "./ip-options";
 import { finishOutput2 } from "./ip-output";
 import { skbAlloc, skbCopyRoute, skbDrop, skbFree, skbLength } from "./skb";
 import { snmpInc } from "./snmp";
+import { isTunnel } from "./tunnel";
 
 const LENGTH: usize = 2, FRAGMENT: usize = 6;
 
@@ -25,7 +27,7 @@ export function ipDoFragment(skb: Skb, ns: Netns, pathMtu: u32, port: usize): i3
   const total = skbLength(skb) - header;
   const original = ip.fragment;
   let result = 0;
-  if (skb.fragLengths != 0 && (original & (IP_MF | IP_OFFSET)) == 0 && piecesFit(skb.fragLengths, header, pathMtu, total)) {
+  if (skb.fragLengths != 0 && hasRoomBefore(skb) && (original & (IP_MF | IP_OFFSET)) == 0 && piecesFit(skb.fragLengths, header, pathMtu, total)) {
     const count = load<u32>(skb.fragLengths, 4);
     let offset: u32 = 0;
     for (let i: u32 = 0; i < count && result == 0; i++) {
@@ -57,6 +59,16 @@ export function ipDoFragment(skb: Skb, ns: Netns, pathMtu: u32, port: usize): i3
   snmpInc(ns, SNMP_IP_FRAGFAILS);
   skbDrop(skb, ns, skb.rtDev, result == -EMSGSIZE ? DROP_PKT_TOO_BIG : DROP_NO_MEMORY);
   return result;
+}
+
+/**
+ * Have the pieces room for the link's header as they lie? They came by Ethernet: what a tunnel puts before them has none, and they are
+ * copied anew (LL_RESERVED_SPACE, slow_path).
+ */
+function hasRoomBefore(skb: Skb): bool {
+  if (skb.rtDev == 0) return true;
+  const kind = changetype<NetDevice>(skb.rtDev).kind;
+  return kind != DEV_VXLAN && !(FULL && isTunnel(kind));
 }
 
 /** May it leave in the pieces it came in? */

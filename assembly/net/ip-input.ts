@@ -23,6 +23,7 @@ import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PROT_UNREACH, ICMP_REDIRECT, 
 import { IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { IPSKB_BRIDGED } from "./bridge-netfilter";
 import { COST_FORWARD } from "./costs";
+import { flowReceive } from "./flow";
 import { icmpReceive, icmpSend } from "./icmp";
 import { DEFRAG_IN, DEFRAG_LOCAL, ipDefrag, ipDefragHook } from "./ip-defrag";
 import { ipOptionsForward, ipOptionsReceive } from "./ip-options";
@@ -49,9 +50,12 @@ export const IPSKB_IGNORE_DF: u32 = 0x04;
 export const IPSKB_CSUM_PARTIAL: u32 = 0x10;
 /** Our own broadcast or multicast, coming back to us: its route is known. */
 export const IPSKB_LOOPED: u32 = 0x08;
+/** A tunnel's outer packet: what it sends to a group does not come back to this host (IP_MULTICAST_LOOP is off). */
+export const IPSKB_NO_LOOP: u32 = 0x400;
 
 /** A packet, `data` at the IP header (ip_rcv). */
 export function ipReceive(packet: Skb, dev: NetDevice): void {
+  if (FULL && flowReceive(packet, dev)) return;
   const ns = changetype<Netns>(dev.ns);
   if (packet.pktType == PACKET_OTHERHOST) {
     dev.rxDropped++;
@@ -79,6 +83,11 @@ export function ipReceive(packet: Skb, dev: NetDevice): void {
       return;
     }
   } else skb.ipFlags &= ~IPSKB_BRIDGED;
+  ipReceiveHooked(skb, ns, dev);
+}
+
+/** After PREROUTING. */
+export function ipReceiveHooked(skb: Skb, ns: Netns, dev: NetDevice): void {
   if (FULL && dev.rxHandler == DEV_IPVLAN) {
     const next = ipvlanL3s(skb, dev);
     if (next != changetype<usize>(dev)) {
@@ -197,6 +206,11 @@ function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
+  ipLocalDeliverFinish(skb, ns, dev);
+}
+
+/** After INPUT: to the protocol that it is for (ip_local_deliver_finish). */
+export function ipLocalDeliverFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
   const ip = Ipv4View.at(skb.network);
   const protocol = ip.protocol;
   skb.transport = skb.network + <usize>ip.headerLength;
@@ -293,6 +307,11 @@ function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
+  ipForwardFinish(skb, ns);
+}
+
+/** After FORWARD (ip_forward_finish). */
+export function ipForwardFinish(skb: Skb, ns: Netns): void {
   if (skb.ipFlags & IPSKB_OPTIONS) ipOptionsForward(skb, ns);
   dstOutput(skb, ns);
 }

@@ -19,7 +19,7 @@ import { devQueueXmit, netifRx } from "./dev";
 import { icmpOutCount, icmpSend as send } from "./icmp";
 import { DEFRAG_OUT, ipDefragHook } from "./ip-defrag";
 import { ipDoFragment } from "./ip-fragment";
-import { IPSKB_IGNORE_DF, IPSKB_LOOPED } from "./ip-input";
+import { IPSKB_IGNORE_DF, IPSKB_LOOPED, IPSKB_NO_LOOP } from "./ip-input";
 import { neighOutput } from "./neighbour";
 import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, routeRemembered, skbSetRoute } from "./route";
 import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
@@ -131,16 +131,16 @@ export function ipRouteMeHarder(skb: Skb, ns: Netns): i32 {
 
 /**
  * Sends a packet whose IP header is complete (`network` = `data`), made by the kernel itself (a RST, TEE's copy): route, OUTPUT … A route
- * that it has already (`rtDev`) stands.
+ * that it has already (`rtDev`) stands. That there is no route is counted and returned only for what a connection sends (`counted`).
  */
-export function ipLocalOut(skb: Skb, ns: Netns): i32 {
+export function ipLocalOut(skb: Skb, ns: Netns, counted: bool = false): i32 {
   if (skb.rtDev != 0) {
     skb.network = skb.data;
     skb.transport = skb.data + <usize>Ipv4View.at(skb.data).headerLength;
     skb.protocol = ETH_P_IP;
     return localOut(skb, ns);
   }
-  return localOutBy(skb, ns, 0);
+  return localOutBy(skb, ns, 0, counted);
 }
 
 /**
@@ -175,6 +175,7 @@ export function ipRawOut(skb: Skb, ns: Netns): i32 {
 export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
+  skb.ipFlags |= IPSKB_NO_LOOP;
   const dev = changetype<NetDevice>(skb.dev);
   return localOutBy(skb, FULL ? outerNs(dev, ns) : dev.priv != 0 ? vxlanNs(dev) : ns, oif);
 }
@@ -186,7 +187,7 @@ function outerNs(dev: NetDevice, ns: Netns): Netns {
   return isTunnel(dev.kind) && dev.priv != 0 ? tunnelNs(dev) : ns;
 }
 
-function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
+function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool = false): i32 {
   skb.network = skb.data;
   const ip = Ipv4View.at(skb.network);
   skb.transport = skb.data + <usize>ip.headerLength;
@@ -197,9 +198,9 @@ function localOutBy(skb: Skb, ns: Netns, oif: u32): i32 {
   const known = !remembered && ip.source != 0 && inetAddrType(ns, 0, source) == RTN_LOCAL;
   const result = remembered ? 0 : routeOutputKey(ns, 0, mapped4(ip.destination), 0, known ? source : 0xffff0000, oif, skb.mark, route);
   if (result != 0) {
-    if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
+    if (counted && result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
     skbDrop(skb, ns, 0, DROP_IP_OUTNOROUTES);
-    return result;
+    return counted ? result : 0;
   }
   skbSetRoute(skb, route);
   return localOut(skb, ns);
@@ -228,7 +229,7 @@ function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
 export function dstOutput(skb: Skb, ns: Netns): i32 {
   const dev = changetype<NetDevice>(skb.rtDev);
   if ((skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) && (skb.rtFlags & RTF_LOCAL) != 0
-    && dev.kind != DEV_LOOPBACK) {
+    && dev.kind != DEV_LOOPBACK && !(FULL && skb.ipFlags & IPSKB_NO_LOOP)) {
     loopBack(skb, ns, dev);
   }
   skb.dev = skb.rtDev;
@@ -248,16 +249,18 @@ function loopBack(skb: Skb, ns: Netns, dev: NetDevice): void {
   skbCopyRoute(skb, copy);
   nfSkbShare(copy, skb);
   copy.ipFlags = IPSKB_LOOPED;
-  if (nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev)) != NF_ACCEPT) {
-    skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
-    return;
-  }
+  const verdict = nfHook(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev));
+  if (verdict == NF_ACCEPT) loopBackFinish(copy, dev);
+  else if (verdict != NF_STOLEN) skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
+}
+
+export function loopBackFinish(copy: Skb, dev: NetDevice): void {
   EthernetView.at(skbPush(copy, ETH_HEADER_LEN)).write(0xffffffff, 0xffff, dev.mac0, dev.mac1, ETH_P_IP);
   netifRx(copy, dev);
 }
 
-// ip_finish_output
-function finishOutput(skb: Skb, ns: Netns): i32 {
+/** After POSTROUTING (ip_finish_output). */
+export function finishOutput(skb: Skb, ns: Netns): i32 {
   const mtu = skb.rtMtu;
   const length = skbLength(skb);
   if (length <= mtu && skb.fragMax == 0) {

@@ -5,6 +5,7 @@ import {
   CONF_NEIGH_RETRANS_MS, CONF_NEIGH_UCAST_SOLICIT, DROP_NEIGH_CREATEFAIL, DROP_NEIGH_FAILED, DROP_NEIGH_QUEUEFULL,
   NUD_DELAY, NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE,
 } from "../abi/net";
+import { CONF6_NEIGH_BASE_REACHABLE_TIME_MS, NTF_ROUTER } from "../abi/net6";
 import { ENOENT, ENOMEM, EINVAL, EPERM, OBS_NEIGH } from "../abi/core";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
@@ -14,11 +15,17 @@ import { randomBelow } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { HZ, NS_PER_JIFFY, Timer, timerDelete, timerMod, timerPending } from "../mm/timer";
 import { observeRecord, tracing } from "../trace/observe";
-import { ETH_HEADER_LEN, EthernetView } from "../wire/ethernet";
+import { ICMPV6_ADDR_UNREACH, ICMPV6_DEST_UNREACH } from "../wire/icmp6";
+import { ETH_HEADER_LEN, ETH_P_IPV6, EthernetView } from "../wire/ethernet";
+import { isMapped4 } from "../wire/bytes";
 import { Ipv4View } from "../wire/ipv4";
 import { arpSolicit } from "./arp";
 import { devQueueXmit } from "./dev";
+import { flowCommit, flowRecording, flowsInvalidate } from "./flow";
 import { icmpSend } from "./icmp";
+import { icmp6Send } from "./icmp6";
+import { conf6, inet6Of } from "./inet6";
+import { ndiscSolicit } from "./ndisc";
 import { skbDrop, skbEnsureHeadroom, skbPush } from "./skb";
 import { devConf } from "./sysctl";
 import { TIMER_NEIGHBOUR, TIMER_NEIGHBOUR_GC } from "./timers";
@@ -31,6 +38,11 @@ const NUD_CONNECTED: u32 = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE;
 export const NEIGH_OVERRIDE: u32 = 1;
 /** neighUpdate: asked for by the driver. */
 export const NEIGH_ADMIN: u32 = 2;
+/** neighUpdate: another address makes what is known suspect, but does not replace it. */
+export const NEIGH_WEAK_OVERRIDE: u32 = 4;
+/** neighUpdate: whether it is a router is known, and it is one. */
+export const NEIGH_OVERRIDE_ISROUTER: u32 = 8;
+export const NEIGH_ISROUTER: u32 = 16;
 
 /** net.ipv4.neigh.default.gc_thresh3: no more entries than this that nobody set by hand. */
 const ENTRIES_MAX: u32 = 1024;
@@ -50,6 +62,28 @@ const ENTRIES_MAX: u32 = 1024;
   confirmed: u64; updated: u64; used: u64; // jiffies
   // Packets that wait for the address, a FIFO of Skb.
   queueHead: usize; queueTail: usize; queueBytes: u32;
+  flags: u32; // NTF_ROUTER
+}
+
+/** A setting of its device in its family: `number` is a CONF_NEIGH_*, which CONF6_NEIGH_* follow in order. */
+function parm(n: Neighbour, number: u32): i32 {
+  const dev = changetype<NetDevice>(n.dev);
+  if (FULL && dev.inet6 != 0 && !isMapped4(n.hi, n.lo & 0xffffffff)) {
+    return conf6(dev, number - CONF_NEIGH_BASE_REACHABLE_MS + CONF6_NEIGH_BASE_REACHABLE_TIME_MS);
+  }
+  return devConf(dev, number);
+}
+
+/** For how long it counts as reachable, jiffies. */
+function reachTime(n: Neighbour): u64 {
+  const dev = changetype<NetDevice>(n.dev);
+  return <u64>(FULL && dev.inet6 != 0 && !isMapped4(n.hi, n.lo & 0xffffffff) ? inet6Of(dev).reachable : dev.reachable);
+}
+
+/** Half to one and a half of a base in ms, in jiffies (neigh_rand_reach_time). */
+export function neighReachTime(ms: u32): u32 {
+  const base = <u32>(<u64>ms * HZ / 1000);
+  return base == 0 ? 0 : randomBelow(base) + (base >> 1);
 }
 
 @unmanaged class NeighbourTable {
@@ -89,8 +123,9 @@ export function neighExit(ns: Netns): void {
 
 /** How long a neighbour of this device counts as reachable: half to one and a half of the base (neigh_rand_reach_time). */
 export function neighDeviceInit(dev: NetDevice): void {
-  const base = <u32>(<u64>devConf(dev, CONF_NEIGH_BASE_REACHABLE_MS) * HZ / 1000);
-  dev.reachable = base == 0 ? 0 : randomBelow(base) + (base >> 1);
+  dev.reachable = neighReachTime(<u32>devConf(dev, CONF_NEIGH_BASE_REACHABLE_MS));
+  // No second draw: with one for each family what follows from a seed would depend on the kernel's size.
+  if (FULL && dev.inet6 != 0) inet6Of(dev).reachable = dev.reachable;
 }
 
 function bucketOf(table: NeighbourTable, dev: usize, hi: u64, lo: u64): usize {
@@ -133,7 +168,7 @@ export function neighFindOrCreate(dev: NetDevice, hi: u64, lo: u64): usize {
   n.updated = now;
   n.used = now;
   // neigh_alloc, __neigh_create: nothing is confirmed yet.
-  const base = <u64>devConf(dev, CONF_NEIGH_BASE_REACHABLE_MS) * HZ / 1000;
+  const base = <u64>parm(n, CONF_NEIGH_BASE_REACHABLE_MS) * HZ / 1000;
   n.confirmed = now > base << 1 ? now - (base << 1) : 0;
   const bucket = bucketOf(table, n.dev, hi, lo);
   n.next = <usize>load<u32>(bucket);
@@ -161,7 +196,7 @@ export function neighGc(at: usize): void {
     for (let e = <usize>load<u32>(link); e != 0; e = <usize>load<u32>(link)) {
       const n = changetype<Neighbour>(e);
       if (n.used < n.confirmed) n.used = n.confirmed;
-      const stale = <u64>devConf(changetype<NetDevice>(n.dev), CONF_NEIGH_GC_STALE_S) * HZ;
+      const stale = <u64>parm(n, CONF_NEIGH_GC_STALE_S) * HZ;
       if ((n.state & (NUD_PERMANENT | NUD_IN_TIMER)) == 0 && (n.state == NUD_FAILED || now > n.used + stale)) remove(table, link, e);
       else link = e + offsetof<Neighbour>("next");
     }
@@ -212,6 +247,7 @@ function evict(table: NeighbourTable): bool {
 
 function remove(table: NeighbourTable, link: usize, at: usize): void {
   const n = changetype<Neighbour>(at);
+  if (FULL) flowsInvalidate();
   store<u32>(link, <u32>n.next);
   changetype<NetDevice>(n.dev).neighbour = 0;
   table.count--;
@@ -291,6 +327,7 @@ export function neighOutput(skb: Skb, dev: NetDevice, hi: u64, lo: u64): void {
   const n = changetype<Neighbour>(at);
   n.used = jiffies();
   if ((n.state & NUD_CONNECTED) == 0 && !eventSend(n, skb)) return;
+  if (FULL && flowRecording(skb)) flowCommit(skb, n, dev);
   neighTransmit(n, skb, dev);
 }
 
@@ -323,25 +360,25 @@ function eventSend(n: Neighbour, skb: Skb): bool {
   if ((n.state & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) != 0) return true;
   let probe = false;
   if ((n.state & (NUD_STALE | NUD_INCOMPLETE)) == 0) {
-    if (devConf(dev, CONF_NEIGH_MCAST_SOLICIT) == 0) {
+    if (parm(n, CONF_NEIGH_MCAST_SOLICIT) == 0) {
       n.state = NUD_FAILED;
       n.updated = now;
       skbDrop(skb, changetype<Netns>(dev.ns), n.dev, DROP_NEIGH_FAILED);
       return false;
     }
-    n.probes = <u32>devConf(dev, CONF_NEIGH_UCAST_SOLICIT);
+    n.probes = <u32>parm(n, CONF_NEIGH_UCAST_SOLICIT);
     n.state = NUD_INCOMPLETE;
     n.updated = now;
-    arm(n, now + retransJiffies(dev));
+    arm(n, now + retransJiffies(n));
     probe = true;
   } else if (n.state & NUD_STALE) {
     n.state = NUD_DELAY;
     n.updated = now;
-    arm(n, now + <u64>devConf(dev, CONF_NEIGH_DELAY_PROBE_S) * HZ);
+    arm(n, now + <u64>parm(n, CONF_NEIGH_DELAY_PROBE_S) * HZ);
     return true;
   }
   // INCOMPLETE: wait, at the expense of the oldest if there is no room.
-  const limit = <u32>devConf(dev, CONF_NEIGH_QUEUE_BYTES);
+  const limit = <u32>parm(n, CONF_NEIGH_QUEUE_BYTES);
   while (n.queueBytes + skb.size > limit && n.queueHead != 0) {
     skbDrop(dequeue(n), changetype<Netns>(dev.ns), n.dev, DROP_NEIGH_QUEUEFULL);
   }
@@ -356,12 +393,11 @@ function eventSend(n: Neighbour, skb: Skb): bool {
 
 /** Asks for its MAC without a packet that waits (neigh_event_send with none). */
 export function neighAsk(n: Neighbour): void {
-  const dev = changetype<NetDevice>(n.dev);
   if ((n.state & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE | NUD_STALE | NUD_INCOMPLETE)) != 0) return;
-  n.probes = <u32>devConf(dev, CONF_NEIGH_UCAST_SOLICIT);
+  n.probes = <u32>parm(n, CONF_NEIGH_UCAST_SOLICIT);
   n.state = NUD_INCOMPLETE;
   n.updated = jiffies();
-  arm(n, n.updated + retransJiffies(dev));
+  arm(n, n.updated + retransJiffies(n));
   sendProbe(n);
 }
 
@@ -384,8 +420,8 @@ function purge(n: Neighbour, reason: u32): void {
   while (n.queueHead != 0) skbDrop(dequeue(n), changetype<Netns>(dev.ns), n.dev, reason);
 }
 
-@inline function retransJiffies(dev: NetDevice): u64 {
-  return max<u64>(<u64>devConf(dev, CONF_NEIGH_RETRANS_MS) * HZ / 1000, HZ / 100);
+function retransJiffies(n: Neighbour): u64 {
+  return max<u64>(<u64>parm(n, CONF_NEIGH_RETRANS_MS) * HZ / 1000, HZ / 100);
 }
 
 @inline function arm(n: Neighbour, expires: u64): void {
@@ -396,8 +432,13 @@ function purge(n: Neighbour, reason: u32): void {
 function sendProbe(n: Neighbour): void {
   const dev = changetype<NetDevice>(n.dev);
   const probes = n.probes++;
-  const unicast = probes < <u32>devConf(dev, CONF_NEIGH_UCAST_SOLICIT);
+  const unicast = probes < <u32>parm(n, CONF_NEIGH_UCAST_SOLICIT);
   const packet = n.queueTail;
+  if (FULL && !isMapped4(n.hi, n.lo & 0xffffffff)) {
+    const six = packet != 0 && changetype<Skb>(packet).protocol == ETH_P_IPV6;
+    ndiscSolicit(dev, n.hi, n.lo, six ? changetype<Skb>(packet).network : 0, unicast);
+    return;
+  }
   const source = packet != 0 && changetype<Skb>(packet).network != 0
     ? Ipv4View.at(changetype<Skb>(packet).network).source : 0;
   arpSolicit(dev, n.hi, n.lo, source, unicast, n.mac0, n.mac1);
@@ -408,8 +449,8 @@ export function neighTimer(at: usize): void {
   const n = changetype<Neighbour>(at);
   const dev = changetype<NetDevice>(n.dev);
   const now = jiffies();
-  const reachable = <u64>dev.reachable;
-  const delay = <u64>devConf(dev, CONF_NEIGH_DELAY_PROBE_S) * HZ;
+  const reachable = reachTime(n);
+  const delay = <u64>parm(n, CONF_NEIGH_DELAY_PROBE_S) * HZ;
   let next = now + HZ;
   if ((n.state & NUD_IN_TIMER) == 0) return;
   if (n.state & NUD_REACHABLE) {
@@ -431,12 +472,12 @@ export function neighTimer(at: usize): void {
       n.state = NUD_PROBE;
       n.updated = now;
       n.probes = 0;
-      next = now + retransJiffies(dev);
+      next = now + retransJiffies(n);
     }
-  } else next = now + retransJiffies(dev);
+  } else next = now + retransJiffies(n);
 
-  const probesMax = <u32>devConf(dev, CONF_NEIGH_UCAST_SOLICIT)
-    + (n.state & NUD_PROBE ? 0 : <u32>devConf(dev, CONF_NEIGH_MCAST_SOLICIT));
+  const probesMax = <u32>parm(n, CONF_NEIGH_UCAST_SOLICIT)
+    + (n.state & NUD_PROBE ? 0 : <u32>parm(n, CONF_NEIGH_MCAST_SOLICIT));
   if ((n.state & (NUD_INCOMPLETE | NUD_PROBE)) != 0 && n.probes >= probesMax) {
     n.state = NUD_FAILED;
     n.updated = now;
@@ -453,7 +494,8 @@ function invalidate(n: Neighbour): void {
   const ns = changetype<Netns>(dev.ns);
   while (n.queueHead != 0 && n.state == NUD_FAILED) {
     const skb = dequeue(n);
-    icmpSend(skb, ns, 3, 1, 0);
+    if (FULL && skb.protocol == ETH_P_IPV6) icmp6Send(skb, ns, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
+    else icmpSend(skb, ns, 3, 1, 0);
     skbDrop(skb, ns, n.dev, DROP_NEIGH_FAILED);
   }
 }
@@ -475,24 +517,31 @@ export function neighUpdate(n: Neighbour, known: bool, newMac0: u32, newMac1: u3
   let changed = known && ((old & NUD_VALID) == 0 || newMac0 != n.mac0 || newMac1 != n.mac1);
   if (state & NUD_CONNECTED) n.confirmed = now;
   if (old & NUD_VALID) {
-    if (changed && (flags & NEIGH_OVERRIDE) == 0) return 0;
-    if (!changed && state == NUD_STALE && (flags & NEIGH_ADMIN) == 0) state = old;
+    if (FULL && changed && (flags & (NEIGH_OVERRIDE | NEIGH_WEAK_OVERRIDE)) == NEIGH_WEAK_OVERRIDE && (old & NUD_CONNECTED) != 0) {
+      // The old address stays, to be asked for again.
+      changed = false;
+      state = NUD_STALE;
+      if (state != old) n.updated = now;
+    } else if (changed && (flags & NEIGH_OVERRIDE) == 0) return 0;
+    else if (!changed && state == NUD_STALE && (flags & NEIGH_ADMIN) == 0) state = old;
   }
   if (state != old || changed) n.updated = now;
   if (state != old) {
     timerDelete(changetype<Timer>(changetype<usize>(n)));
     if (state & NUD_PROBE) n.probes = 0;
-    if (state & NUD_IN_TIMER) arm(n, now + (state & NUD_REACHABLE ? <u64>dev.reachable : 0));
+    if (state & NUD_IN_TIMER) arm(n, now + (state & NUD_REACHABLE ? reachTime(n) : 0));
     n.state = state;
   }
   if (changed) {
     n.mac0 = newMac0;
     n.mac1 = newMac1;
     if ((state & NUD_CONNECTED) == 0) {
-      const base = <u64>devConf(dev, CONF_NEIGH_BASE_REACHABLE_MS) * HZ / 1000;
+      const base = <u64>parm(n, CONF_NEIGH_BASE_REACHABLE_MS) * HZ / 1000;
       n.confirmed = now > base << 1 ? now - (base << 1) : 0;
     }
   }
+  // neigh_update_is_router
+  if (FULL && (flags & NEIGH_OVERRIDE_ISROUTER) != 0) n.flags = (n.flags & ~NTF_ROUTER) | (flags & NEIGH_ISROUTER ? NTF_ROUTER : 0);
   if (state == old) return 0;
   if ((old & NUD_VALID) == 0) {
     while ((n.state & NUD_VALID) != 0 && n.queueHead != 0) neighTransmit(n, dequeue(n), dev);

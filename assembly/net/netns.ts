@@ -12,6 +12,9 @@ import { deviceNew, devicesExit } from "./devices";
 import { fibExit, fibInit } from "./fib";
 import { icmpInit } from "./icmp";
 import { fragFlush } from "./ip-defrag";
+import { inet6Exit, inet6Init } from "./inet6";
+import { frag6Flush } from "./ip6-frag";
+import { proxiesForget } from "./ndisc-proxy";
 import { multipathExit } from "./multipath";
 import { neighExit, neighInit } from "./neighbour";
 import { peersExit } from "./peers";
@@ -57,7 +60,7 @@ function fill(ns: Netns): bool {
   ns.drops = kmalloc(DROPS_MAX << 3);
   ns.snmp = kmalloc(SNMP_MAX << 3);
   ns.scratch = kmalloc(SCRATCH_BYTES);
-  if (ns.drops == 0 || ns.snmp == 0 || ns.scratch == 0 || !sysctlInit(ns) || !neighInit(ns) || !fibInit(ns)) return false;
+  if (ns.drops == 0 || ns.snmp == 0 || ns.scratch == 0 || !sysctlInit(ns) || (FULL && !inet6Init(ns)) || !neighInit(ns) || !fibInit(ns)) return false;
   ns.handle = handleNew(HANDLE_NETNS, changetype<usize>(ns));
   if (ns.handle == 0) return false;
   icmpInit(ns);
@@ -78,6 +81,10 @@ export function netnsDelete(ns: Netns): void {
   sockNetnsExit(ns);
   devicesExit(ns);
   fragFlush(ns, 0);
+  if (FULL) {
+    frag6Flush(ns, 0);
+    proxiesForget(ns, 0);
+  }
   nfNetnsExit(ns);
   release(ns);
 }
@@ -85,7 +92,10 @@ export function netnsDelete(ns: Netns): void {
 function release(ns: Netns): void {
   if (ns.handle != 0) handleFree(ns.handle);
   fibExit(ns);
-  if (FULL) multipathExit(ns);
+  if (FULL) {
+    multipathExit(ns);
+    inet6Exit(ns);
+  }
   neighExit(ns);
   peersExit(ns);
   routesExit(ns);

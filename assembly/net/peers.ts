@@ -27,6 +27,7 @@ const MTU_MIN: u32 = 552;
   // A redirect that was heard: use `gateway` instead of `instead` until then
   gateway: u64; instead: u64;
   gatewayUntil: u64; // ns
+  gatewayHi: u64; insteadHi: u64; // IPv6
 }
 
 function peerFind(ns: Netns, hi: u64, lo: u64, create: bool): usize {
@@ -60,6 +61,11 @@ function peerFind(ns: Netns, hi: u64, lo: u64, create: bool): usize {
 
 export function peersExit(ns: Netns): void {
   if (ns.peers != 0) kfree(ns.peers, PEERS * <u32>offsetof<Peer>());
+}
+
+/** inet_peer_xrlim_allow: one in `cost` jiffies, six at once. */
+export function peerAllowEvery(ns: Netns, hi: u64, lo: u64, cost: u32): bool {
+  return cost == 0 || take(ns, hi, lo, cost, 6 * cost);
 }
 
 /** May one more of the limited ICMP messages go to this host (inet_peer_xrlim_allow)? */
@@ -135,12 +141,34 @@ export function redirectOf(ns: Netns, hi: u64, lo: u64, gateway: u64): u64 {
   return peer.gatewayUntil > node().now && peer.instead == gateway ? peer.gateway : 0;
 }
 
+// The high word of what redirectOf6 found.
+export let redirectHi: u64 = 0;
+
+/** As redirectLearn, of IPv6 (rt6_do_redirect); `until` in ns. */
+export function redirectLearn6(ns: Netns, hi: u64, lo: u64, gatewayHi: u64, gatewayLo: u64, insteadHi: u64, insteadLo: u64): void {
+  redirectLearn(ns, hi, lo, gatewayLo, insteadLo);
+  const at = peerFind(ns, hi, lo, false);
+  if (at == 0) return;
+  changetype<Peer>(at).gatewayHi = gatewayHi;
+  changetype<Peer>(at).insteadHi = insteadHi;
+}
+
+/** As redirectOf: the low word, the high one in `redirectHi`. */
+export function redirectOf6(ns: Netns, hi: u64, lo: u64, gatewayHi: u64, gatewayLo: u64): u64 {
+  const other = redirectOf(ns, hi, lo, gatewayLo);
+  if (other == 0) return 0;
+  const peer = changetype<Peer>(peerFind(ns, hi, lo, false));
+  if (peer.insteadHi != gatewayHi) return 0;
+  redirectHi = peer.gatewayHi;
+  return other;
+}
+
 /** A "fragmentation needed" came about packets to this host (ipv4_update_pmtu). */
-export function pmtuUpdate(ns: Netns, hi: u64, lo: u64, mtu: u32): void {
+export function pmtuUpdate(ns: Netns, hi: u64, lo: u64, mtu: u32, least: u32 = MTU_MIN): void {
   const at = peerFind(ns, hi, lo, true);
   if (at == 0) return;
   const peer = changetype<Peer>(at);
-  const value = max<u32>(mtu, MTU_MIN);
+  const value = max<u32>(mtu, least);
   if (peer.mtu != 0 && peer.mtuUntil > node().now && peer.mtu <= value) return;
   peer.mtu = value;
   peer.mtuUntil = node().now + MTU_EXPIRES_NS;

@@ -3,15 +3,18 @@
 import {
   DEV_IPVLAN, DEV_LOOPBACK, DEV_MACVLAN, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
 } from "../abi/net";
+import { NFT_HOOK_INET_INGRESS, NFT_HOOK_INGRESS } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { be16 } from "../wire/bytes";
 import {
-  ETH_HEADER_LEN, ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, EthernetView, macIsBroadcast, macIsGroup,
+  ETH_HEADER_LEN, ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, EthernetView, macIsBroadcast, macIsGroup,
 } from "../wire/ethernet";
+import { nftFrame } from "../nft/frames";
 import { arpReceive } from "./arp";
 import { bridgeInput } from "./bridge";
 import { IPSKB_LOOPED, ipReceive } from "./ip-input";
+import { ip6Receive } from "./ip6-input";
 import { ipvlanInput } from "./ipvlan";
 import { macvlanInput } from "./macvlan";
 import { SKB_TC_SKIP, ingressHook } from "./sched/filter";
@@ -67,6 +70,10 @@ export function deliverUp(skb: Skb, first: NetDevice): void {
     if ((skb.ipFlags & IPSKB_LOOPED) != 0) break;
     if (dev.ingress != 0 && (skb.ipFlags & SKB_TC_SKIP) == 0 && !ingressHook(skb, dev)) return;
     skb.ipFlags &= ~SKB_TC_SKIP;
+    const ns = changetype<Netns>(dev.ns);
+    skb.network = skb.data;
+    if (!nftFrame(NFT_HOOK_INGRESS, skb, ns, changetype<usize>(dev), 0)) return;
+    if (!nftFrame(NFT_HOOK_INET_INGRESS, skb, ns, changetype<usize>(dev), 0)) return;
     if (skb.vlan != 0) {
       const vlan = vlanFind(dev, skb.vlan);
       if (vlan != 0) {
@@ -103,6 +110,7 @@ function deliver(skb: Skb, dev: NetDevice): void {
   }
   if (skb.protocol == ETH_P_IP) ipReceive(skb, dev);
   else if (skb.protocol == ETH_P_ARP) arpReceive(skb, dev);
+  else if (FULL && skb.protocol == ETH_P_IPV6) ip6Receive(skb, dev);
   else {
     dev.rxDropped++;
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_UNHANDLED_PROTO);

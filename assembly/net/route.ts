@@ -23,6 +23,7 @@ import { FibEntry, FibTable, fibError, fibLookup, fibTable, fibTableLookup, rule
 import { flowClear, flowFrom, flowSet, multipathSelect, nexthopBy } from "./multipath";
 import { pmtuOf, redirectOf } from "./peers";
 import { devConf, maxConf, orConf } from "./sysctl";
+import { vxlanGroupJoined } from "./vxlan-options";
 
 /** The answer of routeOutput. */
 @unmanaged export class Route {
@@ -35,7 +36,7 @@ import { devConf, maxConf, orConf } from "./sysctl";
 }
 
 /** The next hop is a gateway. */
-const RTF_GATEWAY: u32 = 1;
+export const RTF_GATEWAY: u32 = 1;
 /** For this host. */
 export const RTF_LOCAL: u32 = 2;
 /** An ICMP redirect is in order when it is forwarded (IPSKB_DOREDIRECT). */
@@ -67,9 +68,9 @@ export function inetAddrType(ns: Netns, hi: u64, lo: u64): u32 {
   return at == 0 ? RTN_UNICAST : changetype<FibEntry>(at).type;
 }
 
-/** Is `dev` a member of the group (ip_check_mc)? Of IPv4's, each device has joined the all-hosts group. */
-function groupJoined(raw: u32): bool {
-  return raw == ALL_HOSTS_RAW;
+/** Is `dev` a member of the group (ip_check_mc)? Each device has joined the all-hosts group, and VXLAN devices join theirs. */
+function groupJoined(ns: Netns, dev: NetDevice, raw: u32): bool {
+  return raw == ALL_HOSTS_RAW || (FULL && ns.vxlans != 0 && vxlanGroupJoined(ns, raw, dev.ifindex));
 }
 
 /**
@@ -116,7 +117,7 @@ const DECISIONS: u32 = 128;
 /** In `iif`: about a packet of this host; the rest is the device that was asked for. */
 const OUTPUT: u32 = 0x80000000;
 
-@unmanaged class Decision {
+@unmanaged export class Decision {
   destination: u32; source: u32; // raw
   iif: u32;
   mark: u32;
@@ -141,6 +142,12 @@ const DECISION: u32 = <u32>((offsetof<Decision>() + 7) & ~7);
   const known = changetype<Decision>(slot);
   return known.destination == destination && known.source == source && known.iif == iif && known.mark == mark
     && known.generation == ns.routeGeneration && known.dev != 0;
+}
+
+/** The decision about a packet that goes on, without a mark; 0: there is none that holds. */
+@inline export function routeKnown(ns: Netns, destination: u32, source: u32, iif: u32): usize {
+  const slot = slotOf(ns, destination, source, iif);
+  return slot != 0 && ns.routeMore == 0 && slotFits(slot, ns, destination, source, iif, 0) ? slot : 0;
 }
 
 /** Only a namespace that forwards remembers. */
@@ -188,7 +195,7 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
   const localnet = orConf(dev, CONF_ROUTE_LOCALNET);
   if (isMulticast4(source) || source == BROADCAST_RAW) return martian(DROP_IP_INVALID_SOURCE);
   if (isMulticast4(destination)) {
-    if (!groupJoined(destination)) return martian(DROP_IP_INVALID_DEST);
+    if (!groupJoined(ns, dev, destination)) return martian(DROP_IP_INVALID_DEST);
     // ip_mc_validate_source
     if (isLoopback4(source) && !localnet) return martian(DROP_IP_LOCALNET);
     if ((source & 0xff) == 0) {
@@ -439,7 +446,7 @@ function outputMake(ns: Netns, devAt: usize, type: u32, entryAt: usize, lo: u64,
   }
   into.flags = (gateway ? RTF_GATEWAY : 0)
     | (type == RTN_LOCAL || type == RTN_BROADCAST || dev.kind == DEV_LOOPBACK
-      || (type == RTN_MULTICAST && groupJoined(raw4(lo))) ? RTF_LOCAL : 0);
+      || (type == RTN_MULTICAST && groupJoined(ns, dev, raw4(lo))) ? RTF_LOCAL : 0);
   return 0;
 }
 

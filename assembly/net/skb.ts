@@ -1,6 +1,6 @@
 // Packet buffers. One allocation holds the fields and the bytes; a full pool is an error for the caller to count.
 import { DROP_NO_MEMORY, PACKET_HOST } from "../abi/net";
-import { Netns, NetDevice, Skb, SKB_BYTES, SKB_HEADROOM } from "../layout";
+import { Netns, NetDevice, Node, Skb, SKB_BYTES, SKB_HEAD, SKB_HEADROOM } from "../layout";
 import { node } from "../mm/node";
 import { clearBytes, copyBytes } from "../mm/copy";
 import { SLAB_384, SLAB_512, kfree, kfree512, kmalloc, kmalloc512, kmallocRaw } from "../mm/slab";
@@ -17,7 +17,7 @@ export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   if (n.skbCount >= n.skbMax) return changetype<Skb>(0);
   const at = size <= SLAB_512 && size > SLAB_384 ? kmalloc512() : kmallocRaw(size);
   if (at == 0) return changetype<Skb>(0);
-  clearBytes(at, SKB_BYTES);
+  clearBytes(at, offsetof<Skb>() + 15 & ~15);
   n.skbCount++;
   const skb = changetype<Skb>(at);
   skb.size = size;
@@ -26,6 +26,37 @@ export function skbAlloc(room: u32, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   skb.end = skb.data + <usize>(room + TAILROOM);
   skb.id = ++n.skbNext;
   return skb;
+}
+
+/** `pktType` of a packet of which only the first SKB_HEAD bytes of the fields are cleared. */
+export const PACKET_BARE: u32 = 0xff;
+
+/**
+ * A packet for a received frame of `length` bytes: bare, until skbComplete. Its IP header begins a cache line. Null (0) when the pool is
+ * full.
+ */
+@inline export function skbAllocBare(n: Node, length: u32): Skb {
+  const size = <u32>(SKB_BYTES + SKB_HEADROOM) + 2 + length + TAILROOM;
+  if (n.skbCount >= n.skbMax) return changetype<Skb>(0);
+  const at = size <= SLAB_512 && size > SLAB_384 ? kmalloc512() : kmallocRaw(size);
+  if (at == 0) return changetype<Skb>(0);
+  clearBytes(at, SKB_HEAD);
+  n.skbCount++;
+  const skb = changetype<Skb>(at);
+  skb.size = size;
+  skb.pktType = PACKET_BARE;
+  // ETH_HEADER_LEN bytes behind it the 64 begin anew.
+  skb.data = at + SKB_BYTES + SKB_HEADROOM + 2;
+  skb.tail = skb.data + <usize>length;
+  skb.end = at + <usize>size;
+  skb.id = ++n.skbNext;
+  return skb;
+}
+
+/** Makes a bare packet one like any other. */
+export function skbComplete(skb: Skb): void {
+  clearBytes(changetype<usize>(skb) + SKB_HEAD, (offsetof<Skb>() + 15 & ~15) - SKB_HEAD);
+  skb.pktType = PACKET_HOST;
 }
 
 /** Gives a packet back, without a word about why: delivered, or its drop was counted. */
@@ -91,6 +122,9 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   copy.priority = skb.priority;
   copy.hops = skb.hops;
   copy.vlan = skb.vlan;
+  copy.nextHeader = skb.nextHeader;
+  copy.fragHeader = skb.fragHeader;
+  copy.fragOffset = skb.fragOffset;
   return copy;
 }
 
@@ -137,6 +171,32 @@ export function skbEnsureHeadroom(skb: Skb, bytes: u32, dev: NetDevice): Skb {
   larger.mac = 0;
   if (skb.network != 0) larger.network = skb.network + shift;
   if (skb.transport != 0) larger.transport = skb.transport + shift;
+  node().skbCount--;
+  skbRelease(skb);
+  return larger;
+}
+
+/**
+ * The packet with `bytes` from its network header on, whatever they are, and all that stands before them: itself, or itself in a larger
+ * buffer. Null (0): no memory, nothing has changed.
+ */
+export function skbResize(skb: Skb, bytes: u32): Skb {
+  if (skb.network + <usize>bytes <= skb.end) {
+    skb.tail = skb.network + <usize>bytes;
+    return skb;
+  }
+  const head = changetype<usize>(skb) + SKB_BYTES;
+  const larger = skbAlloc(bytes, <u32>(skb.network - head));
+  if (changetype<usize>(larger) == 0) return larger;
+  const size = larger.size, network = larger.data, end = larger.end, shift = network - skb.network;
+  memory.copy(changetype<usize>(larger), changetype<usize>(skb), skb.network - changetype<usize>(skb));
+  larger.size = size;
+  larger.end = end;
+  larger.tail = network + <usize>bytes;
+  larger.network = network;
+  larger.data += shift;
+  if (skb.mac != 0) larger.mac += shift;
+  if (skb.transport != 0) larger.transport += shift;
   node().skbCount--;
   skbRelease(skb);
   return larger;

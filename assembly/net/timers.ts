@@ -2,7 +2,12 @@
 import { ctGc } from "../netfilter/conntrack";
 import { FULL } from "../features";
 import { nftGc } from "../nft/ruleset";
+import { address6Timer, dadTimerFire } from "./addrconf";
 import { fragTimer } from "./ip-defrag";
+import { frag6Timer } from "./ip6-frag";
+import { groupTimer, mldGeneralTimer, mldTimer } from "./mcast6";
+import { proxyTimer6 } from "./ndisc-proxy";
+import { routerSolicitTimer } from "./ndisc-router";
 import { neighGc, neighTimer } from "./neighbour";
 import { proxyTimer } from "./proxy-arp";
 import { qdiscTimer } from "./sched/qdisc";
@@ -19,6 +24,14 @@ export const TIMER_FRAGMENT: u32 = 2;
 export const TIMER_NEIGHBOUR_GC: u32 = 3;
 /** Sweep of the connections: the node's table. */
 export const TIMER_CONNTRACK_GC: u32 = 16;
+// IPv6: a queue of fragments, duplicate address detection, lifetimes of an address, router solicitations, membership reports.
+export const TIMER_FRAGMENT6: u32 = 4;
+export const TIMER_DAD: u32 = 5;
+export const TIMER_ADDRESS6: u32 = 6;
+export const TIMER_ROUTER_SOLICIT: u32 = 7;
+export const TIMER_MLD: u32 = 8;
+export const TIMER_MLD_GENERAL: u32 = 9;
+export const TIMER_GROUP6: u32 = 10;
 /** Elements of nftables' sets that end: the namespace's rule set. */
 export const TIMER_NFT_GC: u32 = 17;
 export const TIMER_TCP_WRITE: u32 = 32;
@@ -30,11 +43,14 @@ export const TIMER_TCP_TIMEWAIT: u32 = 35;
 export const HRTIMER_QDISC: u32 = 1;
 /** Answers of proxy_arp that wait. */
 export const HRTIMER_PROXY_ARP: u32 = 2;
+/** An answer of proxy_ndp that waits. */
+export const HRTIMER_PROXY_NDP: u32 = 3;
 
 /** Called when an Hrtimer is due. */
 export function hrtimerFire(kind: u32, owner: usize): void {
   if (kind == HRTIMER_QDISC) qdiscTimer(owner);
   else if (kind == HRTIMER_PROXY_ARP) proxyTimer(owner);
+  else if (kind == HRTIMER_PROXY_NDP) proxyTimer6(owner);
 }
 
 /** Called by the wheel with what the timer was armed with. */
@@ -45,6 +61,13 @@ export function timerFire(kind: u32, owner: usize): void {
     case TIMER_FRAGMENT: fragTimer(owner); break;
     case TIMER_NEIGHBOUR_GC: neighGc(owner); break;
     case TIMER_CONNTRACK_GC: ctGc(owner); break;
+    case TIMER_FRAGMENT6: if (FULL) frag6Timer(owner); break;
+    case TIMER_DAD: if (FULL) dadTimerFire(owner); break;
+    case TIMER_ADDRESS6: if (FULL) address6Timer(owner); break;
+    case TIMER_ROUTER_SOLICIT: if (FULL) routerSolicitTimer(owner); break;
+    case TIMER_MLD: if (FULL) mldTimer(owner); break;
+    case TIMER_MLD_GENERAL: if (FULL) mldGeneralTimer(owner); break;
+    case TIMER_GROUP6: if (FULL) groupTimer(owner); break;
     case TIMER_NFT_GC: if (FULL) nftGc(owner); break;
     case TIMER_TCP_WRITE: {
       tcpWriteTimer(changetype<Tcp>(owner));

@@ -62,6 +62,11 @@ const HEADROOM: u32 = 40;
   return kind >= DEV_IPIP && kind <= DEV_GENEVE;
 }
 
+/** Its own end, raw, 0: none (or it is no tunnel). */
+export function tunnelLocal4(dev: NetDevice): u32 {
+  return dev.priv == 0 ? 0 : tunnelOf(dev).local;
+}
+
 /** Has it no Ethernet of its own? */
 @inline export function isLayer3(kind: u32): bool {
   return kind == DEV_IPIP || kind == DEV_GRE || kind == DEV_TUN;

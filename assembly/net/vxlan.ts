@@ -2,9 +2,9 @@
 // destination MAC; UDP to the device's port comes in before any socket.
 import { ENOENT, ENOMEM, EEXIST, EINVAL, OBS_ENCAP } from "../abi/core";
 import {
-  DROP_DEV_DOWN, DROP_IP_TUNNEL_ECN, DROP_LOCAL_MAC, DROP_NOT_SPECIFIED, DROP_NO_TX_TARGET, DROP_PKT_TOO_BIG, DROP_UDP_CSUM,
-  DROP_VXLAN_INVALID_HDR, DROP_VXLAN_VNI_NOT_FOUND, FDB_F_APPEND, FDB_S_PERMANENT, FDB_S_REACHABLE, LINK_F_NOLEARNING,
-  LINK_F_NOUDPCSUM, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
+  DROP_DEV_DOWN, DROP_IP_TUNNEL_ECN, DROP_LOCAL_MAC, DROP_MAC_INVALID_SOURCE, DROP_NOT_SPECIFIED, DROP_NO_TX_TARGET, DROP_PKT_TOO_BIG, DROP_UDP_CSUM,
+  DROP_VXLAN_ENTRY_EXISTS, DROP_VXLAN_INVALID_HDR, DROP_VXLAN_VNI_NOT_FOUND, FDB_F_APPEND, FDB_S_PERMANENT, FDB_S_REACHABLE, LINK_F_NOLEARNING,
+  LINK_F_GBP, LINK_F_NOUDPCSUM, LINK_F_PROXY, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
   SYSCTL_IP_PORT_HIGH, SYSCTL_IP_PORT_LOW,
 } from "../abi/net";
 import { FULL } from "../features";
@@ -16,7 +16,7 @@ import { kfree, kmalloc } from "../mm/slab";
 import { observeRecord, tracing } from "../trace/observe";
 import { mapped4, raw4 } from "../wire/bytes";
 import { checksumAdd, checksumFold, checksumPatch16, pseudo4 } from "../wire/checksum";
-import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
+import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, EthernetView, macIsGroup } from "../wire/ethernet";
 import { IPPROTO_TCP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
@@ -29,9 +29,13 @@ import { sockRawShared } from "../sock/receive";
 import { skbCopy, skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
 import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
+import {
+  outerDf, outerTos, outerTtl, vxlanMissed, vxlanOptionsFree, vxlanOuter, vxlanPolicy, vxlanPolicyBits, vxlanPolicyMark, vxlanProxy, vxlanTooLong,
+} from "./vxlan-options";
 
 const AGEING_NS: u64 = 300_000_000_000;
 const FDB_MAX: u32 = 65536;
+const SURELY_FITS: u32 = 552;
 /** What the outer headers take, Ethernet included (VXLAN_HEADROOM). */
 export const VXLAN_HEADROOM: u32 = IPV4_HEADER_LEN + UDP_HEADER_LEN + VXLAN_HEADER_LEN + ETH_HEADER_LEN;
 const INET_ECN_MASK: u32 = 3;
@@ -52,6 +56,17 @@ const INET_ECN_CE: u32 = 3;
   fdb: usize; // VxlanFdb[mask + 1]
   mask: u32;
   count: u32;
+  ageNs: u64; // of what was learnt
+  // vxlan-options.ts
+  options: u32; // LINK_F_*, all of them
+  portLow: u32; portHigh: u32; // of the source port, 0: the namespace's range
+  ttl: u32; // 0: the namespace's
+  tos: u32; // 1: the inner one
+  addressMax: u32; // 0: no limit
+  remoteLo: u64; // the default destination, 0: none
+  l2Misses: u32; l3Misses: u32;
+  misses: usize; // MISS_* records that nobody has taken yet
+  missCount: u32;
 }
 
 @unmanaged export class VxlanFdb {
@@ -92,6 +107,7 @@ export function vxlanInit(dev: NetDevice, ns: Netns, vni: u32, port: u32, localH
   vxlan.localHi = localHi;
   vxlan.localLo = localLo;
   vxlan.seed = random32();
+  vxlan.ageNs = AGEING_NS;
   vxlan.next = ns.vxlans;
   ns.vxlans = at;
   dev.priv = at;
@@ -108,6 +124,7 @@ export function vxlanDelete(dev: NetDevice): void {
     const bucket = vxlan.fdb + <usize>(b << 2);
     while (load<u32>(bucket) != 0) fdbRemove(vxlan, bucket, <usize>load<u32>(bucket));
   }
+  if (FULL) vxlanOptionsFree(vxlan);
   kfree(vxlan.fdb, (vxlan.mask + 1) << 2);
   kfree(dev.priv, <u32>offsetof<Vxlan>());
   dev.priv = 0;
@@ -137,8 +154,13 @@ export function vxlanAny(ns: Netns): usize {
 export function vxlanXmit(skb: Skb, dev: NetDevice): void {
   const vxlan = changetype<Vxlan>(dev.priv);
   const eth = EthernetView.at(skb.data);
-  let found = fdbFind(vxlan, eth.dst0, eth.dst1);
-  if (found == 0) found = fdbFind(vxlan, 0, 0); // the default destinations
+  if (FULL && (vxlan.options & LINK_F_PROXY) != 0 && eth.type == ETH_P_ARP) {
+    vxlanProxy(skb, dev, vxlan);
+    return;
+  }
+  let found = vxlanFdbFind(vxlan, eth.dst0, eth.dst1);
+  if (found == 0) found = vxlanFdbFind(vxlan, 0, 0); // the default destinations
+  if (FULL && found == 0) vxlanMissed(vxlan, eth.dst0, eth.dst1);
   if (found == 0 || changetype<VxlanFdb>(found).remotes == 0) {
     dev.txDropped++;
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_NO_TX_TARGET);
@@ -159,7 +181,6 @@ export function vxlanXmit(skb: Skb, dev: NetDevice): void {
 
 function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote): void {
   charge(COST_VXLAN);
-  countSent(dev, skbLength(frame));
   const ns = changetype<Netns>(vxlan.ns);
   const skb = skbEnsureHeadroom(frame, VXLAN_HEADROOM, dev);
   if (changetype<usize>(skb) == 0) return;
@@ -168,19 +189,34 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
     skbDrop(skb, ns, changetype<usize>(dev), DROP_PKT_TOO_BIG);
     return;
   }
+  const destination = raw4(remote.lo);
+  // What is shorter fits every path (ip_rt_min_pmtu).
+  if (FULL && skbLength(skb) > SURELY_FITS) {
+    const route = changetype<Route>(ns.scratch);
+    if (routeOutputKey(ns, remote.hi, remote.lo, 0, vxlan.localLo == 0 ? 0xffff0000 : vxlan.localLo, vxlan.lower, 0, route) == 0
+      && skbLength(skb) - ETH_HEADER_LEN > route.mtu - VXLAN_HEADROOM && vxlanTooLong(skb, dev, route.mtu)) return;
+  }
+  countSent(dev, skbLength(skb));
   const hash = flowHash(skb, vxlan.seed);
   // ip_tunnel_ecn_encap: only ECN is inherited, and congestion is not shown to the underlay's endpoints.
-  let tos: u32 = 0;
+  let tos: u32 = 0, ttl: u32 = 0, df: u32 = 0;
+  if (FULL) {
+    vxlanOuter(skb, vxlan, destination);
+    tos = outerTos & ~INET_ECN_MASK;
+    ttl = outerTtl;
+    df = outerDf;
+  }
+  if (ttl == 0) ttl = <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
   if (EthernetView.at(skb.data).type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + 2) {
     const inner = <u32>load<u8>(skb.data, 15) & INET_ECN_MASK;
-    tos = inner == INET_ECN_CE ? INET_ECN_ECT_0 : inner;
+    tos |= inner == INET_ECN_CE ? INET_ECN_ECT_0 : inner;
   }
-  const destination = raw4(remote.lo);
   const source = sourceOf(vxlan, ns, remote);
-  VxlanView.at(skbPush(skb, VXLAN_HEADER_LEN)).write(vxlan.vni);
+  VxlanView.at(skbPush(skb, VXLAN_HEADER_LEN)).write(vxlan.vni, FULL ? vxlanPolicy(vxlan, skb.mark) : 0);
   const udp = skbPush(skb, UDP_HEADER_LEN);
   const length = skbLength(skb);
-  const low = <u32>sysctl(ns, SYSCTL_IP_PORT_LOW), high = <u32>sysctl(ns, SYSCTL_IP_PORT_HIGH);
+  const ranged = FULL && vxlan.portLow < vxlan.portHigh;
+  const low = ranged ? vxlan.portLow : <u32>sysctl(ns, SYSCTL_IP_PORT_LOW), high = ranged ? vxlan.portHigh : <u32>sysctl(ns, SYSCTL_IP_PORT_HIGH);
   const port = <u32>((<u64>(hash ^ (hash << 16)) * <u64>(high - low)) >> 32) + low;
   UdpView.at(udp).write(port, vxlan.port, length);
   if ((vxlan.flags & LINK_F_NOUDPCSUM) == 0) {
@@ -188,7 +224,7 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
     UdpView.at(udp).checksum = sum == 0 ? 0xffff : sum;
   }
   const ip = skbPush(skb, IPV4_HEADER_LEN);
-  Ipv4View.at(ip).write(tos, length + IPV4_HEADER_LEN, ipNextId(ns), 0, <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL), IPPROTO_UDP, source,
+  Ipv4View.at(ip).write(tos, length + IPV4_HEADER_LEN, ipNextId(ns), df, ttl, IPPROTO_UDP, source,
     destination);
   traceEncap(skb, dev, vxlan, mapped4(source), remote.lo, 0);
   // skb_scrub_packet, without the mark being lost where the tunnel stays in its namespace.
@@ -295,7 +331,8 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   const vxlan = changetype<Vxlan>(at);
   const dev = changetype<NetDevice>(vxlan.dev);
   // Reserved bits must be zero (vxlan->cfg.reserved_bits).
-  if (header.flags != VXLAN_I || (header.word & 0xff) != 0) {
+  const flags = header.flags;
+  if ((FULL ? flags & ~vxlanPolicyBits(vxlan) : flags) != VXLAN_I || (header.word & 0xff) != 0) {
     dev.rxDropped++;
     return DROP_VXLAN_INVALID_HDR;
   }
@@ -307,7 +344,10 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   }
   const eth = EthernetView.at(skb.data);
   if (eth.src0 == dev.mac0 && eth.src1 == dev.mac1) return DROP_LOCAL_MAC;
-  if ((vxlan.flags & LINK_F_NOLEARNING) == 0) snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource));
+  if ((vxlan.flags & LINK_F_NOLEARNING) == 0) {
+    if (macIsGroup(eth.src0) || (eth.src0 | eth.src1) == 0) return DROP_MAC_INVALID_SOURCE;
+    if (!snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource))) return DROP_VXLAN_ENTRY_EXISTS;
+  }
   if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN
     && !ecnDecapsulate(skb, ns, skb.data + ETH_HEADER_LEN, outerTos)) {
     dev.rxDropped++;
@@ -317,6 +357,7 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   charge(COST_VXLAN);
   traceEncap(skb, dev, vxlan, mapped4(outerDestination), mapped4(outerSource), 1);
   skbScrub(skb, dev);
+  if (FULL && vxlan.options & LINK_F_GBP) skb.mark = vxlanPolicyMark(flags);
   skb.mac = 0;
   netifRx(skb, dev);
   return -1;
@@ -344,15 +385,13 @@ function bucketOf(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
   return vxlan.fdb + <usize>((mix32(hashWord(mac1, mac0)) & vxlan.mask) << 2);
 }
 
-function fdbFind(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
+export function vxlanFdbFind(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
   let link = bucketOf(vxlan, mac0, mac1);
   for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
     const entry = changetype<VxlanFdb>(at);
     if (entry.mac0 == mac0 && entry.mac1 == mac1) {
       if (entry.state != FDB_S_REACHABLE) return at;
-      if (entry.updated + AGEING_NS > node().now) {
-        return at;
-      }
+      if (entry.updated + vxlan.ageNs > node().now) return at;
       fdbRemove(vxlan, link, at);
       return 0;
     }
@@ -374,7 +413,7 @@ function fdbRemove(vxlan: Vxlan, link: usize, at: usize): void {
 }
 
 function fdbCreate(vxlan: Vxlan, mac0: u32, mac1: u32, state: u32): usize {
-  if (vxlan.count >= FDB_MAX) return 0;
+  if (vxlan.count >= FDB_MAX || (FULL && vxlan.addressMax != 0 && vxlan.count >= vxlan.addressMax)) return 0;
   if (vxlan.count > vxlan.mask << 1) grow(vxlan);
   const at = kmalloc(<u32>offsetof<VxlanFdb>());
   if (at == 0) return 0;
@@ -425,24 +464,26 @@ function addRemote(entry: VxlanFdb, hi: u64, lo: u64): i32 {
   return 0;
 }
 
-/** Learns where a MAC lives (vxlan_snoop): entries set by hand are not changed. */
-function snoop(vxlan: Vxlan, mac0: u32, mac1: u32, source: u64): void {
-  let at = fdbFind(vxlan, mac0, mac1);
+/** Learns where a MAC lives (vxlan_snoop); false: it was set by hand that it lives elsewhere, and is not believed. */
+function snoop(vxlan: Vxlan, mac0: u32, mac1: u32, source: u64): bool {
+  let at = vxlanFdbFind(vxlan, mac0, mac1);
   if (at == 0) {
     at = fdbCreate(vxlan, mac0, mac1, FDB_S_REACHABLE);
     if (at != 0) addRemote(changetype<VxlanFdb>(at), 0, source);
-    return;
+    return true;
   }
   const entry = changetype<VxlanFdb>(at);
-  if (entry.state == FDB_S_PERMANENT || entry.remotes == 0) return;
+  if (entry.remotes == 0) return true;
+  if (changetype<VxlanRemote>(entry.remotes).lo != source && entry.state == FDB_S_PERMANENT) return false;
   entry.updated = node().now;
   changetype<VxlanRemote>(entry.remotes).lo = source;
+  return true;
 }
 
 /** `bridge fdb replace` or, with FDB_F_APPEND, `append`. Several remotes only for the all-zero MAC, as Linux has it. */
 export function vxlanFdbSet(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u64, flags: u32): i32 {
   const vxlan = changetype<Vxlan>(dev.priv);
-  let at = fdbFind(vxlan, mac0, mac1);
+  let at = vxlanFdbFind(vxlan, mac0, mac1);
   const fresh = at == 0;
   if (fresh) at = fdbCreate(vxlan, mac0, mac1, FDB_S_PERMANENT);
   if (at == 0) return -ENOMEM;
@@ -462,7 +503,7 @@ export function vxlanFdbSet(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u
 /** `bridge fdb del`; `lo` 0: with all its remotes. */
 export function vxlanFdbDelete(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u64): i32 {
   const vxlan = changetype<Vxlan>(dev.priv);
-  const found = fdbFind(vxlan, mac0, mac1);
+  const found = vxlanFdbFind(vxlan, mac0, mac1);
   if (found == 0) return -ENOENT;
   const entry = changetype<VxlanFdb>(found);
   if (lo != 0) {

@@ -1,14 +1,15 @@
 // The driver's requests about tables, rules and connections.
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
-  NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_LIST, NF_EVALUATOR, NF_GET,
+  CTSET_BYTES, NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_EXTRA, NF_CT_LIST, NF_CT_SET, NF_EVALUATOR, NF_GET,
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
 } from "../abi/netfilter";
 import {
   IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
   NF_IPSET_LIST, NF_IPSET_NEW, NF_IPSET_TEST,
 } from "../abi/ipset";
-import { NF_NFT_COMMIT, NF_NFT_OBJECT } from "../abi/nft";
+import { NF_NFT_COMMIT, NF_NFT_XT_PLACE } from "../abi/nft";
+import { NFQ_BIND, NFQ_PROGRAM, NFQ_PROGRAM_REMOVE, NFQ_STAT, NFQ_TAKE, NFQ_UNBIND, NFQ_VERDICT } from "../abi/queue";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { ipRawOut } from "../net/ip-output";
@@ -19,10 +20,20 @@ import { putBe16 } from "../wire/bytes";
 import { ETH_P_IP } from "../wire/ethernet";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { ctDelete, ctList } from "./conntrack";
+import { ctExtra, ctSet } from "./conntrack-set";
 import { SET_NAME, ipsetCommand, ipsetElement, ipsetHeader, ipsetList, ipsetNew, ipsetTest } from "./ipset";
+import { programAdd, programRemove, queueBind, queueStat, queueTake, queueUnbind, queueVerdict } from "./queue";
 import { NfNet, XtTable, nfNet, nfNetCreate, nfTable, setting, settingPut, statGet } from "./state";
 import { NFF_RAW } from "./target-more";
 import { tableReplace } from "./table";
+
+/** May this request change what becomes of packets? */
+export function netfilterChanges(op: u32): bool {
+  switch (op) {
+    case NF_COUNTERS: case NF_ZERO: case NF_GET: case NF_CT_LIST: case NF_CT_DELETE: case NF_STAT: case NF_LOCAL_OUT: return false;
+    default: return true;
+  }
+}
 
 /** `op` is one of NF_* commands (abi/netfilter.ts); the record stands at `record`; `upload` holds what was uploaded before. */
 export function netfilterCommand(op: u32, record: usize, length: u32, upload: usize, uploadLength: u32): i32 {
@@ -31,7 +42,7 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
   if (changetype<usize>(ns) == 0) return -EBADF;
   if (!nfNetCreate(ns)) return -ENOMEM;
   const nf = nfNet(ns), a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
-  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_OBJECT) return nftCommand(op, ns, nf, record, upload, uploadLength);
+  if (FULL && op >= NF_NFT_COMMIT && op <= NF_NFT_XT_PLACE) return nftCommand(op, ns, nf, record, upload, uploadLength);
   switch (op) {
     case NF_REPLACE: return upload == 0 ? -EINVAL : tableReplace(ns, a, b, upload, uploadLength);
     case NF_COUNTERS: return counters(nf, a, b, c, record, false);
@@ -46,13 +57,32 @@ export function netfilterCommand(op: u32, record: usize, length: u32, upload: us
       return 0;
     case NF_CT_LIST: return <i32>ctList(ns, a, record, MAILBOX_BYTES);
     case NF_CT_DELETE: return ctDelete(ns, a);
+    case NF_CT_SET: return !FULL || length < CTSET_BYTES ? -EINVAL : ctSet(ns, nf, record);
+    case NF_CT_EXTRA: return FULL ? ctExtra(ns, a, record) : -ENOENT;
     case NF_STAT: return a >= NFSTATS ? -ENOENT : <i32>statGet(nf, a);
     case NF_LOCAL_OUT: return length < 8 || a > length - 8 ? -EINVAL : localOut(ns, record + 8, a);
     case NF_EVALUATOR:
       if (!FULL) return -ENOENT;
       nf.plain = a;
       return 0;
-    default: return FULL ? setCommand(nf, op, record, length) : -ENOENT;
+    default:
+      if (!FULL) return -ENOENT;
+      return op >= NFQ_BIND && op <= NFQ_STAT ? queueCommand(ns, nf, op, record, length) : setCommand(nf, op, record, length);
+  }
+}
+
+/** The requests of programs that are given packets (abi/queue.ts). */
+function queueCommand(ns: Netns, nf: NfNet, op: u32, record: usize, length: u32): i32 {
+  const a = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12), bytes = load<u32>(record, 20);
+  switch (op) {
+    case NFQ_BIND: return queueBind(nf, a, b, c, load<u32>(record, 16));
+    case NFQ_UNBIND: return queueUnbind(ns, nf, a);
+    case NFQ_PROGRAM: return programAdd(ns, nf, a, <i32>b);
+    case NFQ_PROGRAM_REMOVE: return programRemove(ns, nf, a);
+    case NFQ_TAKE: return queueTake(nf, record, MAILBOX_BYTES);
+    case NFQ_VERDICT:
+      return length < 24 || bytes > length - 24 ? -EINVAL : queueVerdict(ns, nf, a, b, c, load<u32>(record, 16), record + 24, bytes);
+    default: return queueStat(nf, a, record);
   }
 }
 

@@ -90,11 +90,45 @@ function countOf(buckets: usize, address: u32, tuple: usize, ns: Netns, assured:
     store<usize>(bucket, at);
     return add(client, tuple) ? client.count : 0;
   }
+  return countIn(changetype<Client>(at), tuple, ns, assured);
+}
+
+/** A list of its own, as nft's `ct count` keeps for a rule or an element (nft_connlimit.c); 0: no memory. */
+export function conncountNew(): usize {
+  const at = kmalloc(CLIENT_BYTES);
+  if (at != 0) changetype<Client>(at).lastGc = jiffies();
+  return at;
+}
+
+export function conncountFree(at: usize): void {
   const client = changetype<Client>(at);
+  while (client.first != 0) {
+    const seen = client.first;
+    client.first = load<usize>(seen);
+    kfree(seen, SEEN_BYTES);
+  }
+  kfree(at, CLIENT_BYTES);
+}
+
+/** Connections of the list with this one; 0: no memory, or no connection could be made of the packet. */
+export function conncount(at: usize, skb: Skb, ns: Netns): u32 {
+  const tuple = kmalloc(32);
+  if (tuple == 0) return 0;
+  let known = skb.nfct != 0, count: u32 = 0;
+  if (known) tupleCopy(tuple, ctTuple(skbCt(skb), false));
+  if (known || tupleFromPacket(tuple, skb.network, ipBytes(skb))) {
+    const client = changetype<Client>(at);
+    count = client.count == 0 ? add(client, tuple) ? 1 : 0 : countIn(client, tuple, ns, known && (skbCt(skb).status & IPS_ASSURED) != 0);
+  }
+  kfree(tuple, 32);
+  return count;
+}
+
+function countIn(client: Client, tuple: usize, ns: Netns, assured: bool): u32 {
   const now = jiffies();
   if (now != client.lastGc) {
     let collected: u32 = 0;
-    let link = at + offsetof<Client>("first");
+    let link = changetype<usize>(client) + offsetof<Client>("first");
     while (load<usize>(link) != 0 && collected <= GC_MAX_NODES) {
       const seen = changetype<Seen>(load<usize>(link));
       const own = changetype<usize>(seen) + offsetof<Seen>("tuple0");

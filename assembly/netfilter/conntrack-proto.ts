@@ -75,8 +75,8 @@ export function genericTrack(ct: Conntrack, nf: NfNet, gre: bool): i32 {
 
 // SCTP, nf_conntrack_proto_sctp.c. States: CLOSED 1, COOKIE_WAIT 2, COOKIE_ECHOED 3, ESTABLISHED 4, SHUTDOWN_SENT 5,
 // SHUTDOWN_RECD 6, SHUTDOWN_ACK_SENT 7, HEARTBEAT_SENT 8. Where TCP has its windows an entry holds {u32 vtag[2], u8 last
-// direction, u8 heartbeats unanswered}.
-const CLOSED: u32 = 1, COOKIE_ECHOED: u32 = 3, ESTABLISHED: u32 = 4, SHUTDOWN_ACK_SENT: u32 = 7;
+// direction, u8 a heartbeat with a wrong tag, u8 INIT seen[2]}.
+const CLOSED: u32 = 1, ESTABLISHED: u32 = 4;
 const BAD: u32 = 10;
 const DATA: u32 = 0, INIT: u32 = 1, INIT_ACK: u32 = 2, HEARTBEAT: u32 = 4, HEARTBEAT_ACK: u32 = 5, ABORT: u32 = 6,
   SHUTDOWN: u32 = 7, SHUTDOWN_ACK: u32 = 8, ERROR: u32 = 9, COOKIE_ECHO: u32 = 10, COOKIE_ACK: u32 = 11,
@@ -102,59 +102,114 @@ function sctpTransition(reply: bool, chunk: u32, state: u32): u32 {
   return <u32>(row >> <u64>(state << 2)) & 15;
 }
 
+/** Bytes from one chunk to the next. */
+@inline function chunkBytes(chunk: usize): u32 {
+  return (be16(chunk, 2) + 3) & ~3;
+}
+
+/** do_basic_checks: the chunk types that there are, a bit per type below 32; 0: a packet that can not be. */
+function chunkTypes(sctp: usize, room: u32): u32 {
+  let types: u32 = 0, count: u32 = 0, alone = false;
+  for (let at: u32 = 12; at + 4 <= room; at += chunkBytes(sctp + <usize>at)) {
+    const type = <u32>load<u8>(sctp + <usize>at);
+    if (type == INIT || type == INIT_ACK || type == SHUTDOWN_COMPLETE) alone = true;
+    // First: cookies; the only one: INIT, INIT ACK, SHUTDOWN COMPLETE.
+    if (((type == COOKIE_ACK || type == COOKIE_ECHO || alone) && count != 0) || be16(sctp + <usize>at, 2) == 0) return 0;
+    types |= type < 31 ? 1 << type : SOME_TYPE;
+    count++;
+  }
+  return types;
+}
+
+/** sctp_new: may the packet begin an association? Notes its tags. */
+function sctpBegin(tags: usize, sctp: usize, room: u32): bool {
+  memory.fill(tags, 0, 12);
+  for (let at: u32 = 12; at + 4 <= room; at += chunkBytes(sctp + <usize>at)) {
+    const type = <u32>load<u8>(sctp + <usize>at);
+    const state = sctpTransition(false, type, 0);
+    if (state == 0 || state == BAD) return false;
+    if (type == INIT) {
+      if (load<u32>(sctp, 4) != 0 || at + 4 + INIT_HEADER > room) return false;
+      store<u32>(tags, load<u32>(sctp + <usize>at, 4), 4);
+    } else store<u32>(tags + (type == HEARTBEAT ? 0 : 4), load<u32>(sctp, 4));
+  }
+  return true;
+}
+
+const LAST_DIR: usize = 8, HEARTBEAT_FAILED: usize = 9, INITS: usize = 10;
+const INIT_HEADER: u32 = 16;
+/** A chunk type that no rule is about. */
+const SOME_TYPE: u32 = 0x80000000;
+/** Chunk types whose verification tag is looked at on their own. */
+const OWN_TAG: u32 = 1 << INIT | 1 << SHUTDOWN_COMPLETE | 1 << COOKIE_ECHO | 1 << ABORT | 1 << SHUTDOWN_ACK | 1 << HEARTBEAT
+  | 1 << HEARTBEAT_ACK;
+
 /** nf_conntrack_sctp_packet. */
 export function sctpTrack(ct: Conntrack, nf: NfNet, sctp: usize, room: u32, verify: bool, ctinfo: u32): i32 {
-  if (room < 12) return -<i32>NF_ACCEPT;
-  if (verify && load<u32>(sctp, 8) != crc32c(sctp, room)) return -<i32>NF_ACCEPT;
-  const reply = ctIsReply(ctinfo), dir = <usize>reply;
-  const vtag = load<u32>(sctp, 4);
+  const bad = -<i32>NF_ACCEPT;
+  if (room < 12) return bad;
+  if (verify && load<u32>(sctp, 8) != crc32c(sctp, room)) return bad;
+  const types = chunkTypes(sctp, room);
+  if (types == 0) return bad;
+  const dir = <usize>ctIsReply(ctinfo), vtag = load<u32>(sctp, 4);
   const tags = changetype<usize>(ct) + CT_STREAM_AT;
-  const begins = !(ct.status & IPS_CONFIRMED);
-  let old = begins ? 0 : ct.state, state = old, at: u32 = 12, chunks: u32 = 0, seen: u32 = 0;
-  if (begins) memory.fill(tags, 0, 12);
-  while (at + 4 <= room && chunks++ < 64) {
-    const chunk = <u32>load<u8>(sctp + <usize>at), flags = <u32>load<u8>(sctp + <usize>at, 1);
-    const size = be16(sctp + <usize>at, 2);
-    if (size < 4) return -<i32>NF_ACCEPT;
-    if (chunk < 32) seen |= 1 << chunk;
-    const known = load<u32>(tags + (dir << 2)), other = load<u32>(tags + ((dir ^ 1) << 2));
-    if (begins && chunks == 1) {
-      // sctp_new: data, an answer or an end does not begin an association.
-      if (chunk == ABORT || chunk == SHUTDOWN_COMPLETE || chunk == COOKIE_ACK) return -<i32>NF_ACCEPT;
-    }
-    if (chunk == INIT) {
-      if (vtag != 0 || at + 20 > room) return -<i32>NF_ACCEPT;
-    } else if (chunk == ABORT) {
-      if (vtag != known && vtag != other) return -<i32>NF_ACCEPT;
-    } else if (chunk == SHUTDOWN_COMPLETE) {
-      if (vtag != known && !(vtag == other && flags & 1)) return -<i32>NF_ACCEPT;
-    } else if (chunk == COOKIE_ECHO) {
-      if (!begins && vtag != known) return -<i32>NF_ACCEPT;
-    } else if (chunk == HEARTBEAT || chunk == HEARTBEAT_ACK) {
-      if (known == 0) store<u32>(tags + (dir << 2), vtag);
-      else if (vtag != known) return -<i32>NF_ACCEPT;
-    } else if (!begins && vtag != known && chunk != INIT_ACK && !(chunk == SHUTDOWN_ACK && state == SHUTDOWN_ACK_SENT)) {
-      return -<i32>NF_ACCEPT;
-    }
-    state = sctpTransition(reply, chunk, old);
-    if (begins && state == 0) return -<i32>NF_ACCEPT;
-    if (state == BAD) return -<i32>NF_ACCEPT;
-    if (chunk == INIT || chunk == INIT_ACK) {
-      if (at + 20 > room) return -<i32>NF_ACCEPT;
-      // The initiate tag is what the other side has to send.
-      store<u32>(tags + ((dir ^ 1) << 2), load<u32>(sctp + <usize>at, 4));
-    } else if (begins) {
-      store<u32>(tags + (dir << 2), vtag);
-    }
-    old = state;
-    at += (size + 3) & ~3;
+  const mine = tags + (dir << 2), theirs = tags + ((dir ^ 1) << 2);
+  const confirmed = (ct.status & IPS_CONFIRMED) != 0;
+  if (!confirmed) {
+    if (types & (1 << ABORT | 1 << SHUTDOWN_COMPLETE | 1 << COOKIE_ACK)) return bad;
+    if (!sctpBegin(tags, sctp, room)) return bad;
+    ct.state = 0;
   }
-  if (chunks == 0) return -<i32>NF_ACCEPT;
-  const established = ct.state == COOKIE_ECHOED && state == ESTABLISHED && reply;
-  ct.state = state;
-  ctRefresh(ct, setting(nf, NFCT_TIMEOUT_SCTP + max<u32>(state, CLOSED)));
-  if (established) ct.status |= IPS_ASSURED;
-  return seen & (1 << DATA) && begins ? -<i32>NF_ACCEPT : <i32>NF_ACCEPT;
+  if (!(types & OWN_TAG) && vtag != load<u32>(mine)) return bad;
+  let state: u32 = 0, ignore = false;
+  for (let at: u32 = 12; at + 4 <= room; at += chunkBytes(sctp + <usize>at)) {
+    const chunk = sctp + <usize>at;
+    const type = <u32>load<u8>(chunk), known = load<u32>(mine);
+    if (type == INIT) {
+      if (vtag != 0) return bad;
+    } else if (type == ABORT || type == SHUTDOWN_COMPLETE) {
+      if (vtag != (load<u8>(chunk, 1) & 1 ? load<u32>(theirs) : known)) return bad; // the T flag
+    } else if (type == COOKIE_ECHO) {
+      if (vtag != known) return bad;
+    } else if (type == HEARTBEAT || type == HEARTBEAT_ACK) {
+      if (known == 0) store<u32>(mine, vtag);
+      else if (vtag == known) store<u8>(tags, 0, HEARTBEAT_FAILED);
+      else {
+        // One end has restarted: its tag is believed once the other one has answered to it.
+        if (types & (1 << DATA) || ignore) return bad;
+        if (type == HEARTBEAT) {
+          store<u8>(tags, 1, HEARTBEAT_FAILED);
+          store<u8>(tags, <u8>dir, LAST_DIR);
+          ignore = true;
+          continue;
+        }
+        if (load<u8>(tags, HEARTBEAT_FAILED) == 0 || <usize>load<u8>(tags, LAST_DIR) == dir) return bad;
+        store<u8>(tags, 0, HEARTBEAT_FAILED);
+        store<u32>(mine, vtag);
+        store<u32>(theirs, 0);
+      }
+    }
+    const old = ct.state;
+    state = sctpTransition(dir != 0, type, old);
+    if (state == BAD) return bad;
+    if (type == INIT || type == INIT_ACK) {
+      if (at + 4 + INIT_HEADER > room) return bad;
+      // The initiate tag is what the other side has to send.
+      const tag = load<u32>(chunk, 4), before = load<u32>(theirs);
+      const inits = tags + INITS, both = load<u8>(inits) != 0 && load<u8>(inits, 1) != 0;
+      if (type == INIT) {
+        if (both) store<u8>(inits + (dir ^ 1), 0);
+        store<u8>(inits + dir, 1);
+        // A repeated INIT does not keep the entry.
+        if (state == CLOSED && old == CLOSED && confirmed) ignore = true;
+      } else if (before != tag && (both || (load<u8>(inits + (dir ^ 1)) == 0 && before != 0))) return bad;
+      store<u32>(theirs, tag);
+    }
+    ct.state = state;
+    if (old != state && state == ESTABLISHED) ct.status |= IPS_ASSURED;
+  }
+  if (!ignore) ctRefresh(ct, setting(nf, NFCT_TIMEOUT_SCTP + max<u32>(state, CLOSED)));
+  return <i32>NF_ACCEPT;
 }
 
 /** CRC-32C (RFC 4960 appendix B) with the checksum field read as zero, as it is stored. */

@@ -85,6 +85,16 @@ export function tcpCanEarlyDrop(ct: Conntrack): bool {
   return ct.state >= FIN_WAIT && ct.state <= CLOSE;
 }
 
+/**
+ * Is this a segment in the midst of a connection: an ACK, perhaps with data, where both windows are known? tcpTrack then changes neither
+ * state nor status, and if it finds it invalid it changes nothing at all.
+ */
+@inline export function tcpEstablished(ct: Conntrack, th: usize): bool {
+  return ct.state == ESTABLISHED && (<u32>load<u8>(th, 13) & 0x37) == FLAG_ACK
+    && (ct.status & (IPS_ASSURED | IPS_SEEN_REPLY)) == (IPS_ASSURED | IPS_SEEN_REPLY)
+    && sideOf(ct, false).maxwin != 0 && sideOf(ct, true).maxwin != 0;
+}
+
 /** nf_conntrack_tcp_packet. */
 export function tcpTrack(ct: Conntrack, nf: NfNet, ip: usize, th: usize, room: u32, verify: bool, ctinfo: u32): i32 {
   if (room < 20) return -<i32>NF_ACCEPT;
@@ -158,7 +168,7 @@ export function tcpTrack(ct: Conntrack, nf: NfNet, ip: usize, th: usize, room: u
         // Not exactly the next number: stay established, in case a challenge ACK follows.
         state = old;
       }
-      if (((ct.status & IPS_SEEN_REPLY && <u32>ct.lastIndex == SYN)
+      if (((ct.status & IPS_SEEN_REPLY && <u32>ct.lastIndex == SYN && <u32>ct.lastDir != dir)
         || (!(ct.status & IPS_ASSURED) && <u32>ct.lastIndex == ACK)) && be32(th, 8) == ct.lastEnd) {
         check = false; // the answer to a SYN or ACK that was let pass
       } else if (old == SYN_SENT && <u32>ct.lastIndex == ACK && ct.lastDir == 1 && seq == ct.lastAck) {

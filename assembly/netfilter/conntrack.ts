@@ -15,6 +15,7 @@ import { SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { COST_CONNTRACK } from "../net/costs";
+import { flowTracked } from "../net/flow";
 import { TIMER_CONNTRACK_GC } from "../net/timers";
 import { observeRecord, tracing } from "../trace/observe";
 import { be16 } from "../wire/bytes";
@@ -26,7 +27,7 @@ import { icmpTrack, genericTrack, sctpTrack, udpTrack, udpliteTrack } from "./co
 import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
 import { FTP_BYTES, expectFind, expectForget, helperRun } from "./expect";
 import { NfNet, nfNet, setting, statCount } from "./state";
-import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleInvert } from "./tuple";
+import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleHashWords, tupleInvert } from "./tuple";
 
 /**
  * One connection in a slot of 160 bytes; what an established one is asked for stands in the first 64. `next0`, `next1` chain it by its original and its reply tuple; a link is the
@@ -45,6 +46,8 @@ import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCo
   mark: u32;
   /** ns on the node's clock; before confirmation: ns from then on. */
   timeout: u64;
+  /** By direction, what became of its packets (net/flow.ts): generation << 12 | number of the program. */
+  flow0: u32; flow1: u32;
   id: u32;
   /** The next of the same source (net/nf_nat_core.c, nat_bysource). */
   bysource: usize;
@@ -172,6 +175,33 @@ function find(ns: Netns, tuple: usize): usize {
   return 0;
 }
 
+/** find() by the two words of a tuple, for established connections of IPv4: one that is over by `now` is not found, nothing is changed. */
+@inline export function ctLookup(ns: Netns, first: u64, second: u64, now: u64): usize {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return 0;
+  let link = load<usize>(t.buckets + (<usize>(tupleHashWords(first, second, ns.id) & t.mask) << 2));
+  while (link != 0) {
+    const entry = link & ~1, side = link & 1;
+    if (load<u64>(entry + ORIG + (side << 4)) == first && load<u64>(entry + ORIG + 8 + (side << 4)) == second
+      && changetype<Conntrack>(entry).ns == changetype<usize>(ns)) {
+      return changetype<Conntrack>(entry).timeout > now ? link : 0;
+    }
+    link = ctDirectionNext(entry, side);
+  }
+  return 0;
+}
+
+/** No connection remembers a program any more: their generations begin anew. */
+export function ctFlowsForget(): void {
+  const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) == 0) return;
+  for (let i: u32 = 0; i <= t.mask; i++) {
+    for (let link = load<usize>(t.buckets + (<usize>i << 2)); link != 0; link = ctDirectionNext(link & ~1, link & 1)) {
+      store<u64>(link & ~1, 0, offsetof<Conntrack>("flow0"));
+    }
+  }
+}
+
 /** So few connections stay in the caches by themselves. */
 const PREFETCH_MIN: u32 = 32768;
 
@@ -195,7 +225,7 @@ export function ctTouchBucket(ns: Netns, ip: usize, length: u32): usize {
 /** Reads an entry; the answer means nothing. */
 export function ctTouchEntry(link: usize): u32 {
   const entry = changetype<Conntrack>(link & ~1);
-  return link == 0 ? 0 : entry.use ^ <u32>entry.timeout;
+  return link == 0 ? 0 : entry.use ^ entry.flow0;
 }
 
 /** Is this reply tuple in use by another connection than `but` (nf_conntrack_tuple_taken)? */
@@ -340,7 +370,7 @@ function grow(t: CtTable): void {
 }
 
 /** An unconfirmed entry, owned by the caller; null (0): table full or no memory. */
-function create(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
+export function ctCreate(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conntrack {
   const t = table();
   if (changetype<usize>(t) == 0) return changetype<Conntrack>(0);
   const max = setting(nf, NFCT_MAX);
@@ -455,6 +485,7 @@ export function ctIn(skb: Skb, ns: Netns, hook: u32): u32 {
   // Seen before (loopback), or not to be tracked.
   if (skb.nfct != 0 || skb.ctinfo == IP_CT_UNTRACKED) return NF_ACCEPT;
   charge(COST_CONNTRACK);
+  if (FULL) flowTracked(skb);
   const nf = nfNet(ns);
   const verdict = track(skb, ns, nf, hook, scratch(SCRATCH_TRACK), scratch(SCRATCH_TRACK) + TUPLE_BYTES);
   if (tracing() && skb.nfct != 0) {
@@ -491,7 +522,7 @@ function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: u
     if (entry == 0) {
       if (!tupleInvert(other, tuple)) break;
       if (FULL) Tuple.at(other).zone = <u16>(skb.ctZone >>> 16);
-      entry = changetype<usize>(create(ns, nf, tuple, other));
+      entry = changetype<usize>(ctCreate(ns, nf, tuple, other));
       if (entry == 0) return NF_DROP;
       if (FULL && nf.expectCount != 0 && expectFind(nf, changetype<Conntrack>(entry))) ctinfo = IP_CT_RELATED;
     } else {
@@ -591,15 +622,20 @@ export function ctConfirm(skb: Skb, ns: Netns): u32 {
     statCount(nf, NFSTAT_DROP);
     return NF_DROP;
   }
+  ct.use++;
+  ctInsert(ct);
+  return NF_ACCEPT;
+}
+
+/** The entry goes into the table; the reference is the table's. */
+export function ctInsert(ct: Conntrack): void {
   const t = table();
   ct.timeout += node().now;
   ct.status |= IPS_CONFIRMED;
-  ct.use++;
   link(t, ct, 0);
   link(t, ct, 1);
   const timer = gcTimer(t);
   if (timer.next == 0) timerAfter(timer, GC_INTERVAL);
-  return NF_ACCEPT;
 }
 
 /** nf_conntrack_attach: an answer made here (ICMP error, RST) belongs to the connection of what it answers. */
@@ -662,15 +698,20 @@ export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
 
 /** Takes the entry `id` of a namespace away. */
 export function ctDelete(ns: Netns, id: u32): i32 {
+  const ct = ctById(ns, id);
+  return changetype<usize>(ct) != 0 && ctKill(ct) ? 0 : -ENOENT;
+}
+
+/** The entry `id` of a namespace, or null (0). */
+export function ctById(ns: Netns, id: u32): Conntrack {
   const t = changetype<CtTable>(node().conntrack);
-  if (changetype<usize>(t) == 0) return -ENOENT;
-  for (let i: u32 = 0; i <= t.mask; i++) {
+  for (let i: u32 = 0; changetype<usize>(t) != 0 && i <= t.mask; i++) {
     let link = load<usize>(t.buckets + (<usize>i << 2));
     while (link != 0) {
       const ct = changetype<Conntrack>(link & ~1);
-      if (ct.id == id && ct.ns == changetype<usize>(ns)) return ctKill(ct) ? 0 : -ENOENT;
+      if (ct.id == id && ct.ns == changetype<usize>(ns)) return ct;
       link = ctDirectionNext(link & ~1, link & 1);
     }
   }
-  return -ENOENT;
+  return changetype<Conntrack>(0);
 }

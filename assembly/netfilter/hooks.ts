@@ -17,7 +17,7 @@
 // rule needs it (nf_ct_netns_get): a nat table without such a rule is never asked.
 import { OBS_LOCAL_IN } from "../abi/core";
 import {
-  HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
+  HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_QUEUE, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
   TABLE_RAW, TABLE_SECURITY,
 } from "../abi/netfilter";
 import { NFTCHAIN_ROUTE } from "../abi/nft";
@@ -28,7 +28,7 @@ import { ipPartialChecksum, ipRawVisible } from "../net/ip-input";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { nftDoChain } from "../nft/eval";
 import {
-  ENTRY_CONFIRM, ENTRY_CONNTRACK, ENTRY_NAT, ENTRY_NFT, ENTRY_NFT_NAT, ENTRY_TABLE, HOOK_ENTRY_BYTES, NftChain, hookCount,
+  ENTRY_CONFIRM, ENTRY_CONNTRACK, ENTRY_NAT, ENTRY_NFT, ENTRY_NFT_NAT, ENTRY_PROGRAM, ENTRY_TABLE, HOOK_ENTRY_BYTES, NftChain, hookCount,
   hookEntries, nftExit, nftNet,
 } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
@@ -36,6 +36,7 @@ import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from
 import { FULL } from "../features";
 import { ipsetExit } from "./ipset";
 import { natHook } from "./nat";
+import { nfProgram, nfQueue, nfQueueExit } from "./queue";
 import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
 import { tableRemove } from "./table";
 import { iptDoTable } from "./xtables";
@@ -75,7 +76,7 @@ function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
   charge(COST_HOOK);
-  if (FULL && nf.nft != 0) return runEntries(hook, skb, ns, nf, inDev, outDev);
+  if (FULL && nf.nft != 0) return runEntries(hook, skb, ns, nf, inDev, outDev, 0);
   const first = hook == HOOK_PREROUTING || hook == HOOK_OUTPUT;
   const tracked = nf.conntrackUsers != 0;
   let verdict = NF_ACCEPT;
@@ -96,11 +97,24 @@ function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u
   return verdict;
 }
 
-/** The same with nftables' chains in between, by priority. */
-function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outDev: usize): u32 {
+/** Goes on behind the entry {kind, ref} at which the packet was held, or with it once more (nf_reinject). NF_DROP: it is gone. */
+export function nfHookFrom(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize, kind: u32, ref: usize, again: bool): u32 {
+  const nf = nfNet(ns), n = nftNet(nf), count = hookCount(n, hook);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = hookEntries(n, hook) + <usize>(i * HOOK_ENTRY_BYTES);
+    if (load<u32>(entry, 8) != kind || <usize>load<u32>(entry, 12) != ref) continue;
+    const verdict = runEntries(hook, skb, ns, nf, inDev, outDev, again ? i : i + 1);
+    if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
+    return verdict;
+  }
+  return NF_DROP;
+}
+
+/** The same with nftables' chains and programs in between, by priority, beginning with entry `from`. */
+function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outDev: usize, from: u32): u32 {
   const n = nftNet(nf), entries = hookEntries(n, hook), count = hookCount(n, hook);
   let verdict = NF_ACCEPT;
-  for (let i: u32 = 0; i < count && verdict == NF_ACCEPT; i++) {
+  for (let i = from; i < count && verdict == NF_ACCEPT; i++) {
     const entry = entries + <usize>(i * HOOK_ENTRY_BYTES), kind = load<u32>(entry, 8);
     switch (kind) {
       case ENTRY_CONNTRACK: verdict = ctIn(skb, ns, hook); break;
@@ -113,10 +127,12 @@ function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, out
         break;
       }
       case ENTRY_TABLE + TABLE_MANGLE: verdict = mangle(skb, ns, nf, hook, inDev, outDev); break;
+      case ENTRY_PROGRAM: verdict = nfProgram(skb, nf, hook, kind, <usize>load<u32>(entry, 12), inDev, outDev); break;
       // ENTRY_NAT runs these.
       case ENTRY_TABLE + TABLE_NAT: case ENTRY_NFT_NAT: break;
       default: verdict = iptDoTable(skb, ns, nf, kind - ENTRY_TABLE, hook, inDev, outDev);
     }
+    if ((verdict & 0xff) == NF_QUEUE) verdict = nfQueue(skb, ns, nf, hook, kind, <usize>load<u32>(entry, 12), verdict, inDev, outDev);
   }
   return verdict;
 }
@@ -181,6 +197,7 @@ export function nfNetnsInit(ns: Netns): bool {
 export function nfNetnsExit(ns: Netns): void {
   if (ns.netfilter == 0) return;
   const nf = nfNet(ns);
+  if (FULL) nfQueueExit(ns, nf);
   for (let i: u32 = 0; i < TABLES; i++) tableRemove(nf, i);
   if (FULL) {
     nftExit(nf);

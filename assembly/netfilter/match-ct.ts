@@ -52,8 +52,8 @@ export function matchConntrack(d: usize, skb: Skb): bool {
   if (look & CTM_PROTO && (<u32>orig.proto == load<u32>(d, CTMD_PROTO)) == ((inverted & CTM_PROTO) != 0)) return false;
   if (look & CTM_STATUS) {
     const want = load<u32>(d, CTMD_STATUS);
-    // Status NONE asks for a connection with no bits at all.
-    const yes = (ct.status & want) != 0 || ct.status == want;
+    // NONE is no bit: it holds of nothing, its opposite of everything.
+    const yes = (ct.status & want) != 0;
     if (yes == ((inverted & CTM_STATUS) != 0)) return false;
   }
   if (look & CTM_EXPIRES) {

@@ -171,7 +171,8 @@ export function matchString(d: usize, skb: Skb): bool {
   const from = <u32>load<u16>(d), to = <u32>load<u16>(d, 2), anyCase = load<u8>(d, 5) != 0;
   const pattern = d + 8;
   if (want == 0 || from >= to) return false;
-  for (let at = from; at <= to && at + want <= length; at++) {
+  // Whole within what is searched (skb_find_text).
+  for (let at = from; at + want <= to && at + want <= length; at++) {
     let i: u32 = 0;
     while (i < want) {
       const a = <u32>load<u8>(text + <usize>(at + i)), b = <u32>load<u8>(pattern + <usize>i);

@@ -213,6 +213,15 @@ function matchOwner(d: usize, skb: Skb, ns: Netns): bool {
   return !(look & OWNER_GID) || (gid >= load<u32>(d, 16) && gid <= load<u32>(d, 20)) != ((inverted & OWNER_GID) != 0);
 }
 
+/** The user (or group) whose socket sent the packet; -1: nobody's. */
+export function skbCreds(skb: Skb, ns: Netns, group: bool): i64 {
+  const raw = (skb.nfFlags & NFF_RAW) != 0, at = raw ? <usize>0 : socketOf(skb, ns);
+  if (raw) return 0;
+  if (at == 0) return -1;
+  const creds = changetype<SockCreds>(changetype<Socket>(at).creds);
+  return changetype<usize>(creds) == 0 ? 0 : <i64>(group ? creds.gid : creds.uid);
+}
+
 /** nf_sk_lookup_slow_v4 and socket_match. */
 function matchSocket(flags: u32, skb: Skb, ns: Netns): bool {
   const ip = skb.network, length = ipBytes(skb);

@@ -1,16 +1,17 @@
 // Dispatch of matches by number, and those of the IP header, the packet's devices and its marks. The others stand in files by
 // group: match-l4.ts, match-ct.ts, match-rate.ts, match-set.ts.
 import {
-  ADDRTYPE_INV_DESTINATION, ADDRTYPE_INV_SOURCE, ADDRTYPE_LIMIT_IN, ADDRTYPE_LIMIT_OUT, EXT_HEADER, HOOK_OUTPUT, IPRANGE_DESTINATION, IPRANGE_INV_DESTINATION, IPRANGE_INV_SOURCE,
+  ADDRTYPE_INV_DESTINATION, ADDRTYPE_INV_SOURCE, ADDRTYPE_LIMIT_IN, ADDRTYPE_LIMIT_OUT, EXT_HEADER, HOOK_OUTPUT, HOOK_POSTROUTING, IPRANGE_DESTINATION, IPRANGE_INV_DESTINATION, IPRANGE_INV_SOURCE,
   IPRANGE_SOURCE, MATCH_ADDRTYPE, MATCH_CONNMARK, MATCH_CONNTRACK, MATCH_DESTINATION, MATCH_ECN, MATCH_FRAGMENT,
   MATCH_HASHLIMIT, MATCH_ICMP, MATCH_IN, MATCH_IPRANGE, MATCH_LENGTH, MATCH_LIMIT, MATCH_MAC, MATCH_MARK, MATCH_MULTIPORT,
   MATCH_OUT, MATCH_PKTTYPE, MATCH_PROTOCOL, MATCH_RECENT, MATCH_RPFILTER, MATCH_SET, MATCH_SOURCE, MATCH_STATE,
   MATCH_STATISTIC, MATCH_TCP, MATCH_TOS, MATCH_TTL, MATCH_UDP, RPFILTER_ACCEPT_LOCAL, RPFILTER_INVERT, RPFILTER_LOOSE, RPFILTER_VALID_MARK,
 } from "../abi/netfilter";
-import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_MULTICAST } from "../abi/net";
+import { DEV_GRE, DEV_IPIP, DEV_LOOPBACK, DEV_TUN, PACKET_BROADCAST, PACKET_MULTICAST } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { FibEntry, fibLookup } from "../net/fib";
+import { flowMatch, flowRecording } from "../net/flow";
 import { IPSKB_LOOPED } from "../net/ip-input";
 import { addressType, selectAddress } from "../net/ip-output";
 import { be16, mapped4, raw4 } from "../wire/bytes";
@@ -31,6 +32,7 @@ const RTN_UNICAST: u32 = 1, RTN_LOCAL: u32 = 2; // include/uapi/linux/rtnetlink.
 
 /** The match at `m` (checked when the table was loaded): MATCH_*. */
 export function match(m: usize, skb: Skb, ns: Netns, t: XtTable, table: u32, hook: u32, inDev: usize, outDev: usize): u32 {
+  if (FULL && flowRecording(skb)) flowMatch(m, skb);
   const d = m + EXT_HEADER;
   const ip = skb.network;
   const inverted = load<u8>(m, 1) != 0;
@@ -68,10 +70,10 @@ export function match(m: usize, skb: Skb, ns: Netns, t: XtTable, table: u32, hoo
     case MATCH_TOS: yes = (<u32>load<u8>(ip, 1) & load<u32>(d, 4)) == load<u32>(d); break;
     case MATCH_MAC:
       // A packet that came in by something that has MAC addresses.
-      if (skb.mac == 0 || inDev == 0 || hook == HOOK_OUTPUT) return MATCH_NO;
+      if (skb.mac == 0 || inDev == 0 || hook == HOOK_OUTPUT || !hasMac(changetype<NetDevice>(inDev).kind)) return MATCH_NO;
       yes = load<u32>(skb.mac, 6) == load<u32>(d) && load<u16>(skb.mac, 10) == load<u16>(d, 4);
       break;
-    case MATCH_PKTTYPE: yes = matchPkttype(load<u32>(d), skb); break;
+    case MATCH_PKTTYPE: yes = matchPkttype(load<u32>(d), skb, hook); break;
     case MATCH_IPRANGE: yes = matchIprange(d, ip); break;
     case MATCH_SET: yes = FULL && matchSet(d, skb, t, inDev, outDev); break;
     case MATCH_ECN: return matchEcn(d, skb);
@@ -109,9 +111,15 @@ function deviceHasAddress(dev: NetDevice, address: u32): bool {
 }
 
 /** net/netfilter/xt_pkttype.c: our own packets that come back to us by their address. */
-function matchPkttype(want: u32, skb: Skb): bool {
+/** ARPHRD_ETHER */
+function hasMac(kind: u32): bool {
+  return kind != DEV_LOOPBACK && (!FULL || (kind != DEV_TUN && kind != DEV_IPIP && kind != DEV_GRE));
+}
+
+function matchPkttype(want: u32, skb: Skb, hook: u32): bool {
   let type = skb.pktType;
-  if (skb.ipFlags & IPSKB_LOOPED) type = load<u8>(skb.network, 16) >>> 4 == 14 ? PACKET_MULTICAST : PACKET_BROADCAST;
+  // The copy of what we send is one only when it comes back (dev_loopback_xmit).
+  if (skb.ipFlags & IPSKB_LOOPED && hook != HOOK_POSTROUTING) type = load<u8>(skb.network, 16) >>> 4 == 14 ? PACKET_MULTICAST : PACKET_BROADCAST;
   return type == want;
 }
 

@@ -14,6 +14,9 @@ import {
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 
+/** Bit of NfNet.hooks beside those of IP: chains of nftables look at frames. */
+export const FRAME_HOOKS: u32 = 0x80000000;
+
 /** Netfilter of one namespace (`Netns.netfilter`); followed by the settings, the statistics. */
 @unmanaged export class NfNet {
   // XtTable by TABLE_*; 0: the driver never loaded it
@@ -35,6 +38,7 @@ import { kfree, kmalloc } from "../mm/slab";
   /** Rules are looked at one after the other: the plain evaluator. */
   plain: u32;
   nft: usize; // NftNet; 0: no nft command yet
+  queues: usize; // queue.ts: QueueNet, 0: nobody has asked for packets
   // When each of iptables' tables was registered, counted with nftables' chains.
   sequence0: u32; sequence1: u32; sequence2: u32; sequence3: u32; sequence4: u32;
 }
@@ -56,6 +60,7 @@ import { kfree, kmalloc } from "../mm/slab";
   depth: u32;
   nested: u32;
   conntrackUsers: u32;
+  queues: u32; // 1: some rule sends packets to a queue
   index: usize; // compiled.ts: rules by what they name, 0: looked at one after the other
   indexBytes: u32;
 }

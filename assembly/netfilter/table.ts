@@ -12,7 +12,7 @@ import {
   TARGET_NONE, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_RETURN, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS,
   TARGET_TTL,
 } from "../abi/netfilter";
-import { TARGET_CT, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
+import { CTT_NOTRACK, TARGET_CT, TARGET_NFQUEUE, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
@@ -26,7 +26,7 @@ import {
 } from "./match-more";
 import { SET_NAME_AT, SET_STATE_AT, TARGET_SET_STATE, setExit, setInit, targetSetExit, targetSetInit } from "./match-set";
 import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
-import { nftHooks, nftSequence } from "../nft/ruleset";
+import { nftEnsure, nftHooks, nftSequence } from "../nft/ruleset";
 import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
 import { targetMorePlace, targetMoreSize } from "./target-more";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
@@ -51,6 +51,8 @@ export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, byt
   if (result == 0) result = checkCounters(t, nf, table, mapAt, bytes - t.blobBytes);
   if (result == 0) result = allocate(t);
   if (result == 0) result = stateInit(t, nf);
+  // A packet that was held goes on behind this table: hooks are a list.
+  if (FULL && result == 0 && t.queues != 0 && nftEnsure(ns, nf) == 0) result = -ENOMEM;
   if (result < 0 || flags & REPLACE_TEST) {
     tableFree(t, nf);
     return result;
@@ -150,7 +152,10 @@ function checkRules(t: XtTable): i32 {
         store<u32>(target + EXT_HEADER, t.stateBytes);
         t.stateBytes += TARGET_SET_STATE;
       }
-      if (kind == TARGET_CONNMARK || (FULL && kind == TARGET_CT) || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
+      if (FULL && kind == TARGET_NFQUEUE) t.queues = 1;
+      // NOTRACK alone does not switch tracking on.
+      const tracks = FULL && kind == TARGET_CT && (load<u32>(target, EXT_HEADER) & CTT_NOTRACK) == 0;
+      if (kind == TARGET_CONNMARK || tracks || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
       offset += size;
       number++;
     }
@@ -252,7 +257,7 @@ function enterChain(t: XtTable, walk: usize, chain: u32, caller: u32): void {
 }
 
 /** What checkentry of matches and targets asks of table and hooks. */
-function placeValid(rule: usize, table: u32, mask: u32): bool {
+function placeValid(rule: usize, table: u32, mask: u32, compat: bool = false): bool {
   const targetAt = rule + <usize>load<u32>(rule, 4);
   let protocol: u32 = 0, protocolInverted = false, syn = false;
   for (let m = rule + RULE_HEADER; m < targetAt; m += <usize>load<u16>(m, 2)) {
@@ -290,7 +295,7 @@ function placeValid(rule: usize, table: u32, mask: u32): bool {
     case TARGET_ECN: return table == TABLE_MANGLE && (!(load<u32>(targetAt, EXT_HEADER) & 0xf0) || tcp);
     case TARGET_CLASSIFY: return !(mask & ~(1 << HOOK_OUTPUT | 1 << HOOK_FORWARD | 1 << HOOK_POSTROUTING));
     case TARGET_TCPMSS:
-      return tcp && syn && (load<u32>(targetAt, EXT_HEADER) != 0xffff
+      return tcp && (syn || compat) && (load<u32>(targetAt, EXT_HEADER) != 0xffff
         || !(mask & ~(1 << HOOK_FORWARD | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING)));
     default: return !FULL || targetMorePlace(<u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);
   }
@@ -327,6 +332,57 @@ function targetSize(kind: u32): u32 {
     case TARGET_SNAT: case TARGET_DNAT: case TARGET_MASQUERADE: case TARGET_REDIRECT: case TARGET_NETMAP: return NAT_RANGE_BYTES;
     default: return FULL ? targetMoreSize(kind) : NOT;
   }
+}
+
+/**
+ * One rule apart from any table, as nft_compat keeps matches and targets in rules of nftables: a table of a chain nobody else runs.
+ * 0: no memory, 1: malformed, or what only a table can hold.
+ */
+export function xtRuleNew(rule: usize, bytes: u32, nf: NfNet): usize {
+  if (bytes < RULE_HEADER + EXT_HEADER || load<u32>(rule) != bytes) return 1;
+  const at = kmalloc(XT_BYTES);
+  if (at == 0) return 0;
+  const t = changetype<XtTable>(at), head = BLOB_HEADER + BLOB_CHAIN;
+  t.blobBytes = head + bytes;
+  t.blob = kmalloc(t.blobBytes);
+  let result = -ENOMEM;
+  if (t.blob != 0) {
+    store<u32>(t.blob, 1);
+    store<u32>(t.blob, 1, 4);
+    store<u32>(t.blob, bytes, 8);
+    t.chains = 1;
+    t.rules = 1;
+    t.rulesAt = t.blob + head;
+    memory.copy(t.rulesAt, rule, <usize>bytes);
+    store<u32>(chainOf(t, 0), 1, 4);
+    store<u32>(chainOf(t, 0), POLICY_USER, 12);
+    result = checkRules(t);
+    if (result == 0) {
+      const kind = <u32>load<u8>(t.rulesAt + <usize>load<u32>(t.rulesAt, 4));
+      if (kind == TARGET_ACCEPT || kind == TARGET_DROP || kind == TARGET_RETURN || kind == TARGET_JUMP || kind == TARGET_GOTO) result = -EINVAL;
+    }
+    if (result == 0 && t.stateBytes != 0) {
+      t.state = kmalloc(t.stateBytes);
+      if (t.state == 0) result = -ENOMEM;
+    }
+    if (result == 0) result = stateInit(t, nf);
+  }
+  if (result == 0) return at;
+  tableFree(t, nf);
+  return result == -ENOMEM ? 0 : 1;
+}
+
+export function xtRuleFree(at: usize, nf: NfNet): void {
+  tableFree(changetype<XtTable>(at), nf);
+}
+
+/** May the rule stand where packets of these hooks come to it (checkentry of its matches and its target)? */
+export function xtRulePlace(nf: NfNet, rule: usize, bytes: u32, table: u32, hooks: u32): i32 {
+  const at = xtRuleNew(rule, bytes, nf);
+  if (at < 16) return at == 0 ? -ENOMEM : -EINVAL;
+  const valid = placeValid(changetype<XtTable>(at).rulesAt, table, hooks, true);
+  xtRuleFree(at, nf);
+  return valid ? 0 : -EINVAL;
 }
 
 /** Where in its data a match keeps the offset of its state; NOT: it has none. */

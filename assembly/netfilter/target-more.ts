@@ -1,14 +1,15 @@
 // Targets of the full kernel only: dispatch, and CT, TPROXY, TCPOPTSTRIP, HMARK (net/netfilter/xt_CT.c, xt_TPROXY.c, xt_TCPOPTSTRIP.c,
 // xt_HMARK.c).
 import {
-  EXT_HEADER, HOOK_PREROUTING, IP_CT_UNTRACKED, NF_ACCEPT, NF_DROP, TABLE_MANGLE, TABLE_RAW,
+  EXT_HEADER, HOOK_PREROUTING, IP_CT_UNTRACKED, NF_ACCEPT, NF_DROP, NF_QUEUE, TABLE_MANGLE, TABLE_RAW,
 } from "../abi/netfilter";
+import { NFQ_VERDICT_BYPASS } from "../abi/queue";
 import {
-  CTT_NOTRACK, HMARK_CT, HMARK_L3, HMARK_SPI, NFQ_BYPASS, TARGET_CONTINUE, TARGET_CT, TARGET_HMARK, TARGET_NFQUEUE, TARGET_SET,
+  CTT_NOTRACK, HMARK_CT, HMARK_L3, HMARK_SPI, NFQ_BYPASS, NFQ_CPU_FANOUT, TARGET_CONTINUE, TARGET_CT, TARGET_HMARK, TARGET_NFQUEUE, TARGET_SET,
   TARGET_TCPOPTSTRIP, TARGET_TPROXY, TARGET_TRACE, CTT_ZONE_MARK,
 } from "../abi/xtables";
 import { NetDevice, Netns, Skb } from "../layout";
-import { jhash3 } from "../mm/hash";
+import { hashWord, jhash3, mix32 } from "../mm/hash";
 import { selectAddress } from "../net/ip-output";
 import { SK_TRANSPARENT, Socket } from "../sock/socket";
 import { connectionLookup, socketLookup } from "../sock/lookup";
@@ -40,8 +41,7 @@ export function targetMore(at: usize, skb: Skb, ns: Netns, t: XtTable, inDev: us
     case TARGET_TPROXY: return tproxy(d, skb, ns, inDev);
     case TARGET_TCPOPTSTRIP: return tcpoptstrip(d, skb);
     case TARGET_HMARK: return hmark(d, skb);
-    // Nobody listens on the queue.
-    case TARGET_NFQUEUE: return load<u32>(d, 4) & NFQ_BYPASS ? NF_ACCEPT : NF_DROP;
+    case TARGET_NFQUEUE: return nfqueue(d, skb);
     default: return NF_DROP;
   }
 }
@@ -75,7 +75,8 @@ export function targetMorePlace(kind: u32, table: u32, hooks: u32, protocol: u32
 
 /** xt_ct_target: the template is noted, connection tracking takes it up. */
 function ctTarget(d: usize, skb: Skb): u32 {
-  if (skb.nfct != 0) return XT_CONTINUE;
+  // The first of them decides.
+  if (skb.nfct != 0 || skb.ctinfo != 0 || skb.ctTemplate & CT_TEMPLATE) return XT_CONTINUE;
   const flags = load<u32>(d);
   if (flags & CTT_NOTRACK) {
     skb.ctinfo = IP_CT_UNTRACKED;
@@ -132,6 +133,19 @@ function tcpoptstrip(d: usize, skb: Skb): u32 {
 }
 
 /** hmark_tg_v4. data: see TARGET_HMARK. */
+/** {u16 first, u16 queues, u32 flags}: to one queue, or by the addresses to one of several (nfqueue_tg_v3, nfqueue_hash). */
+function nfqueue(d: usize, skb: Skb): u32 {
+  const queues = <u32>load<u16>(d, 2), flags = load<u32>(d, 4);
+  let number = <u32>load<u16>(d);
+  // One CPU: with its number as the choice it is always the first.
+  if (queues > 1 && !(flags & NFQ_CPU_FANOUT)) {
+    const source = load<u32>(skb.network, 12), destination = load<u32>(skb.network, 16);
+    const hash = mix32(hashWord(min<u32>(source, destination), max<u32>(source, destination)) ^ <u32>load<u8>(skb.network, 9));
+    number += <u32>((<u64>hash * <u64>queues) >> 32);
+  }
+  return NF_QUEUE | (number << 16) | (flags & NFQ_BYPASS ? NFQ_VERDICT_BYPASS : 0);
+}
+
 function hmark(d: usize, skb: Skb): u32 {
   const flags = load<u32>(d, 32), portMask = load<u32>(d, 8), portSet = load<u32>(d, 12);
   let ip = skb.network, length = ipBytes(skb);

@@ -4,13 +4,16 @@ import {
   REJECT_HOST_PROHIBITED, REJECT_NET_PROHIBITED, REJECT_TCP_RESET,
 } from "../abi/netfilter";
 import { SYSCTL_IP_DEFAULT_TTL } from "../abi/net";
-import { Netns, Skb } from "../layout";
+import { NetDevice, Netns, Skb } from "../layout";
+import { devQueueXmit } from "../net/dev";
+import { deviceFind } from "../net/devices";
 import { IPSKB_CSUM_PARTIAL } from "../net/ip-input";
-import { icmpSend, ipLocalOut } from "../net/ip-output";
-import { skbAlloc } from "../net/skb";
+import { icmpSend, ipLocalOut, ipRouteMeHarder } from "../net/ip-output";
+import { skbAlloc, skbFree, skbPush } from "../net/skb";
 import { sysctl } from "../net/sysctl";
 import { be32 } from "../wire/bytes";
 import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
+import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH } from "../wire/icmp";
 import { IPPROTO_TCP, IPPROTO_UDP, IP_DF, Ipv4View } from "../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpView } from "../wire/tcp";
@@ -35,7 +38,7 @@ function unreachable(how: u32, skb: Skb, ns: Netns): void {
   const header = (<u32>load<u8>(ip) & 15) << 2;
   if ((load<u16>(ip, 6) & 0xff1f) != 0 || header > length) return;
   const l4 = ip + <usize>header, room = length - header, protocol = <u32>load<u8>(ip, 9);
-  if (verifies(protocol, l4, room) && !l4ChecksumOk(ip, l4, room, protocol)) return;
+  if (room != 0 && verifies(protocol, l4, room) && !l4ChecksumOk(ip, l4, room, protocol)) return;
   let code = how;
   if (how == REJECT_NET_PROHIBITED) code = 9;
   else if (how == REJECT_HOST_PROHIBITED) code = 10;
@@ -47,8 +50,7 @@ function unreachable(how: u32, skb: Skb, ns: Netns): void {
 function verifies(protocol: u32, l4: usize, room: u32): bool {
   switch (protocol) {
     case IPPROTO_UDP: return room < 8 || load<u16>(l4, 6) != 0;
-    case IPPROTO_GRE: return room < 4 || (load<u8>(l4) & 0x80) != 0;
-    case IPPROTO_AH: case IPPROTO_ESP: case IPPROTO_SCTP: case IPPROTO_UDPLITE: case IPPROTO_DCCP: return false;
+    case IPPROTO_GRE: case IPPROTO_AH: case IPPROTO_ESP: case IPPROTO_SCTP: case IPPROTO_UDPLITE: case IPPROTO_DCCP: return false;
     default: return true;
   }
 }
@@ -86,5 +88,23 @@ function reset(skb: Skb, ns: Netns): void {
       ctRefresh(ct, setting(nfNet(ns), NFCT_TIMEOUT_TCP + TCP_CLOSE));
     }
   }
-  ipLocalOut(answer, ns);
+  const port: usize = skb.physIn == 0 || skb.mac == 0 ? 0 : deviceFind(ns, skb.physIn);
+  if (port == 0) ipLocalOut(answer, ns);
+  else answerByPort(answer, ns, changetype<NetDevice>(port), EthernetView.at(skb.mac));
+}
+
+/** What came by a bridge's port is answered there and then, under the MAC it was sent to, if there is a route; no hook sees it. */
+function answerByPort(answer: Skb, ns: Netns, port: NetDevice, eth: EthernetView): void {
+  if (ipRouteMeHarder(answer, ns) != 0) {
+    skbFree(answer);
+    return;
+  }
+  const dst0 = eth.src0, dst1 = eth.src1, src0 = eth.dst0, src1 = eth.dst1;
+  answer.data = answer.network;
+  answer.rtDev = 0;
+  answer.dev = changetype<usize>(port);
+  const at = skbPush(answer, ETH_HEADER_LEN);
+  answer.mac = at;
+  EthernetView.at(at).write(dst0, dst1, src0, src1, ETH_P_IP);
+  devQueueXmit(answer, port);
 }

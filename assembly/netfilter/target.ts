@@ -8,15 +8,16 @@ import {
 import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import { flowRecording, flowTarget } from "../net/flow";
 import { Route, ipLocalOut, routeOutput } from "../net/ip-output";
-import { skbCopy, skbCopyPieces, skbFree } from "../net/skb";
+import { skbCopy, skbFree } from "../net/skb";
 import { be16, mapped4, putBe16 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, Ipv4View } from "../wire/ipv4";
 import { ipBytes, skbCt } from "./conntrack";
 import { natTarget } from "./nat";
 import { XtTable, nfNet } from "./state";
-import { targetMore } from "./target-more";
+import { CT_TEMPLATE, targetMore } from "./target-more";
 import { reject } from "./target-reject";
 import { XT_CONTINUE } from "./xtables";
 
@@ -25,6 +26,7 @@ const NO_CLAMP: u32 = 0xffff;
 /** Runs the target at `at` (checked when the table was loaded): XT_CONTINUE or a verdict. */
 export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, inDev: usize, outDev: usize): u32 {
   const d = at + EXT_HEADER, kind = <u32>load<u8>(at);
+  if (FULL && flowRecording(skb)) flowTarget(at, skb);
   switch (kind) {
     case TARGET_MARK:
       skb.mark = (skb.mark & ~load<u32>(d, 4)) ^ load<u32>(d);
@@ -35,7 +37,7 @@ export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, in
     case TARGET_REJECT: return reject(load<u32>(d), skb, ns);
     case TARGET_LOG: return XT_CONTINUE;
     case TARGET_NOTRACK:
-      if (skb.nfct == 0 && skb.ctinfo == 0) skb.ctinfo = IP_CT_UNTRACKED;
+      if (skb.nfct == 0 && skb.ctinfo == 0 && !(FULL && skb.ctTemplate & CT_TEMPLATE)) skb.ctinfo = IP_CT_UNTRACKED;
       return XT_CONTINUE;
     case TARGET_TCPMSS: return tcpmss(load<u32>(d), skb, ns);
     case TARGET_TOS: {
@@ -168,7 +170,7 @@ function reverseMtu(skb: Skb, ns: Netns): u32 {
 }
 
 /** nf_dup_ipv4: a copy, not tracked, goes to the gateway; copies are not copied again. */
-function tee(gateway: u32, skb: Skb, ns: Netns, hook: u32): void {
+export function tee(gateway: u32, skb: Skb, ns: Netns, hook: u32): void {
   const nf = nfNet(ns);
   if (nf.duplicating) return;
   const at = kmalloc(<u32>offsetof<Route>());
@@ -180,7 +182,9 @@ function tee(gateway: u32, skb: Skb, ns: Netns, hook: u32): void {
     copy.data = ip;
     copy.tail = ip + <usize>min<u32>(be16(ip, 2), <u32>(copy.tail - ip));
     copy.ctinfo = IP_CT_UNTRACKED;
-    skbCopyPieces(skb, copy);
+    // Its pieces stay with the original: it is cut anew, at the longest of them.
+    copy.fragMax = skb.fragMax;
+    copy.ipFlags = skb.ipFlags;
     store<u8>(ip, load<u8>(ip, 6) | 0x40, 6);
     // Against loops between two hosts that copy to each other.
     if (hook == HOOK_PREROUTING || hook == HOOK_INPUT) store<u8>(ip, load<u8>(ip, 8) - 1, 8);

@@ -37,7 +37,12 @@ export function protoHasPorts(proto: u32): bool {
 }
 
 export function tupleHash(t: usize, ns: u32): u32 {
-  const h = (load<u64>(t) ^ <u64>ns << 17) * 0x9e3779b97f4a7c15 ^ rotl<u64>(load<u64>(t, 8) * 0xc2b2ae3d27d4eb4f, 31);
+  return tupleHashWords(load<u64>(t), load<u64>(t, 8), ns);
+}
+
+/** The same of a tuple's two words. */
+@inline export function tupleHashWords(first: u64, second: u64, ns: u32): u32 {
+  const h = (first ^ <u64>ns << 17) * 0x9e3779b97f4a7c15 ^ rotl<u64>(second * 0xc2b2ae3d27d4eb4f, 31);
   return <u32>((h ^ h >> 32) * 0x9fb21c651e98df25 >> 32);
 }
 

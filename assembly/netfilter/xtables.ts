@@ -7,9 +7,11 @@ import {
   TABLE_NAT_HOOKS, TABLE_RAW_HOOKS, TABLE_SECURITY_HOOKS, TARGET_ACCEPT, TARGET_DROP, TARGET_GOTO, TARGET_JUMP, TARGET_NONE,
   TARGET_RETURN, TRACE_CONTINUE, TRACE_GOTO, TRACE_JUMP, TRACE_RETURN,
 } from "../abi/netfilter";
+import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_RULE } from "../net/costs";
+import { flowCounter, flowRecording } from "../net/flow";
 import { observeRecord, tracing } from "../trace/observe";
 import { be16 } from "../wire/bytes";
 import { compiledFits, compiledStackBytes, runCompiled } from "./compiled";
@@ -138,6 +140,7 @@ function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u3
 /** The counter `number` counts the packet. */
 @inline export function count(t: XtTable, number: u32, skb: Skb): void {
   const counter = t.counters + (<usize>number << 4);
+  if (FULL && flowRecording(skb)) flowCounter(counter);
   store<u64>(counter, load<u64>(counter) + 1);
   store<u64>(counter, load<u64>(counter, 8) + <u64>be16(skb.network, 2), 8);
 }

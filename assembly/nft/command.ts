@@ -1,11 +1,11 @@
 // The driver's requests about nftables.
 import { EINVAL, ENOENT, MAILBOX_BYTES } from "../abi/core";
 import {
-  NFTOP_QUOTA, NFT_RULE_HEADER, NFT_STATE_BYTES, NF_NFT_CHAIN, NF_NFT_COMMIT, NF_NFT_OBJECT, NF_NFT_SET,
+  NFTCHAIN_COUNTERS, NFTOP_COUNTER, NFTOP_QUOTA, NFT_POLICY_RULE, NFT_RULE_HEADER, NFT_STATE_BYTES, NF_NFT_CHAIN, NF_NFT_COMMIT, NF_NFT_OBJECT, NF_NFT_SET, NF_NFT_XT_PLACE,
 } from "../abi/nft";
 import { Netns } from "../layout";
 import { NfNet } from "../netfilter/state";
-import { hooksUpdate } from "../netfilter/table";
+import { hooksUpdate, xtRulePlace } from "../netfilter/table";
 import { stateful } from "./ops";
 import { NftChain, nftChain, nftCommit, nftNet, nftObject, nftSet } from "./ruleset";
 import { NftSet, setList } from "./set";
@@ -18,6 +18,7 @@ export function nftCommand(op: u32, ns: Netns, nf: NfNet, record: usize, upload:
     if (result == 0) hooksUpdate(nf);
     return result;
   }
+  if (op == NF_NFT_XT_PLACE) return upload == 0 ? -EINVAL : xtRulePlace(nf, upload, uploadLength, load<u32>(record, 4), load<u32>(record, 8));
   if (nf.nft == 0) return -ENOENT;
   const n = nftNet(nf), id = load<u32>(record, 4), b = load<u32>(record, 8), c = load<u32>(record, 12);
   switch (op) {
@@ -69,6 +70,15 @@ function chainStates(chain: NftChain, first: u32, zero: bool, to: usize): u32 {
       }
     }
     rule += <usize>size;
+  }
+  if (number == chain.count && chain.flags & NFTCHAIN_COUNTERS && bytes + NFT_STATE_BYTES <= MAILBOX_BYTES) {
+    const record = to + <usize>bytes;
+    store<u32>(record, NFT_POLICY_RULE);
+    store<u32>(record, NFTOP_COUNTER, 4);
+    store<u64>(record, chain.packets, 8);
+    store<u64>(record, chain.octets, 16);
+    bytes += NFT_STATE_BYTES;
+    n++;
   }
   store<u32>(to, number < chain.count ? number : 0);
   store<u32>(to, n, 4);

@@ -1,13 +1,13 @@
 // Rules at work, net/netfilter/nf_tables_core.c: operations in order until one says that the rule does not match, or a verdict.
 import { OBS_NFT } from "../abi/core";
-import { NF_ACCEPT, NF_DROP, NF_STOLEN } from "../abi/netfilter";
+import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_STOLEN } from "../abi/netfilter";
 import {
-  NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
-  NFTDYN_UPDATE, NFTLOOKUP_DATA, NFTLOOKUP_NOT, NFTLOOKUP_VERDICT, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET,
-  NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
+  NFTCHAIN_COUNTERS, NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
+  NFTDYN_UPDATE, NFTLOOKUP_DATA, NFTLOOKUP_NOT, NFTLOOKUP_VERDICT, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_CONNLIMIT, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET,
+  NFTOP_DUP, NFTOP_DYNSET, NFTOP_FIB, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
   NFTOP_META_SET, NFTOP_NAT, NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET,
   NFTOP_QUOTA, NFTOP_RANGE, NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET,
-  NFTOP_VERDICT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
+  NFTOP_VERDICT, NFTOP_XT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
 } from "../abi/nft";
 import { Netns, Skb } from "../layout";
 import { charge, node } from "../mm/node";
@@ -16,11 +16,14 @@ import { jhashBytes } from "../mm/hash";
 import { COST_RULE } from "../net/costs";
 import { observeRecord, tracing } from "../trace/observe";
 import { be16 } from "../wire/bytes";
+import { conncount } from "../netfilter/connlimit";
 import { NfNet } from "../netfilter/state";
 import { nftCt, nftCtSet, nftNat, nftNotrack, nftRedirect, nftReject } from "./expr-ct";
 import { nftFib, nftMeta, nftMetaSet, nftPayload, nftPayloadSet, nftRt, nftTcpOption, nftTcpOptionSet } from "./expr-packet";
-import { DYNSET_OPS, limitMax, padded } from "./ops";
+import { DYNSET_OPS, NFF_FRAME, limitMax, padded } from "./ops";
+import { nftDup, nftFwd } from "./redirect";
 import { NFT_FRAME_BYTES, NFT_NESTED, NftChain, NftNet, nftChain, nftNet, nftObject, nftSet } from "./ruleset";
+import { nftXt } from "./xt";
 import { Element, NftSet, elementData, elementRefresh, setDelete, setLookup, setUpdate } from "./set";
 
 /** Where the verdict's chain stands in a frame, and where its stack begins. */
@@ -74,6 +77,10 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
       end = rule + <usize>chain.bytes;
     } else if (code == NFTV_RETURN) {
       if (depth == 0) {
+        if (base.flags & NFTCHAIN_COUNTERS) {
+          base.packets++;
+          base.octets += <u64>be16(skb.network, 2);
+        }
         trace(skb, ns, base, 0, base.policy, frame, inDev, outDev);
         return base.policy;
       }
@@ -177,7 +184,9 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
       return NFTV_CONTINUE;
     }
     case NFTOP_FIB: return nftFib(op, register, skb, ns, hook, inDev, outDev);
-    case NFTOP_COUNTER: case NFTOP_LIMIT: case NFTOP_QUOTA: case NFTOP_LAST: return stateful(op, skb);
+    case NFTOP_COUNTER: case NFTOP_LIMIT: case NFTOP_QUOTA: case NFTOP_LAST: case NFTOP_CONNLIMIT: return stateful(op, skb, ns);
+    case NFTOP_FWD: return nftFwd(op, frame, skb, ns);
+    case NFTOP_DUP: return nftDup(op, frame, skb, ns, hook);
     case NFTOP_LOG: return NFTV_CONTINUE;
     case NFTOP_NAT: return nftNat(op, frame, skb, ns, hook);
     case NFTOP_MASQ: return nftRedirect(op, frame, skb, ns, hook, inDev, outDev, true);
@@ -188,7 +197,7 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
       return NFTV_CONTINUE;
     case NFTOP_OBJECT: {
       const object = nftObject(n, load<u32>(op, 4));
-      return object == 0 ? NFTV_BREAK : stateful(object, skb);
+      return object == 0 ? NFTV_BREAK : stateful(object, skb, ns);
     }
     case NFTOP_OBJECT_MAP: {
       const set = setOf(n, op, 8);
@@ -196,13 +205,14 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
       const e = setLookup(set, register);
       if (changetype<usize>(e) == 0) return NFTV_BREAK;
       const object = nftObject(n, load<u32>(elementData(set, e)));
-      return object == 0 ? NFTV_BREAK : stateful(object, skb);
+      return object == 0 ? NFTV_BREAK : stateful(object, skb, ns);
     }
     case NFTOP_VERDICT:
       store<u32>(frame, load<u32>(op, 8), VERDICT_CHAIN);
       return verdictOf(load<u32>(op, 4));
     case NFTOP_TCPOPT: return nftTcpOption(op, register, skb);
     case NFTOP_TCPOPT_SET: return nftTcpOptionSet(op, register, skb);
+    case NFTOP_XT: return nftXt(op, skb, ns, hook, inDev, outDev);
     case NFTOP_RT: return nftRt(load<u32>(op, 4), register, skb, ns);
     default: return NFTV_BREAK; // NFTOP_NEVER
   }
@@ -210,7 +220,7 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
 
 /** A code out of a rule or a map; what is no verdict drops. */
 function verdictOf(code: u32): u32 {
-  return code == NF_ACCEPT || code >= NFTV_RETURN ? code : NF_DROP;
+  return code == NF_ACCEPT || code >= NFTV_RETURN || (code & 255) == NF_QUEUE ? code : NF_DROP;
 }
 
 /** The set an operation names, if its keys are as long as the operation's (`at` is where that stands); null (0) otherwise. */
@@ -237,12 +247,12 @@ function lookup(op: usize, register: usize, n: NftNet, frame: usize, skb: Skb): 
     if (set.dataBytes != padded(<u32>load<u8>(op, 11))) return NFTV_BREAK;
     memory.copy(frame + (<usize>load<u8>(op, 9) << 2), elementData(set, e), <usize>set.dataBytes);
   }
-  return elementOps(e, skb) == NFTV_BREAK ? NFTV_BREAK : code;
+  return elementOps(e, skb, changetype<Netns>(n.ns)) == NFTV_BREAK ? NFTV_BREAK : code;
 }
 
-function elementOps(e: Element, skb: Skb): u32 {
+function elementOps(e: Element, skb: Skb, ns: Netns): u32 {
   for (let at: u32 = 0; at < e.opsBytes; at += <u32>load<u16>(e.ops + <usize>at, 2)) {
-    if (stateful(e.ops + <usize>at, skb) != NFTV_CONTINUE) return NFTV_BREAK;
+    if (stateful(e.ops + <usize>at, skb, ns) != NFTV_CONTINUE) return NFTV_BREAK;
   }
   return NFTV_CONTINUE;
 }
@@ -265,7 +275,7 @@ function dynset(op: usize, register: usize, n: NftNet, frame: usize, skb: Skb): 
   const e = setUpdate(set, register, data, timeout, op + DYNSET_OPS, <u32>load<u16>(op, 2) - DYNSET_OPS);
   if (changetype<usize>(e) != 0) {
     if ((how & 3) == NFTDYN_UPDATE && e.timeout != 0 && timeout != 0) elementRefresh(e, timeout);
-    if (elementOps(e, skb) == NFTV_BREAK) return NFTV_BREAK;
+    if (elementOps(e, skb, changetype<Netns>(n.ns)) == NFTV_BREAK) return NFTV_BREAK;
     done = true;
   }
   return done == inverted ? NFTV_BREAK : NFTV_CONTINUE;
@@ -299,11 +309,16 @@ function symmetric(skb: Skb): u32 {
 }
 
 /** Counters, limits, quotas, "last": NFTV_CONTINUE or NFTV_BREAK. */
-function stateful(op: usize, skb: Skb): u32 {
+function stateful(op: usize, skb: Skb, ns: Netns): u32 {
   const state = <usize>load<u32>(op, 4);
   if (state == 0) return NFTV_CONTINUE;
-  const length = <u64>be16(skb.network, 2);
+  const length = skb.nfFlags & NFF_FRAME ? <u64>(skb.tail - skb.data) : <u64>be16(skb.network, 2);
   switch (<u32>load<u8>(op)) {
+    case NFTOP_CONNLIMIT: {
+      const count = conncount(state, skb, ns);
+      if (count == 0) return NF_DROP;
+      return (count > load<u32>(op, 8)) != (load<u32>(op, 12) == 1) ? NFTV_BREAK : NFTV_CONTINUE;
+    }
     case NFTOP_COUNTER:
       store<u64>(state, load<u64>(state) + 1);
       store<u64>(state, load<u64>(state, 8) + length, 8);

@@ -1,17 +1,19 @@
 // What rules read and write of the packet's connection, net/netfilter/nft_ct.c, and the statements that decide about it or about the
 // packet: nft_nat.c, nft_masq.c, nft_redir.c, nft_reject_inet.c.
 import {
-  IP_CT_UNTRACKED, NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, NAT_RANGE_PROTO_SPECIFIED, NF_DROP, REJECT_TCP_RESET, TARGET_MASQUERADE,
+  IPS_CONFIRMED, IPS_HELPER, IP_CT_UNTRACKED, NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, NAT_RANGE_PROTO_SPECIFIED, NF_DROP, REJECT_TCP_RESET, TARGET_MASQUERADE,
   TARGET_REDIRECT,
 } from "../abi/netfilter";
 import {
-  NFTCT_BYTES, NFTCT_DIRECTION, NFTCT_DST, NFTCT_EXPIRATION, NFTCT_L3PROTO, NFTCT_MARK, NFTCT_PKTS, NFTCT_PROTOCOL, NFTCT_PROTO_DST,
+  NFTCT_AVGPKT, NFTCT_BYTES, NFTCT_DIRECTION, NFTCT_DST, NFTCT_EXPIRATION, NFTCT_HELPER, NFTCT_L3PROTO, NFTCT_MARK, NFTCT_PKTS, NFTCT_PROTOCOL, NFTCT_PROTO_DST,
   NFTCT_PROTO_SRC, NFTCT_SRC, NFTCT_STATE, NFTCT_STATUS, NFTCT_ZONE, NFTV_BREAK, NFTV_CONTINUE, NFT_NO_REGISTER,
 } from "../abi/nft";
+import { HELPER_FTP, HELPER_TFTP } from "../abi/xtables";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { IPPROTO_TCP } from "../wire/ipv4";
-import { ctExpires, ctIsReply, ctTuple, skbCt } from "../netfilter/conntrack";
+import { ctAcct } from "../netfilter/conntrack-ext";
+import { Conntrack, ctExpires, ctIsReply, ctTuple, skbCt } from "../netfilter/conntrack";
 import { NatRange, natSetup, natTarget } from "../netfilter/nat";
 import { reject } from "../netfilter/target-reject";
 import { Tuple } from "../netfilter/tuple";
@@ -36,22 +38,57 @@ export function nftCt(op: usize, register: usize, skb: Skb): u32 {
     case NFTCT_DIRECTION: return put(register, ctIsReply(skb.ctinfo) ? 1 << 24 : 0);
     case NFTCT_STATUS: return put(register, ct.status);
     case NFTCT_MARK: return put(register, ct.mark);
-    case NFTCT_EXPIRATION: return put(register, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff));
+    case NFTCT_EXPIRATION: return put(register, !(ct.status & IPS_CONFIRMED) ? 0 : <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff));
     case NFTCT_L3PROTO: return put(register, 2 << 24);
     case NFTCT_PROTOCOL: return put(register, <u32>tuple.proto << 24);
     case NFTCT_SRC: store<u32>(register, tuple.src); return NFTV_CONTINUE;
     case NFTCT_DST: store<u32>(register, tuple.dst); return NFTV_CONTINUE;
     case NFTCT_PROTO_SRC: store<u32>(register, <u32>tuple.sport); return NFTV_CONTINUE;
     case NFTCT_PROTO_DST: store<u32>(register, <u32>tuple.dport); return NFTV_CONTINUE;
-    // net.netfilter.nf_conntrack_acct is off, as by default.
-    case NFTCT_PKTS: case NFTCT_BYTES: store<u64>(register, 0); return NFTV_CONTINUE;
+    case NFTCT_PKTS: case NFTCT_BYTES: case NFTCT_AVGPKT: {
+      // Nothing is counted while net.netfilter.nf_conntrack_acct is off.
+      const acct = ctAcct(ct);
+      let packets: u64 = 0, octets: u64 = 0;
+      if (acct != 0 && given != 1) {
+        packets = load<u64>(acct);
+        octets = load<u64>(acct, 8);
+      }
+      if (acct != 0 && given != 0) {
+        packets += load<u64>(acct, 16);
+        octets += load<u64>(acct, 24);
+      }
+      const value = key == NFTCT_PKTS ? packets : key == NFTCT_BYTES ? octets : packets == 0 ? 0 : octets / packets;
+      store<u64>(register, bswap<u64>(value));
+      return NFTV_CONTINUE;
+    }
+    case NFTCT_HELPER: {
+      // Of the connection that this one was expected by.
+      const helper = ct.master == 0 ? <u32>0 : <u32>changetype<Conntrack>(ct.master).helper;
+      if (helper != HELPER_FTP && helper != HELPER_TFTP) return NFTV_BREAK;
+      store<u64>(register, helper == HELPER_FTP ? 0x707466 : 0x70746674);
+      store<u64>(register, 0, 8);
+      return NFTV_CONTINUE;
+    }
     case NFTCT_ZONE: return put(register, <u32>tuple.zone << 16);
     default: return NFTV_BREAK;
   }
 }
 
 export function nftCtSet(key: u32, register: usize, skb: Skb): void {
-  if (key == NFTCT_MARK && skb.nfct != 0) skbCt(skb).mark = bswap<u32>(load<u32>(register));
+  const value = bswap<u32>(load<u32>(register));
+  if (key == NFTCT_ZONE) {
+    if (skb.nfct != 0) return;
+    skb.ctZone = value >>> 16 | (value & 0xffff0000);
+    skb.ctTemplate |= 1 << 31;
+    return;
+  }
+  if (skb.nfct == 0) return;
+  const ct = skbCt(skb);
+  if (key == NFTCT_MARK) ct.mark = value;
+  else if (key == NFTCT_HELPER && !(ct.status & IPS_CONFIRMED) && ct.helper == 0) {
+    ct.helper = <u8>value;
+    ct.status |= IPS_HELPER;
+  }
 }
 
 export function nftNotrack(skb: Skb): void {

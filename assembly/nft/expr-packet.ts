@@ -1,14 +1,15 @@
 // What rules read and write of the packet itself: net/netfilter/nft_payload.c, nft_meta.c, nft_exthdr.c, nft_rt.c, and of the
 // routing table: net/ipv4/netfilter/nft_fib_ipv4.c.
-import { HOOK_FORWARD, HOOK_PREROUTING } from "../abi/netfilter";
+import { HOOK_FORWARD, HOOK_PREROUTING, NFCT_REALTIME } from "../abi/netfilter";
 import {
   NFTBASE_LINK, NFTBASE_NETWORK, NFTFIBR_ADDRTYPE, NFTFIBR_OIF, NFTFIB_IIF, NFTFIB_MARK, NFTFIB_OIF, NFTFIB_PRESENT, NFTFIB_SADDR,
-  NFTMETA_CPU, NFTMETA_IIF, NFTMETA_IIFNAME, NFTMETA_IIFTYPE, NFTMETA_L4PROTO, NFTMETA_LENGTH, NFTMETA_MARK, NFTMETA_NFPROTO,
-  NFTMETA_OIF, NFTMETA_OIFNAME, NFTMETA_OIFTYPE, NFTMETA_PKTTYPE, NFTMETA_PRIORITY, NFTMETA_PROTOCOL, NFTMETA_RANDOM,
+  NFTMETA_BRI_IIFNAME, NFTMETA_BRI_OIFNAME, NFTMETA_CPU, NFTMETA_DAY, NFTMETA_HOUR, NFTMETA_IIF, NFTMETA_IIFGROUP, NFTMETA_IIFNAME, NFTMETA_IIFTYPE, NFTMETA_L4PROTO, NFTMETA_LENGTH, NFTMETA_MARK, NFTMETA_NFPROTO,
+  NFTMETA_OIF, NFTMETA_OIFNAME, NFTMETA_OIFGROUP, NFTMETA_OIFTYPE, NFTMETA_PKTTYPE, NFTMETA_PRIORITY, NFTMETA_PROTOCOL, NFTMETA_RANDOM, NFTMETA_SKGID, NFTMETA_SKUID, NFTMETA_TIME,
   NFTRT_NEXTHOP, NFTV_BREAK, NFTV_CONTINUE,
 } from "../abi/nft";
 import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, RTN_LOCAL, RTN_UNICAST } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
+import { node } from "../mm/node";
 import { random32 } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { FibEntry, fibLookup } from "../net/fib";
@@ -17,7 +18,9 @@ import { be16, mapped4, raw4 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 import { ipBytes } from "../netfilter/conntrack";
-import { padded } from "./ops";
+import { skbCreds } from "../netfilter/match-more";
+import { nfNet, setting } from "../netfilter/state";
+import { NFF_FRAME, NFF_NO_TRANSPORT, padded } from "./ops";
 
 const ARPHRD_ETHER: u32 = 1, ARPHRD_LOOPBACK: u32 = 772;
 
@@ -35,12 +38,28 @@ function locate(base: u32, offset: u32, length: u32, skb: Skb): usize {
   if (base == NFTBASE_LINK) {
     return skb.mac != 0 && offset + length <= <u32>(ip - skb.mac) ? skb.mac + <usize>offset : 0;
   }
+  if (base > NFTBASE_NETWORK && skb.nfFlags & NFF_NO_TRANSPORT) return 0;
   const start = base == NFTBASE_NETWORK ? offset : headerBytes(ip) + offset;
-  return start + length <= ipBytes(skb) ? ip + <usize>start : 0;
+  return start + length <= (skb.nfFlags & NFF_FRAME ? <u32>(skb.tail - ip) : ipBytes(skb)) ? ip + <usize>start : 0;
+}
+
+/** Bytes of the Ethernet header of a frame whose tag stands apart, as they were on the wire (nft_payload_copy_vlan). */
+function tagged(register: usize, offset: u32, length: u32, skb: Skb): u32 {
+  if (skb.mac == 0 || offset + length > 18) return NFTV_BREAK;
+  for (let i: u32 = 0; i < length; i++) {
+    const at = offset + i;
+    const byte = at < 12 ? <u32>load<u8>(skb.mac + <usize>at) : at < 16 ? skb.vlan >>> ((15 - at) << 3) & 255 : <u32>load<u8>(skb.mac + <usize>(at - 4));
+    store<u8>(register + <usize>i, <u8>byte);
+  }
+  return NFTV_CONTINUE;
 }
 
 export function nftPayload(op: usize, register: usize, skb: Skb): u32 {
   const base = <u32>load<u8>(op, 4), length = <u32>load<u8>(op, 5), offset = <u32>load<u16>(op, 6);
+  if (base == NFTBASE_LINK && skb.vlan != 0 && offset + length > 12) {
+    if (length & 3) store<u32>(register + <usize>(length & ~3), 0);
+    return tagged(register, offset, length, skb);
+  }
   const at = locate(base, offset, length, skb);
   if (at == 0) return NFTV_BREAK;
   // The kernel's shorter way for aligned small fields does not look whether this is the first fragment.
@@ -98,9 +117,36 @@ function putName(register: usize, dev: usize): u32 {
   return NFTV_CONTINUE;
 }
 
+/** Seconds since 1970. */
+function realSeconds(inDev: usize, outDev: usize): u64 {
+  const ns = changetype<Netns>(changetype<NetDevice>(inDev != 0 ? inDev : outDev).ns);
+  return <u64>setting(nfNet(ns), NFCT_REALTIME) + node().now / 1_000_000_000;
+}
+
 /** nft_meta_get_eval. Values shorter than a register stand at its begin. */
 export function nftMeta(key: u32, register: usize, skb: Skb, inDev: usize, outDev: usize): u32 {
+  if (skb.nfFlags & NFF_FRAME) {
+    if (key == NFTMETA_LENGTH) return put(register, <u32>(skb.tail - skb.data));
+    if (key == NFTMETA_PROTOCOL) return put(register, skb.protocol << 16);
+    if (key == NFTMETA_L4PROTO && skb.nfFlags & NFF_NO_TRANSPORT) return NFTV_BREAK;
+    if (key == NFTMETA_NFPROTO) return put(register, skb.protocol == 0x0800 ? 2 << 24 : skb.protocol == 0x86dd ? 10 << 24 : 0);
+    if (key == NFTMETA_PKTTYPE) return put(register, skb.pktType << 24);
+  }
   switch (key) {
+    case NFTMETA_TIME: store<u64>(register, bswap<u64>(realSeconds(inDev, outDev) * 1_000_000_000)); return NFTV_CONTINUE;
+    case NFTMETA_DAY: return put(register, <u32>((realSeconds(inDev, outDev) / 86400 + 4) % 7) << 24);
+    case NFTMETA_HOUR: return put(register, <u32>(realSeconds(inDev, outDev) % 86400));
+    case NFTMETA_SKUID: case NFTMETA_SKGID: {
+      const id = skbCreds(skb, changetype<Netns>(changetype<NetDevice>(outDev != 0 ? outDev : inDev).ns), key == NFTMETA_SKGID);
+      return id < 0 ? NFTV_BREAK : put(register, <u32>id);
+    }
+    case NFTMETA_BRI_IIFNAME: case NFTMETA_BRI_OIFNAME: {
+      const dev = key == NFTMETA_BRI_IIFNAME ? inDev : outDev;
+      const bridge = dev == 0 ? 0 : changetype<NetDevice>(dev).master;
+      return bridge == 0 ? NFTV_BREAK : putName(register, bridge);
+    }
+    case NFTMETA_IIFGROUP: case NFTMETA_OIFGROUP:
+      return (key == NFTMETA_IIFGROUP ? inDev : outDev) == 0 ? NFTV_BREAK : put(register, 0);
     case NFTMETA_LENGTH: return put(register, be16(skb.network, 2));
     case NFTMETA_PROTOCOL: return put(register, 0x0800 << 16);
     case NFTMETA_NFPROTO: return put(register, 2 << 24);

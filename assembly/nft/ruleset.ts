@@ -7,14 +7,17 @@ import {
   TABLE_SECURITY,
 } from "../abi/netfilter";
 import {
-  NFTCHAIN_BASE, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
+  NFTCHAIN_BASE, NFTCHAIN_COUNTERS_SET, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
   NFTREC_OBJECT_DELETE, NFTREC_SET, NFTREC_SET_DELETE, NFTREC_SET_FLUSH, NFT_CHAIN_HEADER, NFT_ELEMENT_HEADER, NFT_IDS_MAX,
-  NFT_RECORD_HEADER, NFT_RULE_HEADER, NFT_SET_HEADER,
+  NFT_HOOKS, NFT_HOOK_ARP_INPUT, NFT_HOOK_ARP_OUTPUT, NFT_HOOK_BRIDGE, NFT_HOOK_BROUTING, NFT_HOOK_INGRESS, NFT_RECORD_HEADER, NFT_RULE_HEADER,
+  NFT_SET_HEADER,
 } from "../abi/nft";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
-import { NfNet, nfNet, nfTable } from "../netfilter/state";
+import { NFQ_PROGRAMS } from "../abi/queue";
+import { nfProgramAt, nfPrograms } from "../netfilter/queue";
+import { FRAME_HOOKS, NfNet, nfNet, nfTable } from "../netfilter/state";
 import { tableHooks } from "../netfilter/xtables";
 import { TIMER_NFT_GC } from "../net/timers";
 import { opsNeedConntrack, opsStates, opsStatesFree, opsStatesMove, opsStatesNone, opsValid } from "./ops";
@@ -35,6 +38,10 @@ import {
   conntrackUsers: u32;
   /** When it was registered: of two with the same priority the later one runs first (nf_hook_entries_grow). */
   sequence: u32;
+  devices: usize; // names of its devices, 16 bytes each
+  deviceCount: u32;
+  packets: u64; // of the policy, with NFTCHAIN_COUNTERS
+  octets: u64;
 }
 
 /** nftables of one namespace (`NfNet.nft`). */
@@ -45,7 +52,9 @@ import {
   // What runs at each hook in order: HOOK_ENTRY_BYTES each, tables of iptables and connection tracking among them.
   hooks: usize;
   hooksMax: u32; // entries per hook
-  counts0: u32; counts1: u32; counts2: u32; counts3: u32; counts4: u32;
+  counts0: u32; counts1: u32; counts2: u32; counts3: u32; counts4: u32; counts5: u32;
+  /** Hooks of frames at which a chain is: bit per NFT_HOOK_*. */
+  frameHooks: u32;
   natChains: u32;
   sequence: u32;
   natSequence: u32;
@@ -56,11 +65,13 @@ import {
   timer: Timer;
 }
 const TIMER_AT: usize = offsetof<NftNet>("timer");
-const NFTNET_BYTES: u32 = 192;
-const CHAIN_BYTES: u32 = 48;
+const NFTNET_BYTES: u32 = 208;
+const CHAIN_BYTES: u32 = 80;
 export const NFT_NESTED: u32 = 4;
 /** Registers (128), verdict {u32 code, u32 chain}, stack of {u32 rule, u32 end, u32 chain, u32 0}. */
 export const NFT_FRAME_BYTES: u32 = 128 + 8 + 16 * 16;
+/** Hooks of IP, and one row for all the others: there the kind of an entry is its hook. */
+const HOOK_ROWS: u32 = 6, FRAMES: u32 = 5;
 const GC_INTERVAL: u64 = 1_000_000_000;
 
 /** An entry of a hook: {i32 priority, u32 sequence, u32 kind, u32 NftChain}. */
@@ -71,8 +82,9 @@ export const ENTRY_NAT: u32 = 9;
 export const ENTRY_CONFIRM: u32 = 10;
 export const ENTRY_NFT: u32 = 11;
 export const ENTRY_NFT_NAT: u32 = 12; // run by ENTRY_NAT
+export const ENTRY_PROGRAM: u32 = 14; // queue.ts
 /** Entries of a hook that are not chains of nftables. */
-const BUILTIN_ENTRIES: u32 = 8;
+const BUILTIN_ENTRIES: u32 = 8 + NFQ_PROGRAMS;
 
 /** A named stateful object: one operation. */
 @unmanaged class NftObject {
@@ -119,6 +131,18 @@ function create(ns: Netns, nf: NfNet): bool {
   return true;
 }
 
+/** What runs at the hooks is a list from now on. The number of a registration; 0: no memory. */
+export function nftEnsure(ns: Netns, nf: NfNet): u32 {
+  if (!create(ns, nf)) return 0;
+  const n = nftNet(nf);
+  if (n.hooks == 0) {
+    n.hooks = kmalloc(BUILTIN_ENTRIES * 5 * HOOK_ENTRY_BYTES);
+    if (n.hooks == 0) return 0;
+    n.hooksMax = BUILTIN_ENTRIES;
+  }
+  return ++n.sequence;
+}
+
 /** All of a namespace that ends. */
 export function nftExit(nf: NfNet): void {
   if (nf.nft == 0) return;
@@ -130,7 +154,7 @@ export function nftExit(nf: NfNet): void {
   if (n.chains != 0) kfree(n.chains, n.chainsMax << 2);
   if (n.sets != 0) kfree(n.sets, n.setsMax << 2);
   if (n.objects != 0) kfree(n.objects, n.objectsMax << 2);
-  if (n.hooks != 0) kfree(n.hooks, n.hooksMax * 5 * HOOK_ENTRY_BYTES);
+  if (n.hooks != 0) kfree(n.hooks, n.hooksMax * HOOK_ROWS * HOOK_ENTRY_BYTES);
   kfree(n.frames, NFT_FRAME_BYTES * NFT_NESTED);
   kfree(nf.nft, NFTNET_BYTES);
   nf.nft = 0;
@@ -143,6 +167,7 @@ function chainFree(at: usize): void {
     rulesStatesFree(chain);
     kfree(chain.rules, chain.bytes);
   }
+  if (chain.devices != 0) kfree(chain.devices, chain.deviceCount << 4);
   kfree(at, CHAIN_BYTES);
 }
 
@@ -184,7 +209,7 @@ export function nftCommit(ns: Netns, records: usize, bytes: u32): i32 {
     const at = kmalloc(DRAFT_BYTES);
     if (at != 0) {
       const n = nftNet(nf), d = changetype<Draft>(at);
-      result = prepare(n, d, copy, bytes);
+      result = prepare(n, changetype<usize>(nf), d, copy, bytes);
       if (result == 0) apply(n, nf, ns, d);
       else discard(n, d);
       if (d.made != 0) kfree(d.made, d.madeMax << 3);
@@ -224,7 +249,7 @@ function roomFor(have: u32, need: u32): u32 {
   return need <= have ? have : (need + (need >>> 1) + 15) & ~15;
 }
 
-function prepare(n: NftNet, d: Draft, records: usize, bytes: u32): i32 {
+function prepare(n: NftNet, nf: usize, d: Draft, records: usize, bytes: u32): i32 {
   const result = measure(d, records, bytes);
   if (result != 0) {
     d.madeMax = 0;
@@ -245,7 +270,7 @@ function prepare(n: NftNet, d: Draft, records: usize, bytes: u32): i32 {
     const made = d.made + (<usize>d.count << 3);
     store<u32>(made, <u32>r);
     d.count++;
-    const step = prepareOne(d, made, r, kind, length);
+    const step = prepareOne(d, nf, made, r, kind, length);
     if (step != 0) return step;
     at += length;
   }
@@ -259,16 +284,16 @@ function prepare(n: NftNet, d: Draft, records: usize, bytes: u32): i32 {
     if (set != 0 && !setIntervalsRoom(changetype<NftSet>(set))) return -ENOMEM;
   }
   d.hooksMax = bases + BUILTIN_ENTRIES;
-  d.hooks = kmalloc(d.hooksMax * 5 * HOOK_ENTRY_BYTES);
+  d.hooks = kmalloc(d.hooksMax * HOOK_ROWS * HOOK_ENTRY_BYTES);
   return d.hooks == 0 ? -ENOMEM : 0;
 }
 
-function prepareOne(d: Draft, made: usize, r: usize, kind: u32, length: u32): i32 {
+function prepareOne(d: Draft, nf: usize, made: usize, r: usize, kind: u32, length: u32): i32 {
   const id = load<u32>(r, 8);
   switch (kind) {
     case NFTREC_CHAIN: {
       if (length < NFT_RECORD_HEADER + NFT_CHAIN_HEADER) return -EINVAL;
-      return chainNew(d, made, r + 8, length - 8);
+      return chainNew(d, nf, made, r + 8, length - 8);
     }
     case NFTREC_CHAIN_DELETE:
       if (id < d.chainsMax) store<usize>(d.chains + (<usize>id << 2), 0);
@@ -312,33 +337,55 @@ function prepareOne(d: Draft, made: usize, r: usize, kind: u32, length: u32): i3
   }
 }
 
-function chainNew(d: Draft, made: usize, r: usize, length: u32): i32 {
+/** How many devices a chain may name. */
+const CHAIN_DEVICES: u32 = 256;
+
+function hookKnown(hook: u32): bool {
+  return hook <= HOOK_POSTROUTING || (hook >= NFT_HOOK_BRIDGE && hook <= NFT_HOOK_BROUTING) || hook == NFT_HOOK_ARP_INPUT
+    || hook == NFT_HOOK_ARP_OUTPUT || (hook >= NFT_HOOK_INGRESS && hook < NFT_HOOKS);
+}
+
+function chainNew(d: Draft, nf: usize, made: usize, r: usize, length: u32): i32 {
   const id = load<u32>(r), flags = load<u32>(r, 4), hook = load<u32>(r, 8), rules = load<u32>(r, 20);
-  if (hook > HOOK_POSTROUTING || load<u32>(r, 16) > 1) return -EINVAL;
+  if (!hookKnown(hook) || load<u32>(r, 16) > 1) return -EINVAL;
   const at = kmalloc(CHAIN_BYTES);
   if (at == 0) return -ENOMEM;
   store<u32>(made, <u32>at, 4);
-  const chain = changetype<NftChain>(at), bytes = length - NFT_CHAIN_HEADER;
+  const chain = changetype<NftChain>(at);
+  let head: u32 = NFT_CHAIN_HEADER;
+  if (flags & NFTCHAIN_BASE && hook >= NFT_HOOK_INGRESS) {
+    const names: u32 = length < NFT_CHAIN_HEADER + 8 ? u32.MAX_VALUE : load<u32>(r, NFT_CHAIN_HEADER);
+    if (names > CHAIN_DEVICES || length < NFT_CHAIN_HEADER + 8 + (names << 4)) return -EINVAL;
+    if (names != 0) {
+      chain.devices = kmalloc(names << 4);
+      if (chain.devices == 0) return -ENOMEM;
+      chain.deviceCount = names;
+      memory.copy(chain.devices, r + NFT_CHAIN_HEADER + 8, <usize>names << 4);
+    }
+    head += 8 + (names << 4);
+  }
+  const bytes = length - head;
   chain.id = id;
   chain.flags = flags;
   chain.hook = hook;
   chain.priority = load<i32>(r, 12);
   chain.policy = load<u32>(r, 16);
+  chain.packets = load<u64>(r, 24);
+  chain.octets = load<u64>(r, 32);
   let offset: u32 = 0;
   for (let i: u32 = 0; i < rules; i++) {
-    const rule = r + NFT_CHAIN_HEADER + <usize>offset;
+    const rule = r + <usize>(head + offset);
     if (bytes - offset < NFT_RULE_HEADER) return -EINVAL;
     const size = load<u32>(rule);
     if (size & 3 || size < NFT_RULE_HEADER || size > bytes - offset) return -EINVAL;
     if (!opsValid(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER)) return -EINVAL;
-    chain.conntrackUsers += opsNeedConntrack(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER);
     offset += size;
   }
   if (offset != bytes) return -EINVAL;
   if (bytes != 0) {
     chain.rules = kmalloc(bytes);
     if (chain.rules == 0) return -ENOMEM;
-    memory.copy(chain.rules, r + NFT_CHAIN_HEADER, <usize>bytes);
+    memory.copy(chain.rules, r + <usize>head, <usize>bytes);
     chain.bytes = bytes;
     // States of rules that stay are taken over from the old chain when nothing can fail any more.
     let rule = chain.rules;
@@ -346,7 +393,7 @@ function chainNew(d: Draft, made: usize, r: usize, length: u32): i32 {
       const size = load<u32>(rule);
       opsStatesNone(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER);
       chain.count = i + 1;
-      if (load<u32>(rule, 8) == 0 && !opsStates(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER)) return -ENOMEM;
+      if (load<u32>(rule, 8) == 0 && !opsStates(rule + NFT_RULE_HEADER, size - NFT_RULE_HEADER, nf)) return -ENOMEM;
       rule += <usize>size;
     }
   }
@@ -376,7 +423,7 @@ function discard(n: NftNet, d: Draft): void {
   if (d.chains != 0) kfree(d.chains, d.chainsMax << 2);
   if (d.sets != 0) kfree(d.sets, d.setsMax << 2);
   if (d.objects != 0) kfree(d.objects, d.objectsMax << 2);
-  if (d.hooks != 0) kfree(d.hooks, d.hooksMax * 5 * HOOK_ENTRY_BYTES);
+  if (d.hooks != 0) kfree(d.hooks, d.hooksMax * HOOK_ROWS * HOOK_ENTRY_BYTES);
 }
 
 /** Nothing here can fail. */
@@ -387,7 +434,14 @@ function apply(n: NftNet, nf: NfNet, ns: Netns, d: Draft): void {
     if (now == old) continue;
     if (now != 0) {
       const chain = changetype<NftChain>(now);
-      if (old != 0) statesTake(chain, changetype<NftChain>(old));
+      if (old != 0) {
+        statesTake(chain, changetype<NftChain>(old));
+        if (!(chain.flags & NFTCHAIN_COUNTERS_SET)) {
+          chain.packets = changetype<NftChain>(old).packets;
+          chain.octets = changetype<NftChain>(old).octets;
+        }
+      }
+      chain.conntrackUsers = tracks(chain);
       if (chain.sequence == 0) chain.sequence = ++n.sequence;
       nf.conntrackUsers += chain.conntrackUsers;
     }
@@ -431,12 +485,23 @@ function apply(n: NftNet, nf: NfNet, ns: Netns, d: Draft): void {
   if (n.chains != 0) kfree(n.chains, n.chainsMax << 2);
   if (n.sets != 0) kfree(n.sets, n.setsMax << 2);
   if (n.objects != 0) kfree(n.objects, n.objectsMax << 2);
-  if (n.hooks != 0) kfree(n.hooks, n.hooksMax * 5 * HOOK_ENTRY_BYTES);
+  if (n.hooks != 0) kfree(n.hooks, n.hooksMax * HOOK_ROWS * HOOK_ENTRY_BYTES);
   n.chains = d.chains; n.sets = d.sets; n.objects = d.objects; n.hooks = d.hooks;
   n.chainsMax = d.chainsMax; n.setsMax = d.setsMax; n.objectsMax = d.objectsMax; n.hooksMax = d.hooksMax;
   ns.ruleGeneration++;
   const timer = timerOf(n);
   if (timer.next == 0 && sweep(n)) timerAfter(timer, GC_INTERVAL);
+}
+
+/** How many of its operations need connection tracking. */
+function tracks(chain: NftChain): u32 {
+  let rule = chain.rules, n: u32 = 0;
+  for (let i: u32 = 0; i < chain.count; i++) {
+    const bytes = load<u32>(rule);
+    n += opsNeedConntrack(rule + NFT_RULE_HEADER, bytes - NFT_RULE_HEADER);
+    rule += <usize>bytes;
+  }
+  return n;
 }
 
 function statesTake(chain: NftChain, old: NftChain): void {
@@ -481,6 +546,13 @@ export function nftGc(owner: usize): void {
   return load<u32>(changetype<usize>(n) + offsetof<NftNet>("counts0") + (<usize>hook << 2));
 }
 
+@inline export function frameEntries(n: NftNet): usize {
+  return hookEntries(n, FRAMES);
+}
+@inline export function frameCount(n: NftNet): u32 {
+  return n.counts5;
+}
+
 /** The number of a registration that comes after all there are; 0 before the first nft command. */
 export function nftSequence(nf: NfNet): u32 {
   return nf.nft == 0 ? 0 : ++nftNet(nf).sequence;
@@ -492,10 +564,15 @@ export function nftHooks(nf: NfNet): u32 {
   const n = nftNet(nf);
   if (n.hooks == 0) return 0;
   let mask: u32 = 0, nat: u32 = 0;
-  memory.fill(changetype<usize>(n) + offsetof<NftNet>("counts0"), 0, 20);
+  memory.fill(changetype<usize>(n) + offsetof<NftNet>("counts0"), 0, 28);
   for (let i: u32 = 0; i < n.chainsMax; i++) {
     const chain = changetype<NftChain>(load<usize>(n.chains + (<usize>i << 2)));
     if (changetype<usize>(chain) == 0 || !(chain.flags & NFTCHAIN_BASE)) continue;
+    if (chain.hook > HOOK_POSTROUTING) {
+      n.frameHooks |= 1 << chain.hook;
+      enter(n, FRAMES, chain.priority, chain.sequence, chain.hook, changetype<usize>(chain));
+      continue;
+    }
     mask |= 1 << chain.hook;
     if (chain.flags & NFTCHAIN_NAT) nat++;
   }
@@ -519,6 +596,14 @@ export function nftHooks(nf: NfNet): u32 {
       enter(n, hook, chain.priority, chain.sequence, chain.flags & NFTCHAIN_NAT ? ENTRY_NFT_NAT : ENTRY_NFT, changetype<usize>(chain));
     }
   }
+  for (let id: u32 = 0, left = nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
+    const program = nfProgramAt(nf, id);
+    if (program == 0) continue;
+    enter(n, load<u32>(program, 4), load<i32>(program, 8), load<u32>(program, 12), ENTRY_PROGRAM, <usize>id);
+    mask |= 1 << load<u32>(program, 4);
+    left--;
+  }
+  if (n.frameHooks != 0) mask |= FRAME_HOOKS;
   if (nat != 0) mask |= 1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING;
   return mask;
 }

@@ -6,7 +6,7 @@ import {
 import { hashWords } from "../mm/hash";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
-import { elementOpsValid, opsStates, opsStatesFree, padded } from "./ops";
+import { elementOpsValid, opsStates, opsStatesFree, padded, stateful } from "./ops";
 
 @unmanaged export class NftSet {
   id: u32;
@@ -28,6 +28,7 @@ import { elementOpsValid, opsStates, opsStatesFree, padded } from "./ops";
   ops: usize; // of every element
   opsBytes: u32;
   dirty: u32;
+  orders: u32; // given out so far
 }
 const SET_BYTES: u32 = <u32>((offsetof<NftSet>() + 7) & ~7);
 
@@ -41,6 +42,7 @@ const SET_BYTES: u32 = <u32>((offsetof<NftSet>() + 7) & ~7);
   expires: u64; // ns of the node's clock; 0: never
   ops: usize; // its stateful operations
   opsBytes: u32;
+  order: u32; // of those of its set, the earlier the smaller
 }
 const ELEMENT_BYTES: u32 = 48;
 const FIRST_BUCKETS: u32 = 8;
@@ -143,7 +145,9 @@ export function setElementNew(set: NftSet, r: usize, length: u32, remove: bool):
   const catchall = (load<u32>(r, 4) & NFTELEM_CATCHALL) != 0;
   const keys = isInterval(set) ? set.keyBytes << 1 : set.keyBytes;
   const header: u32 = remove ? 8 : NFT_ELEMENT_HEADER, data = remove ? 0 : set.dataBytes;
-  if (length != header + keys + data) return 1;
+  const fixed = header + keys + data, own = length - fixed;
+  // Operations of its own stand behind the data.
+  if (length < fixed || (own != 0 && (remove || !elementOpsValid(r + <usize>fixed, own)))) return 1;
   const at = alloc(set, set.dataBytes);
   if (at == 0) return 0;
   const e = changetype<Element>(at);
@@ -154,7 +158,7 @@ export function setElementNew(set: NftSet, r: usize, length: u32, remove: bool):
   if (timeout == 0 && set.flags & NFTSET_TIMEOUT) timeout = set.timeout;
   e.timeout = min<u64>(timeout, 1 << 40);
   if (e.timeout != 0) e.expires = node().now + (expires != 0 ? min<u64>(expires, 1 << 40) : e.timeout) * NS_PER_MS;
-  if (!opsCopy(e, set.ops, set.opsBytes)) {
+  if (!opsCopy(e, own != 0 ? r + <usize>fixed : set.ops, own != 0 ? own : set.opsBytes)) {
     setElementFree(at);
     return 0;
   }
@@ -247,6 +251,7 @@ export function setApplyDelete(at: usize): void {
 
 function link(set: NftSet, at: usize): void {
   const e = changetype<Element>(at), bucket = bucketOf(set, elementKey(e));
+  e.order = set.orders++;
   e.next = load<usize>(bucket);
   store<usize>(bucket, at);
   set.count++;
@@ -326,9 +331,11 @@ export function setLookup(set: NftSet, key: usize): Element {
     e = exact(set, key);
     if (e != 0 && !live(changetype<Element>(e))) e = 0;
   } else if (set.fields != 1) {
-    for (let i: u32 = 0; i <= set.mask && e == 0; i++) {
-      for (e = load<usize>(set.buckets + (<usize>i << 2)); e != 0; e = changetype<Element>(e).next) {
-        if (live(changetype<Element>(e)) && inFields(set, changetype<Element>(e), key)) break;
+    // Of several the one that came first (nft_pipapo_lookup).
+    for (let i: u32 = 0; i <= set.mask; i++) {
+      for (let at = load<usize>(set.buckets + (<usize>i << 2)); at != 0; at = changetype<Element>(at).next) {
+        if (e != 0 && changetype<Element>(e).order < changetype<Element>(at).order) continue;
+        if (live(changetype<Element>(at)) && inFields(set, changetype<Element>(at), key)) e = at;
       }
     }
   } else {
@@ -412,14 +419,37 @@ export function setSweep(set: NftSet): bool {
   return set.count != 0;
 }
 
+/** Room for an element's operations, each with its state of 16 bytes behind it. */
+function statesBytes(e: Element): u32 {
+  let n: u32 = 0;
+  for (let at: u32 = 0; at < e.opsBytes; at += <u32>load<u16>(e.ops + <usize>at, 2)) n++;
+  return e.opsBytes + (n << 4);
+}
+
+function listStates(e: Element, out: usize): void {
+  let to = out;
+  for (let at: u32 = 0; at < e.opsBytes;) {
+    const op = e.ops + <usize>at, length = <u32>load<u16>(op, 2), state = <usize>load<u32>(op, 4);
+    const kept = state != 0 && stateful(<u32>load<u8>(op));
+    memory.copy(to, op, <usize>length);
+    store<u32>(to, 0, 4);
+    store<u64>(to + <usize>length, kept ? load<u64>(state) : 0);
+    store<u64>(to + <usize>length, kept ? load<u64>(state, 8) : 0, 8);
+    to += <usize>(length + 16);
+    at += length;
+  }
+}
+
 /** Writes live elements from bucket `cursor` on; see NF_NFT_SET. */
 export function setList(set: NftSet, cursor: u32, to: usize, room: u32): u32 {
-  const keys = isInterval(set) ? set.keyBytes << 1 : set.keyBytes, each = NFT_ELEMENT_HEADER + keys + set.dataBytes;
+  const keys = isInterval(set) ? set.keyBytes << 1 : set.keyBytes, fixed = NFT_ELEMENT_HEADER + keys + set.dataBytes;
   let bytes: u32 = 8, entries: u32 = 0, bucket = cursor;
   const now = node().now;
   while (bucket <= set.mask) {
     let need: u32 = 0;
-    for (let e = load<usize>(set.buckets + (<usize>bucket << 2)); e != 0; e = changetype<Element>(e).next) need += each;
+    for (let e = load<usize>(set.buckets + (<usize>bucket << 2)); e != 0; e = changetype<Element>(e).next) {
+      need += fixed + statesBytes(changetype<Element>(e));
+    }
     if (bytes + need > room) {
       if (entries == 0) { bucket++; continue; } // more than an answer holds: passed over
       break;
@@ -429,11 +459,14 @@ export function setList(set: NftSet, cursor: u32, to: usize, room: u32): u32 {
       if (!live(e)) continue;
       const record = to + <usize>bytes;
       store<u32>(record, set.id);
-      store<u32>(record, e.flags, 4);
+      const states = statesBytes(e);
+      store<u32>(record, e.flags | states << 8, 4);
       store<u64>(record, e.timeout, 8);
       store<u64>(record, e.expires == 0 ? 0 : (e.expires - now) / NS_PER_MS, 16);
       memory.copy(record + NFT_ELEMENT_HEADER, elementKey(e), <usize>(keys + set.dataBytes));
-      bytes += each;
+      bytes += fixed;
+      listStates(e, to + <usize>bytes);
+      bytes += states;
       entries++;
     }
     bucket++;

@@ -1,8 +1,8 @@
 // UDP, RFC 768 (net/ipv4/udp.c): datagrams out and in, errors of connected sockets.
-import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
+import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS } from "../abi/core";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
-  SNMP_ICMP_INERRORS, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS,
+  SNMP_ICMP_INERRORS, SNMP_IP_OUTNOROUTES, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS, SNMP_UDP_SNDBUFERRORS,
   SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
@@ -77,6 +77,7 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
   const asked = !isAny(sourceHi, sourceLo);
   const route = scratchRoute();
   const result = routeOutput(ns, toHi, toLo, asked ? sourceHi : sk.localHi, asked ? sourceLo : sk.localLo, 0, 0, 0, route);
+  if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
   if (result < 0) return result;
   if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST) return -EACCES;
   let fromHi = asked ? sourceHi : sk.localHi, fromLo = asked ? sourceLo : sk.localLo;
@@ -98,10 +99,11 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
   uh.checksum = sum == 0 ? 0xffff : sum;
   skb.sock = <usize>sk.handle;
   observeSend(skb, ns, IPPROTO_UDP, sk.handle);
-  snmpInc(ns, SNMP_UDP_OUTDATAGRAMS);
   const hops = ttl != 0 ? ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
   skb.ipFlags |= IPSKB_CSUM_PARTIAL;
   const sent = ipSend(skb, ns, fromHi, fromLo, toHi, toLo, IPPROTO_UDP, 0, hops, fits);
+  if (sent >= 0) snmpInc(ns, SNMP_UDP_OUTDATAGRAMS);
+  else if (sent == -ENOBUFS) snmpInc(ns, SNMP_UDP_SNDBUFERRORS);
   // A full queue further down is not the program's business (net_xmit_errno).
   return sent < 0 && sent != -ENOBUFS ? sent : <i32>length;
 }

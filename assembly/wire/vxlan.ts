@@ -13,8 +13,8 @@ export const VXLAN_I: u32 = 0x08000000;
   @inline get flags(): u32 { return be32(changetype<usize>(this), 0); }
   /** VNI and the reserved byte behind it. */
   @inline get word(): u32 { return be32(changetype<usize>(this), 4); }
-  @inline write(vni: u32): void {
-    putBe32(changetype<usize>(this), 0, VXLAN_I);
+  @inline write(vni: u32, flags: u32): void {
+    putBe32(changetype<usize>(this), 0, VXLAN_I | flags);
     putBe32(changetype<usize>(this), 4, vni << 8);
   }
 }

@@ -6,6 +6,7 @@ import type { ClusterWorker } from "../worker/index.ts";
 import { platform } from "./platform.ts";
 
 export * from "../../src/index.ts";
+export { serveInPage, type ServeOptions } from "./serve.ts";
 export { platform };
 export const createCluster = /* @__PURE__ */ clusterOn(platform);
 

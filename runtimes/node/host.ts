@@ -28,5 +28,6 @@ export const nodeHost = (args: readonly string[]): CliHost => ({
   onStop(run) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => run(signal));
   },
+  openNetdev: async (address, onFrame) => (await import("../netdev.ts")).openNetdev(address, onFrame),
   serveHttps: async (options) => (await import("./serve.ts")).serveHttps(options),
 });

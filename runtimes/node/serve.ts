@@ -2,6 +2,7 @@
 import { createSecureServer } from "node:http2";
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import type { HttpAnswer } from "../../src/client/transport.ts";
 import type { HttpsOptions, HttpsServer } from "../../src/platform.ts";
 import { makeServingCertificate } from "./certificates.ts";
 
@@ -47,19 +48,19 @@ function listening(server: Http2SecureServer, port: number, host: string): Promi
 }
 
 async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerResponse, handle: HttpsOptions["handle"]): Promise<void> {
-  const gone = new AbortController();
-  outgoing.on("error", () => gone.abort());
-  outgoing.once("close", () => gone.abort());
+  outgoing.on("error", () => {});
   try {
-    const headers = new Headers();
-    for (const [name, value] of Object.entries(incoming.headers)) {
-      if (name.startsWith(":") || value === undefined) continue;
-      for (const one of Array.isArray(value) ? value : [value]) headers.append(name, one);
+    const headers: Record<string, string> = {};
+    for (const name in incoming.headers) {
+      const value = incoming.headers[name];
+      if (value !== undefined && !name.startsWith(":")) headers[name] = Array.isArray(value) ? value.join(", ") : value;
     }
     const method = incoming.method ?? "GET";
-    const body = method === "GET" || method === "HEAD" ? null : await bodyOf(incoming);
-    const request = new Request(`https://kubernetes${incoming.url}`, { method, headers, body: body as BodyInit | null, signal: gone.signal });
-    await send(await handle(request), outgoing, incoming.httpVersionMajor === 2, method === "HEAD");
+    const reads = method === "GET" || method === "HEAD";
+    const message = { method, url: incoming.url ?? "/", headers, body: reads ? NOTHING : await bodyOf(incoming) };
+    // What waits for its client are watches; a change is made whether somebody waits for the answer or not.
+    const answered = await handle(reads ? { ...message, signal: goneSignal(outgoing) } : message);
+    await send(answered, outgoing, incoming.httpVersionMajor === 2, method === "HEAD");
   } catch {
     // The client is gone, or sent what is no HTTP.
     if (!outgoing.headersSent) outgoing.writeHead(400);
@@ -67,62 +68,70 @@ async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerRespons
   }
 }
 
-async function bodyOf(incoming: Http2ServerRequest): Promise<Uint8Array | null> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size <= BODY_BYTES_MAX) chunks.push(chunk);
-  }
-  return size === 0 ? null : Buffer.concat(chunks);
+const NOTHING = new Uint8Array();
+
+function goneSignal(outgoing: Http2ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  outgoing.once("close", () => {
+    if (!outgoing.writableEnded) gone.abort();
+  });
+  return gone.signal;
 }
 
-async function send(response: Response, outgoing: Http2ServerResponse, http2: boolean, headOnly: boolean): Promise<void> {
+/** The whole body; of one that is too large no more than the server needs to see that. */
+function bodyOf(incoming: Http2ServerRequest): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    incoming.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= BODY_BYTES_MAX) chunks.push(chunk);
+    });
+    incoming.on("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
+    incoming.on("error", reject);
+    incoming.on("aborted", () => reject(new Error("aborted")));
+  });
+}
+
+async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: boolean, headOnly: boolean): Promise<void> {
+  const { status, body } = answered;
   const headers: Record<string, string | string[]> = {};
-  response.headers.forEach((value, name) => {
-    if (http2 && HOP_BY_HOP.has(name)) return;
+  for (const [name, value] of Object.entries(answered.headers)) {
+    if (HOP_BY_HOP.has(name)) continue;
     // Warnings are a list, and clients look at each header by itself.
     headers[name] = name === "warning" ? value.split(/, (?=\d{3} )/) : value;
-  });
-  if (response.body === null || headOnly) {
-    outgoing.writeHead(response.status, headers);
+  }
+  if (body === undefined || headOnly) {
+    outgoing.writeHead(status, headers);
     outgoing.end();
     return;
   }
-  const reader = response.body.getReader();
-  outgoing.once("close", () => void reader.cancel().catch(() => {}));
-  const streams = response.headers.get("transfer-encoding") === "chunked";
-  if (!streams) {
-    const whole = new Uint8Array(await readAll(reader));
-    outgoing.writeHead(response.status, { ...headers, "content-length": String(whole.length) });
-    outgoing.end(whole);
+  if (typeof body === "string") {
+    const bytes = Buffer.from(body);
+    outgoing.writeHead(status, { ...headers, "content-length": String(bytes.length) });
+    outgoing.end(bytes);
     return;
   }
-  delete headers["transfer-encoding"];
-  outgoing.writeHead(response.status, headers);
+  if (!http2) headers["transfer-encoding"] = "chunked";
+  outgoing.writeHead(status, headers);
   // A watch is accepted before anything happens.
   (outgoing as { flushHeaders?: () => void }).flushHeaders?.();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done || outgoing.destroyed) break;
-    if (!outgoing.write(value)) await new Promise<void>((resolve) => {
-      const on = (): void => {
-        outgoing.off("drain", on);
-        outgoing.off("close", on);
-        resolve();
-      };
-      outgoing.on("drain", on);
-      outgoing.on("close", on);
-    });
+  for await (const text of body) {
+    if (outgoing.destroyed) break;
+    if (!outgoing.write(text)) await drained(outgoing);
   }
   outgoing.end();
 }
 
-async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return Buffer.concat(chunks);
-    chunks.push(value);
-  }
+/** Room again, or the client has gone. */
+function drained(outgoing: Http2ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const on = (): void => {
+      outgoing.off("drain", on);
+      outgoing.off("close", on);
+      resolve();
+    };
+    outgoing.on("drain", on);
+    outgoing.on("close", on);
+  });
 }

@@ -40,6 +40,7 @@ const WEB = {
     worker: "runtimes/worker/index.ts",
     "worker-main": "runtimes/worker/main.ts",
     "web-site-worker": "runtimes/browser/site-worker.ts",
+    "service-worker": "runtimes/browser/service-worker.ts",
   },
 };
 // A worker of workerd names each of its modules: one is best, so nothing is split off.

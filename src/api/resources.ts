@@ -8,6 +8,8 @@ export interface ResourceName {
   readonly group: string;
   readonly version: string;
   readonly kind: string;
+  /** By default the kind with `List`. */
+  readonly listKind?: string;
   /** The plural in paths. */
   readonly resource: string;
   readonly namespaced: boolean;

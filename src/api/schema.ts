@@ -27,12 +27,17 @@ export interface Field {
   readonly itemsAtomic: boolean;
   /** Strategic merge: fields not in the patch go (`retainKeys`). */
   readonly retainKeys: boolean;
+  /** Values of list map keys that an item may leave out. */
+  readonly keyDefaults?: Readonly<Record<string, unknown>>;
 }
 
 export type FieldType =
   | { kind: "list"; of: FieldType }
   | { kind: "map"; of: FieldType }
   | { kind: "struct"; name: string }
+  /** A struct without a name, and a value whose type shows in itself (custom resources). */
+  | { kind: "inline"; type: StructType }
+  | { kind: "deduced" }
   | { kind: "string" | "int32" | "int64" | "bool" | "float" | "time" | "microtime" | "quantity" | "intstr" | "bytes" | "any" };
 
 export interface StructType {
@@ -40,6 +45,8 @@ export interface StructType {
   readonly fields: ReadonlyMap<string, Field>;
   /** The fields that are there even in an empty object. */
   readonly always: readonly Field[];
+  /** What fields are that `fields` does not have; undefined when there are none. */
+  readonly rest?: FieldType;
 }
 
 const PRIMITIVES: Readonly<Record<string, FieldType>> = {
@@ -75,6 +82,15 @@ function schemaLines(): Map<string, string> {
   lines = new Map();
   for (const line of SCHEMA.split("\n")) lines.set(line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1));
   return lines;
+}
+
+/** Makes a type known by its name, until {@link forgetStruct}. */
+export function defineStruct(type: StructType): void {
+  parsed.set(type.name, type);
+}
+
+export function forgetStruct(name: string): void {
+  parsed.delete(name);
 }
 
 /** The type of this name; parsed at its first use. Throws when there is none. */
@@ -124,6 +140,24 @@ function parseType(text: string): FieldType {
   return PRIMITIVES[text] ?? { kind: "struct", name: text };
 }
 
+/** The field of a struct; where it may have any, one whose type shows in its value. */
+export function fieldOf(type: StructType, name: string): Field | undefined {
+  const field = type.fields.get(name);
+  if (field !== undefined || type.rest === undefined) return field;
+  return { name, type: type.rest, required: false, pointer: false, value: false, merge: "granular", mapKeys: [], patchKey: undefined, itemsAtomic: false, retainKeys: false };
+}
+
+/** The type of a struct's value; undefined for what is none. */
+export function structOf(type: FieldType): StructType | undefined {
+  return type.kind === "struct" ? structType(type.name) : type.kind === "inline" ? type.type : undefined;
+}
+
+/** A deduced type by its value: maps field by field, the rest as a whole. */
+export function concrete(type: FieldType, value: unknown): FieldType {
+  if (type.kind !== "deduced") return type;
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { kind: "map", of: type } : { kind: "any" };
+}
+
 /** A value of the wrong type; the message is that of Go's decoder. */
 export class DecodeError extends Error {}
 
@@ -170,7 +204,7 @@ function jsonType(value: unknown): string {
 
 function mismatch(value: unknown, type: FieldType, owner: string, path: string): DecodeError {
   const shown = typeof value === "number" && (type.kind === "int32" || type.kind === "int64" || type.kind === "intstr") ? `number ${value}` : jsonType(value);
-  const field = path.replace(/\[\d+\]/g, "");
+  const field = path.replace(/\[\d+\]|\.\u0001[^\u0002]*\u0002/g, "");
   const named = type.kind === "struct" || type.kind === "quantity" ? undefined : goNames.get(`${owner}.${field.slice(field.lastIndexOf(".") + 1)}`);
   return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner.split("@")[0]}.${field} of type ${goType(type, named)}`);
 }
@@ -187,7 +221,7 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
     if (item === undefined) continue;
     const field = type.fields.get(key);
     if (field === undefined) {
-      report.strict.push(`unknown field "${path === "" ? key : `${path}.${key}`}"`);
+      report.strict.push(`unknown field "${path === "" ? key : `${path.replace(/[\u0001\u0002]/g, "")}.${key}`}"`);
       continue;
     }
     if (item === null) continue;
@@ -303,9 +337,9 @@ function decode(type: FieldType, value: unknown, path: string, owner: string, re
         const item = (value as Record<string, unknown>)[key];
         if (item === undefined) continue;
         empty = false;
-        // A map's values are named by the map in messages, and by their key in unknown fields.
+        // A map's values are named by the map in messages, and by their key in unknown fields: between marks.
         const decoded = item === null ? zero(type.of) : type.of.kind === "struct" || type.of.kind === "list"
-          ? decode(type.of, item, `${path}.${key}`, owner, report) : decode(type.of, item, path, owner, report);
+          ? decode(type.of, item, `${path}.\u0001${key}\u0002`, owner, report) : decode(type.of, item, path, owner, report);
         Object.defineProperty(out, key, { value: decoded, enumerable: true, writable: true, configurable: true });
       }
       return empty ? EMPTY_MAP : out;

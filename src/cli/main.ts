@@ -61,6 +61,7 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--json", "print the result as data", false)
     .addOption(new Option("--format <format>", "how packets are told").choices(["journey", "trace", "nft"]).default("journey"))
     .option("--iptables <file>", "what iptables-save printed on the node")
+    .option("--nft <file>", "what nft list ruleset printed, beside iptables' rules or instead of them")
     .option("--ipset <file>", "what ipset save printed")
     .option("--routes <file>", "what ip route show table all, ip addr, ip link, ip rule and ip neigh printed, text or JSON, one after the other")
     .option("--pcap <file>", "the packets: pcap or pcapng")
@@ -79,6 +80,8 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--token <token>", "the administrator's token, instead of a random one")
     .option("--controllers <list>", "* for all controllers and the scheduler, or none", "*")
     .option("--seed <n>", "decides everything that is left to chance, instead of chance itself", number(0, true))
+    .option("--netdev <address>", "plug QEMU's stream or dgram netdev into the underlay: tcp:HOST:PORT, tcp-listen:HOST:PORT, unix:PATH, "
+      + "unix-listen:PATH, udp:HOST:PORT,LOCALHOST:LOCALPORT; may be given more than once", (value: string, before: string[]) => [...before, value], [])
     .action(run(async (host: CliHost, options: UpOptions) => (await import("./up.ts")).upCommand(host, options)));
 
   try {

@@ -20,6 +20,7 @@ interface Options {
   readonly json: boolean;
   readonly format: ReplayFormat;
   readonly iptables?: string;
+  readonly nft?: string;
   readonly ipset?: string;
   readonly routes?: string;
   readonly pcap?: string;
@@ -28,12 +29,11 @@ interface Options {
 
 /** `file` is the case; without it `options` name the dump. Throws what is wrong, with the file and the place in it. */
 export const replayCommand = async (host: CliHost, file: string | undefined, options: Options): Promise<number> => {
-  const dump = options.iptables !== undefined || options.pcap !== undefined;
-  if (file === undefined && !dump) throw new Error("missing required argument 'case', or --iptables FILE with --pcap IN.pcap");
-  if (file !== undefined && dump) throw new Error("a case brings its own rules and packets: leave out --iptables and --pcap");
-  if (file === undefined && (options.iptables === undefined || options.pcap === undefined)) {
-    throw new Error(`--${options.iptables === undefined ? "iptables" : "pcap"} FILE is needed as well`);
-  }
+  const rules = options.iptables !== undefined || options.nft !== undefined;
+  const dump = rules || options.pcap !== undefined;
+  if (file === undefined && !dump) throw new Error("missing required argument 'case', or --iptables FILE (or --nft FILE) with --pcap IN.pcap");
+  if (file !== undefined && dump) throw new Error("a case brings its own rules and packets: leave out --iptables, --nft and --pcap");
+  if (file === undefined && (!rules || options.pcap === undefined)) throw new Error(`--${rules ? "pcap" : "iptables"} FILE is needed as well`);
   const module = await host.platform.loadKernel(host.platform.sharedMemory);
   const instance = new KernelInstance(module, newKernelMemory(host.platform.sharedMemory));
   return file === undefined ? replayNode(host, instance, options) : replayFile(host, instance, file, options);
@@ -75,8 +75,9 @@ const replayNode = async (host: CliHost, instance: KernelInstance, options: Opti
   const bytes = await read(host, pcap);
   const capture = await within(pcap, () => readCapture(bytes));
   const { observations, epochNs, received, leftOut, assumed } = replayDump(instance, {
-    iptables: await text(options.iptables!),
     capture,
+    ...(options.iptables === undefined ? {} : { iptables: await text(options.iptables) }),
+    ...(options.nft === undefined ? {} : { nft: await text(options.nft) }),
     ...(options.ipset === undefined ? {} : { ipset: await text(options.ipset) }),
     ...(options.routes === undefined ? {} : { routes: await text(options.routes) }),
   });

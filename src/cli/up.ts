@@ -1,9 +1,9 @@
 /** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
-import { clusterOn } from "../cluster.ts";
+import { clusterOn, type Cluster } from "../cluster.ts";
 import { onlyToken } from "../kube-apiserver/complete/authentication.ts";
 import { complete } from "../kube-apiserver/complete/index.ts";
 import type { Logger } from "../log.ts";
-import type { CliHost } from "../platform.ts";
+import type { CliHost, NetdevEnd } from "../platform.ts";
 
 export interface UpOptions {
   readonly nodes: number;
@@ -13,15 +13,17 @@ export interface UpOptions {
   readonly token?: string;
   readonly controllers: string;
   readonly seed?: number;
+  readonly netdev?: readonly string[];
 }
 
 /** Exit status 0 after a signal. */
 export const upCommand = async (host: CliHost, options: UpOptions): Promise<number> => {
   if (host.serveHttps === undefined) throw new Error(`up: ${host.platform.name} cannot serve HTTPS`);
-  const { nodes, port, kubeconfig } = options;
+  const { nodes, port, kubeconfig, netdev = [] } = options;
   if (options.controllers !== "*" && options.controllers !== "none") throw new Error(`--controllers ${options.controllers}: * or none`);
   const controllers = options.controllers === "*";
   if (!controllers && nodes > 0) throw new Error("--controllers none: only with --nodes 0, since nodes wait for theirs");
+  if (netdev.length > 0 && host.openNetdev === undefined) throw new Error(`--netdev: ${host.platform.name} has no sockets`);
   const stopped = new Promise<void>((resolve) => host.onStop(() => resolve()));
   const token = options.token ?? randomToken(host);
   const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
@@ -29,16 +31,33 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
     nodes, seed, controllers, time: "real", log: logTo(host),
     serving: { admit: onlyToken(token), extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
   });
-  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (request) => cluster.fetch(request) });
+  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message) => cluster.serve(message) });
+  const netdevs: NetdevEnd[] = [];
   try {
+    for (const address of netdev) netdevs.push(await plugNetdev(host, cluster, address));
     await host.writeFile(kubeconfig, [new TextEncoder().encode(kubeconfigOf(server.url, server.ca, token))], 0o600);
     host.stdout(`${server.url}\nexport KUBECONFIG=${kubeconfig}\nready\n`);
     await stopped;
   } finally {
+    for (const netdev of netdevs) await netdev.close();
     await server.close();
     cluster.close();
   }
   return 0;
+};
+
+/** The wire's other end on the underlay switch. Frames that are too long for that network are lost there. */
+const plugNetdev = async (host: CliHost, cluster: Cluster, address: string): Promise<NetdevEnd> => {
+  let end: NetdevEnd | undefined;
+  const plug = cluster.plug((frame) => end?.send(frame));
+  end = await host.openNetdev!(address, (frame) => {
+    try {
+      plug.send(frame);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+  });
+  return end;
 };
 
 const entropy = (host: CliHost, size: number): Uint8Array => {

@@ -32,5 +32,24 @@ export interface ApiResponse {
   readonly stream?: AsyncIterable<WatchEvent>;
 }
 
+/** An HTTP request as a server meets it. */
+export interface HttpMessage {
+  readonly method: string;
+  /** Path and query: `/api/v1/pods?limit=1`. */
+  readonly url: string;
+  /** Names in lower case; several of one name joined with `, `. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  /** Aborts when the client has gone. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is answered to it: no body, a text, or for a watch one text after the other as they come. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | AsyncIterable<string>;
+}
+
 /** Sends one request. Rejects only when no answer came (`signal` aborted, transport closed). */
 export type ApiTransport = (request: ApiRequest, signal?: AbortSignal) => Promise<ApiResponse>;

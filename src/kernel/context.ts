@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../time/clock.ts";
 import type { KernelInstance } from "./memory.ts";
-import type { AddressOptions, Netns, NexthopSpec, RouteSpec, RuleSpec, StackedLinkSpec } from "./netns.ts";
+import type { AddressOptions, Netns, NexthopSpec, RouteSpec, RuleSpec, StackedLinkSpec, VxlanOptions } from "./netns.ts";
 
 type PutIp = (at: number, text: string) => void;
 /** Part of a record that is written once its common part stands; `bytes` more than that. */
@@ -19,6 +19,8 @@ export interface DriverExtension {
   readonly kinds: readonly string[];
   /** The kind's part of a LINK_* record; LINK_F_* flags of the kind. */
   link(spec: StackedLinkSpec, view: DataView, putIp: PutIp): number;
+  /** The same for what a VXLAN device can be told beyond what an overlay needs. */
+  vxlan(options: VxlanOptions, view: DataView, putIp: PutIp): number;
   /** The part of a SETLINK_* record about flags; SET_* bits. */
   change(change: Parameters<Netns["setLink"]>[1], view: DataView): number;
   address(options: AddressOptions, view: DataView, putIp: PutIp): void;
@@ -29,6 +31,8 @@ export interface DriverExtension {
   /** One ROUTE_* record of a route with several next hops: the next hops so far, or true when they went to those of the route before. */
   readNexthop(view: DataView, at: number, before: ListedNexthop[] | undefined): ListedNexthop[] | true | undefined;
   rule(rule: RuleSpec, ifindex: (name: string) => number): RecordPart;
+  /** The value of a name below net.ipv6, written first where `value` is given; undefined: there is no such name. */
+  sysctl6(context: NodeContext, netns: number, name: string, find: (dev: string) => number | undefined, value?: string): string | undefined;
 }
 
 /** A next hop as the kernel lists it. */
@@ -61,4 +65,6 @@ export interface NodeContext {
   /** Registers who hears of a socket's readiness (READY_* of abi/sock.ts); one listener per handle. */
   onSocketEvent(handle: number, run: (readiness: number) => void): void;
   offSocketEvent(handle: number): void;
+  /** Registers who is called when a run of the kernel ends with `flag` (RUN_*) set; the kernel then runs again. */
+  onRun(flag: number, run: () => void): void;
 }

@@ -3,11 +3,15 @@
  * queueing disciplines. Only the full kernel has them; what pages load does not import this.
  */
 import * as abi from "../../assembly/abi/net.ts";
+import {
+  IFA_F_HOMEADDRESS, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_OPTIMISTIC, LIFETIME_INFINITY,
+} from "../../assembly/abi/net6.ts";
 import { formatMac, getAddress, parseMac } from "./address.ts";
 import type { DriverExtension, ListedNexthop } from "./context.ts";
 import { rtnetlinkError } from "./errors.ts";
+import { readSysctl6, sysctl6Of, writeSysctl6 } from "./ipv6.ts";
 import { kernelOf } from "./namespace.ts";
-import { KernelError, type Netns, type RuleSpec, type StackedLinkSpec } from "./netns.ts";
+import { KernelError, type Netns, type RuleSpec, type StackedLinkSpec, type VxlanOptions } from "./netns.ts";
 
 const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 } as const;
 const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
@@ -23,6 +27,10 @@ const PORT_STATES = {
   disabled: abi.BRPORT_BLOCKED | abi.BRPORT_DISABLED,
 } as const;
 const DEVICE_FLAGS = { promisc: abi.IFF_PROMISC, allmulticast: abi.IFF_ALLMULTI, arp: abi.IFF_NOARP } as const;
+const VXLAN_FLAGS = {
+  proxy: abi.LINK_F_PROXY, l2miss: abi.LINK_F_L2MISS, l3miss: abi.LINK_F_L3MISS, gbp: abi.LINK_F_GBP,
+  udp6ZeroCsumTx: abi.LINK_F_UDP6ZEROCSUMTX, udp6ZeroCsumRx: abi.LINK_F_UDP6ZEROCSUMRX,
+} as const;
 const RULE_ACTIONS = {
   table: abi.FR_ACT_TO_TBL, nop: abi.FR_ACT_NOP, blackhole: abi.FR_ACT_BLACKHOLE, unreachable: abi.FR_ACT_UNREACHABLE,
   prohibit: abi.FR_ACT_PROHIBIT,
@@ -46,6 +54,7 @@ function bits(change: object, of: Readonly<Record<string, number>>): [number, nu
 export const devices: DriverExtension = {
   kinds: KINDS,
   link: encodeLink,
+  vxlan: encodeVxlan,
   change(change, view) {
     let [port, portMask] = bits(change, PORT_FLAGS);
     if (change.state !== undefined) {
@@ -62,7 +71,15 @@ export const devices: DriverExtension = {
     view.setUint32(abi.SETLINK_FLAGS_MASK, mask, true);
     return (portMask !== 0 ? abi.SET_PORT : 0) | (mask !== 0 ? abi.SET_FLAGS : 0);
   },
-  address({ scope, peer, broadcast }, view, putIp) {
+  address(options, view, putIp) {
+    const { scope, peer, broadcast } = options;
+    view.setUint32(abi.ADDRESS_FLAGS, (options.nodad === true ? IFA_F_NODAD : 0) | (options.optimistic === true ? IFA_F_OPTIMISTIC : 0)
+      | (options.noprefixroute === true ? IFA_F_NOPREFIXROUTE : 0) | (options.homeaddress === true ? IFA_F_HOMEADDRESS : 0), true);
+    if (options.validLft !== undefined || options.preferredLft !== undefined) {
+      view.setUint32(abi.ADDRESS_VALID, options.validLft ?? LIFETIME_INFINITY, true);
+      view.setUint32(abi.ADDRESS_PREFERRED, options.preferredLft ?? LIFETIME_INFINITY, true);
+    }
+    view.setUint32(abi.ADDRESS_METRIC, options.metric ?? 0, true);
     if (scope !== undefined) view.setUint32(abi.ADDRESS_SCOPE, SCOPES[scope], true);
     if (peer !== undefined) putIp(abi.ADDRESS_PEER, peer);
     if (broadcast !== undefined) putIp(abi.ADDRESS_BROADCAST, broadcast);
@@ -106,6 +123,13 @@ export const devices: DriverExtension = {
     if (before === undefined || before.length >= several) return [hop];
     before.push(hop);
     return true;
+  },
+  sysctl6(context, netns, name, find, value) {
+    const found = sysctl6Of(name, find);
+    if (found === undefined) return undefined;
+    if (value === undefined) return readSysctl6(context, netns, found);
+    writeSysctl6(context, netns, found, name, value);
+    return value;
   },
   rule(rule, ifindex) {
     const oif = rule.oif === undefined ? 0 : ifindex(rule.oif);
@@ -174,6 +198,20 @@ function encodeLink(spec: StackedLinkSpec, view: DataView, putIp: (at: number, t
   }
 }
 
+function encodeVxlan(options: VxlanOptions, view: DataView, putIp: (at: number, text: string) => void): number {
+  const put = (at: number, value: number | undefined): void => view.setUint32(at, value ?? 0, true);
+  const { ttl, tos, df, remote, srcPort } = options;
+  put(abi.LINK_TTL, ttl === "inherit" ? 0 : ttl);
+  put(abi.LINK_TOS, tos === "inherit" ? 1 : tos);
+  put(abi.LINK_SPORT_LOW, srcPort?.[0]);
+  put(abi.LINK_SPORT_HIGH, srcPort?.[1]);
+  put(abi.LINK_AGEING, options.ageing);
+  put(abi.LINK_MAXADDRESS, options.maxAddress);
+  if (remote !== undefined) putIp(abi.LINK_REMOTE, remote);
+  return (ttl === "inherit" ? abi.LINK_F_TTL_INHERIT : 0) | (df === "set" ? abi.LINK_F_DF : 0) | (df === "inherit" ? abi.LINK_F_DF_INHERIT : 0)
+    | bits(options, VXLAN_FLAGS)[0];
+}
+
 /** An open tun or tap. */
 export interface Tap {
   /** A frame (tap) or an IP packet (tun) comes in by the device. Throws KernelError EINVAL for one that is too short. */
@@ -225,7 +263,16 @@ export interface DeviceDetails {
   readonly okey: number;
   readonly ttl: number;
   readonly tos: number;
+  /** VXLAN. */
+  readonly srcPort: readonly [number, number];
+  readonly ageing: number;
+  readonly maxAddress: number;
+  readonly l2Misses: number;
+  readonly l3Misses: number;
 }
+
+/** What a VXLAN device had no answer for, as `ip monitor neigh` shows it (`miss`). */
+export type VxlanMiss = { readonly kind: "l2"; readonly lladdr: string } | { readonly kind: "l3"; readonly dst: string };
 
 export interface BridgeOptions {
   /** Seconds. */
@@ -301,6 +348,8 @@ export interface FilterSpec {
 
 export interface DeviceCalls {
   details(name: string): DeviceDetails;
+  /** What was missed since the last call, oldest first, the last 64 (`l2miss`, `l3miss`). */
+  vxlanMisses(name: string): VxlanMiss[];
   setBridge(name: string, options: BridgeOptions): void;
   bridge(name: string): Required<BridgeOptions>;
   /** `bridge vlan add dev DEV vid FIRST[-LAST] [pvid] [untagged]`; a bridge's own (`self`) by its name. */
@@ -376,8 +425,22 @@ export function deviceCalls(netns: Netns): DeviceCalls {
         id: view.getUint32(abi.LINKINFO_VNI, true), dstPort: view.getUint32(abi.LINKINFO_DSTPORT, true),
         ikey: view.getUint32(abi.LINKINFO_IKEY, true), okey: view.getUint32(abi.LINKINFO_OKEY, true),
         ttl: view.getUint32(abi.LINKINFO_TTL, true), tos: view.getUint32(abi.LINKINFO_TOS, true),
+        srcPort: [view.getUint32(abi.LINKINFO_SPORT_LOW, true), view.getUint32(abi.LINKINFO_SPORT_HIGH, true)],
+        ageing: view.getUint32(abi.LINKINFO_AGEING, true), maxAddress: view.getUint32(abi.LINKINFO_MAXADDRESS, true),
+        l2Misses: view.getUint32(abi.LINKINFO_L2MISSES, true), l3Misses: view.getUint32(abi.LINKINFO_L3MISSES, true),
         ...(local !== undefined && { local }), ...(remote !== undefined && { remote }),
       };
+    },
+    vxlanMisses(name) {
+      record(8, indexOf(netns, name));
+      const bytes = call(abi.NET_VXLAN_MISSES, 8);
+      const { u8, view } = instance;
+      const misses: VxlanMiss[] = [];
+      for (let at = 0; at < bytes; at += abi.MISS_BYTES) {
+        misses.push(view.getUint32(at + abi.MISS_KIND, true) === abi.MISS_L2
+          ? { kind: "l2", lladdr: formatMac(u8, at + abi.MISS_MAC) } : { kind: "l3", dst: getAddress(view, at + abi.MISS_IP) });
+      }
+      return misses;
     },
     setBridge(name, options) {
       const view = record(abi.BRIDGE_BYTES, indexOf(netns, name));

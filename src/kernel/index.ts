@@ -9,5 +9,8 @@ export {
 export { SocketError, type Datagram, type SocketAddress, type Sockets, type TcpListener, type TcpStream, type UdpSocket } from "./sockets.ts";
 export { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
 export { nftOf, NftError, type Nft, type NftOptions } from "./nft/index.ts";
+export {
+  bindQueue, registerHook, type HeldPacket, type Hook, type PacketHandler, type PacketQueue, type QueueOptions, type Verdict, type Word,
+} from "./queue.ts";
 export { createIpset, type Ipset, type IpsetOutcome } from "./ipset.ts";
 export { useFullIptables } from "./iptables/full.ts";

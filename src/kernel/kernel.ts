@@ -64,6 +64,8 @@ export interface NodeKernelHandle extends NodeKernel {
 export function createNodeKernel(instance: KernelInstance, options: NodeKernelOptions): NodeKernelHandle {
   const { name, clock, onFrame, onObserved, onKick, onEvents, onTrap } = options;
   const handle = instance.createNode(options.seed >>> 0, clock.nowNs());
+  let flagged = 0;
+  const onFlag: { readonly flag: number; readonly run: () => void }[] = [];
   const listeners = new Map<number, (readiness: number) => void>();
 
   const context: NodeContext = {
@@ -93,6 +95,10 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
     },
     offSocketEvent(socket) {
       listeners.delete(socket);
+    },
+    onRun(flag, run) {
+      flagged |= flag;
+      onFlag.push({ flag, run });
     },
   };
 
@@ -143,6 +149,10 @@ export function createNodeKernel(instance: KernelInstance, options: NodeKernelOp
         if (flags & RUN_EVENTS) {
           onEvents?.();
           takeEvents();
+        }
+        if (flags & flagged) {
+          for (const { flag, run } of onFlag) if (flags & flag) run();
+          continue;
         }
         if (flags & RUN_MORE) continue;
         status.nowNs = reached;

@@ -3,7 +3,8 @@
  * iproute2 words them.
  */
 import * as abi from "../../assembly/abi/net.ts";
-import { formatIpv4, formatMac, getAddress, parseIpv4, parseMac, putAddress } from "./address.ts";
+import { NET_RULE6_ADD, NET_RULE6_DELETE } from "../../assembly/abi/net6.ts";
+import { formatIpv4, formatMac, getAddress, isMapped, parseIpv4, parseIpv6, parseMac, putAddress } from "./address.ts";
 import { deleteConntrack, listConntrack } from "./conntrack.ts";
 import type { DriverExtension, ListedNexthop, NodeContext } from "./context.ts";
 import { createIptables } from "./iptables/index.ts";
@@ -47,16 +48,20 @@ export function kernelOf(netns: Netns): { readonly context: NodeContext; readonl
   return { context, handle };
 }
 
-/** `10.1.2.0/24`, `10.1.2.3` (a host) or `default` as address and prefix length. */
-function parsePrefix(text: string): { address: number; bits: number } {
-  if (text === "default") return { address: 0, bits: 0 };
+/**
+ * `10.1.2.0/24`, `fd00::/8`, a host's address or `default` (of IPv6 with `six`) as address and prefix length, of the 16 bytes that it is
+ * everywhere in the kernel.
+ */
+function parsePrefix(text: string, six = text.includes(":")): { address: string; bits: number } {
+  if (text === "default") return six ? { address: "::", bits: 0 } : { address: "0.0.0.0", bits: 96 };
   const slash = text.indexOf("/");
-  const address = parseIpv4(slash < 0 ? text : text.slice(0, slash));
-  const bits = slash < 0 ? 32 : Number(text.slice(slash + 1));
-  if (address === undefined || !Number.isInteger(bits) || bits < 0 || bits > 32 || text.endsWith("/")) {
+  const address = slash < 0 ? text : text.slice(0, slash);
+  const most = six ? 128 : 32;
+  const bits = slash < 0 ? most : Number(text.slice(slash + 1));
+  if ((six ? parseIpv6(address) : parseIpv4(address)) === undefined || !Number.isInteger(bits) || bits < 0 || bits > most || text.endsWith("/")) {
     throw new KernelError("EINVAL", `Error: any valid prefix is expected rather than "${text}".`);
   }
-  return { address, bits };
+  return { address, bits: 128 - most + bits };
 }
 
 /** What drivers outside of this file need of a namespace; undefined for one that is not of this kernel. */
@@ -96,7 +101,7 @@ class NetnsCalls implements Netns {
 
   addLink(spec: LinkSpec): void {
     const on = "link" in spec ? spec.link : "dev" in spec ? spec.dev : undefined;
-    const lower = on === undefined ? 0 : this.#ifindex(on);
+    const lower = on === undefined || on === "" ? 0 : this.#ifindex(on);
     const { devices } = this.#context;
     const view = this.#record(abi.LINK_BYTES);
     view.setUint32(abi.LINK_KIND, KINDS.concat(devices?.kinds ?? []).indexOf(spec.kind), true);
@@ -120,6 +125,10 @@ class NetnsCalls implements Netns {
       view.setUint32(abi.LINK_LOWER, lower, true);
       if (!spec.learning) flags |= abi.LINK_F_NOLEARNING;
       if (spec.udpCsum === false) flags |= abi.LINK_F_NOUDPCSUM;
+      if (spec.more !== undefined) {
+        if (devices === undefined) throw new KernelError("EOPNOTSUPP", "Error: Unknown device type.");
+        flags |= devices.vxlan(spec.more, view, (at, text) => this.#putIp(at, text));
+      }
     }
     view.setUint32(abi.LINK_FLAGS, flags, true);
     this.#call(abi.NET_LINK_ADD, abi.LINK_BYTES);
@@ -206,6 +215,7 @@ class NetnsCalls implements Netns {
   addresses(): ReturnType<Netns["addresses"]> {
     const found: { ifindex: number; more: { cidr: string; secondary?: boolean } & AddressOptions }[] = [];
     this.#list(abi.NET_ADDRESS_LIST, abi.ADDRESS_BYTES, 0, (view, at) => {
+      if (!isMapped(view, at + abi.ADDRESS_IP)) return;
       found.push({
         ifindex: view.getUint32(at + abi.ADDRESS_IFINDEX, true),
         more: {
@@ -233,6 +243,7 @@ class NetnsCalls implements Netns {
   routes(table: number = abi.RT_TABLE_MAIN): RouteSpec[] {
     const found: { key: number; bits: number; metric: number; ifindex: number; spec: RouteSpec; hops: ListedNexthop[] | undefined }[] = [];
     this.#list(abi.NET_ROUTE_LIST, abi.ROUTE_BYTES, table, (view, at) => {
+      if (!isMapped(view, at + abi.ROUTE_DST)) return;
       const bits = view.getUint32(at + abi.ROUTE_PREFIX, true) - 96;
       const key = view.getUint32(at + abi.ROUTE_DST + 12);
       const type = ROUTE_TYPES[view.getUint32(at + abi.ROUTE_TYPE, true)] as NonNullable<RouteSpec["type"]>;
@@ -273,11 +284,11 @@ class NetnsCalls implements Netns {
   }
 
   addRule(rule: RuleSpec): void {
-    this.#rule(abi.NET_RULE_ADD, rule);
+    this.#rule(rule.family === 6 ? NET_RULE6_ADD : abi.NET_RULE_ADD, rule);
   }
 
   deleteRule(rule: RuleSpec): void {
-    this.#rule(abi.NET_RULE_DELETE, rule);
+    this.#rule(rule.family === 6 ? NET_RULE6_DELETE : abi.NET_RULE_DELETE, rule);
   }
 
   setNeigh(neigh: Parameters<Netns["setNeigh"]>[0]): void {
@@ -303,6 +314,7 @@ class NetnsCalls implements Netns {
     const states = Object.entries(NUD) as [NeighState, number][];
     const found: { ifindex: number; key: number; neigh: Omit<Neigh, "dev"> }[] = [];
     this.#list(abi.NET_NEIGH_LIST, abi.NEIGH_BYTES, 0, (view, at, u8) => {
+      if (!isMapped(view, at + abi.NEIGH_IP)) return;
       const state = view.getUint32(at + abi.NEIGH_STATE, true);
       const known = (state & (abi.NUD_INCOMPLETE | abi.NUD_FAILED)) === 0;
       found.push({
@@ -451,7 +463,7 @@ class NetnsCalls implements Netns {
         mac: formatMac(instance.u8, at + abi.LINKINFO_MAC),
         mtu: view.getUint32(at + abi.LINKINFO_MTU, true),
         up: view.getUint32(at + abi.LINKINFO_UP, true) !== 0,
-        flags: view.getUint32(at + abi.LINKINFO_FLAGS, true),
+        flags: view.getUint32(at + abi.LINKINFO_FLAGS, true) & 0xffff,
         portFlags: view.getUint32(at + abi.LINKINFO_PORT_FLAGS, true),
         linkIfindex: view.getUint32(at + abi.LINKINFO_LOWER, true),
         linkNetns: view.getUint32(at + abi.LINKINFO_LINK_NETNS, true) !== 0,
@@ -496,11 +508,11 @@ class NetnsCalls implements Netns {
     const { address, bits } = parsePrefix(cidr);
     const view = this.#record(abi.ADDRESS_BYTES);
     view.setUint32(abi.ADDRESS_IFINDEX, ifindex, true);
-    view.setUint32(abi.ADDRESS_PREFIX, 96 + bits, true);
+    view.setUint32(abi.ADDRESS_PREFIX, bits, true);
     // iproute2's default_scope
-    view.setUint32(abi.ADDRESS_SCOPE, address >>> 24 === 127 ? abi.RT_SCOPE_HOST : abi.RT_SCOPE_UNIVERSE, true);
+    view.setUint32(abi.ADDRESS_SCOPE, address.startsWith("127.") ? abi.RT_SCOPE_HOST : abi.RT_SCOPE_UNIVERSE, true);
     if (options !== undefined) this.#extension().address(options, view, (at, text) => this.#putIp(at, text));
-    this.#putIp(abi.ADDRESS_IP, formatIpv4(address));
+    this.#putIp(abi.ADDRESS_IP, address);
     const result = this.#context.command(op, abi.ADDRESS_BYTES, undefined, true);
     if (result < 0) throw rtnetlinkError(-result, op === abi.NET_ADDRESS_ADD ? "address" : "address-delete");
     this.#context.kick();
@@ -509,20 +521,22 @@ class NetnsCalls implements Netns {
   #route(op: number, route: RouteSpec, flags: number): void {
     const ifindex = route.dev === undefined ? 0 : this.#ifindex(route.dev);
     const more = route.nexthops === undefined ? undefined : this.#extension().route(route, (name) => this.#ifindex(name));
-    const { address, bits } = parsePrefix(route.dst);
+    const { address, bits } = parsePrefix(route.dst, route.dst.includes(":") || (route.dst === "default" && isIpv6Route(route)));
     const bytes = abi.ROUTE_BYTES + (more?.bytes ?? 0);
     const view = this.#record(bytes);
     const add = op === abi.NET_ROUTE_ADD;
     view.setUint32(abi.ROUTE_FLAGS, flags | (route.onlink === true ? abi.ROUTE_F_ONLINK : 0), true);
     view.setUint32(abi.ROUTE_TABLE, route.table ?? 0, true);
     view.setUint32(abi.ROUTE_TYPE, route.type === undefined ? (add ? abi.RTN_UNICAST : 0) : ROUTE_TYPES.indexOf(route.type), true);
-    view.setUint32(abi.ROUTE_PREFIX, 96 + bits, true);
+    view.setUint32(abi.ROUTE_PREFIX, bits, true);
     view.setUint32(abi.ROUTE_SCOPE, route.scope === undefined ? abi.RT_SCOPE_NOWHERE : SCOPES[route.scope], true);
     view.setUint32(abi.ROUTE_IFINDEX, ifindex, true);
     view.setUint32(abi.ROUTE_METRIC, route.metric ?? 0, true);
     view.setUint32(abi.ROUTE_MTU, route.mtu ?? 0, true);
     view.setUint32(abi.ROUTE_PROTOCOL, abi.RTPROT_BOOT, true);
-    this.#putIp(abi.ROUTE_DST, formatIpv4(address));
+    this.#putIp(abi.ROUTE_DST, address);
+    if (route.pref !== undefined) view.setUint32(abi.ROUTE_PREF, route.pref === "low" ? 3 : route.pref === "high" ? 1 : 0, true);
+    if (route.expires !== undefined) view.setUint32(abi.ROUTE_EXPIRES, route.expires, true);
     if (route.via !== undefined) this.#putIp(abi.ROUTE_GATEWAY, route.via);
     if (route.src !== undefined) this.#putIp(abi.ROUTE_SOURCE, route.src);
     more?.write(view, (at, text) => this.#putIp(at, text));
@@ -549,8 +563,8 @@ class NetnsCalls implements Netns {
     ] as const) {
       if (text === undefined) continue;
       const { address, bits } = parsePrefix(text);
-      view.setUint32(prefixAt, 96 + bits, true);
-      this.#putIp(ipAt, formatIpv4(address));
+      view.setUint32(prefixAt, bits, true);
+      this.#putIp(ipAt, address);
     }
     this.#call(op, abi.RULE_BYTES);
   }
@@ -574,6 +588,11 @@ class NetnsCalls implements Netns {
     }
     this.#call(op, abi.FDB_BYTES);
   }
+}
+
+/** Is a default route one of IPv6, by its next hops? */
+function isIpv6Route({ via, src, nexthops }: RouteSpec): boolean {
+  return [via, src, ...(nexthops ?? []).map((hop) => hop.via)].some((text) => text?.includes(":") === true);
 }
 
 function readName(u8: Uint8Array, at: number): string {

@@ -20,8 +20,9 @@ export type LinkSpec =
   | { readonly kind: "veth"; readonly name: string; readonly mac?: string; readonly mtu?: number;
       readonly peer: { readonly name: string; readonly netns?: Netns; readonly mac?: string; readonly mtu?: number } }
   | { readonly kind: "bridge"; readonly name: string; readonly mac?: string; readonly mtu?: number }
-  | { readonly kind: "vxlan"; readonly name: string; readonly mac?: string; readonly mtu?: number; readonly vni: number;
-      readonly local: string; readonly dev: string; readonly dstPort: number; readonly learning: boolean; readonly udpCsum?: boolean }
+  | ({ readonly kind: "vxlan"; readonly name: string; readonly mac?: string; readonly mtu?: number; readonly vni: number;
+      readonly local: string; readonly dev: string; readonly dstPort: number; readonly learning: boolean; readonly udpCsum?: boolean;
+      readonly more?: VxlanOptions })
   | StackedLinkSpec
   /** A physical NIC on the underlay; made by the embedding cluster, one per port of the underlay switch. */
   | { readonly kind: "nic"; readonly name: string; readonly mac?: string; readonly mtu?: number };
@@ -37,6 +38,32 @@ export type StackedLinkSpec = { readonly name: string; readonly mac?: string; re
       readonly ocsum?: boolean } & TunnelSpec)
   | { readonly kind: "geneve"; readonly id: number; readonly remote: string; readonly dstPort?: number; readonly ttl?: number;
       readonly tos?: number; readonly udpCsum?: boolean; readonly df?: boolean });
+
+/** Options of a VXLAN device that only the full kernel has (`createNodeKernel` with `devices`), as `ip link add … type vxlan` takes them. */
+export interface VxlanOptions {
+  /** The default destination: another VTEP (`remote`) or a multicast group, which is joined on `dev` (`group`). */
+  readonly remote?: string;
+  /** First source port, and the last one + 1. */
+  readonly srcPort?: readonly [number, number];
+  /** 0 (`auto`): the namespace's, 1 to a group. */
+  readonly ttl?: number | "inherit";
+  readonly tos?: number | "inherit";
+  readonly df?: "unset" | "set" | "inherit";
+  /** Seconds that what was learnt lasts, default 300. */
+  readonly ageing?: number;
+  /** Most entries of the forwarding database, default (0) no limit. */
+  readonly maxAddress?: number;
+  /** ARP ends at the device, which answers out of its neighbour table. */
+  readonly proxy?: boolean;
+  /** A destination without an entry, a neighbour without a MAC (with `proxy`) is counted and noted (DeviceCalls.vxlanMisses). */
+  readonly l2miss?: boolean;
+  readonly l3miss?: boolean;
+  /** The mark travels in the header (draft-smith-vxlan-group-policy). */
+  readonly gbp?: boolean;
+  /** For tunnels over IPv6; kept, and of no effect over IPv4. */
+  readonly udp6ZeroCsumTx?: boolean;
+  readonly udp6ZeroCsumRx?: boolean;
+}
 
 /** What IPIP and GRE share. `ttl` 0 and `tos` 1: the inner header's. */
 export interface TunnelSpec {
@@ -86,6 +113,17 @@ export interface AddressOptions {
   readonly scope?: "global" | "link" | "host";
   readonly broadcast?: string;
   readonly peer?: string;
+  // Of IPv6:
+  /** Lifetimes in seconds; left out: for ever. */
+  readonly validLft?: number;
+  readonly preferredLft?: number;
+  /** Not looked for whether somebody else has it. */
+  readonly nodad?: boolean;
+  readonly optimistic?: boolean;
+  readonly noprefixroute?: boolean;
+  readonly homeaddress?: boolean;
+  /** Of the prefix route. */
+  readonly metric?: number;
 }
 
 /** One of several next hops: `nexthop via … dev … weight …`. */
@@ -98,14 +136,17 @@ export interface NexthopSpec {
 }
 
 export interface RouteSpec {
-  /** `default` or a prefix such as `10.244.2.0/24`. */
+  /** `default` or a prefix such as `10.244.2.0/24` or `fd00:244::/48`; a `default` of IPv6 is told by its `via`, or is `::/0`. */
   readonly dst: string;
   readonly via?: string;
   readonly dev?: string;
   readonly src?: string;
   readonly onlink?: boolean;
   readonly metric?: number;
-  readonly type?: "unicast" | "blackhole" | "unreachable" | "prohibit" | "local" | "broadcast";
+  readonly type?: "unicast" | "blackhole" | "unreachable" | "prohibit" | "throw" | "local" | "broadcast" | "anycast" | "multicast";
+  /** Of IPv6: the router's preference (RFC 4191), and for how many seconds it holds. */
+  readonly pref?: "low" | "medium" | "high";
+  readonly expires?: number;
   readonly scope?: "global" | "link" | "host";
   /** Routing table; default main (254), or local (255) for local and broadcast routes. */
   readonly table?: number;
@@ -117,6 +158,8 @@ export interface RouteSpec {
 /** `ip rule`: packets that match all that is given are routed by `table`, or as `goto` or `action` says. */
 export interface RuleSpec {
   readonly pref: number;
+  /** 6: a rule of IPv6 (`ip -6 rule`). */
+  readonly family?: 4 | 6;
   readonly table?: number;
   readonly fwmark?: number;
   readonly fwmask?: number;

@@ -90,9 +90,8 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
     view.setUint32(SOCK_LENGTH, length, true);
   };
   const putIp = (offset: number, address: string, call: string): void => {
-    if (!putAddress(instance.view, offset, address)) {
-      throw new SocketError(address.includes(":") ? "EAFNOSUPPORT" : "EINVAL", call);
-    }
+    if (address.includes(":")) throw new SocketError("EAFNOSUPPORT", call);
+    if (!putAddress(instance.view, offset, address)) throw new SocketError("EINVAL", call);
   };
   const checkPort = (port: number, call: string): void => {
     if (!(Number.isInteger(port) && port >= 0 && port <= 65535)) throw new SocketError("EINVAL", call);

@@ -48,6 +48,8 @@ function resolve(name: string, find: FindDevice): Sysctl {
 
 /** The value as /proc/sys prints it. Throws ENOENT for an unknown name. */
 export function sysctlGet(context: NodeContext, netns: number, name: string, find: FindDevice): string {
+  const six = name.startsWith("net.ipv6.") ? context.devices?.sysctl6(context, netns, name, find) : undefined;
+  if (six !== undefined) return six;
   const { numbers, fixed, target } = resolve(name, find);
   const values = numbers.map((number) => {
     const { view } = context.instance;
@@ -62,6 +64,7 @@ export function sysctlGet(context: NodeContext, netns: number, name: string, fin
 
 /** Writes a value. Throws ENOENT for an unknown name, EINVAL for what is no number or out of range. */
 export function sysctlSet(context: NodeContext, netns: number, name: string, value: string, find: FindDevice): void {
+  if (name.startsWith("net.ipv6.") && context.devices?.sysctl6(context, netns, name, find, value) !== undefined) return;
   const { numbers, fixed, target } = resolve(name, find);
   const words = value.trim().split(/\s+/);
   const values = words.map(Number).slice(fixed === undefined ? 0 : 1);

@@ -4,10 +4,28 @@
  */
 import type { KubeObject } from "../apimachinery/meta.ts";
 import type { ApiRequest, ApiResponse } from "../client/transport.ts";
-import type { Clock } from "../time/clock.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Clock, Random } from "../time/clock.ts";
 import type { Form } from "./http.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
 import type { RequestInfo } from "./request-info.ts";
+
+/** Resources that come and go while the server runs. */
+export interface DynamicResources {
+  /** All that are served: `fixed`, and those declared now. The same array as long as nothing changes. */
+  registry(): readonly Descriptor[];
+  /** Reads what is declared in the store already. */
+  load(): Promise<void>;
+}
+
+export interface DynamicOptions {
+  readonly fixed: readonly Descriptor[];
+  readonly storage: Storage<KubeObject>;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Reaches webhooks; without it they fail. */
+  readonly fetch: ((request: Request) => Promise<Response>) | undefined;
+}
 
 /** A server-side apply, and what the server's other verbs lend it. */
 export interface ApplyRequest {
@@ -40,6 +58,8 @@ export interface Extension {
   table(info: RequestInfo, version: string, clock: Clock): Form;
   /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */
   decodeProtobuf(bytes: Uint8Array): unknown;
+  /** Resources that are declared at run time (CustomResourceDefinitions). */
+  dynamic(options: DynamicOptions): DynamicResources;
   /** Answers a server-side apply. Throws ApiError, for conflicts among others. */
   apply(request: ApplyRequest): Promise<ApiResponse>;
 }

@@ -74,13 +74,26 @@ export function createHandlers(given: HandlersOptions): Handlers {
     };
   };
   const namespaces = byResource.get("namespaces")!;
-  const reader = createReader({ storage, clock });
+  const storeOf = (descriptor: Descriptor): Storage<KubeObject> => descriptor.custom?.view ?? storage;
+  const reader = createReader({ storeOf, clock });
   /** Where decoded objects had empty lists and maps. */
   const emptied = new WeakMap<object, ReadonlySet<string>>();
   const gr = (d: Descriptor): GroupResource => ({ group: d.name.group, resource: d.name.resource });
   const now = (): string => formatTime(clock.nowMs());
 
   async function dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
+    const { custom, prepare } = info.descriptor;
+    if (prepare !== undefined) await prepare(info.verb);
+    if (custom === undefined) return route(info, request, user, signal);
+    custom.admit(info.verb);
+    const response = await route(info, request, user, signal);
+    if (custom.warning === undefined) return response;
+    const warning = `299 - ${JSON.stringify(custom.warning)}`;
+    const other = response.headers["warning"];
+    return { ...response, headers: { ...response.headers, warning: other === undefined ? warning : `${warning}, ${other}` } };
+  }
+
+  async function route(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
     const { descriptor, subresource, verb } = info;
     if (subresource !== "") {
       if (descriptor.name.resource === "pods" && subresource === "binding") {
@@ -129,13 +142,13 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const report: DecodeReport = { strict: [] };
     const refused = (why: string): ApiError => newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${why}`);
     // A body is read as what it says it is, then judged by what the path wants.
-    const own = sentKind === kind && sentVersion === apiVersion;
+    const own = (sentKind === kind && sentVersion === apiVersion) || descriptor.custom !== undefined;
     const sentAs = own ? descriptor : options.registry.find((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
     if (sentAs === undefined)
-      throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"`);
+      throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme ${JSON.stringify(SCHEMES[descriptor.name.group] ?? "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30")}`);
     let object: Mutable;
     try {
-      object = decodeStruct(typeOf(sentAs), body, report) as unknown as Mutable;
+      object = ((own ? descriptor.decode?.(body, report) : undefined) ?? decodeStruct(typeOf(sentAs), body, report)) as unknown as Mutable;
     } catch (e) {
       if (e instanceof DecodeError) throw refused(e.message);
       throw e;
@@ -202,10 +215,12 @@ export function createHandlers(given: HandlersOptions): Handlers {
       after: after as unknown as Record<string, unknown>,
       managed: before?.metadata.managedFields ?? [],
       manager: managerOf(info, user),
-      subresource: info.subresource === "status" ? "status" : "",
+      subresource: info.subresource === "status" || (info.subresource === "scale" && info.descriptor.custom !== undefined) ? info.subresource : "",
       reset: resetFields(info),
       time: now(),
     });
+    // The time of a scaling is not kept (ScaleHandler.ToParent).
+    if (info.subresource === "scale") for (const [i, entry] of managed.entries()) if (entry.subresource === "scale") managed[i] = { ...entry, time: undefined } as unknown as typeof entry;
     if (managed.length > 0) after.metadata.managedFields = managed;
     else delete after.metadata.managedFields;
   }
@@ -279,15 +294,19 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const key = storageKey(descriptor, namespace, meta.name);
     if (dryRun) {
       rollback?.();
-      if ((await storage.get(key)) !== undefined) throw newAlreadyExists(gr(descriptor), meta.name);
+      if ((await storeOf(descriptor).get(key)) !== undefined) throw newAlreadyExists(gr(descriptor), meta.name);
       return deepFreeze(object);
     }
     if ((meta.resourceVersion ?? "") !== "") {
       rollback?.();
       throw plainFailure(500, "resourceVersion should not be set on objects to be created");
     }
-    const result = await storage.txn([{ key, modRevision: 0 }], [{ type: "put", key, value: object }]);
-    if (result.succeeded) return result.written[0]!.value;
+    const result = await storeOf(descriptor).txn([{ key, modRevision: 0 }], [{ type: "put", key, value: object }]);
+    if (result.succeeded) {
+      const stored = result.written[0]!.value;
+      await descriptor.committed?.(stored);
+      return stored;
+    }
     rollback?.();
     const error = newAlreadyExists(gr(descriptor), meta.name);
     if (result.current[0]?.value.metadata.deletionTimestamp !== undefined) error.status.message = `object is being deleted: ${error.status.message}`;
@@ -330,7 +349,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
         info, body: request.body, reset: resetFields(info), time: now(),
         decode: (body) => decodeBody(info, body),
         checkName: (object) => checkName(info, object),
-        current: async () => (await storage.get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
+        current: async () => (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
         create: (object, tracked) => createObject(info.descriptor, info.namespace, object, dryRun, tracked),
         update: (change) => guaranteedUpdate(info, user, dryRun, change, true),
       });
@@ -341,7 +360,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     let warnings = NO_HEADERS;
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const { object, headers } = decodeBody(info, applyPatch(request, typeOf(info.descriptor), current));
+      const { object, headers } = decodeBody(info, applyPatch(request, info.descriptor, current));
       warnings = headers;
       checkName(info, object);
       return object;
@@ -353,8 +372,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
   async function guaranteedUpdate(info: RequestInfo, user: Requester, dryRun: boolean, change: (current: KubeObject) => Mutable, tracked = false): Promise<KubeObject> {
     const { descriptor, name, namespace } = info;
     const key = storageKey(descriptor, namespace, name);
+    const store = storeOf(descriptor);
     for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
-      const current = await storage.get(key);
+      const current = await store.get(key);
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
       checkPreconditions(info, object, current, dryRun);
@@ -370,8 +390,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
         return deepFreeze(object);
       }
       const result = finished
-        ? await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "delete", key }])
-        : await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "put", key, value: object }]);
+        ? await store.txn([{ key, modRevision: current.modRevision }], [{ type: "delete", key }])
+        : await store.txn([{ key, modRevision: current.modRevision }], [{ type: "put", key, value: object }]);
+      if (result.succeeded) await descriptor.committed?.(object);
       if (result.succeeded) {
         if (finished) {
           descriptor.release?.(object, options);
@@ -414,7 +435,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (!descriptor.allowUnconditionalUpdate) {
         const errors = new FieldErrors();
         errors.list.push({ type: "FieldValueInvalid", field: "metadata.resourceVersion", message: "Invalid value: 0x0: must be specified for an update" });
-        throw newInvalid(descriptor.name, name, errors.list);
+        throw newInvalid({ group: descriptor.name.group, kind: descriptor.name.resource }, name, errors.list);
       }
     } else if (Number(sent) !== current.modRevision) throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
     meta.resourceVersion = live.resourceVersion;
@@ -454,7 +475,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       validateObjectMetaUpdate(object, old, errors);
       if (descriptor.whole !== true) {
         validateObjectMetaUpdate(object, old, errors);
-        descriptor.validate?.(object, errors);
+        descriptor.validate?.(object, errors, old);
       }
       descriptor.validateUpdate?.(object, old, errors);
     }
@@ -466,12 +487,13 @@ export function createHandlers(given: HandlersOptions): Handlers {
   /** GET, PUT and PATCH of the Scale of an object. Follows pkg/registry/apps/deployment/storage ScaleREST. */
   async function scale(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const { descriptor, name, namespace, verb } = info;
-    const found = await storage.get(storageKey(descriptor, namespace, name));
+    const { of, set } = descriptor.scale ?? REPLICAS;
+    const found = await storeOf(descriptor).get(storageKey(descriptor, namespace, name));
     if (found === undefined) throw newNotFound({ group: descriptor.name.group, resource: `${descriptor.name.resource}/scale` }, name);
-    if (verb === "get") return { status: 200, headers: NO_HEADERS, body: scaleOf(found.value) };
+    if (verb === "get") return { status: 200, headers: NO_HEADERS, body: of(found.value) };
     const dryRun = isDryRun(info);
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const wanted = verb === "update" ? request.body : applyPatch(request, "Scale", scaleOf(current));
+      const wanted = verb === "update" ? request.body : applyPatch(request, SCALE, of(current));
       let sent: Scale;
       try {
         sent = decodeStruct("Scale", wanted, { strict: [] }) as unknown as Scale;
@@ -480,17 +502,18 @@ export function createHandlers(given: HandlersOptions): Handlers {
       }
       checkName(info, sent);
       const replicas = sent.spec?.replicas ?? 0;
-      if (replicas < 0) {
+      if (replicas < 0 && descriptor.scale === undefined) {
         const errors = new FieldErrors();
         errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0");
         throw newInvalid({ group: "autoscaling", kind: "Scale" }, name, errors.list);
       }
-      const next = deepCopy(current) as Mutable & { spec: { replicas: number } };
-      next.spec.replicas = replicas;
-      next.metadata.resourceVersion = sent.metadata.resourceVersion;
+      const next = deepCopy(current) as Mutable;
+      set(next, replicas);
+      // Who names no revision scales what there is.
+      if ((sent.metadata.resourceVersion ?? "") !== "" || descriptor.custom === undefined) next.metadata.resourceVersion = sent.metadata.resourceVersion;
       return next;
     });
-    return { status: 200, headers: NO_HEADERS, body: scaleOf(stored) };
+    return { status: 200, headers: NO_HEADERS, body: of(stored) };
   }
 
   /** POST pods/NAME/binding: the scheduler's word. Follows pkg/registry/core/pod/storage BindingREST. */
@@ -562,15 +585,18 @@ export function createHandlers(given: HandlersOptions): Handlers {
   /** Deletes, or starts to. Follows Store.Delete, BeforeDelete and deletionFinalizersForGarbageCollection. */
   async function deleteObject(descriptor: Descriptor, namespace: string, name: string, asked: DeleteOptions): Promise<{ object: KubeObject; gone: boolean }> {
     const key = storageKey(descriptor, namespace, name);
-    const isNamespace = descriptor.name.resource === "namespaces";
+    const isNamespace = descriptor === namespaces;
+    const store = storeOf(descriptor);
+    const own = descriptor.ownDeletion;
     for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
-      const current = await storage.get(key);
+      const current = await store.get(key);
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const { value } = current;
       checkDeletePreconditions(descriptor, value, asked);
       if (isNamespace && (name === "default" || name === "kube-system" || name === "kube-public"))
         throw newForbidden(gr(descriptor), name, "this namespace may not be deleted");
       const finalizers = deletionFinalizers(value, asked, descriptor.orphansByDefault === true);
+      if (own !== undefined && value.metadata.deletionTimestamp === undefined && !finalizers.includes(own.finalizer)) finalizers.push(own.finalizer);
       const grace = descriptor.gracePeriod?.(value, asked.gracePeriodSeconds) ?? 0;
       const blocked = finalizers.length > 0 || (isNamespace && ((value as Namespace).spec.finalizers ?? []).length > 0);
       const was = value.metadata;
@@ -579,9 +605,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
       const cutShort = was.deletionTimestamp !== undefined && (was.deletionGracePeriodSeconds ?? 0) > 0;
       if (grace === 0 && !blocked && !(cutShort && !asked.dryRun)) {
         if (asked.dryRun) return { object: value, gone: true };
-        const result = await storage.txn(compare, [{ type: "delete", key }]);
+        const result = await store.txn(compare, [{ type: "delete", key }]);
         if (!result.succeeded) continue;
         descriptor.release?.(value, options);
+        await descriptor.committed?.(value);
         const left = was.deletionTimestamp !== undefined || descriptor.gracePeriod === undefined ? {} : { deletionTimestamp: now() };
         const last = { ...value, metadata: { ...was, ...left, ...(descriptor.gracePeriod === undefined ? {} : { deletionGracePeriodSeconds: 0 }) } };
         return { object: deepFreeze(last), gone: true };
@@ -596,7 +623,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
         const base = pending ? Date.parse(was.deletionTimestamp!) - (was.deletionGracePeriodSeconds ?? 0) * 1000 : clock.nowMs();
         metadata.deletionTimestamp = formatTime(base + grace * 1000);
         metadata.deletionGracePeriodSeconds = grace;
-        if (was.generation !== undefined && !pending) metadata.generation = was.generation + 1;
+        if (was.generation !== undefined && !pending && own === undefined) metadata.generation = was.generation + 1;
       }
       if (finalizers.length > 0) metadata.finalizers = finalizers;
       else delete metadata.finalizers;
@@ -605,10 +632,15 @@ export function createHandlers(given: HandlersOptions): Handlers {
         next.status = { ...(value as Namespace).status, phase: "Terminating" };
         delete (metadata as { deletionGracePeriodSeconds?: number }).deletionGracePeriodSeconds;
       }
+      if (own !== undefined && !pending) {
+        delete (metadata as { deletionGracePeriodSeconds?: number }).deletionGracePeriodSeconds;
+        own.mark(next, metadata.deletionTimestamp!);
+      }
       if (asked.dryRun) return { object: deepFreeze(next), gone: false };
-      const result = await storage.txn(compare, [{ type: "put", key, value: next }]);
+      const result = await store.txn(compare, [{ type: "put", key, value: next }]);
       if (!result.succeeded) continue;
       if (grace === 0 && !blocked && cutShort) continue;
+      await descriptor.committed?.(result.written[0]!.value);
       return { object: result.written[0]!.value, gone: false };
     }
     throw newConflict(gr(descriptor), name, OPTIMISTIC_LOCK);
@@ -647,21 +679,34 @@ function forgetEmpty(object: unknown, steps: readonly string[]): void {
   }
 }
 
+/** Where upstream's servers beside the core one keep their kinds. */
+const SCHEMES: Readonly<Record<string, string>> = { "apiextensions.k8s.io": "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:53" };
+
 const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();
 
+const SCALE = { name: { kind: "Scale" } } as Descriptor;
+
 /** The patched form of an object of this kind. Throws 415 for a patch type that is not known. */
-function applyPatch(request: ApiRequest, kind: string, current: unknown): unknown {
+function applyPatch(request: ApiRequest, descriptor: Descriptor, current: unknown): unknown {
   const { body } = request;
   switch (mediaType(request)) {
     case "application/merge-patch+json":
       if (Array.isArray(body)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
       return mergePatch(current, body);
     case "application/json-patch+json": return jsonPatch(current, body);
-    case "application/strategic-merge-patch+json": return strategicMergePatch(kind, current, body);
-    default:
-      throw newUnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+    case "application/strategic-merge-patch+json":
+      if (descriptor.custom === undefined) return strategicMergePatch(typeOf(descriptor), current, body);
+      break;
   }
+  throw newUnsupportedMediaType(`the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, ${descriptor.custom === undefined ? "application/strategic-merge-patch+json" : "application/apply-patch+yaml"}`);
 }
+
+const REPLICAS: NonNullable<Descriptor["scale"]> = {
+  of: scaleOf,
+  set(object, replicas) {
+    (object as unknown as { spec: { replicas: number } }).spec.replicas = replicas;
+  },
+};
 
 /** The Scale of a Deployment or ReplicaSet. */
 function scaleOf(object: KubeObject): Scale {

@@ -3,7 +3,8 @@
  * Follows k8s.io/apiserver/pkg/endpoints/handlers/responsewriters and pkg/endpoints/handlers/negotiation.
  */
 import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
-import type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "../client/transport.ts";
+import { UNSTRUCTURED } from "./registry/descriptor.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, HttpAnswer, HttpMessage, WatchEvent } from "../client/transport.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
 const ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -24,37 +25,46 @@ export interface Serving {
   readonly table: ((request: ApiRequest, version: string) => Form) | undefined;
 }
 
+/** {@link serveMessage} for what speaks `fetch`. */
 export async function serveFetch(serving: Serving, request: Request): Promise<Response> {
+  const { method, url, signal } = request;
+  const slash = url.indexOf("/", url.indexOf("://") + 3);
+  const headers: Record<string, string> = {};
+  request.headers.forEach((value, name) => {
+    headers[name] = value;
+  });
+  const stop = new AbortController();
+  signal.addEventListener("abort", () => stop.abort());
+  const body = method === "GET" ? NOTHING : new Uint8Array(await request.arrayBuffer());
+  const answer = await serveMessage(serving, { method, url: slash < 0 ? "/" : url.slice(slash), headers, body, signal: stop.signal });
+  const content = answer.body === undefined || typeof answer.body === "string" ? answer.body : bytesOf(answer.body, stop);
+  return new Response(content ?? null, { status: answer.status, headers: answer.headers });
+}
+
+/** One exchange. Rejects only on what is a bug of the server. */
+export async function serveMessage(serving: Serving, message: HttpMessage): Promise<HttpAnswer> {
   try {
-    const url = request.url;
-    const slash = url.indexOf("/", url.indexOf("://") + 3);
-    const path = slash < 0 ? "/" : url.slice(slash);
-    if (!METHODS.has(request.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-    const headers: Record<string, string> = {};
-    request.headers.forEach((value, name) => {
-      headers[name] = value;
-    });
-    const method = request.method as ApiRequest["method"];
+    const { url: path, headers, body: bytes } = message;
+    if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    const method = message.method as ApiRequest["method"];
     serving.admit({ method, path, headers });
     const accepted = negotiate(headers["accept"] ?? "", serving.table !== undefined);
     const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
-    const bytes = method === "GET" ? NOTHING : new Uint8Array(await request.arrayBuffer());
-    const text = protobuf || bytes.length === 0 ? "" : new TextDecoder().decode(bytes);
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
-    const stop = new AbortController();
-    request.signal.addEventListener("abort", () => stop.abort());
+    const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", method, serving.parseYaml);
     const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
     const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }) };
-    const response = await serving.handle(asked, stop.signal);
+    const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
-    return render(response, form, stop);
+    return render(response, form);
   } catch (e) {
     if (!(e instanceof ApiError)) throw e;
-    return json(e.code, {}, e.status);
+    return json(e.code, {}, `${JSON.stringify(e.status)}\n`);
   }
 }
 
+const decoder = new TextDecoder();
 const NOTHING = new Uint8Array();
 
 /** How objects are shown; the same for those of a watch. */
@@ -156,22 +166,51 @@ function jsonProblem(text: string): string {
   return "unexpected end of JSON input";
 }
 
-function json(status: number, headers: Readonly<Record<string, string>>, body: unknown): Response {
-  return new Response(`${JSON.stringify(body)}\n`, { status, headers: { "content-type": "application/json", ...headers } });
+function json(status: number, headers: Readonly<Record<string, string>>, body: string): HttpAnswer {
+  return { status, headers: { "content-type": "application/json", ...headers }, body };
 }
 
-function render(response: ApiResponse, form: Form, stop: AbortController): Response {
+function render(response: ApiResponse, form: Form): HttpAnswer {
   const { status, headers, body, stream } = response;
-  if (stream !== undefined) return new Response(lines(stream, form, stop), { status, headers: { "content-type": "application/json", "transfer-encoding": "chunked", ...headers } });
-  if (typeof body === "string") return new Response(status === 304 ? null : body, { status, headers });
-  return json(status, headers, status < 400 && form !== undefined ? form(body, true) : wire(body));
+  if (stream !== undefined) return { status, headers: { "content-type": "application/json", "transfer-encoding": "chunked", ...headers }, body: lines(stream, form) };
+  if (typeof body === "string") return status === 304 ? { status, headers } : { status, headers, body };
+  return json(status, headers, `${status < 400 && form !== undefined ? JSON.stringify(form(body, true)) : wire(body)}\n`);
 }
 
-/** Items of a list go without kind and apiVersion, which the list has. */
-function wire(body: unknown): unknown {
-  const list = body as { items?: { kind?: string; apiVersion?: string }[] };
-  if (!Array.isArray(list?.items)) return body;
-  return { ...list, items: list.items.map(({ kind: _kind, apiVersion: _apiVersion, ...rest }) => rest) };
+interface Kept {
+  kind?: string;
+  apiVersion?: string;
+}
+
+/** An answer as text. Items of a list go without kind and apiVersion, which the list has. */
+function wire(body: unknown): string {
+  const { items, ...list } = body as { items?: Kept[]; [UNSTRUCTURED]?: true };
+  if (!Array.isArray(items)) return Object.isFrozen(body) ? whole(body as Kept) : JSON.stringify(body);
+  const text = list[UNSTRUCTURED] === true ? whole : (item: Kept): string => (Object.isFrozen(item) ? fields(item) : JSON.stringify({ ...item, kind: undefined, apiVersion: undefined }));
+  const parts = items.map(text);
+  return `${JSON.stringify({ ...list, items: [] }).slice(0, -2)}${parts.join(",")}]}`;
+}
+
+/**
+ * The text of a stored object without kind and apiVersion. Stored objects never change, and are shown again and again, one by one, in lists
+ * and to every watcher: their text is made once, and goes when the object goes.
+ */
+function fields(object: Kept): string {
+  let text = texts.get(object);
+  if (text === undefined) {
+    text = JSON.stringify({ ...object, kind: undefined, apiVersion: undefined });
+    texts.set(object, text);
+  }
+  return text;
+}
+const texts = new WeakMap<object, string>();
+
+/** The text of a stored object. */
+function whole(object: Kept): string {
+  const { kind, apiVersion } = object;
+  if (kind === undefined || apiVersion === undefined) return JSON.stringify(object);
+  const rest = fields(object);
+  return `{"kind":${JSON.stringify(kind)},"apiVersion":${JSON.stringify(apiVersion)}${rest === "{}" ? "" : ","}${rest.slice(1)}`;
 }
 
 function partial(body: unknown): unknown {
@@ -182,20 +221,23 @@ function partial(body: unknown): unknown {
   return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata: object.metadata, items: object.items.map((i) => one(i.metadata)) };
 }
 
-function lines(stream: AsyncIterable<WatchEvent>, form: Form, stop: AbortController): ReadableStream<Uint8Array> {
-  const iterator = stream[Symbol.asyncIterator]();
-  const encoder = new TextEncoder();
+async function* lines(stream: AsyncIterable<WatchEvent>, form: Form): AsyncGenerator<string> {
   let first = true;
+  for await (const { type, object } of stream) {
+    const shown = form !== undefined && type !== "ERROR" ? JSON.stringify(form(object, first)) : wire(object);
+    yield `{"type":${JSON.stringify(type)},"object":${shown}}\n`;
+    first = false;
+  }
+}
+
+function bytesOf(texts: AsyncIterable<string>, stop: AbortController): ReadableStream<Uint8Array> {
+  const iterator = texts[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
   return new ReadableStream({
     async pull(controller) {
       const next = await iterator.next();
-      if (next.done === true) {
-        controller.close();
-        return;
-      }
-      const { type, object } = next.value;
-      controller.enqueue(encoder.encode(`${JSON.stringify({ type, object: form === undefined || type === "ERROR" ? object : form(object, first) })}\n`));
-      first = false;
+      if (next.done === true) controller.close();
+      else controller.enqueue(encoder.encode(next.value));
     },
     async cancel() {
       stop.abort();

@@ -3,7 +3,7 @@
  * sigs.k8s.io/structured-merge-diff (merge.Updater.Update): the fields that an update adds or changes become its
  * manager's and nobody else's; those it removes are nobody's.
  */
-import { structType } from "../api/schema.ts";
+import { concrete, fieldOf, structOf, structType } from "../api/schema.ts";
 import type { Field, StructType } from "../api/schema.ts";
 import type { ManagedFieldsEntry } from "../api/types.generated.ts";
 import { deepEqual } from "../apimachinery/meta.ts";
@@ -125,10 +125,10 @@ const isMap = (value: unknown): value is Json => typeof value === "object" && va
 
 function compareStruct(type: StructType, before: Json, after: Json, set: FieldSet, removed: FieldSet): void {
   for (const key in after) {
-    const field = type.fields.get(key);
+    const field = fieldOf(type, key);
     if (field !== undefined) compareField(field, `f:${key}`, before[key], after[key], set, removed);
   }
-  for (const key in before) if (after[key] === undefined && before[key] !== undefined && type.fields.has(key)) removed[`f:${key}`] = {};
+  for (const key in before) if (after[key] === undefined && before[key] !== undefined && fieldOf(type, key) !== undefined) removed[`f:${key}`] = {};
 }
 
 function put(parent: FieldSet, element: string, children: FieldSet): void {
@@ -138,15 +138,16 @@ function put(parent: FieldSet, element: string, children: FieldSet): void {
 function compareField(field: Field, element: string, before: unknown, after: unknown, set: FieldSet, removed: FieldSet): void {
   // Most of an object is as it was: seeing that first saves building sets for nothing.
   if (after === undefined || deepEqual(before, after)) return;
-  const { type } = field;
+  const type = concrete(field.type, after);
+  const struct = field.merge === "atomic" ? undefined : structOf(type);
   if (after === null && before !== undefined && field.merge !== "atomic" && (type.kind === "list" || type.kind === "map" || type.kind === "struct")) {
     removed[element] = {};
     return;
   }
   const added: FieldSet = before === undefined || (before === null && Array.isArray(after) && after.length === 0) ? { ".": {} } : {};
   const gone: FieldSet = {};
-  if (type.kind === "struct" && field.merge !== "atomic" && isMap(after)) {
-    compareStruct(structType(type.name), isMap(before) ? before : {}, after, added, gone);
+  if (struct !== undefined && isMap(after)) {
+    compareStruct(struct, isMap(before) ? before : {}, after, added, gone);
   } else if (type.kind === "map" && field.merge !== "atomic" && isMap(after)) {
     const was = isMap(before) ? before : {};
     for (const key in after) {
@@ -173,7 +174,10 @@ function compareListMap(field: Field, before: unknown[], after: unknown[], set: 
   const of = (field.type as { of: { kind: string; name?: string } }).of;
   const elementOf = (item: unknown): string => {
     const keys: Json = {};
-    for (const key of [...field.mapKeys].sort()) if ((item as Json)[key] !== undefined) keys[key] = (item as Json)[key];
+    for (const key of [...field.mapKeys].sort()) {
+      const value = (item as Json)[key] ?? field.keyDefaults?.[key];
+      if (value !== undefined) keys[key] = value;
+    }
     return `k:${JSON.stringify(keys)}`;
   };
   const was = new Map(before.map((item) => [elementOf(item), item]));

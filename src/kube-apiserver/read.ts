@@ -12,7 +12,7 @@ import { CompactedError, FutureRevisionError } from "../storage/storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock } from "../time/clock.ts";
 import { FieldErrors } from "./field.ts";
-import { storageKey, storagePrefixOf } from "./registry/descriptor.ts";
+import { storageKey, storagePrefixOf, UNSTRUCTURED } from "./registry/descriptor.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
 import { intParam, isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
@@ -28,9 +28,10 @@ const HEADERS: Readonly<Record<string, string>> = {};
 
 const TOO_OLD_LIST = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
-export function createReader({ storage, clock }: { storage: Storage<KubeObject>; clock: Clock }): Reader {
+export function createReader({ storeOf, clock }: { storeOf: (descriptor: Descriptor) => Storage<KubeObject>; clock: Clock }): Reader {
   return {
     async get({ descriptor, namespace, name, query }) {
+      const storage = storeOf(descriptor);
       const wanted = parseRevision(query.get("resourceVersion"));
       const current = wanted === 0 ? 0 : await storage.revision();
       if (wanted > current) throw tooLarge(wanted, current);
@@ -41,6 +42,7 @@ export function createReader({ storage, clock }: { storage: Storage<KubeObject>;
 
     async list(info) {
       const { descriptor, namespace, query } = info;
+      const storage = storeOf(descriptor);
       const match = selection(info);
       intParam(query, "timeoutSeconds");
       const prefix = storagePrefixOf(descriptor, namespace);
@@ -86,16 +88,18 @@ export function createReader({ storage, clock }: { storage: Storage<KubeObject>;
       const remaining = result.count - used;
       const more = limit > 0 && items.length === limit && remaining > 0;
       const listRevision = revision ?? result.revision;
-      const metadata: Record<string, unknown> = { resourceVersion: String(listRevision) };
+      // Lists of custom resources are unstructured upstream, and say that nothing follows.
+      const metadata: Record<string, unknown> = { ...(descriptor.custom === undefined ? {} : { continue: "" }), resourceVersion: String(listRevision) };
       if (more) {
         metadata["continue"] = encodeToken(listRevision, `${lastKey.slice(prefix.length)}\u0000`);
         if (match === undefined) metadata["remainingItemCount"] = remaining;
       }
-      return { status: 200, headers: HEADERS, body: { kind: `${descriptor.name.kind}List`, apiVersion: apiVersionOf(descriptor.name), metadata, items } };
+      return { status: 200, headers: HEADERS, body: { kind: descriptor.name.listKind ?? `${descriptor.name.kind}List`, apiVersion: apiVersionOf(descriptor.name), metadata, items, ...(descriptor.custom === undefined ? {} : { [UNSTRUCTURED]: true }) } };
     },
 
     async watch(info, signal) {
       const { descriptor, namespace, query } = info;
+      const storage = storeOf(descriptor);
       const match = selection(info) ?? ((): boolean => true);
       const prefix = storagePrefixOf(descriptor, namespace);
       const sent = query.get("resourceVersion") ?? "";

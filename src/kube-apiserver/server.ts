@@ -8,7 +8,7 @@
  */
 import { ApiError, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
-import type { ApiRequest, ApiResponse, ApiTransport } from "../client/transport.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, HttpAnswer, HttpMessage } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
@@ -23,6 +23,7 @@ import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts
 import { REGISTRY } from "./registry/index.ts";
 import { requestInfo, routesOf } from "./request-info.ts";
 import type { Routes } from "./request-info.ts";
+import type { Descriptor } from "./registry/descriptor.ts";
 
 /** How the server meets clients over HTTP. */
 export interface ServingOptions {
@@ -32,6 +33,8 @@ export interface ServingOptions {
   readonly extension?: Extension;
   /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
   readonly parseYaml?: ParseYaml;
+  /** Reaches webhooks (conversion of custom resources); without it they fail. */
+  readonly webhookFetch?: (request: Request) => Promise<Response>;
 }
 
 export interface ApiServerOptions extends ServingOptions {
@@ -50,7 +53,9 @@ export interface ApiServerOptions extends ServingOptions {
 export interface ApiServer {
   /** The chain without the bytes: the transport of in-process clients. */
   readonly handle: ApiTransport;
-  /** The same over HTTP messages. */
+  /** The same over HTTP messages; rejects only on what is a bug of the server. */
+  serve(message: HttpMessage): Promise<HttpAnswer>;
+  /** The same over `fetch`. */
   fetch(request: Request): Promise<Response>;
   /** Resolves when the bootstrap objects exist; requests sent earlier wait for it. */
   readonly ready: Promise<void>;
@@ -69,11 +74,18 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
   const { extension } = options;
   extension?.load();
-  const registry = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
-  const routes = routesOf(registry);
-  const handlers = createHandlers({ storage, registry, clock, random, serviceIPs, nodePorts, apply: extension?.apply });
+  const fixed = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
+  const dynamic = extension?.dynamic({ fixed, storage, clock, random, fetch: options.webhookFetch });
+  const current = (): readonly Descriptor[] => dynamic?.registry() ?? fixed;
+  let routed = { registry: current(), routes: routesOf(current()) };
+  const routes = (): Routes => {
+    const registry = current();
+    if (registry !== routed.registry) routed = { registry, routes: routesOf(registry) };
+    return routed.routes;
+  };
+  const handlers = createHandlers({ storage, registry: current(), clock, random, serviceIPs, nodePorts, apply: extension?.apply });
 
-  const ready = bootstrap(handlers, storage, options, serviceIPs);
+  const ready = bootstrap(handlers, storage, options, serviceIPs).then(() => dynamic?.load());
   let booted = false;
   void ready.then(() => {
     booted = true;
@@ -83,9 +95,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     try {
       if (!booted) await ready;
       const user = administrator(request);
-      const plain = extension?.nonResource(request, registry) ?? nonResource(request, registry);
+      const plain = extension?.nonResource(request, current()) ?? nonResource(request, current());
       if (plain !== undefined) return plain;
-      const info = requestInfo(routes, request);
+      const info = requestInfo(routes(), request);
       return await handlers.dispatch(info, request, user, signal);
     } catch (e) {
       return errorResponse(e, log, request);
@@ -96,12 +108,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     handle,
     parseYaml: options.parseYaml,
     decodeProtobuf: extension?.decodeProtobuf,
-    table: extension && ((request, version) => extension.table(requestInfo(routes, request), version, clock)),
-    admit: (request) => options.admit?.(request, routes),
+    table: extension && ((request, version) => extension.table(requestInfo(routes(), request), version, clock)),
+    admit: (request) => options.admit?.(request, routes()),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
+  const serve = async (message: HttpMessage): Promise<HttpAnswer> => (await import("./http.ts")).serveMessage(serving, message);
   const fetch = async (request: Request): Promise<Response> => (await import("./http.ts")).serveFetch(serving, request);
-  return { handle, ready, fetch };
+  return { handle, ready, serve, fetch };
 }
 
 /** Who asks: nobody but the administrator gets here; the manager of fields comes from the user agent. */

@@ -72,7 +72,7 @@ export function watchStream(storage: Storage<KubeObject>, options: WatchOptions)
   if (options.initialEventsEnd !== undefined) bookmark(options.initialEventsEnd, {
     "k8s.io/initial-events-end": "true",
     // What an empty list of these objects looks like, for clients that build the list out of the events.
-    "kubernetes.io/initial-events-list-blueprint": btoa(`{"kind":"${descriptor.name.kind}List","apiVersion":"${apiVersionOf(descriptor.name)}","metadata":{},"items":null}\n`),
+    "kubernetes.io/initial-events-list-blueprint": btoa(`{"kind":"${descriptor.name.listKind ?? `${descriptor.name.kind}List`}","apiVersion":"${apiVersionOf(descriptor.name)}","metadata":{},"items":null}\n`),
   });
   cancels.push(storage.watch(options.prefix, options.afterRevision, {
     event(event) {

@@ -5,11 +5,12 @@ import { createIpset, type Ipset } from "../kernel/ipset.ts";
 import { devices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
-import type { Iptables } from "../kernel/netns.ts";
+import type { Iptables, Netns } from "../kernel/netns.ts";
+import { runTool } from "../tools/index.ts";
 import { manualClock } from "./clock.ts";
 import { checkCommand, checkIpset, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
 import { compareResults, hostHandle, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
-import { replayCommands, replayOutputs, type OutputsRecord, type ToolDifference } from "./tool-records.ts";
+import { compareCommand, replayCommands, replayOutputs, type OutputsRecord, type ToolDifference } from "./tool-records.ts";
 
 export interface Summary {
   readonly matched: number;
@@ -41,12 +42,12 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
     const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock: manualClock().clock });
     return { ipset: createIpset(kernel.context, hostHandle(kernel.context), { without: RECORDED_WITHOUT }), end: () => kernel.destroy() };
   };
-  const iptables = (): { iptables: Iptables; end: () => void } => {
+  const iptables = (): { iptables: Iptables; netns: Netns; end: () => void } => {
     const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock: manualClock().clock });
     useFullIptables();
     const ipset = createIpset(kernel.context, hostHandle(kernel.context));
     ipset.restore("create myset hash:ip\ncreate portset bitmap:port range 0-65535\ncreate ipport hash:ip,port\n");
-    return { iptables: createIptables(kernel.context, hostHandle(kernel.context)), end: () => kernel.destroy() };
+    return { iptables: createIptables(kernel.context, hostHandle(kernel.context)), netns: kernel.host, end: () => kernel.destroy() };
   };
   const each = <T>(records: readonly T[], check: (record: T) => string | undefined | null, title: (record: T) => string): Summary => {
     const differences: string[] = [];
@@ -92,7 +93,11 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
               if (record.tool === "iptables(legacy)") namespace.iptables.restore(RESET);
               if (record.tool.startsWith("ipset")) return checkIpset(sets.ipset, record);
               if (record.tool.startsWith("iptables(legacy)")) return checkCommand(namespace.iptables, record);
-              return record.tool === "iptables-restore(legacy)" ? checkRestore(namespace.iptables, record) : null;
+              if (record.tool !== "iptables-restore(legacy)") return null;
+              const difference = checkRestore(namespace.iptables, record);
+              if (difference !== null) return difference;
+              const got = runTool({ netns: namespace.netns, namespaces: new Map() }, ["iptables-restore", ...record.args], record.stdin);
+              return compareCommand(record, got);
             },
             ({ tool, args, stdin }) => `${tool} ${args.join(" ")}${stdin === undefined ? "" : ` ${JSON.stringify(stdin)}`}`,
           );

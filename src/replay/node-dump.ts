@@ -1,5 +1,5 @@
 /**
- * A real node's configuration (iptables-save, ipset save, `ip` listings) and a capture of what came to it: what this kernel makes of
+ * A real node's configuration (iptables-save, nft list ruleset, ipset save, `ip` listings) and a capture of what came to it: what this kernel makes of
  * the same packets.
  *
  * What a dump does not say is taken so:
@@ -19,6 +19,7 @@ import { restoreIpsets } from "../kernel/ipset.ts";
 import { devices as allDevices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
+import { nftOf } from "../kernel/nft/index.ts";
 import type { RouteSpec, RuleSpec } from "../kernel/netns.ts";
 import type { ReadCapture } from "../pcap/read.ts";
 import { Observer, type Observations } from "../trace/observer.ts";
@@ -29,7 +30,9 @@ import { hostHandle } from "./oracle-case.ts";
 
 export interface NodeDump {
   /** `iptables-save` */
-  readonly iptables: string;
+  readonly iptables?: string;
+  /** `nft list ruleset` */
+  readonly nft?: string;
   /** `ipset save` */
   readonly ipset?: string;
   /** `ip route show table all`, `ip addr`, `ip link`, `ip rule`, `ip neigh`, one after the other; text or `-j` JSON. */
@@ -82,7 +85,7 @@ export function replayDump(instance: KernelInstance, dump: NodeDump): DumpReplay
   };
   for (const link of listing.links) if (link.name !== "lo") devices.set(link.name, { ...link, mac: link.mac });
   for (const { dev } of listing.routes) if (dev !== undefined) need(dev, "named by a route");
-  for (const [, name = ""] of dump.iptables.matchAll(/^(?:-A|\[\d+:\d+\] -A) .*? -[io] (\S+)/gm)) {
+  for (const [, name = ""] of (dump.iptables ?? "").matchAll(/^(?:-A|\[\d+:\d+\] -A) .*? -[io] (\S+)/gm)) {
     if (!name.endsWith("+")) need(name, "named by a rule");
   }
   const captured = dump.capture.interfaces.map(({ name, linkType = LINKTYPE_ETHERNET }, i) => {
@@ -124,7 +127,9 @@ export function replayDump(instance: KernelInstance, dump: NodeDump): DumpReplay
     for (const rule of listing.rules) if (!DEFAULT_RULES.includes(rule.pref)) at(`rule ${rule.pref}`, () => host.addRule(rule as RuleSpec));
     for (const neigh of neighboursOf(dump, listing.neighbours, host.routes(254), devices)) host.setNeigh(neigh);
     if (dump.ipset !== undefined) at("--ipset", () => restoreIpsets(kernel.context, hostHandle(kernel.context), dump.ipset!));
-    at("--iptables", () => host.iptables.restore(dump.iptables));
+    const { iptables, nft } = dump;
+    if (iptables !== undefined) at("--iptables", () => host.iptables.restore(iptables));
+    if (nft !== undefined) at("--nft", () => void nftOf(host).run(nft, { source: "/dev/stdin" }));
 
     observer = new Observer({ node: "node", namespaces: [host], podOf: () => undefined });
     observer.options = { capture: true, trace: true };
@@ -231,7 +236,8 @@ function neighboursOf(
     for (const address of addresses) wanted.add(address);
     sendsFrom.set(addresses[0], macText(data, 6));
   }
-  for (const [, text = ""] of dump.iptables.matchAll(/--to-(?:destination|source) (\d+\.\d+\.\d+\.\d+)/g)) wanted.add(parseIpv4(text) ?? 0);
+  for (const [, text = ""] of (dump.iptables ?? "").matchAll(/--to-(?:destination|source) (\d+\.\d+\.\d+\.\d+)/g)) wanted.add(parseIpv4(text) ?? 0);
+  for (const [text] of (dump.nft ?? "").matchAll(/\b\d+\.\d+\.\d+\.\d+\b(?!\/)/g)) wanted.add(parseIpv4(text) ?? 0);
   for (const { via } of routes) if (via !== undefined) wanted.add(parseIpv4(via) ?? 0);
   const found = new Map<string, { dev: string; dst: string; lladdr: string; state: "PERMANENT" }>();
   for (const { dev, dst, lladdr } of listed) if (devices.has(dev)) found.set(`${dev} ${dst}`, { dev, dst, lladdr, state: "PERMANENT" });

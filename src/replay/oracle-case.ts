@@ -25,6 +25,7 @@ import { manualClock } from "./clock.ts";
 import { Observer, type Observations } from "../trace/observer.ts";
 import { ReplayError } from "./check-case.ts";
 import { Normaliser, hexBytes } from "./packet.ts";
+import { vxlanOpts } from "./vxlan-opts.ts";
 
 export interface OracleInterface {
   readonly mac: string;
@@ -277,10 +278,9 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
     const common = { name, mac: link.mac, ...(link.mtu === undefined ? {} : { mtu: link.mtu }) };
     if (link.kind === "bridge") return { kind: "bridge", ...common };
     if (link.kind !== "vxlan") return { kind: "nic", ...common };
-    const options = (link.opts ?? "nolearning").split(" ");
     return {
       kind: "vxlan", ...common, mtu: link.mtu ?? 1450, vni: link.vni ?? 0, local: link.local ?? "", dev: link.dev ?? "",
-      dstPort: link.dstport ?? 4789, learning: !options.includes("nolearning"), udpCsum: !options.includes("noudpcsum"),
+      dstPort: link.dstport ?? 4789, ...vxlanOpts(link.opts ?? "nolearning"),
     };
   };
   for (const kind of ["veth", "vxlan", "bridge"]) {

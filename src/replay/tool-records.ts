@@ -2,88 +2,85 @@
  * Replays recordings of host tools: cli-errors.json (one command after the other in one namespace, state carried over per tool) and
  * cli-outputs.json (namespaces set up by commands, then listings). The formats are those of the recordings' README.
  */
-import { devices } from "../kernel/devices.ts";
-import { createNodeKernel } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
-import type { Netns } from "../kernel/netns.ts";
-import { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
-import { manualClock } from "./clock.ts";
+import type { ToolHost, ToolResult } from "../tools/index.ts";
 import type { CommandRecord } from "./iptables-rules.ts";
+import { newMachine, type Machine } from "./machine.ts";
 
-/** The tools whose cli-errors records are run here; those of iptables are in iptables-rules.ts. */
-export const TOOLS: readonly string[] = ["ip", "bridge", "ss", "conntrack", "tc"];
-
-/** Kinds of links that the recorded machine had no driver for. */
-const MISSING_KINDS = ["dummy", "vlan", "vrf", "ipvlan"];
-
-/** A machine with named namespaces, and no time of its own. */
-function machine(instance: KernelInstance): { host: ToolHost; run: () => void; end: () => void; namespaces: Map<string, Netns> } {
-  const { clock, set, nextNs } = manualClock();
-  let kicked = false;
-  const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock, onKick: () => { kicked = true; } });
-  const namespaces = new Map<string, Netns>();
-  let deadlineNs = Infinity;
-  /** Until what was sent has arrived: a few ms. */
-  const run = (): void => {
-    const untilNs = clock.nowNs() + 5e6;
-    for (;;) {
-      kicked = false;
-      const status = kernel.runUntil(clock.nowNs());
-      set(status.nowNs);
-      ({ deadlineNs } = status);
-      const next = Math.min(deadlineNs, nextNs());
-      if (!kicked && next > untilNs) break;
-      if (!kicked) set(next);
-    }
-    set(untilNs);
-  };
-  return {
-    namespaces, run, end: () => kernel.destroy(),
-    host: {
-      netns: kernel.host, namespaces, hasKind: (kind) => !MISSING_KINDS.includes(kind),
-      addNetns: (name) => {
-        const netns = kernel.addNetns(name);
-        namespaces.set(name, netns);
-        return netns;
-      },
-      deleteNetns: (name) => {
-        namespaces.get(name)?.delete();
-        namespaces.delete(name);
-      },
-    },
-  };
-}
+/**
+ * The programs behind the tools of cli-errors.json, those of one group in one namespace. Records of iptables(legacy) and ipset are run
+ * in iptables-rules.ts.
+ */
+const GROUPS: readonly Readonly<Record<string, string>>[] = [
+  // bridge and tc went on in the namespace of ip.
+  { ip: "ip", bridge: "bridge", ss: "ss", conntrack: "conntrack", tc: "tc" },
+  { nft: "nft" },
+  {
+    "iptables(nf_tables)": "iptables-nft", "iptables(nf_tables) sequence": "iptables-nft", "iptables-restore(nf_tables)": "iptables-nft-restore",
+    "iptables-save(nf_tables)": "iptables-nft-save",
+  },
+  { "iptables-save(legacy)": "iptables-legacy-save" },
+];
 
 export interface ToolDifference {
   readonly title: string;
   readonly difference: string;
+  /** What was printed, in the shape in which it is compared; absent where the exit status differs. */
+  readonly want?: string;
+  readonly got?: string;
 }
 
-/** Runs the records of `tools` in order, each tool in a namespace of its own; gives the differences and how many were run. */
+/** Runs the records in order, each group of tools in a namespace of its own; gives the differences and how many were run. */
 export function replayCommands(instance: KernelInstance, records: readonly CommandRecord[]): { total: number; differences: ToolDifference[] } {
   const differences: ToolDifference[] = [];
   let total = 0;
-  // State is carried over per tool; bridge and tc went on in the namespace of ip.
-  const wanted = records.filter(({ tool }) => TOOLS.includes(tool));
-  const { host, run, end } = machine(instance);
-  try {
-    const netns = host.netns;
-    netns.setLink("lo", { up: true });
-    netns.addLink({ kind: "veth", name: "eth0", peer: { name: "eth1" } });
-    netns.addLink({ kind: "bridge", name: "br0" });
-    for (const name of ["eth0", "eth1", "br0"]) netns.setLink(name, { up: true });
-    netns.addAddress("eth0", "10.1.1.1/24");
-    for (const record of wanted) {
-      total++;
-      const got = runTool(host, [record.tool, ...record.args], record.stdin);
-      run();
-      const difference = compareCommand(record, got);
-      if (difference !== undefined) differences.push({ title: `${record.tool} ${record.args.join(" ")}`, difference });
+  for (const programs of GROUPS) {
+    const wanted = records.filter(({ tool }) => tool in programs);
+    if (wanted.length === 0) continue;
+    const machine = newMachine(instance);
+    try {
+      const { host } = machine;
+      const { netns } = host;
+      netns.setLink("lo", { up: true });
+      netns.addLink({ kind: "veth", name: "eth0", peer: { name: "eth1" } });
+      netns.addLink({ kind: "bridge", name: "br0" });
+      for (const name of ["eth0", "eth1", "br0"]) netns.setLink(name, { up: true });
+      netns.addAddress("eth0", "10.1.1.1/24");
+      machine.run();
+      for (const record of wanted) {
+        total++;
+        const program = programs[record.tool]!;
+        // Tables are emptied before each, but for the records of a sequence.
+        if (record.tool === "iptables(nf_tables)" || record.tool === "iptables-restore(nf_tables)") emptyTables(machine);
+        const got = machine.tool(host, [program, ...record.args], record.stdin);
+        let difference = compareCommand(record, got);
+        if (difference === undefined && record.save !== undefined) {
+          const saved = machine.tool(host, [`${program.replace(/-restore$/, "")}-save`]).stdout;
+          difference = compareSaved(record.save, saved);
+        }
+        if (difference !== undefined) differences.push({ title: `${record.tool} ${record.args.join(" ")}${record.stdin === undefined ? "" : ` ${JSON.stringify(record.stdin)}`}`, difference,
+            want: shape(record.stderr + (record.stdout ?? "")), got: shape(got.stderr + got.stdout) });
+      }
+    } finally {
+      machine.end();
     }
-  } finally {
-    end();
   }
   return { total, differences };
+}
+
+/** As the recording emptied the tables; those of iptables-legacy were loaded on that machine. */
+function emptyTables({ host, tool }: Machine): void {
+  tool(host, ["iptables-legacy", "-L"]);
+  for (const table of ["filter", "nat"]) for (const flag of ["-F", "-X"]) tool(host, ["iptables-nft", "-t", table, flag]);
+  tool(host, ["iptables-nft", "-P", "INPUT", "ACCEPT"]);
+}
+
+/** Tables of iptables-save: their order is that in which they were loaded. One with nothing in it may be there or not. */
+function compareSaved(want: readonly string[], text: string): string | undefined {
+  const tables = (lines: readonly string[]): string => lines.filter((line) => line !== "" && !line.startsWith("#")).join("\n").split("COMMIT")
+    .map((part) => part.trim()).filter((part) => /^-A|DROP/m.test(part)).sort().join("\n");
+  const [wanted, got] = [tables(want), tables(text.split("\n"))];
+  return wanted === got ? undefined : `saved ${first(wanted, got)}`;
 }
 
 /** One record of cli-outputs.json. */
@@ -99,68 +96,78 @@ interface SetupCommand {
   readonly exit: number;
 }
 
-/** Commands of these tools are compared; others of a record are none of ours. */
-const LISTED = ["ip", "bridge", "ss", "conntrack", "tc", "ifconfig", "netstat", "cat", "iptables", "iptables-save"];
-
 export function replayOutputs(instance: KernelInstance, record: OutputsRecord): { total: number; differences: ToolDifference[] } {
   const differences: ToolDifference[] = [];
   let total = 0;
-  const { host, run, end, namespaces } = machine(instance);
-  const within = (name: string): ToolHost => ({ ...host, netns: namespaces.get(name) ?? host.addNetns!(name) });
+  const machine = newMachine(instance);
+  const iptables = record.config.includes("(nf_tables)") ? "-nft" : "-legacy";
   try {
     for (const { ns } of [...record.setup, ...record.outputs]) {
-      if (namespaces.has(ns)) continue;
-      host.addNetns!(ns).setLink("lo", { up: true });
+      if (machine.namespaces.has(ns)) continue;
+      machine.within(ns).netns.setLink("lo", { up: true });
     }
+    machine.run();
     for (const { ns, cmd, exit } of record.setup) {
-      const argv = shellWords(cmd);
-      if (argv[0] === "ping") {
-        within(ns).netns.sockets.ping(argv.at(-1) ?? "", { bytes: 56 }).catch(() => {});
-        run();
-        continue;
-      }
-      const { exitCode, stderr } = runTool(within(ns), argv);
-      run();
+      const { exitCode, stderr } = runLine(machine, machine.within(ns), cmd, iptables);
       if (exitCode === exit) continue;
       total++;
-      differences.push({ title: `setup: ${cmd}`, difference: `exit ${exit} wanted, got ${exitCode}: ${stderr.trim()}` });
+      differences.push({ title: `${record.config}: setup: ${cmd}`, difference: `exit ${exit} wanted, got ${exitCode}: ${stderr.trim()}` });
     }
     for (const output of record.outputs) {
-      const argv = shellWords(output.cmd);
-      if (!LISTED.includes(argv[0] ?? "") || output.cmd.includes(";")) continue;
       total++;
-      const got = runTool(within(output.ns), argv);
-      run();
+      const got = runLine(machine, machine.within(output.ns), output.cmd, iptables);
       const difference = compareOutput(output, got);
-      if (difference !== undefined) differences.push({ title: `${record.config}: ${output.cmd}`, difference });
+      if (difference !== undefined) differences.push({ title: `${record.config}: ${output.cmd}`, difference, want: shape((output.stderr ?? "") + output.stdout),
+        got: shape(got.stderr + got.stdout) });
     }
   } finally {
-    end();
+    machine.end();
   }
   return { total, differences };
 }
 
-/** Splits as a shell does: quotes, and what follows `2>/dev/null ||` left out. */
-export function shellWords(line: string): string[] {
-  const words: string[] = [];
+/** A line of a shell: commands between `;`, `2>/dev/null`, `|| true`. */
+export function runLine(machine: Machine, host: ToolHost, line: string, iptables: string): ToolResult {
+  let result: ToolResult = { exitCode: 0, stdout: "", stderr: "" };
+  for (const command of commands(line)) {
+    const quiet = command.includes("2>/dev/null");
+    const forgiven = command.includes("||");
+    const end = command.findIndex((word) => word === "2>/dev/null" || word === "||");
+    const [name = "", ...args] = end < 0 ? command : command.slice(0, end);
+    const program = /^ip6?tables(-save|-restore)?$/.test(name) ? name.replace("tables", `tables${iptables}`) : name;
+    const { exitCode, stdout, stderr } = machine.tool(host, [program, ...args]);
+    if (name === "ping") machine.run(50);
+    result = { exitCode: forgiven ? 0 : exitCode, stdout: result.stdout + stdout, stderr: result.stderr + (quiet ? "" : stderr) };
+  }
+  return result;
+}
+
+/** Splits a line into the words of its commands as a shell does. */
+export function commands(line: string): string[][] {
+  const found: string[][] = [[]];
   let word = "";
   let quote = "";
   let any = false;
-  for (const c of line.replace(/ 2>\/dev\/null \|\| true$/, "")) {
+  const close = (): void => {
+    if (word !== "" || any) found.at(-1)!.push(word);
+    word = "";
+    any = false;
+  };
+  for (const c of line) {
     if (quote !== "") {
       if (c === quote) quote = "";
       else word += c;
     } else if (c === '"' || c === "'") {
       quote = c;
       any = true;
-    } else if (c === " ") {
-      if (word !== "" || any) words.push(word);
-      word = "";
-      any = false;
+    } else if (c === " ") close();
+    else if (c === ";") {
+      close();
+      found.push([]);
     } else word += c;
   }
-  if (word !== "" || any) words.push(word);
-  return words;
+  close();
+  return found.filter((words) => words.length > 0);
 }
 
 const first = (want: string, got: string): string => {
@@ -174,7 +181,7 @@ export function compareCommand(record: CommandRecord, got: ToolResult): string |
   if (got.exitCode !== record.exit) return `exit ${record.exit} wanted, got ${got.exitCode}: ${got.stderr.trim().split("\n")[0]}`;
   if (got.stderr !== record.stderr) return `stderr ${first(record.stderr, got.stderr)}`;
   const stdout = record.stdout ?? "";
-  return shape(got.stdout) === shape(stdout) ? undefined : `stdout ${first(stdout, got.stdout)}`;
+  return shape(got.stdout) === shape(stdout) ? undefined : `stdout ${first(shape(stdout), shape(got.stdout))}`;
 }
 
 function compareOutput(want: { readonly exit: number; readonly stdout: string; readonly stderr?: string }, got: ToolResult): string | undefined {
@@ -184,13 +191,16 @@ function compareOutput(want: { readonly exit: number; readonly stdout: string; r
 }
 
 /**
- * Fields that are as they came are compared by their shape only: times, ids, per-CPU lines beyond the first, counts of packets that
- * IPv6 sends by itself.
+ * Fields that are as they came are compared by their shape only: times, ids, dates, handles that the kernel chose, per-CPU lines beyond
+ * the first.
  */
-function shape(text: string): string {
+export function shape(text: string): string {
   return text
     .replaceAll(/^cpu=[1-9].*\n/gm, "")
     .replaceAll(/\b(insert|found)=\d+/g, "$1=N")
-    .replaceAll(/^(\w+ +\d+) \d+ /gm, "$1 N ")
-    .replaceAll(/ use=\d+/g, " use=N");
+    .replaceAll(/^# .*\n/gm, "")
+    .replaceAll(/^((?:ipv[46] +\d+ )?\w+ +\d+) \d+ /gm, "$1 N ")
+    .replaceAll(/ (use|id)=\d+/g, " $1=N")
+    .replaceAll(/<(id|timeout)>\d+</g, "<$1>N<")
+    .replaceAll(/(\bqdisc \w+ |"handle": ?"|class tbf | parent )(80[0-9a-f]{2}):/g, "$180xx:");
 }

@@ -3,14 +3,11 @@ import type { ConntrackEntry, ConntrackTuple } from "../kernel/netns.ts";
 import { kernelOf } from "../kernel/namespace.ts";
 import { listConntrack, type ConntrackRecord } from "../kernel/conntrack.ts";
 import { NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_STAT } from "../../assembly/abi/netfilter.ts";
+import { create, extraOf, failed, markOf, NAME, needed, problem, update, type Extra } from "./conntrack-change.ts";
+import { inPrefix } from "./ip/address-show.ts";
 import { addressOf } from "./ip/context.ts";
 import { CONNTRACK } from "./other-usage.ts";
 import { ToolExit, unsigned, type Streams, type ToolHost } from "./tool.ts";
-
-const NAME = "conntrack v1.4.7 (conntrack-tools)";
-
-const problem = (message: string): ToolExit =>
-  new ToolExit(2, `${NAME}: ${message}\nTry \`conntrack -h' or 'conntrack --help' for more information.\n`);
 
 /** Options without an argument, with one, and with one that may be missing, by every name they have. */
 const COMMANDS: Readonly<Record<string, string>> = {
@@ -57,9 +54,17 @@ export function conntrack(host: ToolHost, args: readonly string[], streams: Stre
   };
   const { context, handle } = kernelOf(host.netns);
   const matching = (): ConntrackRecord[] => listConntrack(context, handle).filter(filterOf(options));
+  const protocol = protocolNumber(options.get("p") ?? "0");
   const print = (entries: readonly ConntrackRecord[]): void => {
-    streams.stdout += format(entries, options.get("o") ?? "", host.netns.sysctl("net.netfilter.nf_conntrack_acct") !== "0");
+    const output = options.get("o") ?? "";
+    // No names of labels are known: there is no file of them.
+    if (output.split(",").includes("labels")) streams.stderr += "nfct_labelmap_new: No such file or directory\n";
+    streams.stdout += format(entries, output, (entry) => extraOf(host.netns, entry));
   };
+  if (options.has("l")) {
+    streams.stderr += "nfct_labelmap_new: No such file or directory\n";
+    throw problem(`unknown label '${options.get("l")!.split(",")[0]}'`);
+  }
   switch (command) {
     case "V":
       streams.stdout += `${NAME}\n`;
@@ -87,9 +92,9 @@ export function conntrack(host: ToolHost, args: readonly string[], streams: Stre
       return entries.length > 0 ? 0 : 1;
     }
     case "G": {
-      need(options, "s", "d", "p");
+      needed("G", options, protocol);
       const [entry] = matching();
-      if (entry === undefined) throw new ToolExit(1, `${NAME}: Operation failed: such conntrack doesn't exist\n`);
+      if (entry === undefined) throw failed("such conntrack doesn't exist");
       print([entry]);
       shown(1, "shown");
       return 0;
@@ -108,22 +113,42 @@ export function conntrack(host: ToolHost, args: readonly string[], streams: Stre
       // Nothing happens while a tool runs.
       streams.stderr += `${NAME}: 0 flow events have been shown.\n`;
       return 0;
-    default:
-      if (command === "I") need(options, "t");
-      throw new ToolExit(1, `${NAME}: Operation failed: Operation not supported\n`);
-  }
-}
-
-const LONG_NAMES: Readonly<Record<string, string>> = { s: "orig-src", d: "orig-dst", p: "protonum", t: "timeout" };
-
-function need(options: ReadonlyMap<string, string>, ...names: readonly string[]): void {
-  const order = ["p", ...names];
-  for (const name of order) {
-    if (names.includes(name) && !options.has(name)) {
-      throw problem(`You need to supply the \`--${LONG_NAMES[name] ?? name}' option for this command`);
+    case "I":
+    case "A": {
+      if (table === "expect") throw failed("Operation not supported");
+      needed(command, options, protocol);
+      try {
+        create(host.netns, options, protocol);
+      } catch (error) {
+        // -A leaves what is there alone.
+        if (command === "I" || !(error instanceof ToolExit) || !error.stderr.includes("exists")) throw error;
+        streams.stderr += `${NAME}: 0 flow entries have been added.\n`;
+        return 0;
+      }
+      shown(1, command === "I" ? "created" : "added");
+      return 0;
     }
+    case "U": {
+      const wanted = new Map(options);
+      for (const name of ["m", "t", "u", "l", "state"]) wanted.delete(name);
+      const entries = listConntrack(context, handle).filter(filterOf(wanted));
+      // Without an address or a family the change is sent with none, which the kernel does not take.
+      if (entries.length > 0 && !["s", "d", "r", "q", "f"].some((name) => options.has(name))) {
+        streams.stderr += "Operation failed: Operation not supported\n";
+        throw failed("Operation not supported");
+      }
+      for (const entry of entries) update(host.netns, options, entry);
+      const ids = new Set(entries.map(({ id }) => id));
+      print(listConntrack(context, handle).filter(({ id }) => ids.has(id)));
+      shown(entries.length, "updated");
+      return entries.length > 0 ? 0 : 1;
+    }
+    default:
+      throw failed("Operation not supported");
   }
 }
+
+const protocolNumber = (text: string): number => PROTOCOL_NUMBERS[text] ?? unsigned(text, 255) ?? 0;
 
 /** getopt_long() over the command line; what is wrong is told as do_parse() tells it. */
 function parse(args: readonly string[]): Parsed {
@@ -143,6 +168,7 @@ function parse(args: readonly string[]): Parsed {
       if (parsed.command !== "") throw problem("Invalid commands combination");
       parsed.command = command;
       const next = args[at + 1];
+      if (command === "S" && next !== undefined && !next.startsWith("-")) throw problem(`unknown type \`${next}'`);
       if (!TAKING_TABLE.includes(command) || next === undefined || next.startsWith("-")) continue;
       at++;
       if ("conntrack".startsWith(next)) parsed.table = "conntrack";
@@ -210,7 +236,14 @@ function filterOf(options: ReadonlyMap<string, string>): (entry: ConntrackEntry)
   const tests: ((entry: ConntrackEntry) => boolean)[] = [];
   const address = (key: string, of: (entry: ConntrackEntry) => string): void => {
     const value = options.get(key);
-    if (value !== undefined) tests.push((entry) => of(entry) === addressOf(value)?.address);
+    if (value === undefined) return;
+    const [text = "", length] = value.split("/");
+    const parsed = addressOf(text);
+    if (parsed === undefined) return;
+    const mask = options.get(key === "s" || key === "r" ? "mask-src" : "mask-dst");
+    const full = parsed.family === "inet" ? 32 : 128;
+    const bits = length !== undefined ? (unsigned(length, full) ?? full) : mask !== undefined ? maskBits(mask) : full;
+    tests.push((entry) => inPrefix(of(entry), { ...parsed, bits, explicit: true }));
   };
   address("s", ({ orig }) => orig.src);
   address("d", ({ orig }) => orig.dst);
@@ -219,7 +252,8 @@ function filterOf(options: ReadonlyMap<string, string>): (entry: ConntrackEntry)
   const number = (keys: readonly string[], of: (entry: ConntrackEntry) => number | undefined): void => {
     for (const key of keys) {
       const value = options.get(key);
-      if (value !== undefined) tests.push((entry) => of(entry) === Number(value));
+      // atoi()
+      if (value !== undefined) tests.push((entry) => of(entry) === Number(/^\d+/.exec(value)?.[0] ?? 0));
     }
   };
   number(["sport", "orig-port-src"], ({ orig }) => orig.sport);
@@ -241,7 +275,7 @@ function filterOf(options: ReadonlyMap<string, string>): (entry: ConntrackEntry)
   if (options.get("f") === "ipv4") tests.push(({ orig }) => !orig.src.includes(":"));
   const mark = options.get("m");
   if (mark !== undefined) {
-    const [value = 0, mask = 0xffffffff] = mark.split("/").map(Number);
+    const [value = 0, mask = 0xffffffff] = mark.split("/").map(markOf);
     tests.push((entry) => ((entry.mark & mask) >>> 0) === value);
   }
   const status = options.get("u");
@@ -281,13 +315,17 @@ function hasStatus({ flags }: ConntrackEntry, word: string): boolean {
   }
 }
 
+/** A netmask as a length. */
+const maskBits = (text: string): number => text.split(".").reduce((sum, part) => sum + (Number(part) >>> 0).toString(2).replaceAll("0", "").length, 0);
+
 const protocolOf = (proto: ConntrackEntry["proto"]): number => (typeof proto === "number" ? proto : (PROTOCOL_NUMBERS[proto] ?? 0));
 const nameOf = (number: number): string => Object.entries(PROTOCOL_NUMBERS).find(([, value]) => value === number)?.[0] ?? "unknown";
 
 /** nfct_snprintf() */
-function format(entries: readonly ConntrackRecord[], output: string, accounting: boolean): string {
+function format(entries: readonly ConntrackRecord[], output: string, extra: (entry: ConntrackRecord) => Extra): string {
   const types = output.split(",");
-  if (types.includes("xml")) return entries.length === 0 ? "" : xml(entries, types.includes("id"));
+  if (types.includes("xml")) return entries.length === 0 ? "" : xml(entries, extra);
+  if (types.includes("save")) return entries.map(saved).join("");
   const extended = types.includes("extended");
   return entries.map((entry) => {
     const number = protocolOf(entry.proto);
@@ -296,10 +334,11 @@ function format(entries: readonly ConntrackRecord[], output: string, accounting:
     text += `${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} `;
     if (entry.state !== undefined) text += `${entry.state} `;
     text += tuple(entry.orig);
-    if (accounting) text += counters(entry, 0);
+    const { counters } = extra(entry);
+    if (counters !== undefined) text += countersText(counters[0]!);
     if (!entry.flags.includes("SEEN_REPLY")) text += "[UNREPLIED] ";
     text += tuple(entry.reply);
-    if (accounting) text += counters(entry, 1);
+    if (counters !== undefined) text += countersText(counters[1]!);
     if (entry.flags.includes("ASSURED")) text += "[ASSURED] ";
     text += `mark=${entry.mark} `;
     if (entry.zone !== 0) text += `zone=${entry.zone} `;
@@ -309,10 +348,25 @@ function format(entries: readonly ConntrackRecord[], output: string, accounting:
   }).join("");
 }
 
-const counters = (entry: ConntrackRecord, direction: 0 | 1): string => {
-  const counted = (entry as ConntrackRecord & { readonly counters?: readonly (readonly [packets: number, bytes: number])[] }).counters?.[direction];
-  return counted === undefined ? "" : `packets=${counted[0]} bytes=${counted[1]} `;
-};
+const countersText = ([packets, bytes]: readonly [number, number]): string => `packets=${packets} bytes=${bytes} `;
+
+/** `-o save`: the command that makes the entry (ct_save_snprintf()). */
+function saved(entry: ConntrackRecord): string {
+  const { orig, reply, flags, zone } = entry;
+  const status = ["SEEN_REPLY", "ASSURED"].filter((flag) => flags.includes(flag)).join(",");
+  const words = [`-A -t ${entry.timeoutSeconds} -u ${status === "" ? "UNSET" : status}`];
+  if (entry.mark !== 0) words.push(`-m ${entry.mark}`);
+  if (zone !== 0) words.push(`-w ${zone}`);
+  words.push(`-s ${orig.src} -d ${orig.dst}`, flags.includes("DST_NAT") ? `-g ${reply.src}` : `-r ${reply.src}`,
+    flags.includes("SRC_NAT") ? `-n ${reply.dst}` : `-q ${reply.dst}`);
+  const number = protocolOf(entry.proto);
+  const name = nameOf(number);
+  words.push(`-p ${name === "unknown" ? number : name}`);
+  if (orig.sport !== undefined) words.push(`--sport ${orig.sport} --dport ${orig.dport} --reply-port-src ${reply.sport} --reply-port-dst ${reply.dport}`);
+  if (orig.icmpType !== undefined) words.push(`--icmp-type ${orig.icmpType} --icmp-code ${orig.icmpCode} --icmp-id ${orig.icmpId}`);
+  if (entry.state !== undefined) words.push(`--state ${entry.state}`);
+  return `${words.join(" ")}\n`;
+}
 
 function tuple({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple): string {
   const ports = sport === undefined ? "" : `sport=${sport} dport=${dport} `;
@@ -320,7 +374,9 @@ function tuple({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: Conntrack
   return `src=${src} dst=${dst} ${ports}${icmp}`;
 }
 
-function xml(entries: readonly ConntrackRecord[], withId: boolean): string {
+function xml(entries: readonly ConntrackRecord[], extra: (entry: ConntrackRecord) => Extra): string {
+  const counted = (pair: readonly [number, number] | undefined): string =>
+    pair === undefined ? "" : `<counters><packets>${pair[0]}</packets><bytes>${pair[1]}</bytes></counters>`;
   const layers = ({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple, number: number): string => {
     const v6 = src.includes(":");
     const ports = sport === undefined ? "" : `<sport>${sport}</sport><dport>${dport}</dport>`;
@@ -333,9 +389,11 @@ function xml(entries: readonly ConntrackRecord[], withId: boolean): string {
     const state = entry.state === undefined ? "" : `<state>${entry.state}</state>`;
     const unreplied = entry.flags.includes("SEEN_REPLY") ? "" : "<unreplied/>";
     const assured = entry.flags.includes("ASSURED") ? "<assured/>" : "";
-    return `<flow><meta direction="original">${layers(entry.orig, number)}</meta><meta direction="reply">${layers(entry.reply, number)}</meta>` +
+    const { counters } = extra(entry);
+    return `<flow><meta direction="original">${layers(entry.orig, number)}${counted(counters?.[0])}</meta>` +
+      `<meta direction="reply">${layers(entry.reply, number)}${counted(counters?.[1])}</meta>` +
       `<meta direction="independent">${state}<timeout>${entry.timeoutSeconds}</timeout><mark>${entry.mark}</mark>` +
-      `${entry.zone === 0 ? "" : `<zone>${entry.zone}</zone>`}<use>1</use>${withId ? `<id>${entry.id}</id>` : ""}${assured}${unreplied}</meta></flow>\n`;
+      `${entry.zone === 0 ? "" : `<zone>${entry.zone}</zone>`}<use>1</use><id>${entry.id}</id>${assured}${unreplied}</meta></flow>\n`;
   });
   return `<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n${flows.join("")}</conntrack>\n`;
 }

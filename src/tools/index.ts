@@ -8,9 +8,11 @@ import { conntrack } from "./conntrack.ts";
 import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
 import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
+import { iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate } from "./iptables-nft.ts";
 import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
+import { ipset, nft } from "./nft.ts";
 import { ss } from "./ss.ts";
-import { tc } from "./tc.ts";
+import { tc } from "./tc/index.ts";
 import { Streams, ToolExit, type Tool, type ToolHost, type ToolResult } from "./tool.ts";
 
 export type { ToolHost, ToolResult } from "./tool.ts";
@@ -60,6 +62,13 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["iptables-legacy-save", iptablesSave],
   ["iptables-restore", iptablesRestore],
   ["iptables-legacy-restore", iptablesRestore],
+  ["iptables-nft", iptablesNft],
+  ["iptables-nft-save", iptablesNftSave],
+  ["iptables-nft-restore", iptablesNftRestore],
+  ["iptables-translate", iptablesTranslate],
+  ["iptables-restore-translate", iptablesRestoreTranslate],
+  ["nft", nft],
+  ["ipset", ipset],
   ["ifconfig", ifconfig],
   ["netstat", netstat],
   ["sysctl", sysctl],

@@ -12,6 +12,8 @@ export interface LinkRecord extends LinkInfo {
   /** BRPORT_* */
   readonly portFlags: number;
   readonly vni: number;
+  /** It has been up once: it has a queueing discipline. */
+  readonly activated: boolean;
 }
 
 type Each = (view: DataView, at: number, u8: Uint8Array) => void;
@@ -40,7 +42,7 @@ export function linkRecords(netns: Netns): LinkRecord[] {
     const info = infos.find(({ ifindex }) => ifindex === u32(abi.LINKINFO_IFINDEX));
     if (info === undefined) return;
     found.push({ ...info, peer: u32(abi.LINKINFO_PEER), masterIndex: u32(abi.LINKINFO_MASTER), portFlags: u32(abi.LINKINFO_PORT_FLAGS),
-      vni: u32(abi.LINKINFO_VNI) });
+      vni: u32(abi.LINKINFO_VNI), activated: u32(abi.LINKINFO_FLAGS) >= abi.IFF_ACTIVATED });
   });
   return found.sort((a, b) => a.ifindex - b.ifindex);
 }

@@ -22,6 +22,10 @@ export interface ToolHost {
   deleteNetns?(name: string): void;
   /** Whether the machine has a driver for links of this kind; it has all that this kernel has when left out. */
   hasKind?(kind: string): boolean;
+  /** Whether it has the queueing discipline, classifier or action of that name; as `hasKind`. */
+  hasTc?(what: "qdisc" | "filter" | "action", kind: string): boolean;
+  /** Types of ipset that the machine's kernel is built without. */
+  readonly ipsetWithout?: readonly string[];
 }
 
 /** Ends a tool with an exit status; what it has printed before stays. */

@@ -6,7 +6,11 @@ import { expect, test } from "vitest";
 import { replayRecordings } from "./recordings.ts";
 
 const FLOORS: Readonly<Record<string, number>> = {
-  "00-discovery": 45,
+  "00-discovery": 48,
+  "crd-cel": 30,
+  "crd-objects": 92,
+  "crd-structural": 61,
+  "crd-versions": 41,
   "default-certificatesigningrequests-certificates-v1": 16,
   "default-clusterrolebindings-rbac-v1": 16,
   "default-clusterroles-rbac-v1": 16,
@@ -16,6 +20,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "default-csidrivers-storage-v1": 16,
   "default-csinodes-storage-v1": 16,
   "default-csistoragecapacities-storage-v1": 16,
+  "default-customresourcedefinitions-apiextensions-v1": 16,
   "default-daemonsets-apps-v1": 12,
   "default-deployments-apps-v1": 16,
   "default-endpoints-v1": 16,
@@ -63,6 +68,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "invalid-csidrivers-storage-v1": 45,
   "invalid-csinodes-storage-v1": 49,
   "invalid-csistoragecapacities-storage-v1": 45,
+  "invalid-customresourcedefinitions-apiextensions-v1": 51,
   "invalid-daemonsets-apps-v1": 51,
   "invalid-deployments-apps-v1": 51,
   "invalid-endpoints-v1": 51,

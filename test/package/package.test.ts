@@ -174,7 +174,7 @@ test("are the types wrong? no", async () => {
     "--format",
     "json",
   ];
-  const wasm = ["--exclude-entrypoints", "./kernel.wasm", "./kernel.plain.wasm", "./kernel-core.wasm", "./kernel-core.plain.wasm"];
+  const wasm = ["--exclude-entrypoints", "./kernel.wasm", "./kernel.plain.wasm", "./kernel-core.wasm", "./kernel-core.plain.wasm", "./service-worker.js"];
   const { analysis } = JSON.parse(await run(process.execPath, [...args, ...wasm], folder)) as {
     analysis: { problems: { kind: string; entrypoint?: string; resolutionKind?: string }[]; entrypoints: object };
   };

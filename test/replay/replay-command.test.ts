@@ -155,6 +155,19 @@ describe("kubewire replay --iptables --pcap", () => {
     for (const { dev, frame } of forwarded) expect(sent).toContainEqual({ dev, frame });
   });
 
+  it("takes nft's rules, alone or beside iptables'", async () => {
+    const nft = file("nft", "table ip nat {\n\tchain out {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n" +
+      "\t\tudp dport 53 snat to 10.0.2.1\n\t}\n}\n");
+    const rest = ["--routes", file("routes", listing), "--pcap", file("in.pcapng", packets("snat_basic"))];
+    const alone = await kubewire("replay", "--nft", nft, ...rest);
+    expect({ exit: alone.exit, stderr: alone.stderr }).toEqual({ exit: 0, stderr: "" });
+    expect(alone.stdout).toContain("as UDP 10.0.2.1:1000 > 10.0.2.20:53");
+    const both = await kubewire("replay", "--nft", nft, "--iptables", file("rules", "*filter\n-A FORWARD -j DROP\nCOMMIT\n"), ...rest);
+    expect(both.stdout).not.toContain("as UDP 10.0.2.1:1000");
+    const wrong = await kubewire("replay", "--nft", file("nft", "table ip nat { chain c { nonsense } }\n"), ...rest);
+    expect(wrong).toMatchObject({ exit: 1, stderr: expect.stringMatching(/^error: --nft: .*syntax error/s) as unknown });
+  });
+
   it("says which file is bad, and where", async () => {
     const pcap = file("in.pcapng", packets("snat_basic"));
     const run = async (...args: string[]): Promise<string> => {

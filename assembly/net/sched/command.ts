@@ -2,10 +2,10 @@
 import { EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, MAILBOX_BYTES } from "../../abi/core";
 import {
   FILTER_BYTES, FILTER_PARENT, NET_FILTER_ADD, NET_FILTER_DELETE, NET_FILTER_LIST, NET_QDISC_DELETE, NET_QDISC_LIST, NET_QDISC_SET,
-  QDISC_BFIFO, QDISC_BURST, QDISC_BYTES, QDISC_CORRUPT, QDISC_CORRUPT_CORR, QDISC_DEFAULT, QDISC_DELAY, QDISC_DELAY_CORR,
+  QDISC_BFIFO, QDISC_BORROWED, QDISC_BURST, QDISC_BYTES, QDISC_CORRUPT, QDISC_CORRUPT_CORR, QDISC_CTOKENS, QDISC_DEFAULT, QDISC_DELAY, QDISC_DELAY_CORR,
   QDISC_DUPLICATE, QDISC_DUPLICATE_CORR, QDISC_GAP, QDISC_HANDLE, QDISC_HTB, QDISC_HTB_CLASS, QDISC_IFINDEX, QDISC_INGRESS,
-  QDISC_JITTER, QDISC_KIND, QDISC_LIMIT, QDISC_LOSS, QDISC_LOSS_CORR, QDISC_NETEM, QDISC_PARENT, QDISC_PEAK, QDISC_PEAK_BURST,
-  QDISC_PFIFO, QDISC_PRIO, QDISC_QUANTUM, QDISC_RATE, QDISC_REORDER, QDISC_REORDER_CORR, QDISC_STATS, QDISC_TBF, TC_INGRESS,
+  QDISC_JITTER, QDISC_KIND, QDISC_LENDED, QDISC_LEVEL, QDISC_LIMIT, QDISC_LOSS, QDISC_LOSS_CORR, QDISC_NETEM, QDISC_PARENT, QDISC_PEAK, QDISC_PEAK_BURST,
+  QDISC_PFIFO, QDISC_PRIO, QDISC_QUANTUM, QDISC_RATE, QDISC_REORDER, QDISC_REORDER_CORR, QDISC_STATS, QDISC_TBF, QDISC_TOKENS, TC_INGRESS,
 } from "../../abi/net";
 import { NetDevice, Netns } from "../../layout";
 import { deviceFind } from "../devices";
@@ -148,6 +148,7 @@ function build(dev: NetDevice, kind: u32, handle: u32, parent: u32, record: usiz
   q.otherwise = load<u32>(record, QDISC_DEFAULT);
   q.prio = load<u32>(record, QDISC_PRIO);
   q.quantum = load<u32>(record, QDISC_QUANTUM);
+  if (kind == QDISC_HTB && q.quantum == 0) q.quantum = 10;
   q.tokens = <i64>q.burst;
   q.ctokens = <i64>q.peakBurst;
   if (kind == QDISC_TBF || kind == QDISC_HTB_CLASS) {
@@ -179,7 +180,7 @@ function classSet(dev: NetDevice, record: usize): i32 {
   const c = asQdisc(at);
   if (c.peak == 0) c.peak = c.rate;
   c.prio = min<u32>(c.prio, 7);
-  if (c.quantum == 0) c.quantum = <u32>max<u64>(1000, min<u64>(200000, c.rate / 10)); // r2q 10
+  if (c.quantum == 0) c.quantum = <u32>max<u64>(1000, min<u64>(200000, c.rate / max<u32>(root.quantum, 1)));
   const found = htbFind(root, classid);
   if (found != 0) {
     // The rates change; what waits stays (htb_change_class).
@@ -229,9 +230,8 @@ function qdiscDelete(dev: NetDevice, handle: u32): i32 {
     qdiscReplace(dev, 0);
     return 0;
   }
-  if (root.kind != QDISC_HTB) return -ENOENT;
-  const at = htbFind(root, handle);
-  if (at == 0) return -ENOENT;
+  const at = root.kind == QDISC_HTB ? htbFind(root, handle) : 0;
+  if (at == 0) return childDelete(dev, handle);
   const c = asQdisc(at);
   for (let s = root.classes; s != 0; s = asQdisc(s).sibling) if (asQdisc(s).up == at) return -EINVAL;
   let link = dev.qdisc + offsetof<Qdisc>("classes");
@@ -250,6 +250,26 @@ function qdiscDelete(dev: NetDevice, handle: u32): i32 {
   if (child == 0) return -ENOMEM;
   asQdisc(above).child = child;
   asQdisc(above).level = 0;
+  return 0;
+}
+
+/** What hangs on a class or on a discipline with a child: a FIFO takes its place (htb_graft), its packets are gone. */
+function childDelete(dev: NetDevice, handle: u32): i32 {
+  let above = dev.qdisc;
+  if (asQdisc(above).kind == QDISC_HTB) {
+    for (above = asQdisc(above).classes; above != 0; above = asQdisc(above).sibling) {
+      if (asQdisc(above).child != 0 && asQdisc(asQdisc(above).child).handle == handle) break;
+    }
+  } else while (above != 0 && (asQdisc(above).child == 0 || asQdisc(asQdisc(above).child).handle != handle)) above = asQdisc(above).child;
+  if (above == 0) return -ENOENT;
+  const q = asQdisc(above);
+  const tbf = q.kind == QDISC_TBF;
+  const child: usize = q.kind == QDISC_NETEM ? <usize>0
+    : qdiscNew(dev, tbf ? QDISC_BFIFO : QDISC_PFIFO, 0, q.handle, tbf ? q.limit : TX_QUEUE_LEN);
+  if (child == 0 && q.kind != QDISC_NETEM) return -ENOMEM;
+  lose(dev, q, asQdisc(q.child));
+  qdiscFree(q.child);
+  q.child = child;
   return 0;
 }
 
@@ -314,6 +334,11 @@ function writeOne(dev: NetDevice, q: Qdisc, p: usize): void {
   store<u32>(p, q.duplicateCorr, QDISC_DUPLICATE_CORR);
   store<u32>(p, q.reorderCorr, QDISC_REORDER_CORR);
   store<u32>(p, q.corruptCorr, QDISC_CORRUPT_CORR);
+  store<u32>(p, q.level, QDISC_LEVEL);
+  store<u32>(p, q.lends, QDISC_LENDED);
+  store<u32>(p, q.borrows, QDISC_BORROWED);
+  store<i64>(p, q.tokens, QDISC_TOKENS);
+  store<i64>(p, q.ctokens, QDISC_CTOKENS);
 }
 
 function filterList(dev: NetDevice, to: usize, skip: u32, parent: u32): i32 {

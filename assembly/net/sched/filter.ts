@@ -116,7 +116,7 @@ export function filtersFree(q: Qdisc): void {
   }
 }
 
-/** `tc filter add`: FILTER_* record. A preference of 0 goes before all there are, as the kernel chooses. 0 or -errno. */
+/** `tc filter add`: FILTER_* record. A preference of 0: the kernel chooses (tcf_auto_prio). 0 or -errno. */
 export function filterAdd(q: Qdisc, ns: Netns, record: usize): i32 {
   const kind = load<u32>(record, FILTER_KIND), keys = load<u32>(record, FILTER_KEYS), action = load<u32>(record, FILTER_ACTION);
   if (kind == 0 || kind > FILTER_MATCHALL) return -ENOENT;
@@ -129,7 +129,9 @@ export function filterAdd(q: Qdisc, ns: Netns, record: usize): i32 {
   let pref = load<u32>(record, FILTER_PREF);
   if (pref == 0) {
     pref = 49152;
-    for (let at = q.filters; at != 0; at = changetype<Filter>(at).next) pref = min<u32>(pref, changetype<Filter>(at).pref - 1);
+    for (let at = q.filters; at != 0; at = changetype<Filter>(at).next) {
+      if (changetype<Filter>(at).pref >= 0x8000) pref = min<u32>(pref, changetype<Filter>(at).pref - 1);
+    }
   }
   let link = changetype<usize>(q) + offsetof<Qdisc>("filters");
   for (let at = <usize>load<u32>(link); at != 0 && changetype<Filter>(at).pref <= pref; at = <usize>load<u32>(link)) {

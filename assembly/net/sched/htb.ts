@@ -6,7 +6,7 @@ import { Skb } from "../../layout";
 import { node } from "../../mm/node";
 import { skbLength } from "../skb";
 import { filterClassify } from "./filter";
-import { Qdisc, TX_QUEUE_LEN, append, asQdisc, dequeue, enqueue, lengthToNs, qdiscWatch, reject, takeFirst } from "./qdisc";
+import { Qdisc, append, asQdisc, dequeue, enqueue, lengthToNs, qdiscWatch, reject, takeFirst } from "./qdisc";
 
 /** TC_HTB_MAXDEPTH */
 export const HTB_DEPTH: u32 = 8;
@@ -55,7 +55,8 @@ export function htbEnqueue(q: Qdisc, skb: Skb): bool {
   }
   let waiting: u32 = 0;
   for (let s = q.head; s != 0; s = changetype<Skb>(s).next) waiting++;
-  if (waiting >= TX_QUEUE_LEN) return reject(q, skb);
+  if (waiting >= q.limit) return reject(q, skb);
+  q.lends++;
   append(changetype<usize>(q) + offsetof<Qdisc>("head"), skb);
   return true;
 }
@@ -156,6 +157,8 @@ function chargeClass(leaf: Qdisc, length: u32, now: u64): void {
   for (let at = changetype<usize>(leaf); at != 0 && asQdisc(at).kind == QDISC_HTB_CLASS; at = asQdisc(at).up) {
     const c = asQdisc(at);
     const diff = min<i64>(<i64>(now - c.checkpoint), MBUFFER);
+    if (c.level == lender) c.lends++;
+    else if (c.level < lender) c.borrows++;
     if (c.level >= lender) c.tokens = account(c.tokens + diff, c.burst, lengthToNs(c.rate, length));
     else c.tokens += diff;
     c.ctokens = account(c.ctokens + diff, c.peakBurst, lengthToNs(c.peak, length));

@@ -50,6 +50,7 @@ const SECOND: u64 = 1_000_000_000;
   counter: u32;
   level: u32; deficit: i32; // of a class
   turn: usize; // HTB: the class whose turn it is
+  lends: u32; borrows: u32; // packets sent at a class' own rate, at a lender's; HTB's own `lends`: sent directly
 }
 
 @inline export function asQdisc(at: usize): Qdisc {

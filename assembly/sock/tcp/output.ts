@@ -36,7 +36,8 @@ const NAGLE_PUSH: bool = true;
  * Completes an IPv4 packet around the TCP header at `data` and sends it. Takes the packet. `options` bytes of IP options stand behind the
  * route in the namespace's scratch.
  */
-export function ipv4Send(skb: Skb, ns: Netns, localLo: u64, remoteLo: u64, tos: u32, id: u32, options: u32 = 0): i32 {
+export function ipv4Send(skb: Skb, ns: Netns, localLo: u64, remoteLo: u64, tos: u32, id: u32, options: u32 = 0,
+  counted: bool = true): i32 {
   const length = <u32>(skb.tail - skb.data);
   const source = raw4(localLo), destination = raw4(remoteLo);
   const tcp = TcpView.at(skb.data);
@@ -52,7 +53,7 @@ export function ipv4Send(skb: Skb, ns: Netns, localLo: u64, remoteLo: u64, tos: 
   }
   if (tcp.flags & TCP_RST) snmpInc(ns, SNMP_TCP_OUTRSTS);
   snmpInc(ns, SNMP_TCP_OUTSEGS);
-  return ipLocalOut(skb, ns);
+  return ipLocalOut(skb, ns, counted);
 }
 
 /** Sends `length` bytes at `data` as one segment of this connection (__tcp_transmit_skb). 0 or -errno. */

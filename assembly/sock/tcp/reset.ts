@@ -44,5 +44,5 @@ function reply(about: Skb, ns: Netns, seq: u32, ack: u32, flags: u32, window: u3
   const options = ip.headerLength == IPV4_HEADER_LEN ? 0
     : ipOptionsEcho(about, ns, ip.destination, ns.scratch + offsetof<Route>());
   if (options < 0) skbFree(skb);
-  else discarded(ns, ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos & ~ECN_MASK, 0, <u32>options));
+  else discarded(ns, ipv4Send(skb, ns, mapped4(ip.destination), mapped4(ip.source), ip.tos & ~ECN_MASK, 0, <u32>options, false));
 }

@@ -58,18 +58,18 @@ export function listing(chains: readonly ListedChain[], format: ListFormat, only
 }
 
 /** An option of a rule's text. */
-interface Option {
+export interface Option {
   readonly name: string;
   readonly not: boolean;
   readonly args: readonly string[];
 }
-interface Part {
+export interface Part {
   readonly name: string;
   readonly options: Option[];
 }
 
 /** The words of a rule by what they belong to; the first part is the rule's own. */
-function parts(text: string): { own: Option[]; matches: Part[]; target: Part | undefined; goto: boolean } {
+export function parts(text: string): { own: Option[]; matches: Part[]; target: Part | undefined; goto: boolean } {
   const list = words(`${text}\n`);
   const own: Option[] = [];
   const matches: Part[] = [];

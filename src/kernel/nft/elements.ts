@@ -2,7 +2,8 @@
 import { NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN } from "../../../assembly/abi/nft.ts";
 import { NF_ACCEPT, NF_DROP } from "../../../assembly/abi/netfilter.ts";
 import { Refused, refusedByKernel, type Cursor, type Place, type Token } from "./lexer.ts";
-import { elementKey, isInterval, keyBytes, padded, type NftSet, type SetElement, type Table, type Verdict } from "./model.ts";
+import { Writer, elementKey, isInterval, keyBytes, padded, type NftSet, type SetElement, type Table, type Verdict } from "./model.ts";
+import { elementStatesText, startsStateful, statefulBody } from "./stateful.ts";
 import { bytesOf, compareBytes, formatTime, parseTime, type DataType } from "./types.ts";
 
 export const ENOENT = "No such file or directory";
@@ -35,7 +36,11 @@ export function value(cursor: Cursor, type: DataType, commas = false): Value {
     return { from: start, to: cursor.previous.to, from_: inner, to_: inner, prefix: undefined, wildcard: false };
   }
   const bracket = cursor.take("[");
-  const token = operand(cursor);
+  let token = operand(cursor);
+  if (type.name === "classid" && cursor.take(":")) {
+    const minor = operand(cursor);
+    token = { ...token, text: `${token.text}:${minor.text}`, to: minor.to };
+  }
   if (bracket) cursor.expect("]");
   if (type.name === "ifname" && token.text.endsWith("*")) {
     const text = token.text.endsWith("\\*") ? `${token.text.slice(0, -2)}*` : token.text.slice(0, -1);
@@ -182,13 +187,15 @@ function element(cursor: Cursor, { keyTypes, dataTypes, table }: ElementShape, k
   const made: { -readonly [K in keyof ReadElement]: ReadElement[K] } = {
     key, end, catchall, timeout: 0, expires: 0, comment: undefined, place, ranged,
   };
-  while (cursor.is("timeout", "expires", "comment", "counter", "limit", "last", "quota")) {
+  const stateful = new Writer();
+  while (cursor.is("timeout", "expires", "comment") || startsStateful(cursor)) {
     const word = cursor.next().text;
     if (word === "timeout") made.timeout = time(cursor);
     else if (word === "expires") made.expires = time(cursor);
     else if (word === "comment") made.comment = cursor.name("quoted string").text;
-    else throw new Refused(`${word} in an element: not supported here`, cursor.previous);
+    else statefulBody(cursor, stateful, word);
   }
+  if (stateful.length > 0) made.ops = stateful.take();
   if (dataTypes === undefined) {
     if (cursor.is(":")) throw refusedByKernel("Invalid argument", place);
     return made;
@@ -242,6 +249,18 @@ export function successor(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** Is the key one of those that the element stands for? */
+function within(set: NftSet, there: SetElement, key: Uint8Array): boolean {
+  let at = 0;
+  for (const type of set.keyTypes) {
+    const end = at + bytesOf(type.bits);
+    const field = key.subarray(at, end);
+    if (compareBytes(there.key.subarray(at, end), field) > 0 || compareBytes(field, there.end.subarray(at, end)) > 0) return false;
+    at += padded(bytesOf(type.bits));
+  }
+  return true;
+}
+
 /** An element of the set that `given` overlaps with, its own double left out. */
 export function overlapping(set: NftSet, given: SetElement): SetElement | undefined {
   for (const there of set.elements.values()) {
@@ -249,6 +268,12 @@ export function overlapping(set: NftSet, given: SetElement): SetElement | undefi
     // What touches counts, too, where ranges are merged.
     if (set.autoMerge && set.keyTypes.length === 1
       && (compareBytes(successor(there.end), given.key) === 0 || compareBytes(successor(given.end), there.key) === 0)) return there;
+    if (set.keyTypes.length > 1) {
+      // Of several fields only where it begins and where it ends are looked for (nft_pipapo_insert).
+      const same = elementKey(there.key, there.end, false) === elementKey(given.key, given.end, false);
+      if (!same && (within(set, there, given.key) || within(set, there, given.end))) return there;
+      continue;
+    }
     let at = 0;
     let apart = false;
     for (const type of set.keyTypes) {
@@ -306,6 +331,7 @@ export function elementText(set: NftSet, given: SetElement, stateless: boolean):
   let text = given.catchall ? "*" : tupleText(set.keyTypes, given.key, given.end);
   if (given.timeout !== 0 && given.timeout !== set.timeout) text += ` timeout ${formatTime(given.timeout)}`;
   if (given.expires !== 0 && !stateless) text += ` expires ${formatTime(given.expires)}`;
+  if (given.states !== undefined) text += elementStatesText(given.states, stateless);
   if (given.comment !== undefined) text += ` comment "${given.comment}"`;
   const { dataTypes } = set;
   if (given.verdict !== undefined) text += ` : ${verdictText(given.verdict)}`;

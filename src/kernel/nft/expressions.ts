@@ -17,7 +17,7 @@ export interface Expression extends Place {
   /** `meta l4proto` and the like: what a comparison with one value makes known. */
   readonly names?: "l3" | "l4";
   /** Headers it needs to be there. */
-  readonly needs?: { readonly l3?: number; readonly l4?: number | readonly number[] };
+  readonly needs?: { readonly l3?: number; readonly ethertype?: number; readonly l4?: number | readonly number[] };
   /** What may be written: `meta mark set`, `tcp dport set`. */
   store?(ops: Writer, register: number): void;
 }
@@ -38,6 +38,8 @@ export interface RuleContext {
   /** Protocol numbers known by now (nf_proto, IP protocol), and the segment that said so, for it is not listed if implied. */
   l3: number | undefined;
   l4: number | undefined;
+  /** Of a frame, where the family is one of frames. */
+  ethertype?: number | undefined;
   l3Segment: number | undefined;
   l4Segment: number | undefined;
   l4Place: Place | undefined;
@@ -46,6 +48,10 @@ export interface RuleContext {
   icmpType: boolean;
 }
 
+const ETH_P_IP = 0x0800;
+const ETH_P_ARP = 0x0806;
+const ETH_P_8021Q = 0x8100;
+const ETH_P_IPV6 = 0x86dd;
 const NF_IPV4 = 2;
 const NF_IPV6 = 10;
 const L4 = { tcp: 6, udp: 17, icmp: 1, icmpv6: 58, sctp: 132, udplite: 136, dccp: 33, esp: 50, ah: 51, comp: 108, igmp: 2 } as const;
@@ -95,6 +101,18 @@ const HEADERS: Readonly<Record<string, { readonly base: number; readonly fields:
     base: abi.NFTBASE_TRANSPORT,
     fields: { type: [0, type("icmpv6_type")], code: [8, 8], checksum: [16, 16], id: [32, 16], sequence: [48, 16], mtu: [32, 32] },
   },
+  arp: {
+    base: abi.NFTBASE_NETWORK,
+    fields: {
+      htype: [0, 16], ptype: [16, type("ether_type")], hlen: [32, 8], plen: [40, 8], operation: [48, type("arp_op")],
+      "saddr ether": [64, type("ether_addr")], "saddr ip": [112, type("ipv4_addr")], "daddr ether": [144, type("ether_addr")],
+      "daddr ip": [192, type("ipv4_addr")],
+    },
+  },
+  vlan: {
+    base: abi.NFTBASE_LINK,
+    fields: { id: [116, 12], pcp: [112, 3], dei: [115, 1], cfi: [115, 1], type: [128, type("ether_type")] },
+  },
   th: { base: abi.NFTBASE_TRANSPORT, fields: ports },
   esp: { base: abi.NFTBASE_TRANSPORT, fields: { spi: [0, 32], sequence: [32, 32] } },
   ah: { base: abi.NFTBASE_TRANSPORT, fields: { nexthdr: [0, type("inet_proto")], hdrlength: [8, 8], spi: [32, 32], sequence: [64, 32] } },
@@ -118,6 +136,7 @@ function payload(header: string, field: string, place: Place): Expression {
     ops.op(abi.NFTOP_PAYLOAD, register, (w) => w.u8(base, length).u16(first));
   };
   const l4 = header === "th" ? undefined : L4[header as keyof typeof L4];
+  const ethertype = header === "arp" ? ETH_P_ARP : header === "vlan" ? ETH_P_8021Q : undefined;
   const l3 = header === "ip" || header === "icmp" || header === "igmp" ? NF_IPV4 : header === "ip6" || header === "icmpv6" ? NF_IPV6 : undefined;
   return {
     ...place,
@@ -127,6 +146,7 @@ function payload(header: string, field: string, place: Place): Expression {
     ...(header === "ip6" && field === "nexthdr" ? { names: "l4" as const } : {}),
     needs: {
       ...(l3 === undefined ? {} : { l3 }),
+      ...(ethertype === undefined ? {} : { ethertype }),
       ...(header === "th" ? { l4: [] } : base === abi.NFTBASE_TRANSPORT && l4 !== undefined ? { l4 } : {}),
     },
     load(ops, register) {
@@ -137,7 +157,7 @@ function payload(header: string, field: string, place: Place): Expression {
       ops.op(abi.NFTOP_BITWISE, register, (w) => w.u8(register, length).u16(0).data(mask).data(new Uint8Array(length)));
       if (shift > 0) ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, 1, shift));
     },
-    ...(base === abi.NFTBASE_LINK ? {} : {
+    ...(header === "vlan" ? {} : {
       store(ops: Writer, register: number) {
         let source = register;
         if (part) {
@@ -166,18 +186,22 @@ function merge(ops: Writer, register: number, other: number, length: number): vo
 
 const META: Readonly<Record<string, readonly [key: number, type: DataType]>> = {
   length: [abi.NFTMETA_LENGTH, integerType(32)], protocol: [abi.NFTMETA_PROTOCOL, type("ether_type")],
-  priority: [abi.NFTMETA_PRIORITY, integerType(32, true)], mark: [abi.NFTMETA_MARK, type("mark")],
+  priority: [abi.NFTMETA_PRIORITY, type("classid")], mark: [abi.NFTMETA_MARK, type("mark")],
   iifname: [abi.NFTMETA_IIFNAME, type("ifname")], oifname: [abi.NFTMETA_OIFNAME, type("ifname")],
   iiftype: [abi.NFTMETA_IIFTYPE, type("iface_type")], oiftype: [abi.NFTMETA_OIFTYPE, type("iface_type")],
   nftrace: [abi.NFTMETA_NFTRACE, integerType(1)], nfproto: [abi.NFTMETA_NFPROTO, type("nf_proto")],
   l4proto: [abi.NFTMETA_L4PROTO, type("inet_proto")], pkttype: [abi.NFTMETA_PKTTYPE, type("pkt_type")],
   cpu: [abi.NFTMETA_CPU, integerType(32)], random: [abi.NFTMETA_RANDOM, integerType(32)],
+  skuid: [abi.NFTMETA_SKUID, type("uid")], skgid: [abi.NFTMETA_SKGID, type("gid")], ibrname: [abi.NFTMETA_BRI_IIFNAME, type("ifname")],
+  obrname: [abi.NFTMETA_BRI_OIFNAME, type("ifname")], iifgroup: [abi.NFTMETA_IIFGROUP, type("devgroup")],
+  oifgroup: [abi.NFTMETA_OIFGROUP, type("devgroup")], time: [abi.NFTMETA_TIME, type("time_date")], day: [abi.NFTMETA_DAY, type("day")],
+  hour: [abi.NFTMETA_HOUR, type("hour")],
 };
 const META_KEYS = "length, protocol, priority, mark, iif, oif, iifname, oifname, iiftype, oiftype, skuid, skgid, nftrace, rtclassid, secmark, " +
   "nfproto, l4proto, ibrname, obrname, pkttype, cpu, iifgroup, oifgroup, cgroup, random, ipsec, iifkind, oifkind, ibrpvid, ibrvproto, time, day, " +
   "hour, sdif, sdifname";
 /** These may stand without `meta`, and are printed so. */
-const UNQUALIFIED = new Set(["iif", "oif", "iifname", "oifname", "iiftype", "oiftype", "mark", "nftrace"]);
+const UNQUALIFIED = new Set(["skuid", "skgid", "iifgroup", "oifgroup", "iif", "oif", "iifname", "oifname", "iiftype", "oiftype", "mark", "nftrace"]);
 const PRINTED_BARE = new Set(["iif", "oif", "iifname", "oifname"]);
 const SETTABLE = new Set(["mark", "priority", "nftrace", "pkttype"]);
 
@@ -201,7 +225,8 @@ const CT: Readonly<Record<string, readonly [key: number, type: DataType, directe
   mark: [abi.NFTCT_MARK, type("mark")], expiration: [abi.NFTCT_EXPIRATION, type("time")], l3proto: [abi.NFTCT_L3PROTO, type("nf_proto")],
   protocol: [abi.NFTCT_PROTOCOL, type("inet_proto"), true], "proto-src": [abi.NFTCT_PROTO_SRC, port, true],
   "proto-dst": [abi.NFTCT_PROTO_DST, port, true], packets: [abi.NFTCT_PKTS, integerType(64), true], bytes: [abi.NFTCT_BYTES, integerType(64), true],
-  zone: [abi.NFTCT_ZONE, integerType(16), true],
+  zone: [abi.NFTCT_ZONE, integerType(16), true], avgpkt: [abi.NFTCT_AVGPKT, integerType(64), true], id: [abi.NFTCT_ID, integerType(32)],
+  helper: [abi.NFTCT_HELPER, type("string16")],
 };
 function ct(context: RuleContext, from: number): Expression {
   const { cursor } = context;
@@ -232,7 +257,7 @@ function ct(context: RuleContext, from: number): Expression {
     types: [keyType],
     text: `ct ${direction === undefined ? "" : `${direction} `}${address ? `${family} ` : ""}${token.text}`,
     load: (ops, register) => void (family === "ip6" ? ops.op(abi.NFTOP_NEVER, 0) : ops.op(abi.NFTOP_CT, register, (w) => w.u8(key, number, 0, 0))),
-    ...(token.text === "mark" ? { store: (ops: Writer, register: number) => void ops.op(abi.NFTOP_CT_SET, register, (w) => w.u8(key, 0, 0, 0)) } : {}),
+    ...(token.text === "mark" || (token.text === "zone" && direction === undefined) ? { store: (ops: Writer, register: number) => void ops.op(abi.NFTOP_CT_SET, register, (w) => w.u8(key, 0, 0, 0)) } : {}),
   };
 }
 
@@ -359,7 +384,7 @@ function rt(context: RuleContext, from: number): Expression {
   if (known === undefined) throw new Refused("syntax error, unexpected string", cursor.previous);
   if (what === "mtu") context.checks.push({ hooks: ["forward", "output", "postrouting"] });
   return {
-    from, to: cursor.previous.to, types: [known[1]], text: `rt ${what === "nexthop" && context.family === "inet" ? "ip " : ""}${what}`,
+    from, to: cursor.previous.to, types: [known[1]], text: `rt ${what === "nexthop" ? "ip " : ""}${what}`,
     load: (ops, register) => void ops.op(abi.NFTOP_RT, register, (w) => w.u32(known[0])),
   };
 }
@@ -367,13 +392,13 @@ function rt(context: RuleContext, from: number): Expression {
 /** Registers that values of these types take. */
 export const registersOf = (types: readonly DataType[]): number => types.reduce((sum, part) => sum + padded(bytesOf(part.bits)) / 4, 0);
 
-const UNSUPPORTED_WORDS = new Set(["socket", "osf", "ipsec", "exthdr", "hbh", "frag", "rt0", "dst", "mh", "vlan", "arp", "vxlan", "geneve", "gre"]);
+const UNSUPPORTED_WORDS = new Set(["socket", "osf", "ipsec", "exthdr", "hbh", "frag", "rt0", "dst", "mh", "vxlan", "geneve", "gre"]);
 
 /** Does an expression begin here? */
 export function startsExpression(cursor: Cursor): boolean {
   const { text, kind } = cursor.token;
   return kind === "word" && (isHeader(text) || UNQUALIFIED.has(text) || ["meta", "ct", "fib", "numgen", "jhash", "symhash", "rt"].includes(text))
-    && !(text === "ct" && ["helper", "timeout", "expectation"].includes(cursor.peek().text));
+    && !(text === "ct" && (["timeout", "expectation", "count"].includes(cursor.peek().text) || (cursor.peek().text === "helper" && cursor.peek(2).text === "set")));
 }
 
 /** One expression without operators. */
@@ -402,7 +427,13 @@ export function primary(context: RuleContext): Expression {
     return tcpOption(context, from);
   }
   const field = cursor.token;
-  if (field.kind !== "word" || !(field.text in HEADERS[text]!.fields)) throw cursor.syntax();
+  const { fields } = HEADERS[text]!;
+  if (field.kind === "word" && `${field.text} ${cursor.peek().text}` in fields) {
+    cursor.next();
+    const second = cursor.next();
+    return payload(text, `${field.text} ${second.text}`, { from, to: second.to });
+  }
+  if (field.kind !== "word" || !(field.text in fields)) throw cursor.syntax();
   cursor.next();
   return payload(text, field.text, { from, to: field.to });
 }
@@ -412,7 +443,14 @@ export function depend(context: RuleContext, expression: Expression): void {
   const { needs } = expression;
   if (needs === undefined) return;
   const place: Place = { from: expression.from, to: expression.to };
-  if (needs.l3 !== undefined) {
+  const frames = context.family === "bridge" || context.family === "netdev";
+  if (needs.ethertype !== undefined && !(needs.ethertype === ETH_P_ARP && context.family === "arp")) {
+    if (!frames) throw new Refused(`conflicting protocols specified: ${context.family} vs. ${expression.text.split(" ")[0]}`, place);
+    ethertype(context, needs.ethertype, needs.ethertype === ETH_P_8021Q, place, expression);
+  }
+  if (needs.l3 !== undefined && frames) {
+    ethertype(context, needs.l3 === NF_IPV4 ? ETH_P_IP : ETH_P_IPV6, false, place, expression);
+  } else if (needs.l3 !== undefined) {
     const fixed = context.family === "ip" ? NF_IPV4 : context.family === "ip6" ? NF_IPV6 : context.l3;
     if (fixed !== undefined && fixed !== needs.l3) {
       const name = (l3: number): string => (l3 === NF_IPV4 ? "ip" : "ip6");
@@ -443,6 +481,28 @@ export function depend(context: RuleContext, expression: Expression): void {
       context.l4Segment = undefined;
     }
   }
+}
+
+/** What a frame has to carry; asked only once (payload_gen_dependency). A tag stands in the Ethernet header, the rest is meta data. */
+function ethertype(context: RuleContext, value: number, tag: boolean, place: Place, expression: Expression): void {
+  const { ops } = context;
+  const name = (number: number): string => (number === ETH_P_IP ? "ip" : number === ETH_P_IPV6 ? "ip6" : number === ETH_P_ARP ? "arp" : "vlan");
+  if (context.ethertype === value) {
+    if (context.l3Segment !== undefined) {
+      context.segments[context.l3Segment] = "";
+      context.l3Segment = undefined;
+    }
+    return;
+  }
+  if (context.ethertype !== undefined && context.ethertype !== ETH_P_8021Q) {
+    throw new Refused(`conflicting protocols specified: ${name(context.ethertype)} vs. ${expression.text.split(" ")[0]}`, place);
+  }
+  const bytes = Uint8Array.of(value >> 8, value & 255);
+  if (tag) ops.op(abi.NFTOP_PAYLOAD, 0, (w) => w.u8(abi.NFTBASE_LINK, 2).u16(12));
+  else if (context.ethertype === ETH_P_8021Q) ops.op(abi.NFTOP_PAYLOAD, 0, (w) => w.u8(abi.NFTBASE_LINK, 2).u16(16));
+  else ops.op(abi.NFTOP_META, 0, (w) => w.u32(abi.NFTMETA_PROTOCOL));
+  ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(abi.NFTCMP_EQ, 2).u16(0).data(bytes));
+  context.ethertype = value;
 }
 
 /** Identifier and sequence number are those of echo messages alone (icmp_dep). */

@@ -3,15 +3,17 @@
  * loads: import it where it is wanted.
  */
 import * as abi from "../../../assembly/abi/nft.ts";
-import { ENOENT } from "../../../assembly/abi/core.ts";
+import { EINVAL, ENOENT } from "../../../assembly/abi/core.ts";
+import { NFCT_REALTIME, NF_SET } from "../../../assembly/abi/netfilter.ts";
 import type { NodeContext } from "../context.ts";
 import { driverOf } from "../namespace.ts";
 import { KernelError, type Netns } from "../netns.ts";
 import { runCommands } from "./commands.ts";
 import { interfaceType } from "./types.ts";
-import { Cursor, NftError, Refused, refusedByKernel } from "./lexer.ts";
+import { TABLE_NAMES } from "../iptables/tables.ts";
+import { Cursor, NftError, Refused, refusedByKernel, type Place } from "./lexer.ts";
 import { ruleText, rulesetText, type Listing } from "./list.ts";
-import { Ruleset, Transaction, elementKey, isInterval, keyBytes, type Chain, type NftObject, type NftSet, type SetElement, type Table } from "./model.ts";
+import { Ruleset, Transaction, elementKey, hookNumber, isInterval, keyBytes, type Chain, type NftObject, type NftSet, type SetElement, type Table } from "./model.ts";
 
 export { NftError } from "./lexer.ts";
 
@@ -20,10 +22,14 @@ export interface NftOptions {
   readonly source?: string;
   /** `--check`: everything but the commit. */
   readonly check?: boolean;
+  /** The text of a file that `include "PATH"` names; undefined: there is none. */
+  readonly readFile?: (path: string) => string | undefined;
   /** `-s`: no counters and the like. */
   readonly stateless?: boolean;
   /** `-a` */
   readonly handles?: boolean;
+  /** Takes lines that nft prints to stderr beside a listing. */
+  readonly warn?: (line: string) => void;
 }
 
 export interface Nft {
@@ -33,11 +39,20 @@ export interface Nft {
    */
   run(text: string, options?: NftOptions): string;
   /** `nft list ruleset`. */
-  list(options?: Pick<NftOptions, "stateless" | "handles">): string;
+  list(options?: Pick<NftOptions, "stateless" | "handles" | "warn">): string;
   /** Counters of a chain's rules that have one: {packets, bytes} each, in order; undefined: no such chain. */
   counters(family: string, table: string, chain: string): readonly (readonly [bigint, bigint])[] | undefined;
   /** A rule by the numbers of an OBS_NFT record, as `nft monitor trace` names it; undefined if no such rule is loaded now. */
   describe(chain: number, handle: number): { readonly family: string; readonly table: string; readonly chain: string; readonly ruleText: string } | undefined;
+}
+
+/** What iptables-nft works on, beside the calls. */
+export interface NftHandle extends Nft {
+  readonly ruleset: Ruleset;
+  /** States of a chain's rules by rule; the policy's behind them. */
+  states(chain: Chain): (readonly (readonly [bigint, bigint])[])[];
+  /** Runs `change` and gives the kernel the outcome; the errno's words of nft if it refuses, and then nothing has changed. */
+  commit(change: (tx: Transaction) => void, check?: boolean): string | undefined;
 }
 
 /** What nftables asks about interfaces. */
@@ -47,10 +62,11 @@ export interface Interfaces {
 }
 
 /** The nft calls of the namespace `netns`. */
-export function createNft(context: NodeContext, netns: number, interfaces: Interfaces): Nft {
+export function createNft(context: NodeContext, netns: number, interfaces: Interfaces): NftHandle {
   const ruleset = new Ruleset();
   const interfaceIndex = interfaceType(interfaces.indexOf, interfaces.nameOf);
   const { instance } = context;
+  let clockTold = false;
 
   const ask = (op: number, ...words: number[]): number => {
     [netns, ...words].forEach((word, i) => instance.view.setUint32(4 * i, word, true));
@@ -71,7 +87,8 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
         const at = 8 + i * abi.NFT_STATE_BYTES;
         const kind = view.getUint32(at + 4, true);
         if (kind === abi.NFTOP_NUMGEN) continue;
-        all[view.getUint32(at, true)]?.push([view.getBigUint64(at + 8, true), view.getBigUint64(at + 16, true)]);
+        const rule = view.getUint32(at, true);
+        (rule === abi.NFT_POLICY_RULE ? (all[chain.rules.length] ??= []) : all[rule])?.push([view.getBigUint64(at + 8, true), view.getBigUint64(at + 16, true)]);
       }
     } while (first !== 0);
     return all;
@@ -79,7 +96,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
 
   /** Elements that packets added, and the times that are left. */
   const sync = (set: NftSet): void => {
-    if (set.table.family === "ip6" || set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout"))) return;
+    if (set.table.family === "ip6" || set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout") || set.ops.length > 0 || [...set.elements.values()].some((one) => one.ops !== undefined))) return;
     const before = set.elements;
     const now = new Map<string, SetElement>();
     const key = keyBytes(set.keyTypes);
@@ -93,6 +110,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
       const n = view.getUint32(4, true);
       let at = 8;
       for (let i = 0; i < n; i++) {
+        const statesBytes = view.getUint32(at + 4, true) >>> 8;
         const timeout = Number(view.getBigUint64(at + 8, true));
         const expires = Number(view.getBigUint64(at + 16, true));
         at += abi.NFT_ELEMENT_HEADER;
@@ -105,8 +123,9 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
         now.set(name, {
           ...known, key: from, end: to, catchall: false, timeout, expires, comment: known?.comment,
           ...(data > 0 && known === undefined && Array.isArray(dataTypes) ? { data: instance.copy(at, data) } : {}),
+          ...(statesBytes > 0 ? { states: instance.copy(at + data, statesBytes) } : {}),
         });
-        at += data;
+        at += data + statesBytes;
       }
     } while (cursor !== 0);
     const catchall = before.get("*");
@@ -119,32 +138,66 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
     return [instance.view.getBigUint64(0, true), instance.view.getBigUint64(8, true)];
   };
 
-  const listing = (options: Pick<NftOptions, "stateless" | "handles">): Listing => ({
-    stateless: options.stateless ?? false, handles: options.handles ?? false, states, object: objectState, sync,
+  const listing = (options: Pick<NftOptions, "stateless" | "handles" | "warn">): Listing => ({
+    stateless: options.stateless ?? false, handles: options.handles ?? false, states, object: objectState, sync, warn: options.warn,
   });
 
+  /** May matches and target stand where packets of these hooks come by? */
+  const placed = (part: Uint8Array, table: number, hooks: number): boolean => {
+    instance.upload(part);
+    [netns, table, hooks].forEach((word, i) => instance.view.setUint32(4 * i, word, true));
+    return context.command(abi.NF_NFT_XT_PLACE, 12, "nft", true) >= 0;
+  };
+
+  /** Gives the kernel what a transaction has changed; with `check` only looks whether it could. Throws Refused, KernelError. */
+  const send = (tx: Transaction, place: Place, check: boolean): void => {
+    for (const table of tx.touched) validate(table, place, placed);
+    const records = tx.records();
+    if (!clockTold && records.length > 0) {
+      // What the date was when the node's clock stood at 0: `meta time`, `day` and `hour` ask.
+      clockTold = true;
+      const { clock } = context;
+      [netns, NFCT_REALTIME, Math.max(0, Math.floor(clock.nowMs() / 1000 - clock.nowNs() / 1e9))].forEach((word, i) => instance.view.setUint32(4 * i, word, true));
+      context.command(NF_SET, 12, "nft", [EINVAL, ENOENT]);
+    }
+    if (check) {
+      tx.rollback();
+      return;
+    }
+    if (records.length > 0) {
+      instance.upload(records);
+      instance.view.setUint32(0, netns, true);
+      context.command(abi.NF_NFT_COMMIT, 8, "nft");
+    }
+    tx.committed();
+  };
+
   return {
+    ruleset,
+    states,
+    commit(change, check = false) {
+      const tx = new Transaction(ruleset);
+      try {
+        change(tx);
+        send(tx, { from: 0, to: 0 }, check);
+        return undefined;
+      } catch (error) {
+        tx.rollback();
+        if (error instanceof Refused) return error.complaints[0]!.message.replace("Could not process rule: ", "");
+        if (error instanceof KernelError && error.code === "ENOMEM") return "Cannot allocate memory";
+        throw error;
+      }
+    },
     run(text, options = {}) {
       const cursor = new Cursor(text);
       const tx = new Transaction(ruleset);
       const output: string[] = [];
       try {
         runCommands({
-          ruleset, cursor, tx, interfaces: interfaceIndex, listing: listing(options), sync, output,
+          ruleset, cursor, tx, interfaces: interfaceIndex, readFile: options.readFile, hasDevice: (name) => interfaces.indexOf(name) !== undefined, listing: listing(options), sync, output,
           reset: (what) => void ("rules" in what ? states(what, true) : objectState(what, true)),
         });
-        for (const table of tx.touched) validate(table, cursor);
-        const records = tx.records();
-        if (options.check) {
-          tx.rollback();
-          return output.join("");
-        }
-        if (records.length > 0) {
-          instance.upload(records);
-          instance.view.setUint32(0, netns, true);
-          context.command(abi.NF_NFT_COMMIT, 8, "nft");
-        }
-        tx.committed();
+        send(tx, { from: cursor.tokens[0]!.from, to: cursor.previous.to }, options.check ?? false);
         return output.join("");
       } catch (error) {
         tx.rollback();
@@ -177,10 +230,10 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
   };
 }
 
-const known = new WeakMap<Netns, Nft>();
+const known = new WeakMap<Netns, NftHandle>();
 
 /** The nft calls of a namespace: the same object every time. Throws KernelError EBADF for one that is not of this kernel. */
-export function nftOf(netns: Netns): Nft {
+export function nftOf(netns: Netns): NftHandle {
   let nft = known.get(netns);
   if (nft === undefined) {
     const driver = driverOf(netns);
@@ -197,8 +250,8 @@ export function nftOf(netns: Netns): Nft {
 const JUMPS = 16;
 
 /** From every base chain: how deep jumps go, and whether statements may stand at its hook (nft_table_validate). */
-function validate(table: Table, cursor: Cursor): void {
-  const place = { from: cursor.tokens[0]!.from, to: cursor.previous.to };
+function validate(table: Table, place: Place, placed: (part: Uint8Array, table: number, hooks: number) => boolean): void {
+  const xtTable = TABLE_NAMES.indexOf(table.name);
   const callees = new Map<Chain, Chain[]>();
   const calleesOf = (chain: Chain): Chain[] => {
     let list = callees.get(chain);
@@ -222,6 +275,9 @@ function validate(table: Table, cursor: Cursor): void {
     const path: { readonly chain: Chain; next: number }[] = [];
     const enter = (chain: Chain): void => {
       for (const rule of chain.rules) {
+        for (const part of rule.iptables?.parts ?? []) {
+          if (!placed(part, xtTable, 1 << hookNumber(table.family, base.base!.hook)!)) throw refusedByKernel("Invalid argument", place);
+        }
         for (const { type, hooks } of rule.checks) {
           if ((type !== undefined && base.base!.type !== type) || (hooks !== undefined && !hooks.includes(base.base!.hook))) {
             throw refusedByKernel("Operation not supported", place);

@@ -154,6 +154,8 @@ export class Cursor {
   readonly text: string;
   readonly tokens: Token[];
   at = 0;
+  /** Files taken in so far. */
+  includes = 0;
   readonly defines = new Map<string, readonly Token[]>();
 
   constructor(text: string) {

@@ -10,6 +10,8 @@ export interface Listing {
   states(chain: Chain): readonly (readonly (readonly [bigint, bigint])[])[];
   object(object: NftObject): readonly [bigint, bigint];
   sync(set: NftSet): void;
+  /** What nft says to stderr beside the listing. */
+  readonly warn?: ((line: string) => void) | undefined;
 }
 
 /** `nft list ruleset`. */
@@ -21,12 +23,23 @@ export function rulesetText(listing: Listing, tables: Iterable<Table>): string {
 
 const handle = ({ handles }: Listing, number: number): string => handles ? ` # handle ${number}` : "";
 
+/** Tables in which extensions of xtables stand are iptables-nft's. */
+function warn({ warn }: Listing, table: Table): void {
+  for (const chain of table.chains.values()) {
+    if (chain.rules.some(({ iptables }) => iptables?.compat === true)) {
+      warn?.(`# Warning: table ${table.family} ${table.name} is managed by iptables-nft, do not touch!\n`);
+      return;
+    }
+  }
+}
+
 /** A table's block around the parts given, an empty line between any two. */
 export function formatTable(table: Table, parts: readonly string[], opening = "", separator = "\n"): string {
   return `table ${table.family} ${table.name} {${opening}\n${parts.join(separator)}}\n`;
 }
 
 export function tableText(listing: Listing, table: Table): string {
+  warn(listing, table);
   let head = "";
   if (table.flags.length > 0) head += `\tflags ${table.flags.join(",")}\n`;
   if (table.comment !== undefined) head += `\tcomment "${table.comment}"\n`;
@@ -98,10 +111,14 @@ const PRIORITIES: readonly (readonly [string, number])[] = [
   ["raw", -300], ["mangle", -150], ["dstnat", -100], ["filter", 0], ["security", 50], ["srcnat", 100],
 ];
 
+const BRIDGE_PRIORITIES: readonly (readonly [string, number])[] = [["dstnat", -300], ["filter", -200], ["out", 100], ["srcnat", 300]];
+
 /** A priority by the name next to it, up to ten away (prio2str); dstnat and srcnat only where they belong. */
-function priorityText(priority: number, hook: string): string {
-  for (const [name, value] of PRIORITIES) {
-    if ((name === "dstnat" && hook !== "prerouting") || (name === "srcnat" && hook !== "postrouting")) continue;
+function priorityText(priority: number, hook: string, { family }: Table): string {
+  const bridge = family === "bridge";
+  for (const [name, value] of bridge ? BRIDGE_PRIORITIES : PRIORITIES) {
+    if ((name === "dstnat" && hook !== "prerouting") || (name === "srcnat" && hook !== "postrouting") || (name === "out" && hook !== "output")) continue;
+    if ((family === "arp" || family === "netdev") && name !== "filter") continue;
     const by = priority - value;
     if (by === 0) return name;
     if (Math.abs(by) <= 10) return `${name} ${by < 0 ? "-" : "+"} ${Math.abs(by)}`;
@@ -109,12 +126,15 @@ function priorityText(priority: number, hook: string): string {
   return String(priority);
 }
 
+const devicesText = (names: readonly string[] | undefined): string =>
+  names === undefined ? "" : names.length === 1 ? ` device "${names[0]}"` : ` devices = { ${names.join(", ")} }`;
+
 export function chainText(listing: Listing, chain: Chain, rules: boolean): string {
   let text = `\tchain ${chain.name} {${handle(listing, chain.handle)}\n`;
   if (chain.comment !== undefined && rules) text += `\t\tcomment "${chain.comment}"\n`;
   const { base } = chain;
   if (base !== undefined) {
-    text += `\t\ttype ${base.type} hook ${base.hook} priority ${priorityText(base.priority, base.hook)}; policy ${chain.policy};\n`;
+    text += `\t\ttype ${base.type} hook ${base.hook}${devicesText(base.devices)} priority ${priorityText(base.priority, base.hook, chain.table)}; policy ${chain.policy};\n`;
   }
   if (rules) {
     const states = listing.states(chain);

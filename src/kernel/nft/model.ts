@@ -4,17 +4,30 @@
  */
 import * as abi from "../../../assembly/abi/nft.ts";
 import { HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING } from "../../../assembly/abi/netfilter.ts";
+import type { Rule as XtRule } from "../iptables/rule.ts";
 import { hexOf, type DataType } from "./types.ts";
 
-export type Family = "ip" | "ip6" | "inet";
+export type Family = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
 export const HOOKS: Readonly<Record<string, number>> = {
   prerouting: HOOK_PREROUTING, input: HOOK_INPUT, forward: HOOK_FORWARD, output: HOOK_OUTPUT, postrouting: HOOK_POSTROUTING,
 };
+
+/** The kernel's number of a hook of a family; undefined: it has none of this name. */
+export function hookNumber(family: Family, hook: string): number | undefined {
+  switch (family) {
+    case "bridge": return hook in HOOKS ? abi.NFT_HOOK_BRIDGE + HOOKS[hook]! : hook === "brouting" ? abi.NFT_HOOK_BROUTING : undefined;
+    case "arp": return hook === "input" ? abi.NFT_HOOK_ARP_INPUT : hook === "output" ? abi.NFT_HOOK_ARP_OUTPUT : undefined;
+    case "netdev": return hook === "ingress" ? abi.NFT_HOOK_INGRESS : hook === "egress" ? abi.NFT_HOOK_EGRESS : undefined;
+    default: return HOOKS[hook] ?? (family === "inet" && hook === "ingress" ? abi.NFT_HOOK_INET_INGRESS : undefined);
+  }
+}
 
 export interface Base {
   readonly type: "filter" | "nat" | "route";
   readonly hook: string;
   readonly priority: number;
+  /** Of a chain at a device's ingress or egress. */
+  readonly devices?: readonly string[];
 }
 /** What a rule's text and a map's elements hold that is only known when it is listed. */
 export interface ListContext {
@@ -35,8 +48,17 @@ export interface Rule {
   readonly sets: readonly NftSet[];
   readonly objects: readonly NftObject[];
   readonly checks: readonly Check[];
+  /** A rule of iptables-nft: what it says there, and its matches and target as the kernel has them. */
+  readonly iptables?: IptablesRule;
   /** The kernel has it already. */
   kept: boolean;
+}
+export interface IptablesRule {
+  readonly rule: XtRule;
+  /** Its matches and its target alone, as records of NFTOP_XT; to be asked whether they may stand where they do. */
+  readonly parts: readonly Uint8Array[];
+  /** Any of it is an extension of xtables to nft. */
+  readonly compat: boolean;
 }
 /** Statements that may stand in some base chains only: nft_chain_validate_hooks, nft_chain_validate_dependency. */
 export interface Check {
@@ -53,6 +75,10 @@ export interface Chain {
   readonly comment: string | undefined;
   rules: Rule[];
   use: number;
+  /** A base chain of iptables-nft counts what its policy decides. */
+  readonly counted?: boolean;
+  /** From where the policy counts, when that was said. */
+  counter?: readonly [bigint, bigint] | undefined;
 }
 /** What an element of a verdict map says. */
 export interface Verdict {
@@ -71,6 +97,10 @@ export interface SetElement {
   timeout: number;
   expires: number;
   comment: string | undefined;
+  /** Statements of its own. */
+  readonly ops?: Uint8Array;
+  /** Its statements with their states, as the kernel last said. */
+  states?: Uint8Array;
 }
 export interface NftSet {
   readonly id: number;
@@ -99,7 +129,7 @@ export interface NftObject {
   readonly id: number;
   readonly table: Table;
   handle: number;
-  readonly kind: "counter" | "quota" | "limit";
+  readonly kind: "counter" | "quota" | "limit" | "ct helper";
   readonly name: string;
   readonly ops: Uint8Array;
   readonly text: Segment;
@@ -217,7 +247,10 @@ export class Transaction {
   }
   committed(): void {
     for (const run of this.#done) run();
-    for (const chain of this.#chains) for (const rule of chain.rules) rule.kept = true;
+    for (const chain of this.#chains) {
+      for (const rule of chain.rules) rule.kept = true;
+      chain.counter = undefined;
+    }
   }
   setIn<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
     const before = map.get(key);
@@ -330,6 +363,7 @@ export class Transaction {
       if (element.verdict !== undefined) writer.u32(element.verdict.code).u32(element.verdict.chain?.id ?? 0);
       else if (element.object !== undefined) writer.u32(element.object.id);
       else if (element.data !== undefined) writer.data(element.data);
+      if (element.ops !== undefined) writer.data(element.ops);
     });
   }
   deleteElement(set: NftSet, element: SetElement): void {
@@ -342,12 +376,12 @@ export class Transaction {
     });
   }
   newObject(object: NftObject): void {
-    if (inKernel(object.table)) this.#record(abi.NFTREC_OBJECT, (writer) => writer.u32(object.id).data(object.ops));
+    if (inKernel(object.table) && object.kind !== "ct helper") this.#record(abi.NFTREC_OBJECT, (writer) => writer.u32(object.id).data(object.ops));
   }
   deleteObject(object: NftObject): void {
     this.setIn(object.table.objects, `${object.kind} ${object.name}`, undefined);
     this.#done.push(() => this.ruleset.ids.object.give(object.id));
-    if (inKernel(object.table)) this.#record(abi.NFTREC_OBJECT_DELETE, (writer) => writer.u32(object.id));
+    if (inKernel(object.table) && object.kind !== "ct helper") this.#record(abi.NFTREC_OBJECT_DELETE, (writer) => writer.u32(object.id));
   }
 
   /** What the kernel has to be told; empty if nothing. */
@@ -358,10 +392,18 @@ export class Transaction {
     for (const chain of this.#chains) {
       if (this.#deleted.has(chain) || !inKernel(chain.table)) continue;
       const { base } = chain;
-      const flags = base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0);
+      const flags = base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0)
+        | (chain.counted ? abi.NFTCHAIN_COUNTERS : 0) | (chain.counter === undefined ? 0 : abi.NFTCHAIN_COUNTERS_SET);
+      const [packets, bytes] = chain.counter ?? [0n, 0n];
       this.#record(abi.NFTREC_CHAIN, (writer) => {
-        writer.u32(chain.id).u32(flags).u32(base === undefined ? 0 : HOOKS[base.hook]!).u32((base?.priority ?? 0) >>> 0);
-        writer.u32(chain.policy === "drop" ? 0 : 1).u32(chain.rules.length);
+        const hook = base === undefined ? 0 : hookNumber(chain.table.family, base.hook)!;
+        writer.u32(chain.id).u32(flags).u32(hook).u32((base?.priority ?? 0) >>> 0);
+        writer.u32(chain.policy === "drop" ? 0 : 1).u32(chain.rules.length).u64(packets).u64(bytes);
+        if (hook >= abi.NFT_HOOK_INGRESS) {
+          const names = base?.devices ?? [];
+          writer.u32(names.length).u32(0);
+          for (const name of names) for (let i = 0; i < 16; i++) writer.u8(i < name.length ? name.charCodeAt(i) & 255 : 0);
+        }
         for (const rule of chain.rules) {
           writer.u32(abi.NFT_RULE_HEADER + rule.ops.length).u32(rule.handle).u32(rule.kept ? 1 : 0).data(rule.ops);
         }

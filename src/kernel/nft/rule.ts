@@ -5,9 +5,12 @@ import {
 } from "./elements.ts";
 import { concatenation, depend, dependIcmp, isHeader, primary, registersOf, startsExpression, type Expression, type RuleContext } from "./expressions.ts";
 import { Refused, refusedByKernel, type Place } from "./lexer.ts";
-import { elementKey, isInterval, keyBytes, Writer, type NftSet, type SetElement } from "./model.ts";
+import { elementKey, keyBytes, type NftSet, type SetElement } from "./model.ts";
+import { dynamic, meter } from "./dynamic.ts";
+import { startsStateful, statefulBody } from "./stateful.ts";
+import { dupStatement, fwdStatement, helperStatement, queueStatement, tproxyStatement } from "./statements-more.ts";
 import { logStatement, natStatement, rejectStatement } from "./statements.ts";
-import { bytesOf, compareBytes, formatTime, integerType, parseTime, valueOf, type DataType } from "./types.ts";
+import { bytesOf, compareBytes, integerType, valueOf, type DataType } from "./types.ts";
 
 const COMPARISONS: Readonly<Record<string, readonly [code: number, text: string]>> = {
   "==": [abi.NFTCMP_EQ, "=="], eq: [abi.NFTCMP_EQ, "=="], "!=": [abi.NFTCMP_NE, "!="], ne: [abi.NFTCMP_NE, "!="],
@@ -56,7 +59,22 @@ function statement(context: RuleContext): boolean {
       segments.push("notrack");
       return false;
     case "add": case "update": case "delete": dynamic(context); return false;
-    case "set": if (!["", "{"].includes(cursor.peek().text)) dynamic(context); return false;
+    case "meter": meter(context); return false;
+    case "queue": queueStatement(context); return true;
+    case "dup": dupStatement(context); return false;
+    case "fwd": fwdStatement(context); return true;
+    case "tproxy": tproxyStatement(context); return false;
+    case "ct":
+      if (startsStateful(cursor)) {
+        stateful(context);
+        return false;
+      }
+      if (cursor.peek().text === "helper" && cursor.peek(2).text === "set") {
+        helperStatement(context);
+        return false;
+      }
+      break;
+    case "set": dynamic(context); return false;
     default:
   }
   if (startsExpression(cursor)) return match(context);
@@ -74,6 +92,7 @@ export function stateful(context: Pick<RuleContext, "cursor" | "ops" | "segments
   const word = cursor.next().text;
   if (cursor.is("name")) {
     cursor.next();
+    if (startsExpression(cursor)) return objectMap(context as RuleContext, word);
     const name = cursor.name();
     const object = context.table.objects.get(`${word} ${name.text}`);
     if (object === undefined) throw refusedByKernel(ENOENT, name);
@@ -85,143 +104,18 @@ export function stateful(context: Pick<RuleContext, "cursor" | "ops" | "segments
   segments.push(statefulBody(cursor, ops, word));
 }
 
-const RATES: Readonly<Record<string, number>> = { second: 1, minute: 60, hour: 3600, day: 86400, week: 604800 };
-const SIZES: Readonly<Record<string, number>> = { bytes: 1, kbytes: 1024, mbytes: 1024 * 1024 };
-
-/** The operation and the text of a stateful statement whose name was read. */
-export function statefulBody(cursor: RuleContext["cursor"], ops: Writer, word: string): RuleContext["segments"][number] {
-  if (word === "counter") {
-    let packets = 0;
-    let bytes = 0;
-    if (cursor.take("packets")) {
-      packets = cursor.number();
-      cursor.expect("bytes");
-      bytes = cursor.number();
-    }
-    ops.op(abi.NFTOP_COUNTER, 0, (w) => w.u32(0).u64(packets).u64(bytes));
-    return (list) => {
-      const [p, b] = list.state();
-      return list.stateless ? "counter" : `counter packets ${p} bytes ${b}`;
-    };
-  }
-  if (word === "last") {
-    if (cursor.take("used")) cursor.next();
-    ops.op(abi.NFTOP_LAST, 0, (w) => w.u32(0));
-    return (list) => {
-      const [used] = list.state();
-      return list.stateless ? "last" : used === 0n ? "last used never" : "last used 0s";
-    };
-  }
-  const size = (): readonly [number, string] => {
-    const amount = cursor.number();
-    const unit = cursor.token.text;
-    if (!(unit in SIZES)) throw cursor.syntax();
-    cursor.next();
-    return [amount, unit];
-  };
-  if (word === "quota") {
-    const over = cursor.take("over") || (cursor.take("until"), false);
-    const [amount, unit] = size();
-    let used = 0;
-    if (cursor.take("used")) {
-      const [usedAmount, usedUnit] = size();
-      used = usedAmount * SIZES[usedUnit]!;
-    }
-    ops.op(abi.NFTOP_QUOTA, 0, (w) => w.u32(0).u64(amount * SIZES[unit]!).u64(used).u32(over ? 1 : 0));
-    const text = `quota ${over ? "over " : ""}${sizeText(amount * SIZES[unit]!)}`;
-    return (list) => {
-      const [consumed] = list.state();
-      return list.stateless || consumed === 0n ? text : `${text} used ${sizeText(Number(consumed))}`;
-    };
-  }
-  cursor.expect("rate");
-  const over = cursor.take("over") || (cursor.take("until"), false);
-  const rate = cursor.number();
-  // `kbytes/second` is one word to nft's scanner.
-  const [unit, perWord] = /^([km]?bytes)(?:\/(\w+))?$/.exec(cursor.token.text)?.slice(1) ?? [undefined, undefined];
-  if (unit !== undefined) cursor.next();
-  let per = perWord;
-  if (per === undefined) {
-    if (!cursor.is("/")) throw cursor.syntax(unit === undefined ? "/ or string or bytes" : "/");
-    cursor.next();
-    per = cursor.token.text;
-    if (RATES[per] === undefined) throw cursor.syntax("second or minute or hour or day");
-    cursor.next();
-  }
-  const seconds = RATES[per];
-  if (seconds === undefined) throw new Refused("Wrong rate format", cursor.previous);
-  let burst = unit === undefined ? 5 : 0;
-  let burstText = "";
-  if (cursor.take("burst")) {
-    const amount = cursor.number();
-    const burstUnit = cursor.token.text;
-    if (unit === undefined) {
-      if (burstUnit !== "packets") throw cursor.syntax("packets");
-      burst = amount;
-      if (burst !== 5) burstText = ` burst ${burst} packets`;
-    } else {
-      if (!(burstUnit in SIZES)) throw cursor.syntax();
-      burst = amount * SIZES[burstUnit]!;
-      if (burst !== 0) burstText = ` burst ${sizeText(burst)}`;
-    }
-    cursor.next();
-  }
-  const bytesRate = rate * (unit === undefined ? 1 : SIZES[unit]!);
-  if (bytesRate === 0) throw refusedByKernel("Invalid argument", cursor.previous);
-  ops.op(abi.NFTOP_LIMIT, 0, (w) => w.u32(0).u64(bytesRate).u64(BigInt(seconds) * 1_000_000_000n).u32(burst)
-    .u32((over ? abi.NFTLIMIT_OVER : 0) | (unit === undefined ? 0 : abi.NFTLIMIT_BYTES)));
-  const amount = unit === undefined ? String(rate) : `${sizeText(bytesRate)}`;
-  const text = `limit rate ${over ? "over " : ""}${amount}/${per}${burstText}`;
-  return (list) => {
-    list.state();
-    return text;
-  };
-}
-
-/** The largest unit that divides it. */
-function sizeText(bytes: number): string {
-  if (bytes !== 0 && bytes % SIZES["mbytes"]! === 0) return `${bytes / SIZES["mbytes"]!} mbytes`;
-  return bytes !== 0 && bytes % 1024 === 0 ? `${bytes / 1024} kbytes` : `${bytes} bytes`;
-}
-
-/** `add @set { … }`, `update @set { … : … }`. */
-function dynamic(context: RuleContext): void {
+/** `counter name KEY map @map`: the object is looked up. */
+function objectMap(context: RuleContext, word: string): void {
   const { cursor, ops, segments } = context;
-  const word = cursor.next().text;
-  const how = word === "set" ? cursor.next().text : word;
-  const set = setReference(context);
-  cursor.expect("{");
+  const kind = word as "counter";
   const key = concatenation(context);
-  let timeout = 0;
-  if (cursor.take("timeout")) {
-    const token = cursor.next();
-    const ms = parseTime(token.text);
-    if (ms === undefined) throw new Refused("Can't parse time", token);
-    timeout = ms;
-  }
-  const inner = new Writer();
-  const innerText: RuleContext["segments"] = [];
-  while (cursor.is("counter", "limit", "quota", "last")) {
-    innerText.push(statefulBody(cursor, inner, cursor.next().text));
-  }
+  cursor.expect("map");
+  const set = cursor.is("@") ? setReference(context) : anonymousSet(context, key.types, kind);
+  if (set.dataTypes !== kind) throw new Refused(`Expression is not a map with objects`, key);
   checkKey(set, key);
-  const base = registersOf(key.types);
-  let data: Expression | undefined;
-  if (cursor.take(":")) data = concatenation(context);
-  cursor.expect("}");
-  if (!set.flags.has("dynamic") && !set.flags.has("timeout")) {
-    // nft lets the kernel judge: only a hash table takes elements out of packets.
-    if (isInterval(set)) throw refusedByKernel("Operation not supported", cursor.previous);
-  }
   key.load(ops, 0);
-  data?.load(ops, base);
-  const code = how === "add" ? abi.NFTDYN_ADD : how === "update" ? abi.NFTDYN_UPDATE : abi.NFTDYN_DELETE;
-  ops.op(abi.NFTOP_DYNSET, 0, (w) => w.u32(set.id).u8(code | (data === undefined ? 0 : abi.NFTDYN_DATA), base, keyBytes(set.keyTypes),
-    data === undefined ? 0 : registersOf(data.types) * 4).u64(timeout).data(inner.take()));
-  segments.push((list) => {
-    const extra = innerText.map((segment) => ` ${typeof segment === "string" ? segment : segment({ ...list, stateless: true, state: () => [0n, 0n] })}`).join("");
-    return `${how} @${set.name} { ${key.text}${timeout === 0 ? "" : ` timeout ${formatTime(timeout)}`}${extra}${data === undefined ? "" : ` : ${data.text}`} }`;
-  });
+  ops.op(abi.NFTOP_OBJECT_MAP, 0, (w) => w.u32(set.id).u8(keyBytes(set.keyTypes), 0, 0, 0));
+  segments.push(() => `${word} name ${key.text} map ${set.anonymous ? anonymousText(set) : `@${set.name}`}`);
 }
 
 /** `@name` */
@@ -235,7 +129,7 @@ export function setReference(context: RuleContext): NftSet {
   return set;
 }
 
-function checkKey(set: NftSet, expression: Expression): void {
+export function checkKey(set: NftSet, expression: Expression): void {
   const same = set.keyTypes.length === expression.types.length
     && set.keyTypes.every((keyType, i) => bytesOf(keyType.bits) === bytesOf(expression.types[i]!.bits));
   if (!same) {
@@ -474,9 +368,24 @@ function compare(context: RuleContext, left: Expression): void {
     segments.push(`${field} ${not ? "!= " : ""}${valueOf(right.from_) === 0n ? "0x0" : text} / ${mask!.split(" | ").join(",")}`);
     return;
   }
+  const network = left.binary && equality && valueType.name === "ipv4_addr" ? networkText(left.text, valueType, right.from_) : undefined;
+  if (network !== undefined) {
+    segments.push(`${left.text.slice(0, left.text.lastIndexOf(" & "))} ${not ? "!= " : ""}${network}`);
+    return;
+  }
   const printed = code === abi.NFTCMP_EQ ? (left.binary || (valueType.bitmask && operator !== undefined) ? "== " : "") : `${operatorText} `;
   if (left.names !== undefined && code === abi.NFTCMP_EQ && !left.binary && compareBytes(right.from_, right.to_) === 0) learn(context, left, right.from_);
   segments.push(() => `${left.text} ${printed}${right.wildcard || several ? text : rangeText(valueType, right.from_, right.to_)}`);
+}
+
+/** `ADDRESS/LENGTH` for `… & MASK` compared with an address of the network; undefined: it is no such mask. */
+function networkText(text: string, valueType: DataType, address: Uint8Array): string | undefined {
+  const mask = /^[\d.]+$/.exec(text.slice(text.lastIndexOf(" & ") + 3))?.[0];
+  if (mask === undefined) return undefined;
+  const bits = mask.split(".").map((byte) => Number(byte).toString(2).padStart(8, "0")).join("");
+  const length = bits.indexOf("0") < 0 ? 32 : bits.indexOf("0");
+  if (bits.includes("01") || address.some((byte, i) => (byte & ~parseInt(bits.slice(8 * i, 8 * i + 8), 2)) !== 0)) return undefined;
+  return `${valueType.format(address)}/${length}`;
 }
 
 /** A comparison has made a protocol known. */

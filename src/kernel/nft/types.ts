@@ -169,7 +169,7 @@ const ipv6: DataType = {
 const ether: DataType = {
   name: "ether_addr",
   bits: 48,
-  perLine: 2,
+  perLine: 1,
   parse(token) {
     const value = parseMac(token.text);
     if (value === undefined) throw new Refused("Can't parse symbolic invalid expressions", token);
@@ -225,6 +225,107 @@ const time: DataType = {
   format: (bytes) => formatTime(Number(valueOf(bytes))),
 };
 
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const two = (value: number): string => String(value).padStart(2, "0");
+
+/** Seconds of a day, `"09:00"`; the machine's time zone is UTC. */
+const hour: DataType = {
+  name: "hour",
+  bits: 32,
+  host: true,
+  parse(token) {
+    const match = /^(\d\d?):(\d\d?)(?::(\d\d?))?$/.exec(token.text);
+    if (match === null) {
+      if (/^\d+$/.test(token.text)) return bytesFrom(Number(token.text), 4);
+      throw new Refused("Can't parse symbolic invalid expressions", token);
+    }
+    const [h, m, s] = [Number(match[1]), Number(match[2]), Number(match[3] ?? 0)];
+    if (h > 24 || m >= 60 || s >= 60) throw new Refused("Can't parse symbolic invalid expressions", token);
+    return bytesFrom(h * 3600 + m * 60 + s, 4);
+  },
+  format(bytes) {
+    const value = Number(valueOf(bytes));
+    const seconds = value % 60;
+    return `"${two(Math.floor(value / 3600))}:${two(Math.floor(value / 60) % 60)}${seconds === 0 ? "" : `:${two(seconds)}`}"`;
+  },
+};
+
+/** `"2024-01-31 12:00:00"` in ns since 1970. */
+const date: DataType = {
+  name: "time",
+  bits: 64,
+  host: true,
+  parse(token) {
+    const match = /^(\d{4})-(\d\d?)-(\d\d?)(?: (\d\d?):(\d\d?)(?::(\d\d?))?)?$/.exec(token.text);
+    if (match === null) {
+      if (/^\d+$/.test(token.text)) return bytesFrom(BigInt(token.text), 8);
+      throw new Refused("Can't parse symbolic invalid expressions", token);
+    }
+    const [year = 0, month = 0, day = 0, h = 0, m = 0, s = 0] = match.slice(1).map((part) => Number(part ?? 0));
+    return bytesFrom((BigInt(daysSince1970(year, month, day)) * 86400n + BigInt(h * 3600 + m * 60 + s)) * 1_000_000_000n, 8);
+  },
+  format(bytes) {
+    const seconds = Number(valueOf(bytes) / 1_000_000_000n);
+    const [year, month, day] = dateOf(Math.floor(seconds / 86400));
+    const rest = seconds % 86400;
+    return `"${year}-${two(month)}-${two(day)} ${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}"`;
+  },
+};
+
+/** Days of the proleptic Gregorian calendar since 1970-01-01, years counted from March. */
+function daysSince1970(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const inEra = y - era * 400;
+  const ofYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
+  return era * 146097 + inEra * 365 + Math.floor(inEra / 4) - Math.floor(inEra / 100) + ofYear - 719468;
+}
+function dateOf(days: number): [year: number, month: number, day: number] {
+  const shifted = days + 719468;
+  const era = Math.floor(shifted / 146097);
+  const ofEra = shifted - era * 146097;
+  const year = Math.floor((ofEra - Math.floor(ofEra / 1460) + Math.floor(ofEra / 36524) - Math.floor(ofEra / 146096)) / 365);
+  const ofYear = ofEra - (365 * year + Math.floor(year / 4) - Math.floor(year / 100));
+  const m = Math.floor((5 * ofYear + 2) / 153);
+  const month = m < 10 ? m + 3 : m - 9;
+  return [year + era * 400 + (month <= 2 ? 1 : 0), month, ofYear - Math.floor((153 * m + 2) / 5) + 1];
+}
+
+const day: DataType = {
+  name: "day",
+  bits: 8,
+  parse(token) {
+    const wanted = token.text.toLowerCase();
+    const found = DAYS.findIndex((name) => name.toLowerCase() === wanted);
+    const value = found >= 0 ? found : /^[0-6]$/.test(token.text) ? Number(token.text) : -1;
+    if (value < 0) throw new Refused("Could not parse Day of week of packet reception", token);
+    return Uint8Array.of(value);
+  },
+  format: (bytes) => DAYS[bytes[0]!] ?? String(bytes[0]),
+};
+
+/** `1:2`, hexadecimal; `none`, `root`. */
+const classid: DataType = {
+  name: "classid",
+  bits: 32,
+  host: true,
+  parse(token) {
+    if (token.text === "none") return bytesFrom(0, 4);
+    if (token.text === "root") return bytesFrom(0xffffffff, 4);
+    const match = /^([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})$/.exec(token.text);
+    if (match !== null) return bytesFrom((parseInt(match[1]!, 16) * 65536) + parseInt(match[2]!, 16), 4);
+    if (/^(0x[0-9a-fA-F]+|\d+)$/.test(token.text)) return bytesFrom(Number(token.text), 4);
+    throw new Refused("Can't parse symbolic invalid expressions", token);
+  },
+  format(bytes) {
+    const value = Number(valueOf(bytes));
+    if (value === 0) return "none";
+    return value === 0xffffffff ? "root" : `${(value >>> 16).toString(16)}:${(value & 0xffff).toString(16)}`;
+  },
+};
+
+const string16: DataType = { ...ifname, name: "string" };
+
 const PROTOCOLS = {
   ip: 0, icmp: 1, igmp: 2, ipencap: 4, tcp: 6, udp: 17, dccp: 33, "ipv6-icmp": 58, gre: 47, esp: 50, ah: 51, sctp: 132, udplite: 136, comp: 108,
   icmpv6: 58,
@@ -262,7 +363,7 @@ const list: readonly DataType[] = [
   }),
   integer("ct_dir", 8, { symbols: { original: 0, reply: 1 } }),
   integer("nf_proto", 8, { symbols: { ipv4: 2, ipv6: 10 }, perLine: 5 }),
-  integer("ether_type", 16, { symbols: { ip: 0x0800, arp: 0x0806, ip6: 0x86dd, vlan: 0x8100 }, hex: true }),
+  integer("ether_type", 16, { symbols: { ip: 0x0800, arp: 0x0806, ip6: 0x86dd, "8021q": 0x8100, "8021ad": 0x88a8, vlan: 0x8100 }, hex: true }),
   integer("icmp_type", 8, {
     symbols: {
       "echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, redirect: 5, "echo-request": 8, "router-advertisement": 9,
@@ -285,9 +386,15 @@ const list: readonly DataType[] = [
   integer("ecn", 2, { symbols: { "not-ect": 0, ect1: 1, ect0: 2, ce: 3 } }),
   integer("iface_type", 16, { symbols: { ether: 1, loopback: 772 } }),
   integer("boolean", 8, { symbols: { missing: 0, exists: 1 } }),
+  integer("arp_op", 16, { symbols: { request: 1, reply: 2, rrequest: 3, rreply: 4, inrequest: 8, inreply: 9, nak: 10 } }),
+  integer("uid", 32, { symbols: { root: 0 }, names: false, host: true }),
+  integer("gid", 32, { symbols: { root: 0 }, names: false, host: true }),
+  integer("devgroup", 32, { symbols: { default: 0 }, host: true }),
+  hour, day, classid,
 ];
+const hidden: ReadonlyMap<string, DataType> = new Map([["time_date", date], ["string16", string16]]);
 export const TYPES: ReadonlyMap<string, DataType> = new Map(list.map((type) => [type.name, type]));
-export const type = (name: string): DataType => TYPES.get(name)!;
+export const type = (name: string): DataType => (TYPES.get(name) ?? hidden.get(name))!;
 
 const integers = new Map<number, DataType>();
 /** A plain number of so many bits. */

@@ -21,6 +21,7 @@ export async function applyRequest(request: ApplyRequest): Promise<ApiResponse> 
   if (typeof applied !== "object" || applied === null || Array.isArray(applied))
     throw newBadRequest("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}");
   if ((applied.metadata?.managedFields ?? []).length > 0) throw newBadRequest("metadata.managedFields must be nil");
+  descriptor.custom?.admitApplied(applied, await request.current());
   // What is not of this kind, or of a wrong type, is refused before anything is merged.
   const { object: decoded, headers } = request.decode(applied);
   request.checkName({ ...decoded, metadata: { ...decoded.metadata, name: decoded.metadata.name ?? name } });

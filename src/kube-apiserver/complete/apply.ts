@@ -3,7 +3,7 @@
  * k8s.io/apimachinery/pkg/util/managedfields: what is applied is merged into the live object field by field; other managers of a
  * field whose value would change are in conflict; what the manager applied before and does not now goes, unless others own it.
  */
-import { structType } from "../../api/schema.ts";
+import { concrete, fieldOf, structOf, structType } from "../../api/schema.ts";
 import type { Field, FieldType, StructType } from "../../api/schema.ts";
 import type { ManagedFieldsEntry } from "../../api/types.generated.ts";
 import { deepCopy, deepEqual } from "../../apimachinery/meta.ts";
@@ -67,26 +67,27 @@ export function applyConfiguration(type: string, { current, applied, manager, fo
   return { ...merged, metadata } as unknown as KubeObject;
 }
 
-function granular(field: Field): boolean {
-  const { kind } = field.type;
+function granular(field: Field, value: unknown): boolean {
+  const { kind } = concrete(field.type, value);
   if (field.merge === "atomic") return false;
-  return kind === "struct" || kind === "map" || (kind === "list" && (field.merge === "map" || field.merge === "set"));
+  return kind === "struct" || kind === "inline" || kind === "map" || (kind === "list" && (field.merge === "map" || field.merge === "set"));
 }
 
 /** Every field of an applied struct. */
 function setOfStruct(type: StructType, value: Json): FieldSet {
   const out: FieldSet = {};
   for (const key in value) {
-    const field = type.fields.get(key);
+    const field = fieldOf(type, key);
     if (field !== undefined && value[key] !== null && value[key] !== undefined) out[`f:${key}`] = setOf(field, value[key]);
   }
   return out;
 }
 
 function setOf(field: Field, value: unknown): FieldSet {
-  if (!granular(field)) return {};
-  const { type } = field;
-  if (type.kind === "struct" && isMap(value)) return setOfStruct(structType(type.name), value);
+  if (!granular(field, value)) return {};
+  const type = concrete(field.type, value);
+  const struct = structOf(type);
+  if (struct !== undefined && isMap(value)) return setOfStruct(struct, value);
   if (type.kind === "map" && isMap(value)) {
     const out: FieldSet = {};
     for (const key in value) out[`f:${key}`] = setOf(entryField(type.of, false), value[key]);
@@ -111,7 +112,7 @@ const KEY_DEFAULTS: Readonly<Record<string, unknown>> = { protocol: "TCP" };
 function elementOf(field: Field, item: unknown): string {
   const keys: Json = {};
   for (const key of [...field.mapKeys].sort()) {
-    const value = (item as Json)[key] ?? KEY_DEFAULTS[key];
+    const value = (item as Json)[key] ?? (field.keyDefaults ?? KEY_DEFAULTS)[key];
     if (value !== undefined) keys[key] = value;
   }
   return `k:${JSON.stringify(keys)}`;
@@ -120,7 +121,7 @@ function elementOf(field: Field, item: unknown): string {
 function mergeStruct(type: StructType, live: Json, config: Json): Json {
   const out: Json = { ...live };
   for (const key in config) {
-    const field = type.fields.get(key);
+    const field = fieldOf(type, key);
     if (config[key] === null || config[key] === undefined) continue;
     out[key] = field === undefined ? config[key] : mergeField(field, live[key], config[key]);
   }
@@ -128,9 +129,10 @@ function mergeStruct(type: StructType, live: Json, config: Json): Json {
 }
 
 function mergeField(field: Field, live: unknown, config: unknown): unknown {
-  const { type } = field;
-  if (!granular(field) || live === undefined || live === null) return config;
-  if (type.kind === "struct" && isMap(config) && isMap(live)) return mergeStruct(structType(type.name), live, config);
+  const type = concrete(field.type, config);
+  const struct = structOf(type);
+  if (!granular(field, config) || live === undefined || live === null) return config;
+  if (struct !== undefined && isMap(config) && isMap(live)) return mergeStruct(struct, live, config);
   if (type.kind === "map" && isMap(config) && isMap(live)) {
     const out: Json = { ...live };
     for (const key in config) out[key] = mergeField(entryField(type.of, false), live[key], config[key]);
@@ -169,7 +171,7 @@ function removeStruct(type: StructType, value: Json, gone: FieldSet): Json {
   const out: Json = { ...value };
   for (const element in gone) {
     const key = element.slice(2);
-    const field = type.fields.get(key);
+    const field = fieldOf(type, key);
     if (field === undefined || out[key] === undefined) continue;
     const next = removeField(field, out[key], gone[element]!);
     if (next === undefined) delete out[key];
@@ -180,9 +182,10 @@ function removeStruct(type: StructType, value: Json, gone: FieldSet): Json {
 
 /** What is left; undefined when nothing is. */
 function removeField(field: Field, value: unknown, gone: FieldSet): unknown {
-  const { type } = field;
-  if (isEmptySet(gone) || !granular(field)) return undefined;
-  if (type.kind === "struct" && isMap(value)) return orNothing(removeStruct(structType(type.name), value, gone));
+  const type = concrete(field.type, value);
+  const struct = structOf(type);
+  if (isEmptySet(gone) || !granular(field, value)) return undefined;
+  if (struct !== undefined && isMap(value)) return orNothing(removeStruct(struct, value, gone));
   if (type.kind === "map" && isMap(value)) {
     const out: Json = { ...value };
     for (const element in gone) {

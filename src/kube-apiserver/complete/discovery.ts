@@ -4,6 +4,7 @@
  */
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import type { ApiRequest, ApiResponse } from "../../client/transport.ts";
+import { byPriority } from "../crd/versions.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { DISCOVERY } from "./tables.generated.ts";
 
@@ -47,8 +48,25 @@ export function discovered(registry: readonly Descriptor[]): readonly Discovered
     const [group = "", version = ""] = head.split("/");
     return { group, version, resources: lines.map(parseResource).filter(({ resource }) => served.has(`${group}/${version}/${resource}`)) };
   }).filter(({ resources }) => resources.length > 0);
-  parsed.set(registry, all);
-  return all;
+  const everything = [...all, ...customVersions(registry)];
+  parsed.set(registry, everything);
+  return everything;
+}
+
+/** Custom resources by group and version, groups by name, versions by priority. */
+function customVersions(registry: readonly Descriptor[]): DiscoveredVersion[] {
+  const out = new Map<string, { group: string; version: string; resources: DiscoveredResource[] }>();
+  for (const { name, custom, hasStatus, scalable } of registry) {
+    if (custom === undefined) continue;
+    const { group, version, resource, kind, namespaced } = name;
+    const { singular, verbs, shortNames, categories } = custom;
+    const known = out.get(`${group}/${version}`) ?? { group, version, resources: [] };
+    out.set(`${group}/${version}`, known);
+    const subresource = (sub: string, of: string, g = "", v = ""): Subresource => ({ name: sub, group: g, version: v, kind: of, verbs: ["get", "patch", "update"] });
+    const subresources = [...(hasStatus ? [subresource("status", kind)] : []), ...(scalable === true ? [subresource("scale", "Scale", "autoscaling", "v1")] : [])];
+    known.resources.push({ resource, kind, namespaced, singular, verbs, shortNames, categories, subresources });
+  }
+  return [...out.values()].sort((a, b) => (a.group === b.group ? byPriority(a.version, b.version) : a.group < b.group ? -1 : 1));
 }
 
 function parseResource(line: string): DiscoveredResource {

@@ -68,7 +68,7 @@ function document(name: string, registry: readonly Descriptor[]): { text: string
   return made;
 }
 
-const schemaName = (type: string): string => `io.kubewire.${type.replace("@", ".")}`;
+const schemaName = (type: string): string => `io.kubewire.${type.replace(/#\d+$/, "").replace(/[@/]/g, ".")}`;
 const ref = (type: string): Json => ({ $ref: `#/components/schemas/${schemaName(type)}` });
 
 function addSchema(type: string, into: Json, descriptor?: Descriptor): void {
@@ -79,12 +79,24 @@ function addSchema(type: string, into: Json, descriptor?: Descriptor): void {
   }
   const properties: Json = {};
   const required: string[] = [];
+  if (descriptor?.custom !== undefined) {
+    into[name] = customSchema(descriptor, into);
+    return;
+  }
   into[name] = { type: "object", properties, ...(descriptor === undefined ? {} : { "x-kubernetes-group-version-kind": [gvkOf(descriptor)] }) };
   for (const field of structType(type).fields.values()) {
     properties[field.name] = schemaOf(field.type, into, field.merge);
     if (field.required) required.push(field.name);
   }
   if (required.length > 0) (into[name] as Json)["required"] = required;
+}
+
+/** The schema of a custom resource with what every object has. */
+function customSchema(descriptor: Descriptor, into: Json): Json {
+  const schema = descriptor.custom!.openapi;
+  addSchema("ObjectMeta", into);
+  const properties = { apiVersion: { type: "string" }, kind: { type: "string" }, ...(schema["properties"] as Json | undefined), metadata: { allOf: [ref("ObjectMeta")] } };
+  return { ...schema, type: "object", properties, "x-kubernetes-group-version-kind": [gvkOf(descriptor)] };
 }
 
 const gvkOf = ({ name: { group, version, kind } }: Descriptor): Json => ({ group, version, kind });

@@ -55,7 +55,8 @@ function table({ descriptor, include, version, nowMs }: TableRequest, body: unkn
   const items = one.items ?? [one];
   const { group, resource } = descriptor.name;
   const id = `${group}/${descriptor.name.version}/${resource}`;
-  const print = PRINTERS[`${group}/${resource}`] ?? ((o: Any): Cells => [o.metadata.name, o.metadata.creationTimestamp]);
+  const { custom } = descriptor;
+  const print = custom !== undefined ? (o: Any): Cells => custom.cells(o as KubeObject, nowMs) : PRINTERS[`${group}/${resource}`] ?? ((o: Any): Cells => [o.metadata.name, o.metadata.creationTimestamp]);
   const apiVersion = `meta.k8s.io/${version}`;
   const rows = items.map((item) => {
     const conditions = group === "" && resource === "pods" ? podConditions(item as Any) : {};
@@ -64,8 +65,8 @@ function table({ descriptor, include, version, nowMs }: TableRequest, body: unkn
   });
   const list = one.metadata as { resourceVersion?: string; continue?: string; remainingItemCount?: number };
   const metadata: Record<string, unknown> = {};
-  for (const field of ["resourceVersion", "continue", "remainingItemCount"] as const) if (list[field] !== undefined) metadata[field] = list[field];
-  return { kind: "Table", apiVersion, metadata, columnDefinitions: columnsOf(id), rows };
+  for (const field of ["resourceVersion", "continue", "remainingItemCount"] as const) if (list[field] !== undefined && list[field] !== "") metadata[field] = list[field];
+  return { kind: "Table", apiVersion, metadata, columnDefinitions: custom?.columns ?? columnsOf(id), rows };
 }
 
 /** Follows k8s.io/apimachinery/pkg/util/duration.HumanDuration. */

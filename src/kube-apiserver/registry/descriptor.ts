@@ -3,6 +3,9 @@
  * The counterpart of upstream's rest strategies (pkg/registry/<group>/<resource>/strategy.go).
  */
 import type { KubeObject } from "../../apimachinery/meta.ts";
+import type { DecodeReport } from "../../api/schema.ts";
+import type { Scale } from "../../api/types.generated.ts";
+import type { Storage } from "../../storage/storage.ts";
 import type { Clock, Random } from "../../time/clock.ts";
 import type { ResourceName } from "../../api/resources.ts";
 import type { FieldErrors } from "../field.ts";
@@ -62,7 +65,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly whole?: boolean;
   /** Which top-level fields a request to this subresource ("" for the object) leaves alone, where it is not the usual. */
   readonly resetFields?: (subresource: string) => readonly string[];
-  readonly validate?: (object: T, errors: FieldErrors) => void;
+  /** `old` for an update. */
+  readonly validate?: (object: T, errors: FieldErrors, old?: T) => void;
   readonly validateUpdate?: (object: T, old: T, errors: FieldErrors) => void;
   /** Validation of updates through `/status`. */
   readonly validateStatusUpdate?: (object: T, old: T, errors: FieldErrors) => void;
@@ -70,8 +74,43 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly allocate?: (object: T, old: T | undefined, errors: FieldErrors, context: RegistryContext) => Rollback;
   /** Gives the claims back, after the deletion. */
   readonly release?: (object: T, context: RegistryContext) => void;
+  /** Loads what the hooks need for this verb; awaited before the request. */
+  readonly prepare?: (verb: string) => Promise<void> | undefined;
+  /** Reads a body that the runtime schema does not describe. Throws ApiError and DecodeError. */
+  readonly decode?: (body: unknown, report: DecodeReport) => T;
+  /** After a change was stored, before it is answered. */
+  readonly committed?: (object: T) => Promise<void>;
+  /** A deletion that waits for the server itself: its finalizer, and what it writes into the object. */
+  readonly ownDeletion?: { readonly finalizer: string; mark(object: T, time: string): void };
+  /** The scale of resources that have it elsewhere than in `spec.replicas`. */
+  readonly scale?: { of(object: T): Scale; set(object: T, replicas: number): void };
+  readonly custom?: CustomResource;
   /** The grace period of a deletion; undefined where deletion is immediate. `asked` is the client's. */
   readonly gracePeriod?: (object: T, asked: number | undefined) => number;
+}
+
+/** Marks lists whose items keep their apiVersion and kind: those of custom resources. */
+export const UNSTRUCTURED: unique symbol = Symbol("unstructured");
+
+/** What a resource that is declared at run time has of its own. */
+export interface CustomResource {
+  /** The objects as this version shows them. */
+  readonly view: Storage<KubeObject>;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly verbs: readonly string[];
+  /** What a Warning header says of every answer. */
+  readonly warning: string | undefined;
+  /** Refuses what cannot be done now. Throws ApiError. */
+  admit(verb: string): void;
+  /** Refuses what is no configuration of this type (server-side apply). Throws ApiError. */
+  admitApplied(applied: unknown, current: KubeObject | undefined): void;
+  /** The columns of Tables beside the name. */
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly format: string; readonly description: string; readonly priority: number }[];
+  cells(object: KubeObject, nowMs: number): unknown[];
+  /** The schema in OpenAPI documents. */
+  readonly openapi: Readonly<Record<string, unknown>>;
 }
 
 /** The name of the resource's type in the runtime schema. */

@@ -5,6 +5,7 @@ export type Bytes = Uint8Array;
 export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
+export const SCTP = 132;
 export const FIN = 1;
 export const SYN = 2;
 export const RST = 4;
@@ -124,6 +125,51 @@ export function udpDatagram(sport: number, dport: number, data: Bytes): Bytes {
   put16(datagram, 4, datagram.length);
   datagram.set(data, 8);
   return datagram;
+}
+
+/** CRC-32C (RFC 4960 appendix B). */
+function crc32c(bytes: Bytes): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (0x82f63b78 & -(crc & 1));
+  }
+  return ~crc >>> 0;
+}
+
+export function sctpPacket(sport: number, dport: number, tag: number, chunks: Bytes): Bytes {
+  const packet = new Uint8Array(12 + chunks.length);
+  put16(packet, 0, sport);
+  put16(packet, 2, dport);
+  put32(packet, 4, tag);
+  packet.set(chunks, 12);
+  new DataView(packet.buffer).setUint32(8, crc32c(packet), true);
+  return packet;
+}
+
+/** Padded to four bytes. */
+export function sctpChunk(type: number, flags: number, body: Bytes): Bytes {
+  const chunk = new Uint8Array((4 + body.length + 3) & ~3);
+  chunk[0] = type;
+  chunk[1] = flags;
+  put16(chunk, 2, 4 + body.length);
+  chunk.set(body, 4);
+  return chunk;
+}
+
+/** Of an INIT or INIT ACK: tag, window, streams out and in, first TSN. */
+export function initBody(tag: number): Bytes {
+  const body = new Uint8Array(16);
+  put32(body, 0, tag);
+  put32(body, 4, 65535);
+  put16(body, 8, 1);
+  put16(body, 10, 1);
+  put32(body, 12, 1);
+  return body;
+}
+
+export function joined(parts: readonly Bytes[]): Bytes {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
 export function icmpMessage(type: number, code: number, rest: number, data: Bytes): Bytes {

@@ -4,8 +4,8 @@
  */
 import type { OraclePacket, OracleResult } from "../../../src/replay/oracle-case.ts";
 import {
-  ACK, FIN, ICMP, PSH, RST, SYN, TCP, UDP, be16, be32, ethernet, fixHeader, fixL4, formatIp, formatMac, fragments, fromHex, icmpMessage,
-  ipPacket, put16, tcpSegment, toHex, udpDatagram, type Bytes, type TcpFields,
+  ACK, FIN, ICMP, PSH, RST, SCTP, SYN, TCP, UDP, be16, be32, ethernet, fixHeader, fixL4, formatIp, formatMac, fragments, fromHex, icmpMessage,
+  initBody, ipPacket, joined, put16, sctpChunk, sctpPacket, tcpSegment, toHex, udpDatagram, type Bytes, type TcpFields,
 } from "./packets.ts";
 import type { Dice } from "./random.ts";
 import type { Host, World } from "./world.ts";
@@ -64,12 +64,13 @@ export function createTraffic(d: Dice, world: World): Traffic {
     const to = beside?.mac ?? (d.once(60) && (be16(packet, 6) & 0x3fff) === 0 ? d.pick(["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "02:00:00:00:77:77"]) : host.gateway);
     if (host.tunnel !== undefined) {
       const { from, to: vtep, vni, port: dport, mac } = host.tunnel;
-      const inner = ethernet(mac, "02:00:00:00:05:02", 0x0800, packet);
+      // From where it is not believed to live, and from nobody.
+      const inner = ethernet(mac, d.once(30) ? d.pick(["02:00:00:00:05:03", "01:00:5e:00:00:05", "00:00:00:00:00:00"]) : "02:00:00:00:05:02", 0x0800, packet);
       const vxlan = new Uint8Array(8 + inner.length);
       vxlan[0] = d.once(60) ? d.below(256) : 8;
       vxlan[6] = d.once(60) ? d.below(256) : vni;
       vxlan.set(inner, 8);
-      const outer = ipPacket({ src: from, dst: vtep, protocol: UDP, id: nextId(), ...(d.once(8) ? { tos: d.below(3) } : {}) }, udpDatagram(40000, dport, vxlan));
+      const outer = ipPacket({ src: d.once(30) ? "10.0.1.11" : from, dst: vtep, protocol: UDP, id: nextId(), ...(d.once(8) ? { tos: d.below(3) } : {}) }, udpDatagram(40000, dport, vxlan));
       if (d.once(2)) fixL4(outer);
       return ethernet(host.gateway, host.mac, 0x0800, outer);
     }
@@ -142,10 +143,30 @@ export function createTraffic(d: Dice, world: World): Traffic {
       case 2: return make(host.ip, dst, ICMP, icmpMessage(d.once(8) ? d.pick([14, 17, 0, 10, 30]) : 8, d.once(10) ? d.below(4) : 0, (nextPort() << 16) | d.below(5), data()));
       case 3: // a connection in its middle
         return tcp(host.ip, dst, { sport: nextPort(), dport, seq: seq(), ack: seq(), flags: d.pick([ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, 0, 0x29]), data: data() });
-      case 4: return make(host.ip, dst, d.pick([47, 132, 2, 50, 103, 253, 4]), data());
+      case 4: return d.once(2) ? make(host.ip, dst, SCTP, sctpPacket(nextPort(), dport, d.once(4) ? seq() : 0, sctpChunks())) : make(host.ip, dst, d.pick([47, 132, 2, 50, 103, 253, 4]), data());
       default: return make(host.ip, d.pick(["255.255.255.255", "224.0.0.1", "224.0.0.5", "239.1.1.1", "10.0.2.255", "10.0.1.255", "10.0.1.0", "0.0.0.0", "127.0.0.1", "240.0.0.1", "10.0.9.255"]), UDP, udpDatagram(nextPort(), dport === 7 ? 9 : dport, data())); // no echo to everybody
     }
   };
+
+  /** Chunks that begin an association, most of the time. */
+  const sctpChunks = (): Bytes => {
+    const chunk = (type: number): Bytes => sctpChunk(type, d.once(8) ? 1 : 0, type === 1 || type === 2 ? initBody(seq()) : data().subarray(0, 4 * d.below(4)));
+    const types = d.pick([[1], [1], [1], [4], [10], [5], [0], [6], [14], [7], [8], [11], [3, 0], [10, 0], [1, 1], [9]]);
+    return joined(types.map(chunk));
+  };
+  /** What the other end of an association answers. */
+  const sctpAnswer = (me: string, peer: string, l4: Bytes): Bytes => {
+    const type = l4[12] ?? 255;
+    const answers: Readonly<Record<number, readonly number[]>> = { 1: [2], 2: [10], 10: [11], 11: [0], 0: [3], 3: [0], 4: [5], 5: [4], 7: [8], 8: [14] };
+    const next = d.once(6) ? d.pick([0, 3, 4, 6, 7, 8, 9, 14, 1]) : (answers[type]?.[0] ?? 3);
+    // The tag to send is the one that its INIT asked for.
+    const key = `${me} ${be16(l4, 2)} ${peer} ${be16(l4, 0)}`;
+    if (type === 1 || type === 2) tags.set(key, be32(l4, 16));
+    const tag = next === 1 ? 0 : d.once(12) ? seq() : (tags.get(key) ?? be32(l4, 4));
+    const body = next === 1 || next === 2 ? initBody(seq()) : data().subarray(0, 4 * d.below(4));
+    return make(me, peer, SCTP, sctpPacket(be16(l4, 2), be16(l4, 0), tag, sctpChunk(next, d.once(10) ? 1 : 0, body)));
+  };
+  const tags = new Map<string, number>();
 
   /** What whoever got `frame` on `dev` says to it; undefined: nothing. */
   const answer = (dev: string, frame: Bytes, any: readonly (readonly [number, number])[]): OraclePacket | undefined => {
@@ -179,6 +200,7 @@ export function createTraffic(d: Dice, world: World): Traffic {
         if (l4[0] === 8 || l4[0] === 13) return packet(as, make(me, peer, ICMP, icmpMessage(l4[0] === 8 ? 0 : 14, 0, be32(l4, 4), l4.slice(8))));
         return undefined;
       case TCP: return l4.length < 20 ? undefined : packet(as, tcpAnswer(me, peer, l4));
+      case SCTP: return l4.length < 16 ? undefined : packet(as, sctpAnswer(me, peer, l4));
       default: return d.once(2) ? packet(as, make(me, peer, bytes[9]!, data())) : undefined;
     }
   };

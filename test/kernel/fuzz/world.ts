@@ -78,7 +78,8 @@ export function randomWorld(d: Dice, name: string): World {
     const far = "02:00:00:00:05:02";
     interfaces["vx0"] = {
       kind: "vxlan", mac: vxMac, vni: 42, local: "10.0.1.1", dev: "eth0", dstport: TUNNEL_PORT, mtu: 1450, addr: ["10.244.1.0/32"],
-      ...(d.once(3) ? { opts: "nolearning noudpcsum" } : {}),
+      // One source port: it is a hash with a seed of the boot, and rules would tell.
+      opts: `${d.once(3) ? "nolearning noudpcsum" : d.pick(["nolearning", "learning"])} srcport 40000 40001${d.pick(["", "", " ttl 9", " ttl inherit", " tos inherit", " tos 0x10", " df set", " df inherit", " tos inherit ttl inherit df inherit", " gbp"])}`,
     };
     own.push("10.244.1.0");
     neighbors.push({ ip: "10.244.2.0", mac: far, dev: "vx0" });

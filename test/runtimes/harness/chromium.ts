@@ -35,7 +35,8 @@ async function serve(root: string, isolated: boolean): Promise<Server> {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     const file = normalize(join(root, decodeURIComponent(pathname)));
     const send = (status: number, type: string, body: string | Buffer): void => {
-      response.writeHead(status, { "content-type": type, "cache-control": "no-store", ...(isolated ? ISOLATION : {}) });
+      const scope = pathname.endsWith("/service-worker.js") ? { "service-worker-allowed": "/" } : {};
+      response.writeHead(status, { "content-type": type, "cache-control": "no-store", ...(isolated ? ISOLATION : {}), ...scope });
       response.end(body);
     };
     if (pathname === "/") send(200, TYPES[".html"]!, "<!doctype html><title>kubewire</title>");

@@ -1,0 +1,39 @@
+// ICMPv6, RFC 4443, and the messages of neighbour discovery, RFC 4861. Layout of the first eight bytes as in icmp.ts.
+export const ICMP6_HEADER_LEN: u32 = 8;
+export const ICMPV6_DEST_UNREACH: u32 = 1;
+export const ICMPV6_PKT_TOOBIG: u32 = 2;
+export const ICMPV6_TIME_EXCEED: u32 = 3;
+export const ICMPV6_PARAMPROB: u32 = 4;
+export const ICMPV6_ECHO_REQUEST: u32 = 128;
+export const ICMPV6_ECHO_REPLY: u32 = 129;
+export const ICMPV6_MGM_QUERY: u32 = 130;
+export const ICMPV6_MGM_REPORT: u32 = 131;
+export const ICMPV6_MGM_REDUCTION: u32 = 132;
+export const NDISC_ROUTER_SOLICITATION: u32 = 133;
+export const NDISC_ROUTER_ADVERTISEMENT: u32 = 134;
+export const NDISC_NEIGHBOUR_SOLICITATION: u32 = 135;
+export const NDISC_NEIGHBOUR_ADVERTISEMENT: u32 = 136;
+export const NDISC_REDIRECT: u32 = 137;
+export const ICMPV6_MLD2_REPORT: u32 = 143;
+// Codes of ICMPV6_DEST_UNREACH.
+export const ICMPV6_NOROUTE: u32 = 0;
+export const ICMPV6_ADM_PROHIBITED: u32 = 1;
+export const ICMPV6_NOT_NEIGHBOUR: u32 = 2;
+export const ICMPV6_ADDR_UNREACH: u32 = 3;
+export const ICMPV6_PORT_UNREACH: u32 = 4;
+export const ICMPV6_POLICY_FAIL: u32 = 5;
+export const ICMPV6_REJECT_ROUTE: u32 = 6;
+// Codes of ICMPV6_TIME_EXCEED and ICMPV6_PARAMPROB.
+export const ICMPV6_EXC_HOPLIMIT: u32 = 0;
+export const ICMPV6_EXC_FRAGTIME: u32 = 1;
+export const ICMPV6_HDR_FIELD: u32 = 0;
+export const ICMPV6_UNK_NEXTHDR: u32 = 1;
+export const ICMPV6_UNK_OPTION: u32 = 2;
+// Options of neighbour discovery: {type, length in 8 bytes, value}.
+export const ND_OPT_SOURCE_LL_ADDR: u32 = 1;
+export const ND_OPT_TARGET_LL_ADDR: u32 = 2;
+export const ND_OPT_PREFIX_INFO: u32 = 3;
+export const ND_OPT_REDIRECT_HDR: u32 = 4;
+export const ND_OPT_MTU: u32 = 5;
+export const ND_OPT_NONCE: u32 = 14;
+export const ND_OPT_ROUTE_INFO: u32 = 24;

@@ -1,0 +1,836 @@
+/**
+ * iptables-nft, iptables-nft-restore and iptables-nft-save 1.8.9 of one namespace: rules of iptables kept in tables of nftables
+ * (iptables/nft.c, xtables-restore.c, xtables-save.c). What iptables-nft says itself in nft's expressions and what it leaves to
+ * nft_compat looks the same to the kernel here; `nft list` tells them apart.
+ */
+import * as abi from "../../../assembly/abi/nft.ts";
+import { NF_IPSET_TEST } from "../../../assembly/abi/ipset.ts";
+import { ENOENT } from "../../../assembly/abi/core.ts";
+import {
+  MATCH_LIMIT, NF_ACCEPT, NF_DROP, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY, TARGET_ACCEPT, TARGET_DROP, TARGET_NONE, TARGET_RETURN,
+} from "../../../assembly/abi/netfilter.ts";
+import { chainLine, listChains, listRules, parseCommand, type Command } from "../iptables/commands.ts";
+import { useFullIptables } from "../iptables/full.ts";
+import type { IptablesHandle } from "../iptables/index.ts";
+import { isTargetName, parseRule, type Rule as XtRule } from "../iptables/rule.ts";
+import { checkChainName, isTable, type Entry, type Table as XtTable } from "../iptables/tables.ts";
+import { Refusal, parseNumber, usage, words } from "../iptables/text.ts";
+import { addressText, interfaceText, takeApart } from "../iptables/translate.ts";
+import { driverOf } from "../namespace.ts";
+import { IptablesError, type Netns } from "../netns.ts";
+import { nftOf, type NftHandle } from "./index.ts";
+import { Writer, type Base, type Chain as NftChain, type ListContext, type Rule as NftRule, type Segment, type Table, type Transaction } from "./model.ts";
+
+const VERSION = "v1.8.9 (nf_tables)";
+const FAMILY = "ip";
+
+interface Builtin {
+  readonly name: string;
+  readonly base: Base;
+}
+const builtin = (name: string, priority: number, type: Base["type"] = "filter"): Builtin =>
+  ({ name, base: { type, hook: name.toLowerCase(), priority } });
+/** The tables with their chains, in the order in which iptables-nft-save goes through them (enum nft_table_type). */
+const TABLES: Readonly<Record<string, { readonly number: number; readonly chains: readonly Builtin[] }>> = {
+  mangle: {
+    number: TABLE_MANGLE,
+    chains: [builtin("PREROUTING", -150), builtin("INPUT", -150), builtin("FORWARD", -150), builtin("OUTPUT", -150, "route"), builtin("POSTROUTING", -150)],
+  },
+  security: { number: TABLE_SECURITY, chains: [builtin("INPUT", 150), builtin("FORWARD", 150), builtin("OUTPUT", 150)] },
+  raw: { number: TABLE_RAW, chains: [builtin("PREROUTING", -300), builtin("OUTPUT", -300)] },
+  filter: { number: TABLE_FILTER, chains: [builtin("INPUT", 0), builtin("FORWARD", 0), builtin("OUTPUT", 0)] },
+  nat: {
+    number: TABLE_NAT,
+    chains: [builtin("PREROUTING", -100, "nat"), builtin("INPUT", 100, "nat"), builtin("OUTPUT", -100, "nat"), builtin("POSTROUTING", 100, "nat")],
+  },
+};
+
+export interface IptablesNftOutput {
+  readonly stdout: string;
+  /** Warnings. */
+  readonly stderr: string;
+}
+
+/** The three tools. A failure is an IptablesError, whose message is all that they print to stderr. */
+export interface IptablesNft {
+  run(args: readonly string[]): IptablesNftOutput;
+  restore(text: string, options?: { readonly noflush?: boolean; readonly counters?: boolean; readonly test?: boolean; readonly table?: string }): IptablesNftOutput;
+  save(options?: { readonly counters?: boolean; readonly table?: string }): IptablesNftOutput;
+}
+
+/** A rule in its chain, and what it is in nftables once it was there. */
+interface NftEntry extends Entry {
+  readonly made: NftRule | undefined;
+}
+interface ViewChain {
+  readonly name: string;
+  readonly base: Base | undefined;
+  policy: number | undefined;
+  set: readonly [bigint, bigint] | undefined;
+  entries: NftEntry[];
+  /** It is in nftables, or will be. */
+  exists: boolean;
+  readonly from: NftChain | undefined;
+}
+/** A table as iptables-nft sees it, to be changed and committed. */
+interface View {
+  readonly name: string;
+  chains: Map<string, ViewChain>;
+  /** Rules or chains that iptables-nft does not understand. */
+  readonly incompatible: boolean;
+  readonly foreignBases: boolean;
+  readonly counters: (readonly [bigint, bigint])[];
+  readonly rules: number;
+}
+
+/** What the kernel says about one operation of a batch. */
+interface Failure {
+  readonly line: number;
+  readonly text: string;
+}
+/** A command of a restore input, carried out when its table is committed. */
+interface Action {
+  readonly line: number;
+  readonly what: string;
+  run(view: View, failures: Failure[]): void;
+}
+
+const NO_CHAIN = "No chain/target/match by that name";
+const other = (message: string, exitCode = 1): Refusal => new Refusal("other", message, exitCode);
+
+/** The iptables-nft calls of a namespace: the same object every time. */
+export function iptablesNftOf(netns: Netns): IptablesNft {
+  let made = known.get(netns);
+  if (made === undefined) known.set(netns, (made = createIptablesNft(netns, nftOf(netns))));
+  return made;
+}
+const known = new WeakMap<Netns, IptablesNft>();
+
+const setNames = (netns: Netns) => (name: string): boolean => {
+  const { context, handle } = driverOf(netns)!;
+  const { instance } = context;
+  const bytes = 32;
+  instance.view.setUint32(0, handle, true);
+  for (let i = 0; i < bytes; i++) instance.u8[4 + i] = i < name.length ? name.charCodeAt(i) & 255 : 0;
+  return context.command(NF_IPSET_TEST, 4 + bytes, "ipset", [ENOENT]) >= 0;
+};
+
+function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
+  useFullIptables();
+  const setExists = setNames(netns);
+
+  const legacy = (): boolean => {
+    const tables = netns.iptables as IptablesHandle;
+    return Object.keys(TABLES).some((name) => tables.counters(name) !== undefined);
+  };
+  const warning = (tool: string): string => (legacy() ? `# Warning: iptables-legacy tables present, use ${tool} to see them\n` : "");
+
+  const viewOf = (name: string): View => {
+    const table = nft.ruleset.table(FAMILY, name);
+    const chains = new Map<string, ViewChain>();
+    const counters: (readonly [bigint, bigint])[] = [];
+    const policies: (readonly [bigint, bigint])[] = [];
+    let incompatible = false;
+    let foreignBases = false;
+    const add = (chainName: string, base: Base | undefined, from: NftChain | undefined): void => {
+      const states = from === undefined ? [] : nft.states(from);
+      const entries: NftEntry[] = [];
+      from?.rules.forEach((made, i) => {
+        if (made.iptables === undefined) {
+          incompatible = true;
+          return;
+        }
+        entries.push({ rule: made.iptables.rule, counter: counters.length, set: undefined, made });
+        counters.push(states[i]?.at(-1) ?? [0n, 0n]);
+      });
+      if (base !== undefined) policies.push(states[from?.rules.length ?? 0]?.[0] ?? [0n, 0n]);
+      chains.set(chainName, {
+        name: chainName, base, policy: base === undefined ? undefined : from?.policy === "drop" ? NF_DROP : NF_ACCEPT, set: undefined, entries,
+        exists: from !== undefined, from,
+      });
+    };
+    for (const { name: chainName, base } of TABLES[name]!.chains) {
+      const there = table?.chains.get(chainName);
+      add(chainName, base, there);
+      if (there !== undefined && (there.base?.hook !== base.hook || there.base.priority !== base.priority || there.base.type !== base.type)) incompatible = true;
+    }
+    const users = [...(table?.chains.values() ?? [])].filter((chain) => !chains.has(chain.name)).sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const chain of users) {
+      if (chain.base !== undefined) foreignBases = true;
+      else add(chain.name, undefined, chain);
+    }
+    if ([...(table?.sets.values() ?? [])].some((set) => !set.anonymous)) incompatible = true;
+    return { name, chains, incompatible, foreignBases, counters: [...counters, ...policies], rules: counters.length };
+  };
+
+  /** Puts a view into nftables. Undefined, or what the kernel answered. */
+  const commit = (view: View, check = false): string | undefined => nft.commit((tx) => apply(tx, nft, view), check);
+
+  const parse = (view: View, list: readonly string[], at: number, chain: string, jumps: Set<string>): ReturnType<typeof parseRule> => {
+    const isBuiltin = view.chains.get(chain)?.base !== undefined;
+    return parseRule(list, at, isBuiltin ? chain : "", {
+      // Whether the chain is there is asked when the rule is made.
+      isChain: (name) => {
+        if (isTargetName(name)) return false;
+        jumps.add(name);
+        return true;
+      },
+      setExists,
+    });
+  };
+
+  /** A command as an action on the view; mistakes in its words are thrown here, those about the table when it runs. */
+  const actionOf = (view: View, command: Command, line: number, counters?: readonly [bigint, bigint]): Action => {
+    const { verb, chain: name = "", extra, words: rest } = command;
+    if (verb === "") {
+      if (rest.length > 0) parse(view, rest, 0, "", new Set());
+      throw usage("no command specified");
+    }
+    if ("AIDRC".includes(verb)) return ruleAction(view, command, line, counters);
+    if (rest.length > 0) {
+      const word = rest[0]!;
+      throw word.startsWith("-") ? usage(`unknown option "${word}"`) : new Refusal("plain", `Bad argument \`${word}'`, 2);
+    }
+    const act = (what: string, run: Action["run"]): Action => ({ line, what, run });
+    switch (verb) {
+      case "N":
+        checkChainName(name);
+        if (isTargetName(name)) throw usage("chain name may not clash with target name");
+        return act("", (target) => {
+          if (target.chains.has(name)) throw other("Chain already exists");
+          addChain(target, name);
+        });
+      case "F":
+        return act("", (target) => {
+          if (command.chain !== undefined) chainOf(target, name).exists = true;
+          for (const chain of command.chain === undefined ? target.chains.values() : [chainOf(target, name)]) chain.entries = [];
+        });
+      case "X":
+        return act("", (target, failures) => {
+          const busy = new Set<string>();
+          for (const chain of target.chains.values()) {
+            if (command.chain === undefined && chain.base === undefined) continue;
+            for (const { rule } of chain.entries) if (rule.chain !== undefined) busy.add(rule.chain);
+          }
+          const names = command.chain === undefined ? [...target.chains.values()].filter(({ base }) => base === undefined).map((one) => one.name) : [chainOf(target, name).name];
+          for (const one of names) {
+            const chain = target.chains.get(one)!;
+            if (busy.has(one) || (command.chain !== undefined && chain.entries.length > 0)) {
+              failures.push({ line, text: `CHAIN_DEL failed (Device or resource busy): chain ${one}` });
+            } else if (chain.base === undefined) target.chains.delete(one);
+            else target.chains.set(one, { ...chain, exists: false, policy: NF_ACCEPT });
+          }
+        });
+      case "Z": {
+        const number = extra === undefined ? undefined : ruleNumber(extra);
+        return act("", (target) => {
+          for (const chain of command.chain === undefined ? target.chains.values() : [chainOf(target, name)]) {
+            chain.entries = chain.entries.map((entry, i) => (number === undefined || number === i + 1 ? { ...entry, counter: -1, set: undefined, made: undefined } : entry));
+            if (number !== undefined || chain.base === undefined) continue;
+            chain.set = [0n, 0n];
+            // The chain goes to the kernel as it was read from there, its policy with it.
+            if (chain.from !== undefined) chain.policy = chain.from.policy === "drop" ? NF_DROP : NF_ACCEPT;
+          }
+        });
+      }
+      case "P":
+        if (view.name === "nat" && extra === "DROP") {
+          throw usage('\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n');
+        }
+        return act("", (target) => setPolicy(target, name, extra!, undefined));
+      case "E":
+        checkChainName(extra!);
+        return act("", (target, failures) => {
+          const chain = chainOf(target, name);
+          if (target.chains.has(extra!)) throw other("Chain already exists");
+          if (chain.base !== undefined) return;
+          // The batch knows a chain of its own by no handle.
+          if (chain.from === undefined) failures.push({ line, text: `CHAIN_RENAME failed (No such file or directory): chain ${extra}` });
+          else rename(target, name, extra!);
+        });
+      default:
+        return act("", () => {});
+    }
+  };
+
+  const ruleAction = (view: View, command: Command, line: number, counters?: readonly [bigint, bigint]): Action => {
+    const { verb, chain: name = "", extra, words: rest } = command;
+    if (verb === "D" && extra !== undefined && rest.length === 0) {
+      const number = ruleNumber(extra);
+      return {
+        line, what: `RULE_DELETE`,
+        run: (target) => {
+          const chain = chainOf(target, name);
+          if (number > chain.entries.length) throw other("Index of deletion too big");
+          chain.entries = chain.entries.filter((_, i) => i !== number - 1);
+        },
+      };
+    }
+    if (verb === "R" && extra === undefined) throw usage("-R requires a rule number");
+    const at = extra === undefined ? 1 : ruleNumber(extra);
+    const jumps = new Set<string>();
+    const operation = `RULE_${verb === "A" ? "APPEND" : verb === "I" ? "INSERT" : verb === "R" ? "REPLACE" : "DELETE"}`;
+    const failed = (errno: string): Failure => ({ line, text: `${operation} failed (${errno}): rule in chain ${name}` });
+    let parsed: ReturnType<typeof parseRule>;
+    try {
+      parsed = parse(view, rest, 0, name, jumps);
+    } catch (error) {
+      // The tool knows the extension, the kernel does not.
+      if (!(error instanceof Refusal) || error.kind !== "other") throw error;
+      return { line, what: "", run: (_, failures) => void failures.push(failed("No such file or directory")) };
+    }
+    const set = parsed.counters ?? counters;
+    const rules = parsed.rules.map((rule): NftEntry => ({ rule, counter: -1, set, made: undefined }));
+    for (const { rule } of rules) if (rule.chain !== undefined) jumps.add(rule.chain);
+    return {
+      line, what: `${operation}: rule in chain ${name}`,
+      run: (target, failures) => {
+        const chain = target.chains.get(name);
+        if (chain === undefined) throw other(verb === "C" || verb === "D" ? "Bad rule (does a matching rule exist in that chain?)" : NO_CHAIN);
+        for (const jump of jumps) {
+          const to = target.chains.get(jump);
+          if (to === undefined && (verb === "C" || verb === "D")) throw other("Bad rule (does a matching rule exist in that chain?)");
+          if (to === undefined) {
+            if (rules.some(({ rule }) => rule.text.includes(` -g ${jump}`))) {
+              failures.push(failed("No such file or directory"));
+              return;
+            }
+            throw usage(`Chain '${jump}' does not exist`);
+          }
+          if (to.base !== undefined && verb !== "C" && verb !== "D") {
+            failures.push(failed(to.exists || to === chain ? "Operation not supported" : "No such file or directory"));
+            return;
+          }
+        }
+        if (rules.some(({ rule }) => rule.text.endsWith(" -j QUEUE"))) {
+          failures.push(failed("No such file or directory"));
+          return;
+        }
+        if (verb === "A") chain.entries = [...chain.entries, ...rules];
+        else if (verb === "I") {
+          if (at > chain.entries.length + 1) throw other("Index of insertion too big");
+          chain.entries = [...chain.entries.slice(0, at - 1), ...rules, ...chain.entries.slice(at - 1)];
+        } else if (verb === "R") {
+          if (at > chain.entries.length) throw other("Index of replacement too big");
+          if (rules.length > 1) throw usage("Replacement rule does not specify a unique address");
+          chain.entries = chain.entries.map((entry, i) => (i === at - 1 ? rules[0]! : entry));
+        } else {
+          for (const { rule } of rules) {
+            const index = chain.entries.findIndex((entry) => entry.rule.text === rule.text);
+            if (index < 0) throw other("Bad rule (does a matching rule exist in that chain?)");
+            if (verb === "D") chain.entries = chain.entries.filter((_, i) => i !== index);
+          }
+          if (verb === "C") return;
+        }
+        chain.exists = true;
+      },
+    };
+  };
+
+  /** What -L and -S print of a table, warnings and all. */
+  const shown = (command: Command): IptablesNftOutput => {
+    if (command.verb !== "L" && command.verb !== "S") return { stdout: "", stderr: "" };
+    const view = viewOf(command.table);
+    let stderr = warning("iptables-legacy");
+    if (view.incompatible) throw new IptablesError(`${stderr}iptables ${VERSION}: table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
+    if (command.chain !== undefined && !view.chains.has(command.chain)) {
+      throw new IptablesError(`${stderr}iptables ${VERSION}: chain \`${command.chain}' in table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
+    }
+    if (view.foreignBases) stderr += foreign(command.table);
+    const table = listed(view);
+    return {
+      stdout: command.verb === "S" ? listRules(table, command, command.verbose ? view.counters : undefined, view.rules) : listChains(table, command, view.counters, view.rules),
+      stderr,
+    };
+  };
+
+  return {
+    run(args) {
+      try {
+        const command = parseCommand(args, false);
+        if (command.verb === "V") return { stdout: `iptables ${VERSION}\n`, stderr: "" };
+        if (!isTable(command.table)) {
+          throw new IptablesError(`iptables ${VERSION}: table '${command.table}' does not exist\nPerhaps iptables or your kernel needs to be upgraded.`, 0, 3);
+        }
+        const view = viewOf(command.table);
+        const action = actionOf(view, command, 0);
+        if (command.verb !== "L" && command.verb !== "S") {
+          if (view.incompatible) throw new IptablesError(`iptables ${VERSION}: table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
+          const failures: Failure[] = [];
+          action.run(view, failures);
+          if (failures.length === 0 && command.verb !== "C") {
+            const refused = commit(view);
+            if (refused !== undefined) failures.push({ line: 0, text: action.what.replace(": ", ` failed (${refused}): `) });
+          }
+          if (failures.length > 0) throw new IptablesError(`iptables ${VERSION}:  ${failures[0]!.text}`, 0, 4);
+        }
+        return shown(command);
+      } catch (error) {
+        throw error instanceof Refusal ? commandError(error) : error;
+      }
+    },
+
+    restore(text, options = {}) {
+      const { noflush = false, counters = false, test = false } = options;
+      let stdout = "";
+      let stderr = "";
+      let view: View | undefined;
+      let actions: Action[] = [];
+      let shows: Command[] = [];
+      let skipping = false;
+      let number = 0;
+      const start = (name: string): View => {
+        const made = viewOf(name);
+        if (!noflush) {
+          for (const chain of [...made.chains.values()]) {
+            if (chain.base === undefined) made.chains.delete(chain.name);
+            else made.chains.set(chain.name, { ...chain, entries: [], exists: false, policy: NF_ACCEPT });
+          }
+        }
+        return made;
+      };
+      for (const line of text.endsWith("\n") ? text.slice(0, -1).split("\n") : text.split("\n")) {
+        number++;
+        if (line === "" || line.startsWith("#")) continue;
+        try {
+          if (line.startsWith("*") && view === undefined && !skipping) {
+            const name = line.slice(1).trim().split(/[ \t]/)[0]!;
+            if (options.table !== undefined && name !== options.table) {
+              skipping = true;
+              continue;
+            }
+            if (!isTable(name)) throw usage(`iptables-restore: line ${number} table name '${name}' invalid`);
+            view = start(name);
+            actions = [];
+            shows = [];
+          } else if (skipping) {
+            if (line.startsWith("COMMIT")) skipping = false;
+          } else if (view === undefined) {
+            throw other("");
+          } else if (line === "COMMIT" || line.startsWith("COMMIT ")) {
+            if (!test) {
+              commitActions(view.name, actions, start);
+              for (const command of shows) {
+                const printed = shown(command);
+                stdout += printed.stdout;
+                stderr += printed.stderr;
+              }
+            } else if (shows.length > 0) stderr += warning("iptables-legacy");
+            view = undefined;
+          } else if (line.startsWith(":")) {
+            actions.push(chainDefinition(line, number, counters));
+          } else {
+            const [command, set] = restoreLine(line, counters);
+            actions.push(actionOf({ ...view, name: view.name }, command, number, set));
+            if (command.verb === "L" || command.verb === "S") shows.push({ ...command, table: view.name });
+          }
+        } catch (error) {
+          throw error instanceof Refusal ? lineError(error, number) : error;
+        }
+      }
+      if (view !== undefined) throw new IptablesError(`iptables-restore: COMMIT expected at line ${number + 1}`, number + 1, 1);
+      return { stdout, stderr };
+    },
+
+    save(options = {}) {
+      if (options.table !== undefined && !isTable(options.table)) throw new IptablesError(`Table \`${options.table}' does not exist`, 0, 1);
+      let stdout = "";
+      const stderr = warning("iptables-legacy-save");
+      for (const name of Object.keys(TABLES)) {
+        if (options.table !== undefined && name !== options.table) continue;
+        if (nft.ruleset.table(FAMILY, name) === undefined) continue;
+        const view = viewOf(name);
+        if (view.incompatible) {
+          stdout += `# Table \`${name}' is incompatible, use 'nft' tool.\n`;
+          continue;
+        }
+        if (view.foreignBases) stdout += foreign(name);
+        stdout += `*${name}\n`;
+        let policy = view.rules;
+        for (const chain of view.chains.values()) stdout += `${chainLine(chain, chain.base === undefined ? undefined : view.counters[policy++])}\n`;
+        for (const chain of view.chains.values()) {
+          for (const { rule, counter } of chain.entries) {
+            if (options.counters) stdout += `[${view.counters[counter]?.[0] ?? 0n}:${view.counters[counter]?.[1] ?? 0n}] `;
+            stdout += `-A ${chain.name}${rule.text}\n`;
+          }
+        }
+        stdout += "COMMIT\n";
+      }
+      return { stdout, stderr };
+    },
+  };
+
+  /** Runs a table's actions and commits; on a refusal finds out which of them it was. */
+  function commitActions(name: string, actions: readonly Action[], start: (name: string) => View): void {
+    const failures: Failure[] = [];
+    const view = start(name);
+    for (const action of actions) {
+      try {
+        action.run(view, failures);
+      } catch (error) {
+        // What the words cannot tell is seen when the table is committed.
+        if (error instanceof Refusal && error.kind === "other") {
+          throw new IptablesError(`iptables-restore: line ${action.line} failed: ${error.message}.`, action.line, error.exitCode);
+        }
+        throw error;
+      }
+    }
+    if (failures.length === 0) {
+      const refused = commit(view);
+      if (refused === undefined) return;
+      const tried = start(name);
+      for (const action of actions) {
+        action.run(tried, []);
+        if (commit(tried, true) === undefined) continue;
+        failures.push({ line: action.line, text: action.what.replace(": ", ` failed (${refused}): `) });
+        break;
+      }
+    }
+    throw new IptablesError(`iptables-restore ${VERSION}: \n${failures.map(({ line, text }) => `line ${line}: ${text}`).join("\n")}`, failures[0]?.line ?? 0, 4);
+  }
+}
+
+const foreign = (table: string): string => `# Table \`${table}' contains incompatible base-chains, use 'nft' tool to list them.\n`;
+
+function commandError(error: Refusal): IptablesError {
+  const hint = "Try `iptables -h' or 'iptables --help' for more information.";
+  if (error.kind === "usage") return new IptablesError(`iptables ${VERSION}: ${error.message}\n${hint}`, 0, 2);
+  if (error.kind === "plain") return new IptablesError(error.exitCode === 2 ? `${error.message}${error.message === "" ? "" : "\n"}${hint}` : error.message, 0, error.exitCode);
+  return new IptablesError(`iptables: ${error.message}.`, 0, error.exitCode);
+}
+
+function lineError(error: Refusal, line: number): IptablesError {
+  if (error.kind === "other") return new IptablesError(`iptables-restore: line ${line} failed`, line, error.exitCode);
+  const prefix = error.kind === "usage" ? `iptables-restore ${VERSION}: ` : "";
+  return new IptablesError(
+    `${prefix}${error.message}\nError occurred at line: ${line}\nTry \`iptables-restore -h' or 'iptables-restore --help' for more information.`,
+    line, error.exitCode,
+  );
+}
+
+function ruleNumber(text: string): number {
+  const value = parseNumber(text, 1, 0xffffffff);
+  if (value === undefined) throw usage(`Invalid rule number \`${text}'`);
+  return value;
+}
+
+function chainOf(view: View, name: string): ViewChain {
+  const chain = view.chains.get(name);
+  if (chain === undefined) throw other(NO_CHAIN);
+  return chain;
+}
+
+function addChain(view: View, name: string): void {
+  view.chains.set(name, { name, base: undefined, policy: undefined, set: undefined, entries: [], exists: true, from: undefined });
+}
+
+function setPolicy(view: View, name: string, policy: string, set: readonly [bigint, bigint] | undefined): void {
+  const chain = view.chains.get(name);
+  if (chain?.base === undefined) throw other("Bad built-in chain name");
+  const value = policy === "ACCEPT" ? NF_ACCEPT : policy === "DROP" ? NF_DROP : undefined;
+  if (value === undefined) throw other("Bad policy name. Run `dmesg' for more information");
+  chain.policy = value;
+  chain.set = set ?? chain.set;
+  chain.exists = true;
+}
+
+function rename(view: View, from: string, to: string): void {
+  const chains = new Map<string, ViewChain>();
+  for (const chain of view.chains.values()) {
+    const entries = chain.entries.map((entry): NftEntry =>
+      entry.rule.chain === from ? { ...entry, rule: { ...entry.rule, chain: to, text: entry.rule.text.replace(/[^ ]*$/, to) } } : entry);
+    const name = chain.name === from ? to : chain.name;
+    chains.set(name, { ...chain, name, entries });
+  }
+  view.chains = chains;
+}
+
+/** The view as the listings of iptables take it; an interface `+` is not told from none. */
+function listed(view: View): XtTable {
+  return {
+    name: view.name,
+    chains: new Map(Array.from(view.chains, ([name, chain]) => [name, {
+      ...chain, entries: chain.entries.map((entry) => (entry.rule.anyInterface === 0 ? entry : { ...entry, rule: { ...entry.rule, anyInterface: 0 } })),
+    }])),
+  };
+}
+
+const COUNTERS = /^([0-9]+):([0-9]+)$/;
+
+/** `:CHAIN POLICY [P:B]` */
+function chainDefinition(line: string, number: number, counters: boolean): Action {
+  const [name = "", policy, count] = line.slice(1).split(/[ \t\n]+/);
+  if (name === "") throw usage(`iptables-restore: line ${number} chain name invalid`);
+  checkChainName(name);
+  if (policy === undefined || policy === "") throw usage(`iptables-restore: line ${number} policy invalid`);
+  if (isTargetName(name)) throw usage("chain name may not clash with target name");
+  let set: readonly [bigint, bigint] | undefined;
+  if (policy !== "-") {
+    set = [0n, 0n];
+    if (counters && count !== undefined && count !== "") {
+      const match = COUNTERS.exec(count.slice(1, -1));
+      if (match === null) throw usage(`invalid policy counters for chain '${name}'`);
+      set = [BigInt(match[1]!), BigInt(match[2]!)];
+    }
+  }
+  return {
+    line: number, what: "",
+    run(view) {
+      const chain = view.chains.get(name);
+      if (chain === undefined) addChain(view, name);
+      else if (chain.base === undefined) chain.entries = [];
+      else if (policy === "-") chain.exists = true;
+      else if (policy !== "ACCEPT" && policy !== "DROP") throw other("Bad policy name");
+      else setPolicy(view, name, policy, set);
+    },
+  };
+}
+
+/** A command line of a restore input and the counters before it. */
+function restoreLine(line: string, counters: boolean): [Command, (readonly [bigint, bigint])?] {
+  if (!line.startsWith("[")) return [parseCommand(words(`${line}\n`), true)];
+  const end = line.indexOf("]");
+  if (end < 0) throw usage("Bad line: need ]");
+  const command = (): Command => parseCommand(words(`${line.slice(end + 1)}\n`), true);
+  if (!counters) return [command()];
+  const [packets = "", bytes] = line.slice(1, end).split(":");
+  if (bytes === undefined) throw usage("Bad line: need :");
+  if (!/^[0-9]+$/.test(packets)) throw usage("-c packet counter not numeric");
+  if (!/^[0-9]+$/.test(bytes)) throw usage("-c byte counter not numeric");
+  return [command(), [BigInt(packets), BigInt(bytes)]];
+}
+
+// Into nftables
+
+/** Makes the tables and chains of a view what it says. */
+function apply(tx: Transaction, nft: NftHandle, view: View): void {
+  const { ruleset } = nft;
+  let table = ruleset.table(FAMILY, view.name);
+  const wanted = [...view.chains.values()].filter(({ exists }) => exists);
+  if (table === undefined && wanted.length === 0) return;
+  table ??= newTable(tx, nft, view.name);
+  const there = new Map<string, NftChain>();
+  const gone = [...table.chains.values()].filter((chain) =>
+    !wanted.some(({ from }) => from === chain) && (chain.base === undefined || TABLES[view.name]!.chains.some(({ name }) => name === chain.name)));
+  for (const chain of gone) {
+    for (const rule of chain.rules) tx.release(rule);
+    tx.rules(chain, []);
+  }
+  for (const chain of wanted) {
+    const { from, base } = chain;
+    if (from !== undefined) {
+      if (from.name !== chain.name) {
+        const before = from.name;
+        tx.change(() => (from.name = chain.name), () => (from.name = before));
+        tx.setIn(table.chains, before, undefined);
+        tx.setIn(table.chains, chain.name, from);
+      }
+      there.set(chain.name, from);
+      continue;
+    }
+    const made: NftChain = {
+      id: tx.id("chain"), table, handle: tx.handle(table), name: chain.name, base, policy: "accept", comment: undefined, rules: [], use: 0,
+      ...(base === undefined ? {} : { counted: true }),
+    };
+    tx.setIn(table.chains, chain.name, made);
+    tx.chainChanged(made);
+    there.set(chain.name, made);
+  }
+  for (const chain of gone) tx.deleteChain(chain);
+  for (const chain of wanted) {
+    const made = there.get(chain.name)!;
+    const policy = chain.policy === NF_DROP ? "drop" : "accept";
+    if (chain.base !== undefined && policy !== made.policy) {
+      const before = made.policy;
+      tx.change(() => (made.policy = policy), () => (made.policy = before));
+      tx.chainChanged(made);
+    }
+    if (chain.set !== undefined) {
+      const { set } = chain;
+      tx.change(() => (made.counter = set), () => (made.counter = undefined));
+      tx.chainChanged(made);
+    }
+    const before = made.rules;
+    if (before.length === chain.entries.length && chain.entries.every((entry, i) => entry.made === before[i] && entry.rule === before[i]?.iptables?.rule)) continue;
+    const stay = new Set<NftRule>();
+    const rules = chain.entries.map((entry) => {
+      if (entry.made !== undefined && entry.made.iptables?.rule === entry.rule && made.rules.includes(entry.made)) {
+        stay.add(entry.made);
+        return entry.made;
+      }
+      const rule = ruleOf(tx, table, entry, TABLES[view.name]!.number, there);
+      tx.hold(rule);
+      return rule;
+    });
+    for (const rule of before) if (!stay.has(rule)) tx.release(rule);
+    tx.rules(made, rules);
+  }
+}
+
+function newTable(tx: Transaction, { ruleset }: NftHandle, name: string): Table {
+  tx.change(() => ruleset.handles++, () => ruleset.handles--);
+  const table: Table = {
+    family: FAMILY, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), handles: 0,
+  };
+  tx.setIn(ruleset.tables, `${FAMILY} ${name}`, table);
+  return table;
+}
+
+const EXT_NONE = new Uint8Array([TARGET_NONE, 0, 4, 0]);
+
+/** A rule of iptables as one of nftables: matches, a counter, the verdict or target. */
+function ruleOf(tx: Transaction, table: Table, entry: NftEntry, number: number, chains: ReadonlyMap<string, NftChain>): NftRule {
+  const { rule } = entry;
+  const { segments, compat, native } = textOf(rule);
+  const ops = new Writer();
+  const view = new DataView(rule.bytes.buffer, rule.bytes.byteOffset, rule.bytes.byteLength);
+  const targetAt = view.getUint32(4, true);
+  const parts: Uint8Array[] = [];
+  const xt = (matches: Uint8Array, target: Uint8Array): void => {
+    const bytes = new Uint8Array(8 + matches.length + target.length);
+    const head = new DataView(bytes.buffer);
+    head.setUint32(0, bytes.length, true);
+    head.setUint32(4, 8 + matches.length, true);
+    bytes.set(matches, 8);
+    bytes.set(target, 8 + matches.length);
+    parts.push(bytes);
+    ops.op(abi.NFTOP_XT, 0, (w) => w.u32(0).u32(0).u32(number | (native ? abi.NFTXT_NATIVE : 0)).data(bytes));
+  };
+  const matches = rule.bytes.subarray(8, targetAt);
+  const target = rule.bytes.subarray(targetAt);
+  // Limits are nft's own, and count as nft counts.
+  let from = 0;
+  let limits = 0;
+  for (let at = 0; at < matches.length;) {
+    const length = matches[at + 2]! | (matches[at + 3]! << 8);
+    if (matches[at] === MATCH_LIMIT) {
+      if (at > from) xt(matches.subarray(from, at), EXT_NONE);
+      from = at + length;
+      limitOf(ops, rule, limits++);
+    }
+    at += length;
+  }
+  if (matches.length > from) xt(matches.subarray(from), EXT_NONE);
+  const [packets, bytes] = entry.set ?? [0n, 0n];
+  ops.op(abi.NFTOP_COUNTER, 0, (w) => w.u32(0).u64(packets).u64(bytes));
+  const jump = rule.chain === undefined ? undefined : chains.get(rule.chain);
+  const verdict = (code: number, chain = 0): void => void ops.op(abi.NFTOP_VERDICT, 0, (w) => w.u32(code).u32(chain));
+  if (jump !== undefined) verdict(/ -g [^ ]+$/.test(rule.text) ? abi.NFTV_GOTO : abi.NFTV_JUMP, jump.id);
+  else if (target[0] === TARGET_ACCEPT) verdict(NF_ACCEPT);
+  else if (target[0] === TARGET_DROP) verdict(NF_DROP);
+  else if (target[0] === TARGET_RETURN) verdict(abi.NFTV_RETURN);
+  else if (target[0] !== TARGET_NONE) {
+    // What looks at the rule's protocol has to see it: the target is asked about with the matches.
+    const whole = rule.bytes.slice();
+    xt(new Uint8Array(0), target);
+    parts[parts.length - 1] = whole;
+  }
+  return {
+    handle: tx.handle(table), segments, comment: undefined, ops: ops.take(), chains: jump === undefined ? [] : [jump], sets: [], objects: [], checks: [],
+    iptables: { rule, parts, compat }, kept: false,
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { sec: 1, min: 60, hour: 3600, day: 86400 };
+/** The limit of a rule's text that is the `nth`. */
+function limitOf(ops: Writer, { text }: XtRule, nth: number): void {
+  const [, rate = "3", unit = "hour", burst = "5"] = [...text.matchAll(/ -m limit --limit (\d+)\/(\w+)(?: --limit-burst (\d+))?/g)][nth] ?? [];
+  ops.op(abi.NFTOP_LIMIT, 0, (w) => w.u32(0).u64(Number(rate)).u64(UNITS[unit]! * 1e9).u32(Number(burst)).u32(0));
+}
+
+/** What nft lists for a rule of iptables-nft, and whether any of it is an extension of xtables to it. */
+function textOf(rule: XtRule): { segments: Segment[]; compat: boolean; native: boolean } {
+  const { own, matches, target, targetPart } = takeApart(rule.text, FAMILY, (name) => name === rule.chain);
+  const segments: string[] = [];
+  let compat = false;
+  let native = false;
+  const not = (option: { readonly not: boolean }): string => (option.not ? "!= " : "");
+  if (own.input !== undefined) segments.push(`iifname ${interfaceText(own.input)}`);
+  if (own.output !== undefined) segments.push(`oifname ${interfaceText(own.output)}`);
+  const protocolAt = segments.length;
+  if (own.protocol !== undefined) segments.push(`meta l4proto ${not(own.protocol)}${own.protocol.args[0]}`);
+  if (own.source !== undefined) segments.push(addressText("saddr", own.source, FAMILY));
+  if (own.destination !== undefined) segments.push(addressText("daddr", own.destination, FAMILY));
+  if (own.fragment !== undefined) segments.push(`ip frag-off & 8191 ${own.fragment.not ? "==" : "!="} 0`);
+  let implied = false;
+  for (const { part, text } of matches) {
+    const said = nativeMatch(part, text);
+    if (said !== undefined) {
+      if ((part.name === "tcp" || part.name === "udp") && said !== "") {
+        native = true;
+        // What the header's name says need not be said before it, unless an extension stands between.
+        if (!compat) implied = true;
+      }
+      if (said !== "") segments.push(said);
+      continue;
+    }
+    compat = true;
+    // What needs a set of its own is not put in nft's words here.
+    segments.push(part.name === "connlimit" || text === undefined ? `xt match ${part.name}` : text);
+  }
+  if (implied && own.protocol !== undefined) segments.splice(protocolAt, 1);
+  const counter = ({ stateless, state }: ListContext): string => {
+    const [packets, bytes] = state();
+    return stateless ? "counter" : `counter packets ${packets} bytes ${bytes}`;
+  };
+  const name = targetPart?.name ?? "";
+  const nativeTarget = name === "" || ["ACCEPT", "DROP", "RETURN", "NFLOG", "TRACE"].includes(name) || rule.chain !== undefined;
+  if (!nativeTarget) compat = true;
+  const said = name === "TRACE" ? "meta nftrace set 1" : name === "NFLOG" ? nflogText(target ?? "") : (target ?? `xt target ${name}`);
+  // An extension that says nothing leaves its space.
+  let space = "";
+  const list: Segment[] = [];
+  for (const text of segments) {
+    if (text === "") space += " ";
+    else {
+      const shown = space + text;
+      // A limit has a state, which stands before the counter's.
+      list.push(text.startsWith("limit rate ") ? ({ state }) => (state(), shown) : shown);
+      space = "";
+    }
+  }
+  list.push(space === "" ? counter : (context) => `${space}${counter(context)}`);
+  if (said !== "") list.push(said);
+  return { segments: list, compat, native };
+}
+
+/** nft prints the group before the other options. */
+function nflogText(text: string): string {
+  const found = /^(log(?: prefix ".*")?)((?: snaplen \d+)?(?: queue-threshold \d+)?)( group \d+)$/.exec(text);
+  return found === null ? text : found[1]! + found[3]! + found[2]!;
+}
+
+type Part = Parameters<typeof nativeMatch>[0];
+/** A match that iptables-nft says in nft's own expressions, as nft lists them; undefined: it is an extension. */
+function nativeMatch(part: { readonly name: string; readonly options: readonly { readonly name: string; readonly not: boolean; readonly args: readonly string[] }[] }, text: string | undefined): string | undefined {
+  const find = (name: string): Part["options"][number] | undefined => part.options.find((option) => option.name === name);
+  const hex = (value: string): string => `0x${Number(value).toString(16).padStart(8, "0")}`;
+  switch (part.name) {
+    case "tcp": case "udp": {
+      if (find("tcp-option") !== undefined) return undefined;
+      const pieces: string[] = [];
+      for (const name of ["sport", "dport"]) {
+        const option = find(name);
+        if (option === undefined) continue;
+        const [from = "", to = from] = option.args[0]!.split(":");
+        pieces.push(`${part.name} ${name} ${from === to ? `${option.not ? "!= " : ""}${from}`
+          : from === "0" ? `${option.not ? ">" : "<="} ${to}` : `${option.not ? "!= " : ""}${from}-${to}`}`);
+      }
+      const flags = find("tcp-flags");
+      if (flags !== undefined) {
+        const names = (list: string): string => list.toLowerCase();
+        const [mask = "", set = ""] = flags.args;
+        pieces.push(set === "NONE" ? `tcp flags ${flags.not ? "" : "! "}${names(mask)}` : `tcp flags ${flags.not ? "!= " : ""}${names(set)} / ${names(mask)}`);
+      }
+      return pieces.join(" ");
+    }
+    case "limit": return text!.replace(/ burst 5 packets$/, "");
+    case "mark": {
+      const option = part.options[0]!;
+      const [value = "", mask] = option.args[0]!.split("/");
+      if (mask === undefined) return `meta mark ${option.not ? "!= " : ""}${hex(value)}`;
+      return `meta mark & ${hex(mask)} ${option.not ? "!=" : "=="} ${hex(value)}`;
+    }
+    default: return undefined;
+  }
+}
