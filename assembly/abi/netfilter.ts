@@ -20,6 +20,8 @@ export const TABLE_NAT: u32 = 2;
 export const TABLE_FILTER: u32 = 3;
 export const TABLE_SECURITY: u32 = 4;
 export const TABLES: u32 = 5;
+// The tables of IPv6 have the same numbers, TABLES more; the same goes for what records say of them.
+export const TABLES_ALL: u32 = 10;
 export const TABLE_RAW_HOOKS: u32 = 0x09;
 export const TABLE_MANGLE_HOOKS: u32 = 0x1f;
 export const TABLE_NAT_HOOKS: u32 = 0x1b;
@@ -283,7 +285,8 @@ export const NFCT_ACCT: u32 = 35;
 export const NFCT_EXPECT_MAX: u32 = 36;
 /** Seconds of the epoch at which the node's clock stood at 0. */
 export const NFCT_REALTIME: u32 = 37;
-export const NFCT_SETTINGS: u32 = 38;
+export const NFCT_TIMEOUT_ICMPV6: u32 = 38;
+export const NFCT_SETTINGS: u32 = 39;
 
 // nf_conntrack's statistics, as /proc/net/stat/nf_conntrack names them.
 export const NFSTAT_FOUND: u32 = 0;

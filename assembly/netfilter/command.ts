@@ -2,7 +2,7 @@
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
   CTSET_BYTES, NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_EXTRA, NF_CT_LIST, NF_CT_SET, NF_EVALUATOR, NF_GET,
-  NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
+  NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES_ALL,
 } from "../abi/netfilter";
 import {
   IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
@@ -128,7 +128,7 @@ function localOut(ns: Netns, packet: usize, length: u32): i32 {
 
 /** Reads counters of a table to `record`, or sets them to zero. */
 function counters(nf: NfNet, table: u32, first: u32, count: u32, record: usize, zero: bool): i32 {
-  const at: usize = table >= TABLES ? 0 : nfTable(nf, table);
+  const at: usize = table >= TABLES_ALL ? 0 : nfTable(nf, table);
   if (at == 0) return -ENOENT;
   const t = changetype<XtTable>(at), have = t.rules + t.builtins;
   if (first > have) return -EINVAL;
