@@ -158,7 +158,7 @@ const FOUND: i32 = 1, MISSING: i32 = 0, TRUNCATED: i32 = -1;
 function findHeader(skb: Skb, want: u32): i32 {
   const end = skb.tail;
   let next = <u32>load<u8>(skb.network, 6), at = skb.network + 40;
-  for (;;) {
+  while (true) {
     const found = next == want;
     if (!isExtension(next) || next == NEXTHDR_NONE) {
       findAt = at;
@@ -180,6 +180,7 @@ function findHeader(skb: Skb, want: u32): i32 {
     next = <u32>load<u8>(at);
     at += length;
   }
+  return TRUNCATED;
 }
 
 /** frag_mt6 */
@@ -223,7 +224,7 @@ function matchOptions(d: usize, skb: Skb): u32 {
       length = size + 2;
     }
     p += <usize>length;
-    if ((p > end || left < length) && i < wanted - 1) return MATCH_NO;
+    if ((p > end || left < length) && i + 1 < wanted) return MATCH_NO;
     left = left < length ? 0 : left - length;
   }
   return MATCH_YES;
@@ -243,7 +244,7 @@ function matchRouting(d: usize, skb: Skb): u32 {
   if (flags & RT6_TYPE && (load<u32>(d) == <u32>load<u8>(at, 2)) == ((flags & RT6_INV_TYPE) != 0)) return MATCH_NO;
   if (flags & RT6_RESERVED && (at + 8 > end || load<u32>(at, 4) != 0)) return MATCH_NO;
   if (!(flags & RT6_ADDRESSES)) return MATCH_YES;
-  const wanted = load<u32>(d, 20), there = length < 8 ? 0 : (length - 8) >>> 4;
+  const wanted = load<u32>(d, 20), there: u32 = length < 8 ? 0 : (length - 8) >>> 4;
   if (flags & RT6_NOT_STRICT) {
     if (wanted > there) return MATCH_NO;
     let next: u32 = 0;
@@ -340,7 +341,7 @@ function matchSegments(d: usize, skb: Skb): u32 {
   const at = findAt, length = (<u32>load<u8>(at, 1) + 1) << 3, flags = load<u32>(d, 8), inverted = load<u32>(d, 12);
   if (<u32>(skb.tail - at) < length || load<u8>(at, 2) != 4) return MATCH_NO;
   const left = <u32>load<u8>(at, 3), last = <u32>load<u8>(at, 4), size = <u32>load<u8>(at, 1);
-  if (left > last || 8 + ((last + 1) << 4) > length) return MATCH_NO;
+  if (left > last || <u32>8 + ((last + 1) << 4) > length) return MATCH_NO;
   if (!test(flags, inverted, SRH6_NEXTHDR, load<u8>(at) == load<u8>(d))) return MATCH_NO;
   if (!test(flags, inverted, SRH6_LENGTH_EQ, size == <u32>load<u8>(d, 1)) || !test(flags, inverted, SRH6_LENGTH_GT, size > <u32>load<u8>(d, 1))
     || !test(flags, inverted, SRH6_LENGTH_LT, size < <u32>load<u8>(d, 1))) return MATCH_NO;

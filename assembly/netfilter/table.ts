@@ -266,10 +266,10 @@ function enterChain(t: XtTable, walk: usize, chain: u32, caller: u32): void {
 }
 
 /** What checkentry of matches and targets asks of table and hooks. */
-function placeValid(rule: usize, of: u32, mask: u32, compat: bool = false): bool {
+function placeValid(rule: usize, number: u32, mask: u32, compat: bool = false): bool {
   const targetAt = rule + <usize>load<u32>(rule, 4);
-  const table = FULL ? of % TABLES : of;
-  const family = of >= TABLES ? FAMILY6 : FAMILY4;
+  const table = FULL ? number % TABLES : number;
+  const family = number >= TABLES ? FAMILY6 : FAMILY4;
   if (FULL && !(targetFamily(<u32>load<u8>(targetAt)) & family)) return false;
   let protocol: u32 = 0, protocolInverted = false, syn = false;
   for (let m = rule + RULE_HEADER; m < targetAt; m += <usize>load<u16>(m, 2)) {
@@ -286,7 +286,7 @@ function placeValid(rule: usize, of: u32, mask: u32, compat: bool = false): bool
       if (limit & ADDRTYPE_LIMIT_OUT && mask & (1 << HOOK_PREROUTING | 1 << HOOK_INPUT)) return false;
       if (limit & ADDRTYPE_LIMIT_IN && mask & (1 << HOOK_POSTROUTING | 1 << HOOK_OUTPUT)) return false;
       // Broadcast, blackhole and prohibited addresses are IPv4's alone (addrtype_mt_checkentry_v1).
-      if (FULL && of >= TABLES && (load<u16>(d) | load<u16>(d, 2)) & 0x148) return false;
+      if (FULL && number >= TABLES && (load<u16>(d) | load<u16>(d, 2)) & 0x148) return false;
     } else if (FULL && (kind >= XT_FIRST || kind == MATCH_PHYSDEV)) {
       if (!matchMorePlace(m, mask, protocolInverted ? 0 : protocol)) return false;
     } else if (kind == MATCH_MAC) {
@@ -313,7 +313,7 @@ function placeValid(rule: usize, of: u32, mask: u32, compat: bool = false): bool
       return tcp && (syn || compat) && (load<u32>(targetAt, EXT_HEADER) != 0xffff
         || !(mask & ~(1 << HOOK_FORWARD | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING)));
     default:
-      if (FULL && of >= TABLES && <u32>load<u8>(targetAt) >= TARGET_SNAT6 && <u32>load<u8>(targetAt) <= TARGET_HMARK6) {
+      if (FULL && number >= TABLES && <u32>load<u8>(targetAt) >= TARGET_SNAT6 && <u32>load<u8>(targetAt) <= TARGET_HMARK6) {
         return target6Place(targetAt + EXT_HEADER, <u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);
       }
       return !FULL || targetMorePlace(<u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);

@@ -19,7 +19,7 @@ import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 import { foundAt, foundFragment, ip6Follow } from "../net/ip6-ext";
 import { IPPROTO_ICMPV6 } from "../wire/ipv6";
 import { ctTuple, icmpIsError, skbCt } from "./conntrack";
-import { fragmentUnits, ipBytes, isV6, l4Offset } from "./l3";
+import { fragmentUnits, ipBytes, isV6, l4Offset, l4Protocol } from "./l3";
 import { target6Size } from "./target-ipv6";
 import { bytes6 } from "./address6";
 import { targetSet } from "./match-set";
@@ -135,6 +135,20 @@ function tcpoptstrip(d: usize, skb: Skb): u32 {
     i += size;
   }
   return XT_CONTINUE;
+}
+
+/** {u16 first, u16 queues, u32 flags}: to one queue, or by the addresses to one of several (nfqueue_tg_v3, nfqueue_hash). */
+function nfqueue(d: usize, skb: Skb): u32 {
+  const queues = <u32>load<u16>(d, 2), flags = load<u32>(d, 4);
+  let number = <u32>load<u16>(d);
+  // One CPU: with its number as the choice it is always the first.
+  if (queues > 1 && !(flags & NFQ_CPU_FANOUT)) {
+    const ip = skb.network, six = isV6(ip);
+    const source = six ? load<u32>(ip, 20) : load<u32>(ip, 12), destination = six ? load<u32>(ip, 36) : load<u32>(ip, 16);
+    const hash = mix32(hashWord(min<u32>(source, destination), max<u32>(source, destination)) ^ l4Protocol(skb));
+    number += <u32>((<u64>hash * <u64>queues) >> 32);
+  }
+  return NF_QUEUE | (number << 16) | (flags & NFQ_BYPASS ? NFQ_VERDICT_BYPASS : 0);
 }
 
 /** hmark_tg_v4. data: see TARGET_HMARK; that of IPv6 has masks of 16 bytes. */

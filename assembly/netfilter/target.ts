@@ -58,7 +58,7 @@ export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, in
     }
     case TARGET_TTL: {
       const six = isV6(skb.network);
-      const mode = load<u32>(d), value = load<u32>(d, 4), ttl = <u32>load<u8>(skb.network, six ? 7 : 8);
+      const mode = load<u32>(d), value = load<u32>(d, 4), ttl = <u32>load<u8>(skb.network + (six ? 7 : 8));
       const after = mode == 0 ? value : mode == 1 ? min<u32>(ttl + value, 255) : ttl > value ? ttl - value : 0;
       if (six) {
         store<u8>(skb.network, <u8>after, 7);

@@ -362,7 +362,7 @@ const MATCHES: Readonly<Record<string, Print>> = {
     let text = ` policy match dir ${arg(part, "dir")} pol ${arg(part, "pol")}`;
     const NUMBERS: Readonly<Record<string, string>> = { esp: "50", ah: "51", ipcomp: "108" };
     let element = 0;
-    if (has(part, "strict")) text += " strict [0]";
+    if (has(part, "strict")) text += has(part, "next") ? " strict [0]" : " strict";
     for (const { name, not, args } of part.options.slice(2)) {
       if (name === "strict") continue;
       if (name === "next") {

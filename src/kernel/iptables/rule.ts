@@ -89,6 +89,8 @@ class RuleParser {
   counters: [bigint, bigint] | undefined;
   readonly parts: Part[] = [];
   target: Part | undefined;
+  /** The target that there is not. */
+  missing: string | undefined;
   readonly seen = new Set<string>();
   readonly words: readonly string[];
   readonly isChain: (name: string) => boolean;
@@ -120,6 +122,7 @@ class RuleParser {
     if (inverted) throw new Refusal("plain", "Bad argument `!'", 2);
     for (const part of this.parts) part.instance.finish?.(part.given, this);
     this.target?.instance.finish?.(this.target.given, this);
+    if (this.missing !== undefined) throw usage(`Couldn't load target \`${this.missing}':No such file or directory\n`);
     if ((this.sources.length > 1 && this.sourceInverted) || (this.destinations.length > 1 && this.destinationInverted)) {
       throw usage("! not allowed with multiple source or destination IP addresses");
     }
@@ -237,7 +240,11 @@ class RuleParser {
     this.goto = goto;
     if (goto || name in STANDARD || this.isChain(name)) return;
     const extension = this.family.targets.get(name);
-    if (extension === undefined) throw usage(`Couldn't load target \`${name}':No such file or directory\n`);
+    // Said only when all words are read: an option that would be its own is refused first.
+    if (extension === undefined) {
+      this.missing = name;
+      return;
+    }
     this.target = { extension, instance: extension.create(), given: new Set() };
   }
 

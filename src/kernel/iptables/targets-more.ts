@@ -414,7 +414,10 @@ export const hmarkOf = (width: number, kind: number, mask: (w: Writer, bits: num
             else throw usage(`HMARK: "${word}" is no part of a tuple`);
           }
           layer3 = !["sport-mask", "dport-mask", "spi-mask", "proto-mask"].some((key) => key in values);
-        } else values[option] = number("HMARK", name, argument);
+        } else {
+          if (option in values) throw usage(`HMARK: option "--${name}" can only be used once.\n`);
+          values[option] = number("HMARK", name, argument);
+        }
       },
       finish(given) {
         if (!given.has("hmark-mod")) throw must("HMARK", "hmark-mod");

@@ -251,7 +251,7 @@ def main():
             record["L"] = run(tool + ["-L", chain, "-n"])[1].rstrip("\n").split("\n")[2:]
             for name, verb in (("check", "-C"), ("delete", "-D")):
                 code, _, err = run(tool + [verb, chain] + args)
-                record[name] = {"exit": code, "stderr": err}
+                record[name] = {"exit": code, "stderr": err if code != 0 else ""}
         run(tool + ["-F"])
         records.append(record)
     print('{"meta": {"iptables": "v1.8.9"}, "records": [')
