@@ -302,7 +302,9 @@ export const NFSTATS: u32 = 8;
 // A connection in the answer of NF_CT_LIST: {u32 id, u32 status, u32 mark, u32 timeout in ms, tuple orig, tuple reply,
 // u24 protocol state, u8 helper (abi/xtables.ts HELPER_*), u8[2] wscale, u8[2] TCP flags}; tuple = {u32 source, u32 destination (raw), u16 sport, u16 dport (network order;
 // ICMP: id, type | code << 8), u16 zone, u8 protocol, u8 family}.
-export const CT_RECORD_BYTES: u32 = 56;
+export const CT_RECORD_BYTES: u32 = 120;
+/** Of IPv6 (the tuples' family is 10) the addresses stand here, 16 bytes each: source and destination of orig, then of reply. */
+export const CT_RECORD_ADDRESSES: u32 = 56;
 export const CT_RECORD_ORIG: u32 = 16;
 export const CT_RECORD_REPLY: u32 = 32;
 export const CT_RECORD_STATE: u32 = 48;

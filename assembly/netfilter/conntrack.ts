@@ -3,7 +3,7 @@
 // to that packet alone and go with it.
 import { ENOENT } from "../abi/core";
 import {
-  CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
+  CT_RECORD_ADDRESSES, CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
   IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
   IP_CT_ESTABLISHED_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, NFCT_CHECKSUM, NFCT_MAX,
   NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_ACCEPT,
@@ -12,6 +12,7 @@ import {
 import { OBS_CT } from "../abi/core";
 import { Netns, Skb } from "../layout";
 import { SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
+import { copyBytes } from "../mm/copy";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { COST_CONNTRACK } from "../net/costs";
@@ -23,7 +24,7 @@ import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 import { IPPROTO_ICMPV6, NEXTHDR_NONE } from "../wire/ipv6";
 import { FULL } from "../features";
 import { ctCount, ctExtend, ctUnextend } from "./conntrack-ext";
-import { sweep6 } from "./address6";
+import { bytes6, sweep6 } from "./address6";
 import { icmpTrack, icmp6Track, genericTrack, sctpTrack, udpTrack, udpliteTrack } from "./conntrack-proto";
 import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
 import { FTP_BYTES, expectFind, expectForget, helperRun } from "./expect";
@@ -696,6 +697,9 @@ export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
         store<u32>(at, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff), 12);
         tupleCopy(at + CT_RECORD_ORIG, ctTuple(ct, false));
         tupleCopy(at + CT_RECORD_REPLY, ctTuple(ct, true));
+        if (FULL && Tuple.at(ctTuple(ct, false)).family != 0) {
+          for (let i: usize = 0; i < 4; i++) copyBytes(at + CT_RECORD_ADDRESSES + (i << 4), bytes6(load<u32>(ctTuple(ct, i > 1) + ((i & 1) << 2))), 16);
+        }
         store<u32>(at, ct.state | (<u32>ct.helper << 24), CT_RECORD_STATE);
         const tcp = <u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP;
         const seen = changetype<usize>(ct) + CT_STREAM_AT;

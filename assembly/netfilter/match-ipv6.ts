@@ -331,7 +331,7 @@ function matchHeaders(d: usize, skb: Skb, inverted: bool): u32 {
   } else if (next != NEXTHDR_NONE) found |= 0x01;
   const wanted = load<u32>(d);
   if (load<u32>(d, 4) != 0) return verdict((found & wanted) == (inverted ? 0 : wanted));
-  return verdict(((found ^ (inverted ? ~wanted & 0xff : wanted)) & 0xff) == 0);
+  return verdict((found == wanted) != inverted);
 }
 
 /** srh1_mt6 */

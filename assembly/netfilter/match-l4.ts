@@ -22,7 +22,8 @@ import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
 export function matchTcp(d: usize, skb: Skb): u32 {
   const ip = skb.network, offset = fragmentUnits(skb);
   // A fragment that begins eight bytes into the header could overwrite its flags.
-  if (offset != 0) return offset == 1 ? MATCH_HOTDROP : MATCH_NO;
+  // (Of IPv6 the kernel compares bytes with that 1: none do.)
+  if (offset != 0) return offset == 1 && !isV6(ip) ? MATCH_HOTDROP : MATCH_NO;
   if (!hasL4(skb, 20)) return MATCH_HOTDROP;
   const th = ip + <usize>l4Offset(skb);
   const inverted = <u32>load<u8>(d, 11);

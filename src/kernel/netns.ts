@@ -191,7 +191,7 @@ export interface FdbEntry { readonly dev: string; readonly lladdr: string; reado
 
 /** A conntrack entry as `conntrack -L` lists it. */
 export interface ConntrackEntry {
-  readonly proto: "tcp" | "udp" | "icmp" | number;
+  readonly proto: "tcp" | "udp" | "icmp" | "icmpv6" | number;
   readonly state?: string;
   readonly timeoutSeconds: number;
   readonly orig: ConntrackTuple;

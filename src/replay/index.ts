@@ -98,8 +98,9 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
             (record) => {
               const six = record.tool === "ip6tables";
               if (record.backend === "legacy") return checkRule(six ? namespace.netns.ip6tables! : namespace.iptables, record);
+              if (six) return null;
               nftOf(namespace.netns).run("flush ruleset");
-              return checkRule(withoutWarnings(iptablesNftOf(namespace.netns, six ? "ip6" : "ip")), record);
+              return checkRule(withoutWarnings(iptablesNftOf(namespace.netns)), record);
             },
             ({ backend, tool, table, chain, args }) => `${backend} ${tool} ${table} ${chain} ${args.join(" ")}`,
           );

@@ -4,7 +4,6 @@
  */
 import { formatIpv6 } from "../kernel/address6.ts";
 import { setIpv6 } from "../kernel/ipv6.ts";
-import type { NodeContext } from "../kernel/context.ts";
 import type { Netns } from "../kernel/netns.ts";
 import type { OracleCase } from "./oracle-case.ts";
 import { bytesHex } from "./packet.ts";
@@ -14,10 +13,11 @@ export const hasIpv6 = (oracleCase: OracleCase): boolean =>
   oracleCase.ip6tables !== undefined || Object.values(oracleCase.interfaces).some(({ addr }) => addr?.some((cidr) => cidr.includes(":")) === true);
 
 /** Before there are devices: IPv6 on, addresses only as given and at once. */
-export function prepareIpv6(context: NodeContext, host: Netns): void {
-  setIpv6(context, true);
+export function prepareIpv6(host: Netns): void {
+  setIpv6(host, true);
   for (const [name, value] of [["default.disable_ipv6", 0], ["default.accept_dad", 0], ["default.addr_gen_mode", 1], ["default.accept_ra", 0],
-    ["default.dad_transmits", 0], ["default.router_solicitations", 0], ["all.accept_dad", 0], ["all.accept_ra", 0], ["all.disable_ipv6", 0]] as const) {
+    ["default.dad_transmits", 0], ["default.router_solicitations", 0],
+    ["default.force_mld_version", 1], ["default.mldv1_unsolicited_report_interval", 1], ["default.mldv2_unsolicited_report_interval", 1], ["all.accept_dad", 0], ["all.accept_ra", 0], ["all.disable_ipv6", 0]] as const) {
     host.setSysctl(`net.ipv6.conf.${name}`, value);
   }
 }
@@ -69,7 +69,7 @@ function chance(ip: Uint8Array, oracleCase: OracleCase): [number, number][] {
     }
   }
   const label = ((ip[1]! & 15) << 16) | (ip[2]! << 8) | ip[3]!;
-  if (protocol === ICMPV6 && ip.length > at && ip[at]! < 128 && label !== 0) ranges.push([1, 4]);
+  if (protocol === ICMPV6 && ip.length > at && (ip[at]! < 128 || ip[at] === 129) && label !== 0) ranges.push([1, 4]);
   if (ip[6] === FRAGMENT && ip.length >= 48 && (ip[44]! | ip[45]! | ip[46]!) !== 0) ranges.push([44, 48]);
   return ranges.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
 }

@@ -99,7 +99,7 @@ const NO_CHAIN = "No chain/target/match by that name";
 const other = (message: string, exitCode = 1): Refusal => new Refusal("other", message, exitCode);
 
 /** The iptables-nft calls of a namespace: the same object every time. */
-export function iptablesNftOf(netns: Netns, family: "ip" | "ip6" = "ip"): IptablesNft {
+export function iptablesNftOf(netns: Netns): IptablesNft {
   let made = known.get(netns);
   if (made === undefined) known.set(netns, (made = createIptablesNft(netns, nftOf(netns))));
   return made;

@@ -276,7 +276,7 @@ class Oracle6(base.Oracle):
                 if socket.inet_ntop(socket.AF_INET6, ip[where:where + 16]) == ap["addr"] and port not in known:
                     ranges.append([at + offset, at + offset + 2])
                     ranges.append([at + (16 if protocol == 6 else 6), at + (18 if protocol == 6 else 8)])
-        if protocol == 58 and len(ip) > at and ip[at] < 128 and struct.unpack("!I", ip[:4])[0] & 0xfffff:
+        if protocol == 58 and len(ip) > at and (ip[at] < 128 or ip[at] == 129) and struct.unpack("!I", ip[:4])[0] & 0xfffff:
             ranges.append([1, 4])
         if case.get("tcp_listen6") and protocol == 6 and not later and ip[at + 13] & 0x3f == 0x12:
             ranges += [[1, 4], [at + 4, at + 8], [at + 16, at + 18]]
