@@ -323,7 +323,6 @@ function matchHeaders(d: usize, skb: Skb, inverted: bool): u32 {
     }
     left -= length;
     at += <usize>length;
-    if (left == 0) break;
   }
   if (next == ESP) {
     if (left < 2) return MATCH_NO;
