@@ -83,6 +83,7 @@ export const SLAB_CLASSES: u32 = 13;
   flows: usize; // net/flow.ts: programs
   /** Programs of another generation are over; never 0 once there was one. */
   flowGeneration: u32;
+  addresses6: usize; // netfilter/address6.ts: addresses of IPv6 by number
   sock: usize;
   /** netfilter/queue.ts: packets that wait and that no program has seen. */
   parked: u32;

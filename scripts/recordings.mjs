@@ -3,8 +3,11 @@
 // together. Formats by content: a case of the netfilter oracle (its result in ../results/ beside it), iptables-rules.json,
 // cli-errors.json, cli-outputs.json; other files of a directory are said not to be replayed. Exits 1 when anything differs.
 // `--all` compares the counters of /proc/net/snmp and of conntrack, too.
+// A scenario of the API server (NAME.jsonl) is replayed on a fresh one in process, by $KUBEWIRE_SHARED/recordings/replay.mjs;
+// those that want controllers beside it (`mode` in index.json) are replayed without them.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { buildKernel } from "./lib/kernel.mjs";
 import { importTs } from "./lib/run-ts.mjs";
 
@@ -12,7 +15,7 @@ const root = new URL("../", import.meta.url);
 
 const filesOf = (path) =>
   statSync(path).isDirectory()
-    ? readdirSync(path).filter((name) => name.endsWith(".json")).sort().map((name) => join(path, name))
+    ? readdirSync(path).filter((name) => /\.jsonl?$/.test(name) && name !== "index.json").sort().map((name) => join(path, name))
     : [path];
 
 async function main() {
@@ -20,9 +23,12 @@ async function main() {
   const all = args.includes("--all");
   const paths = args.filter((arg) => !arg.startsWith("--"));
   if (paths.length === 0) throw new Error("usage: npm run recordings -- [--all] PATH...");
-  await buildKernel(root, ["full"]);
-  const { createReplayer } = await importTs(root, "src/replay/index.ts");
-  const replayer = createReplayer(new WebAssembly.Module(readFileSync(new URL("build/kernel.wasm", root))));
+  const replayer = lazily(async () => {
+    await buildKernel(root, ["full"]);
+    const { createReplayer } = await importTs(root, "src/replay/index.ts");
+    return createReplayer(new WebAssembly.Module(readFileSync(new URL("build/kernel.wasm", root))));
+  });
+  const exchanges = lazily(() => exchangeReplayer());
   let bad = 0;
   const report = (name, { matched, total, lines }) => {
     process.stdout.write(`${name}: ${matched}/${total} match\n`);
@@ -32,11 +38,15 @@ async function main() {
   for (const path of paths) {
     const cases = { matched: 0, total: 0, lines: [] };
     for (const file of filesOf(path)) {
+      if (file.endsWith(".jsonl")) {
+        report(file, await (await exchanges())(file));
+        continue;
+      }
       const content = JSON.parse(readFileSync(file, "utf8"));
       const result = () => JSON.parse(readFileSync(join(dirname(file), "..", "results", basename(file)), "utf8"));
       let summary;
       try {
-        summary = await replayer.replay(content, result, { all });
+        summary = await (await replayer()).replay(content, result, { all });
       } catch (error) {
         if (file === path) throw error;
         process.stdout.write(`${file}: ${error.message}\n`);
@@ -53,6 +63,43 @@ async function main() {
     if (cases.total > 0) report(path, cases);
   }
   process.exitCode = bad === 0 ? 0 : 1;
+}
+
+function lazily(make) {
+  let made;
+  return () => (made ??= make());
+}
+
+/** Replays one scenario of API exchanges on a server of its own. */
+async function exchangeReplayer() {
+  const shared = process.env.KUBEWIRE_SHARED ?? fileURLToPath(new URL("../shared", root));
+  const { compare, fetchTransport, loadScenario, send } = await import(pathToFileURL(join(shared, "recordings/replay.mjs")).href);
+  const { createExchangeServer } = await importTs(root, "scripts/lib/exchange-server.ts");
+  return async (file) => {
+    const transport = fetchTransport({ fetch: createExchangeServer(), token: "t" });
+    const answers = new Map();
+    const summary = { matched: 0, total: 0, lines: [] };
+    for (const step of loadScenario(file)) {
+      let live;
+      let differences;
+      const until = performance.now() + (step.poll ?? 0);
+      do {
+        if (live !== undefined) await new Promise((resolve) => setTimeout(resolve, 100));
+        live = await send(transport, step.request, answers, step.response);
+        differences = compare(step, live);
+      } while (differences.length > 0 && performance.now() < until);
+      if (live.body) answers.set(step.name, live.body);
+      if (step.setup) continue;
+      summary.total++;
+      if (differences.length === 0) summary.matched++;
+      else {
+        const { path, want, got } = differences[0];
+        const shown = (value) => (value === undefined ? "(absent)" : JSON.stringify(value));
+        summary.lines.push(`${step.name}: ${step.request.method} ${step.request.path} -> ${live.status}: ${path}: want ${shown(want)}, got ${shown(got)}`);
+      }
+    }
+    return summary;
+  };
 }
 
 await main();

@@ -20,6 +20,8 @@ export const TABLE_NAT: u32 = 2;
 export const TABLE_FILTER: u32 = 3;
 export const TABLE_SECURITY: u32 = 4;
 export const TABLES: u32 = 5;
+// The tables of IPv6 have the same numbers, TABLES more; the same goes for what records say of them.
+export const TABLES_ALL: u32 = 10;
 export const TABLE_RAW_HOOKS: u32 = 0x09;
 export const TABLE_MANGLE_HOOKS: u32 = 0x1f;
 export const TABLE_NAT_HOOKS: u32 = 0x1b;
@@ -283,7 +285,8 @@ export const NFCT_ACCT: u32 = 35;
 export const NFCT_EXPECT_MAX: u32 = 36;
 /** Seconds of the epoch at which the node's clock stood at 0. */
 export const NFCT_REALTIME: u32 = 37;
-export const NFCT_SETTINGS: u32 = 38;
+export const NFCT_TIMEOUT_ICMPV6: u32 = 38;
+export const NFCT_SETTINGS: u32 = 39;
 
 // nf_conntrack's statistics, as /proc/net/stat/nf_conntrack names them.
 export const NFSTAT_FOUND: u32 = 0;
@@ -299,7 +302,9 @@ export const NFSTATS: u32 = 8;
 // A connection in the answer of NF_CT_LIST: {u32 id, u32 status, u32 mark, u32 timeout in ms, tuple orig, tuple reply,
 // u24 protocol state, u8 helper (abi/xtables.ts HELPER_*), u8[2] wscale, u8[2] TCP flags}; tuple = {u32 source, u32 destination (raw), u16 sport, u16 dport (network order;
 // ICMP: id, type | code << 8), u16 zone, u8 protocol, u8 family}.
-export const CT_RECORD_BYTES: u32 = 56;
+export const CT_RECORD_BYTES: u32 = 120;
+/** Of IPv6 (the tuples' family is 10) the addresses stand here, 16 bytes each: source and destination of orig, then of reply. */
+export const CT_RECORD_ADDRESSES: u32 = 56;
 export const CT_RECORD_ORIG: u32 = 16;
 export const CT_RECORD_REPLY: u32 = 32;
 export const CT_RECORD_STATE: u32 = 48;

@@ -63,6 +63,9 @@ export const NFTCHAIN_COUNTERS: u32 = 8; // the policy counts, as in the chains 
 export const NFTCHAIN_COUNTERS_SET: u32 = 16; // from the record's numbers on; else from where the chain was
 /** The number of the policy among a chain's states. */
 export const NFT_POLICY_RULE: u32 = 0xffffffff;
+/** Of a table of IPv6 alone, and of one of both families; for chains that are no base chains, too. */
+export const NFTCHAIN_IP6: u32 = 0x100;
+export const NFTCHAIN_INET: u32 = 0x200;
 export const NFTSET_INTERVAL: u32 = 1; // elements have an end
 export const NFTSET_TIMEOUT: u32 = 2;
 export const NFTELEM_CATCHALL: u32 = 1;

@@ -19,6 +19,8 @@ export const SCRATCH_NAT_PACKET: usize = 32;
 export const SCRATCH_NAT_SETUP: usize = 64;
 export const SCRATCH_NAT_BINDING: usize = 128;
 export const SCRATCH_NAT_TARGET: usize = 160;
+/** An address of IPv6; the range and address of a target of IPv6 take the 48 bytes from SCRATCH_NAT_TARGET on. */
+export const SCRATCH_NAT_ADDRESS: usize = 208;
 /** index.ts: links of the connections of a burst of frames, 4 bytes each. */
 export const SCRATCH_BURST: usize = 256;
 export const BURST: u32 = 64;

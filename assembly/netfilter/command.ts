@@ -2,7 +2,7 @@
 import { EBADF, EINVAL, ENOBUFS, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
 import {
   CTSET_BYTES, NFCT_COUNT, NFCT_SETTINGS, NFSTATS, NF_COUNTERS, NF_CT_DELETE, NF_CT_EXTRA, NF_CT_LIST, NF_CT_SET, NF_EVALUATOR, NF_GET,
-  NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES,
+  NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES_ALL,
 } from "../abi/netfilter";
 import {
   IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
@@ -12,13 +12,15 @@ import { NF_NFT_COMMIT, NF_NFT_XT_PLACE } from "../abi/nft";
 import { NFQ_BIND, NFQ_PROGRAM, NFQ_PROGRAM_REMOVE, NFQ_STAT, NFQ_TAKE, NFQ_UNBIND, NFQ_VERDICT } from "../abi/queue";
 import { FULL } from "../features";
 import { Netns } from "../layout";
+import { ip6RawOut } from "../net/ip6-output";
 import { ipRawOut } from "../net/ip-output";
 import { nftCommand } from "../nft/command";
 import { netnsGet } from "../net/netns";
 import { skbAlloc } from "../net/skb";
 import { putBe16 } from "../wire/bytes";
-import { ETH_P_IP } from "../wire/ethernet";
+import { ETH_P_IP, ETH_P_IPV6 } from "../wire/ethernet";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { IPV6_HEADER_LEN } from "../wire/ipv6";
 import { ctDelete, ctList } from "./conntrack";
 import { ctExtra, ctSet } from "./conntrack-set";
 import { SET_NAME, ipsetCommand, ipsetElement, ipsetHeader, ipsetList, ipsetNew, ipsetTest } from "./ipset";
@@ -110,6 +112,7 @@ function setCommand(nf: NfNet, op: u32, record: usize, length: u32): i32 {
 
 /** raw_send_hdrinc: total length and checksum are made right, an id and a source are chosen where they are zero. */
 function localOut(ns: Netns, packet: usize, length: u32): i32 {
+  if (FULL && length >= IPV6_HEADER_LEN && length <= 65535 && load<u8>(packet) >>> 4 == 6) return localOut6(ns, packet, length);
   if (length < IPV4_HEADER_LEN || length > 65535) return -EINVAL;
   const header = (<u32>load<u8>(packet) & 15) << 2;
   if (header < IPV4_HEADER_LEN || header > length) return -EINVAL;
@@ -126,9 +129,21 @@ function localOut(ns: Netns, packet: usize, length: u32): i32 {
   return ipRawOut(skb, ns);
 }
 
+/** rawv6_send_hdrinc. */
+function localOut6(ns: Netns, packet: usize, length: u32): i32 {
+  const skb = skbAlloc(length);
+  if (changetype<usize>(skb) == 0) return -ENOBUFS;
+  memory.copy(skb.data, packet, <usize>length);
+  skb.tail = skb.data + <usize>length;
+  skb.network = skb.data;
+  skb.protocol = ETH_P_IPV6;
+  skb.nfFlags = NFF_RAW;
+  return ip6RawOut(skb, ns);
+}
+
 /** Reads counters of a table to `record`, or sets them to zero. */
 function counters(nf: NfNet, table: u32, first: u32, count: u32, record: usize, zero: bool): i32 {
-  const at: usize = table >= TABLES ? 0 : nfTable(nf, table);
+  const at: usize = table >= TABLES_ALL ? 0 : nfTable(nf, table);
   if (at == 0) return -ENOENT;
   const t = changetype<XtTable>(at), have = t.rules + t.builtins;
   if (first > have) return -EINVAL;

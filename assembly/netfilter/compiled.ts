@@ -7,6 +7,8 @@ import {
   NF_ACCEPT, NF_DROP, PORTS_INV_DPORT, PORTS_INV_SPORT, RULE_HEADER, TARGET_ACCEPT, TARGET_DROP, TARGET_GOTO, TARGET_JUMP, TARGET_NONE,
   TARGET_RETURN, TRACE_CONTINUE, TRACE_GOTO, TRACE_JUMP, TRACE_RETURN,
 } from "../abi/netfilter";
+import { MATCH_DESTINATION6, MATCH_SOURCE6 } from "../abi/xtables";
+import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { hashWord, mix32 } from "../mm/hash";
 import { charge } from "../mm/node";
@@ -14,7 +16,7 @@ import { kfree, kmalloc } from "../mm/slab";
 import { COST_RULE } from "../net/costs";
 import { be16 } from "../wire/bytes";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { ipBytes } from "./conntrack";
+import { fragmentUnits, ipBytes, isV6, l4Offset, l4Protocol } from "./l3";
 import { MATCH_HOTDROP, MATCH_NO, match } from "./match";
 import { XtTable } from "./state";
 import { target } from "./target";
@@ -96,6 +98,13 @@ function fieldsOf(rule: usize): u32 {
       case MATCH_DESTINATION:
         if (!inverted && load<u32>(d, 4) == 0xffffffff) { fields |= FIELD_DESTINATION; destination = load<u32>(d); }
         break;
+      // Of IPv6 a word made from the address: what has the same word is met in vain.
+      case MATCH_SOURCE6:
+        if (FULL && !inverted && (load<u64>(d, 16) & load<u64>(d, 24)) == u64.MAX_VALUE) { fields |= FIELD_SOURCE; source = word6(d); }
+        break;
+      case MATCH_DESTINATION6:
+        if (FULL && !inverted && (load<u64>(d, 16) & load<u64>(d, 24)) == u64.MAX_VALUE) { fields |= FIELD_DESTINATION; destination = word6(d); }
+        break;
       case MATCH_PROTOCOL:
         if (!inverted && load<u32>(d) < 256) { fields |= FIELD_PROTOCOL; protocol = load<u32>(d); }
         break;
@@ -121,17 +130,28 @@ function fieldsOf(rule: usize): u32 {
   return fields;
 }
 
+@inline function word6(at: usize): u32 {
+  const word = load<u64>(at) * 0x9e3779b97f4a7c15 ^ load<u64>(at, 8);
+  return <u32>word ^ <u32>(word >> 32);
+}
+
 /** The packet's values. False: a fragment or a header cut short, which only the plain evaluator judges. */
 function packetFields(skb: Skb, inDev: usize, outDev: usize): bool {
   const ip = skb.network;
-  if (load<u16>(ip, 6) & 0xff1f) return false;
-  source = load<u32>(ip, 12);
-  destination = load<u32>(ip, 16);
-  protocol = <u32>load<u8>(ip, 9);
+  if (fragmentUnits(skb) != 0) return false;
+  protocol = l4Protocol(skb);
+  if (isV6(ip)) {
+    if (protocol > 255) return false;
+    source = word6(ip + 8);
+    destination = word6(ip + 24);
+  } else {
+    source = load<u32>(ip, 12);
+    destination = load<u32>(ip, 16);
+  }
   sport = 0;
   dport = 0;
   if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
-    const header = (<u32>load<u8>(ip) & 15) << 2;
+    const header = l4Offset(skb);
     if (header + (protocol == IPPROTO_TCP ? 20 : 8) > ipBytes(skb)) return false;
     sport = be16(ip + <usize>header, 0);
     dport = be16(ip + <usize>header, 2);

@@ -8,10 +8,14 @@ import { kfree, kmalloc } from "../mm/slab";
 import { NS_PER_JIFFY } from "../mm/timer";
 import { IPS_ASSURED } from "../abi/netfilter";
 import { IPPROTO_TCP } from "../wire/ipv4";
-import { Conntrack, ctFindTuple, ctTuple, ipBytes, skbCt } from "./conntrack";
+import { FULL } from "../features";
+import { hold6, release6 } from "./address6";
+import { Conntrack, ctFindTuple, ctTuple, skbCt } from "./conntrack";
+import { ipBytes, isV6 } from "./l3";
+import { masked6 } from "./match-rate";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
 import { XtTable } from "./state";
-import { Tuple, tupleCopy, tupleEqual, tupleFromPacket } from "./tuple";
+import { Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHold, tupleRelease } from "./tuple";
 
 const BUCKETS: u32 = 256; // CONNCOUNT_SLOTS
 const GC_MAX_NODES: u32 = 8; // CONNCOUNT_GC_MAX_NODES
@@ -23,6 +27,8 @@ const GC_MAX_NODES: u32 = 8; // CONNCOUNT_GC_MAX_NODES
   first: usize; // Seen, newest first
   count: u32;
   lastGc: u32; // jiffies
+  /** The address is of IPv6, and held. */
+  six: u32;
 }
 @unmanaged class Seen {
   next: usize;
@@ -47,9 +53,10 @@ export function connlimitExit(state: usize): void {
       while (client.first != 0) {
         const seen = client.first;
         client.first = load<usize>(seen);
-        kfree(seen, SEEN_BYTES);
+        seenFree(seen);
       }
       at = client.next;
+      if (FULL && client.six != 0) release6(client.address);
       kfree(changetype<usize>(client), CLIENT_BYTES);
     }
   }
@@ -66,7 +73,8 @@ export function matchConnlimit(d: usize, skb: Skb, t: XtTable, ns: Netns): u32 {
     kfree(tuple, 32);
     return MATCH_HOTDROP;
   }
-  const address = load<u32>(skb.network + (flags & CONNLIMIT_DADDR ? 16 : 12)) & mask;
+  const address = isV6(skb.network) ? masked6(skb.network + (flags & CONNLIMIT_DADDR ? 24 : 8), mask)
+    : load<u32>(skb.network + (flags & CONNLIMIT_DADDR ? 16 : 12)) & mask;
   const count = countOf(load<usize>(t.state + <usize>load<u32>(d)), address, tuple, ns, known && (skbCt(skb).status & IPS_ASSURED) != 0);
   kfree(tuple, 32);
   if (count == 0) return MATCH_HOTDROP;
@@ -84,6 +92,10 @@ function countOf(buckets: usize, address: u32, tuple: usize, ns: Netns, assured:
     if (at == 0) return 0;
     const client = changetype<Client>(at);
     client.address = address;
+    if (FULL && Tuple.at(tuple).family != 0) {
+      client.six = 1;
+      hold6(address);
+    }
     client.zone = zone;
     client.lastGc = jiffies();
     client.next = load<usize>(bucket);
@@ -141,7 +153,7 @@ function countIn(client: Client, tuple: usize, ns: Netns, assured: bool): u32 {
       else over = alreadyClosed(ct);
       if (over) {
         store<usize>(link, seen.next);
-        kfree(changetype<usize>(seen), SEEN_BYTES);
+        seenFree(changetype<usize>(seen));
         client.count--;
         collected++;
         continue;
@@ -159,6 +171,7 @@ function add(client: Client, tuple: usize): bool {
   if (at == 0) return false;
   const seen = changetype<Seen>(at);
   tupleCopy(at + offsetof<Seen>("tuple0"), tuple);
+  tupleHold(tuple);
   seen.jiffies = jiffies();
   // At the end, so that the oldest are looked at first.
   let link = changetype<usize>(client) + offsetof<Client>("first");
@@ -166,6 +179,11 @@ function add(client: Client, tuple: usize): bool {
   store<usize>(link, at);
   client.count++;
   return true;
+}
+
+function seenFree(at: usize): void {
+  tupleRelease(at + offsetof<Seen>("tuple0"));
+  kfree(at, SEEN_BYTES);
 }
 
 function alreadyClosed(ct: Conntrack): bool {

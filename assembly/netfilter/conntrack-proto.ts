@@ -2,13 +2,14 @@
 // A tracker answers NF_ACCEPT, or -NF_ACCEPT for an invalid packet.
 import {
   IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY, NFCT_TIMEOUT_GENERIC, NFCT_TIMEOUT_GRE, NFCT_TIMEOUT_GRE_STREAM,
-  NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NF_ACCEPT,
+  NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_ICMPV6, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NF_ACCEPT,
 } from "../abi/netfilter";
 import { node } from "../mm/node";
 import { be16 } from "../wire/bytes";
-import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
+import { checksumAdd, checksumFold } from "../wire/checksum";
 import { IPPROTO_UDP } from "../wire/ipv4";
 import { CT_STREAM_AT, Conntrack, ctIsReply, ctRefresh, ctTuple, l4ChecksumOk } from "./conntrack";
+import { pseudoSum } from "./l3";
 import { NfNet, setting } from "./state";
 import { Tuple } from "./tuple";
 
@@ -42,7 +43,7 @@ export function udpliteTrack(ct: Conntrack, nf: NfNet, ip: usize, l4: usize, roo
   if (room < 8 || load<u16>(l4, 6) == 0) return -<i32>NF_ACCEPT;
   const coverage = be16(l4, 4) == 0 ? room : be16(l4, 4);
   if (coverage < 8 || coverage > room) return -<i32>NF_ACCEPT;
-  const pseudo = pseudo4(load<u32>(ip, 12), load<u32>(ip, 16), IPPROTO_UDP, room);
+  const pseudo = pseudoSum(ip, IPPROTO_UDP, room);
   if (verify && checksumFold(checksumAdd(pseudo, l4, coverage)) != 0xffff) return -<i32>NF_ACCEPT;
   // No two seconds to wait, as UDP has them: an answer makes a stream.
   if (ct.status & IPS_SEEN_REPLY) {
@@ -57,6 +58,14 @@ export function icmpTrack(ct: Conntrack, nf: NfNet): i32 {
   const type = <u32>Tuple.at(ctTuple(ct, false)).dport & 0xff;
   if (type != 8 && type != 13 && type != 15 && type != 17) return -<i32>NF_ACCEPT;
   ctRefresh(ct, setting(nf, NFCT_TIMEOUT_ICMP));
+  return <i32>NF_ACCEPT;
+}
+
+/** nf_conntrack_icmpv6_packet: echo requests and node queries alone begin a connection. */
+export function icmp6Track(ct: Conntrack, nf: NfNet): i32 {
+  const type = <u32>Tuple.at(ctTuple(ct, false)).dport & 0xff;
+  if (type != 128 && type != 139) return -<i32>NF_ACCEPT;
+  ctRefresh(ct, setting(nf, NFCT_TIMEOUT_ICMPV6));
   return <i32>NF_ACCEPT;
 }
 

@@ -3,7 +3,7 @@
 // to that packet alone and go with it.
 import { ENOENT } from "../abi/core";
 import {
-  CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
+  CT_RECORD_ADDRESSES, CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
   IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
   IP_CT_ESTABLISHED_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, NFCT_CHECKSUM, NFCT_MAX,
   NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_ACCEPT,
@@ -12,22 +12,29 @@ import {
 import { OBS_CT } from "../abi/core";
 import { Netns, Skb } from "../layout";
 import { SCRATCH_BURST, SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
+import { copyBytes } from "../mm/copy";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { COST_CONNTRACK } from "../net/costs";
 import { flowTracked } from "../net/flow";
 import { TIMER_CONNTRACK_GC } from "../net/timers";
 import { observeRecord, tracing } from "../trace/observe";
-import { be16 } from "../wire/bytes";
-import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
+import { checksumAdd, checksumFold } from "../wire/checksum";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
+import { IPPROTO_ICMPV6, NEXTHDR_NONE } from "../wire/ipv6";
 import { FULL } from "../features";
 import { ctCount, ctExtend, ctUnextend } from "./conntrack-ext";
-import { icmpTrack, genericTrack, sctpTrack, udpTrack, udpliteTrack } from "./conntrack-proto";
+import { bytes6, sweep6 } from "./address6";
+import { icmpTrack, icmp6Track, genericTrack, sctpTrack, udpTrack, udpliteTrack } from "./conntrack-proto";
 import { tcpCanEarlyDrop, tcpTrack } from "./conntrack-tcp";
 import { FTP_BYTES, expectFind, expectForget, helperRun } from "./expect";
+import { icmp6Error } from "./conntrack-icmp6";
+import { fragmentUnits, ipBytes, isV6, l4Offset, l4Protocol, pseudoSum } from "./l3";
 import { NfNet, nfNet, setting, statCount } from "./state";
-import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleHashWords, tupleInvert } from "./tuple";
+import {
+  IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, TUPLE_BYTES, Tuple, tupleCopy, tupleEqual, tupleFromPacket, tupleHash, tupleHashWords,
+  tupleHold, tupleInvert, tupleRelease,
+} from "./tuple";
 
 /**
  * One connection in a slot of 160 bytes; what an established one is asked for stands in the first 64. `next0`, `next1` chain it by its original and its reply tuple; a link is the
@@ -318,6 +325,10 @@ export function ctPut(ct: Conntrack): void {
     if (load<usize>(at) != 0) store<usize>(at, ct.bysource);
   }
   t.count--;
+  if (FULL) {
+    tupleRelease(ctTuple(ct, false));
+    tupleRelease(ctTuple(ct, true));
+  }
   ctUnextend(ct);
   if (FULL && ct.ftp != 0) kfree(ct.ftp, FTP_BYTES);
   if (FULL && ct.master != 0) ctPut(changetype<Conntrack>(ct.master));
@@ -441,6 +452,10 @@ export function ctCreate(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conn
   ct.id = ++t.nextId;
   tupleCopy(at + ORIG, tuple);
   tupleCopy(at + REPLY, reply);
+  if (FULL) {
+    tupleHold(tuple);
+    tupleHold(reply);
+  }
   ctExtend(ct, nf);
   nf.conntrackCount++;
   // Two links to an entry: no more links than buckets.
@@ -525,15 +540,10 @@ export function ctDetach(skb: Skb): void {
   if (ct != 0) ctPut(changetype<Conntrack>(ct));
 }
 
-/** Bytes of the packet from its IP header on. */
-@inline export function ipBytes(skb: Skb): u32 {
-  return min<u32>(be16(skb.network, 2), <u32>(skb.tail - skb.network));
-}
-
-/** True when the L4 checksum over all of the payload is right (nf_ip_checksum). */
+/** True when the L4 checksum over all of the payload is right (nf_ip_checksum, nf_ip6_checksum). */
 export function l4ChecksumOk(ip: usize, l4: usize, length: u32, protocol: u32): bool {
-  const pseudo = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
-  const sum = pseudo ? pseudo4(load<u32>(ip, 12), load<u32>(ip, 16), protocol, length) : 0;
+  const pseudo = isV6(ip) || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+  const sum = pseudo ? pseudoSum(ip, protocol, length) : 0;
   return checksumFold(checksumAdd(sum, l4, length)) == 0xffff;
 }
 
@@ -559,15 +569,17 @@ export function ctIn(skb: Skb, ns: Netns, hook: u32): u32 {
 }
 
 function track(skb: Skb, ns: Netns, nf: NfNet, hook: u32, tuple: usize, other: usize): u32 {
-  const ip = skb.network, length = ipBytes(skb);
-  const header = (<u32>load<u8>(ip) & 15) << 2;
-  if ((load<u16>(ip, 6) & 0xff1f) != 0 || header > length) {
+  const ip = skb.network, length = ipBytes(skb), six = isV6(ip);
+  const header = l4Offset(skb), protocol = l4Protocol(skb);
+  if (fragmentUnits(skb) != 0 || header > length || (six && protocol == NEXTHDR_NONE)) {
     statCount(nf, NFSTAT_INVALID);
     return NF_ACCEPT;
   }
-  const protocol = <u32>load<u8>(ip, 9);
   const l4 = ip + <usize>header, room = length - header;
-  if (protocol == IPPROTO_ICMP) {
+  if (six) {
+    sweep6();
+    if (protocol == IPPROTO_ICMPV6 && icmp6Error(skb, ns, nf, hook, l4, room, tuple, other) != 0) return NF_ACCEPT;
+  } else if (protocol == IPPROTO_ICMP) {
     const answer = icmpError(skb, ns, nf, hook, l4, room, tuple, other);
     if (answer != 0) return NF_ACCEPT;
   }
@@ -617,6 +629,7 @@ function handle(ct: Conntrack, nf: NfNet, ip: usize, l4: usize, room: u32, proto
   if (protocol == IPPROTO_TCP) return tcpTrack(ct, nf, ip, l4, room, verify, ctinfo);
   if (protocol == IPPROTO_UDP) return udpTrack(ct, nf, ip, l4, room, verify);
   if (protocol == IPPROTO_ICMP) return icmpTrack(ct, nf);
+  if (FULL && protocol == IPPROTO_ICMPV6) return icmp6Track(ct, nf);
   if (FULL && protocol == IPPROTO_UDPLITE) return udpliteTrack(ct, nf, ip, l4, room, verify);
   if (protocol == IPPROTO_SCTP) return sctpTrack(ct, nf, l4, room, verify, ctinfo);
   return genericTrack(ct, nf, protocol == IPPROTO_GRE);
@@ -632,20 +645,25 @@ function icmpError(skb: Skb, ns: Netns, nf: NfNet, hook: u32, icmp: usize, room:
   const type = good ? <u32>load<u8>(icmp) : 255;
   if (good && type <= 18) {
     if (!icmpIsError(type)) return 0;
-    if (tupleFromPacket(tuple, icmp + 8, room - 8) && tupleInvert(other, tuple)) {
-      if (FULL) Tuple.at(other).zone = <u16>skb.ctZone;
-      const link = find(ns, other);
-      // The outer destination has to be who sent the quoted packet, as that side of the connection sees itself.
-      if (link != 0 && Tuple.at((link & ~1) + ORIG + ((link & 1) << 4)).dst == load<u32>(ip, 16)) {
-        const ct = changetype<Conntrack>(link & ~1);
-        ct.use++;
-        attach(skb, ct, link & 1 ? IP_CT_RELATED_REPLY : IP_CT_RELATED);
-        return 1;
-      }
-    }
+    if (ctRelate(skb, ns, icmp + 8, room - 8, load<u32>(ip, 16), tuple, other)) return 1;
   }
   statCount(nf, NFSTAT_ICMP_ERROR);
   return 1;
+}
+
+/**
+ * nf_conntrack_inet_error: attaches the connection of the packet quoted at `inner`. The outer destination has to be who sent the quoted
+ * packet, as that side of the connection sees itself. False: it belongs to none.
+ */
+export function ctRelate(skb: Skb, ns: Netns, inner: usize, length: u32, destination: u32, tuple: usize, other: usize): bool {
+  if (!tupleFromPacket(tuple, inner, length) || !tupleInvert(other, tuple)) return false;
+  if (FULL) Tuple.at(other).zone = <u16>skb.ctZone;
+  const link = find(ns, other);
+  if (link == 0 || Tuple.at((link & ~1) + ORIG + ((link & 1) << 4)).dst != destination) return false;
+  const ct = changetype<Conntrack>(link & ~1);
+  ct.use++;
+  attach(skb, ct, link & 1 ? IP_CT_RELATED_REPLY : IP_CT_RELATED);
+  return true;
 }
 
 /** icmp_is_err */
@@ -737,6 +755,9 @@ export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
         store<u32>(at, <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff), 12);
         tupleCopy(at + CT_RECORD_ORIG, ctTuple(ct, false));
         tupleCopy(at + CT_RECORD_REPLY, ctTuple(ct, true));
+        if (FULL && Tuple.at(ctTuple(ct, false)).family != 0) {
+          for (let i: usize = 0; i < 4; i++) copyBytes(at + CT_RECORD_ADDRESSES + (i << 4), bytes6(load<u32>(ctTuple(ct, i > 1) + ((i & 1) << 2))), 16);
+        }
         store<u32>(at, ct.state | (<u32>ct.helper << 24), CT_RECORD_STATE);
         const tcp = <u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP;
         const seen = changetype<usize>(ct) + CT_STREAM_AT;

@@ -7,7 +7,9 @@ import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { be16, be32 } from "../wire/bytes";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { Conntrack, ctIsReply, ctPut, ctTuple, ipBytes } from "./conntrack";
+import { Conntrack, ctIsReply, ctPut, ctTuple } from "./conntrack";
+import { hold6, release6 } from "./address6";
+import { ipBytes, isV6, l4Offset, l4Protocol } from "./l3";
 import { NfNet, setting } from "./state";
 import { Tuple } from "./tuple";
 
@@ -30,6 +32,10 @@ function unlink(nf: NfNet, link: usize): void {
   store<usize>(link, e.next);
   nf.expectCount--;
   const master = changetype<Conntrack>(e.master);
+  if (Tuple.at(ctTuple(master, false)).family != 0) {
+    release6(e.src);
+    release6(e.dst);
+  }
   kfree(at, EXPECTATION_BYTES);
   ctPut(master);
 }
@@ -54,6 +60,10 @@ function announce(nf: NfNet, master: Conntrack, proto: u32, src: u32, dst: u32, 
   master.use++;
   e.src = src;
   e.dst = dst;
+  if (Tuple.at(ctTuple(master, false)).family != 0) {
+    hold6(src);
+    hold6(dst);
+  }
   e.dport = dport;
   e.zone = zone;
   e.proto = proto;
@@ -74,7 +84,8 @@ export function expectFind(nf: NfNet, ct: Conntrack): bool {
       unlink(nf, link);
       continue;
     }
-    if (e.src == t.src && e.dst == t.dst && e.dport == t.dport && e.proto == <u32>t.proto && e.zone == t.zone) {
+    if (e.src == t.src && e.dst == t.dst && e.dport == t.dport && e.proto == <u32>t.proto && e.zone == t.zone
+      && t.family == Tuple.at(ctTuple(master, false)).family) {
       ct.status |= IPS_EXPECTED;
       ct.mark = master.mark;
       ct.master = e.master;
@@ -99,10 +110,10 @@ export function expectForget(nf: NfNet, master: usize): void {
 
 /** ipv4_helper, at the end of POSTROUTING and INPUT: what does the packet announce? */
 export function helperRun(nf: NfNet, ct: Conntrack, skb: Skb): void {
-  const ip = skb.network, header = (<u32>load<u8>(ip) & 15) << 2, length = ipBytes(skb);
+  const ip = skb.network, header = l4Offset(skb), length = ipBytes(skb);
   const reply = ctIsReply(skb.ctinfo);
   if (<u32>ct.helper == HELPER_TFTP) {
-    if (<u32>load<u8>(ip, 9) != IPPROTO_UDP || header + 10 > length) return;
+    if (l4Protocol(skb) != IPPROTO_UDP || header + 10 > length) return;
     const code = be16(ip + <usize>header, 8);
     // Only a request to read or write announces: the server answers from a port of its own.
     if (code != 1 && code != 2) return;
@@ -110,7 +121,7 @@ export function helperRun(nf: NfNet, ct: Conntrack, skb: Skb): void {
     announce(nf, ct, IPPROTO_UDP, answer.src, answer.dst, answer.dport);
     return;
   }
-  if (<u32>ct.helper != HELPER_FTP || <u32>load<u8>(ip, 9) != IPPROTO_TCP) return;
+  if (<u32>ct.helper != HELPER_FTP || isV6(ip) || l4Protocol(skb) != IPPROTO_TCP) return;
   if (skb.ctinfo != IP_CT_ESTABLISHED && skb.ctinfo != IP_CT_ESTABLISHED_REPLY) return;
   if (header + 20 > length) return;
   const th = ip + <usize>header, data = header + ((<u32>load<u8>(th, 12) >>> 4) << 2);

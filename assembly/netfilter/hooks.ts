@@ -17,7 +17,7 @@
 // rule needs it (nf_ct_netns_get): a nat table without such a rule is never asked.
 import { OBS_LOCAL_IN } from "../abi/core";
 import {
-  HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_QUEUE, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
+  HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_QUEUE, TABLES_ALL, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
   TABLE_RAW, TABLE_SECURITY,
 } from "../abi/netfilter";
 import { NFTCHAIN_ROUTE } from "../abi/nft";
@@ -32,7 +32,8 @@ import {
   hookEntries, nftExit, nftNet,
 } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
-import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, ipBytes, skbCt } from "./conntrack";
+import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, skbCt } from "./conntrack";
+import { ipBytes } from "./l3";
 import { FULL } from "../features";
 import { ipsetExit } from "./ipset";
 import { natHook } from "./nat";
@@ -198,7 +199,7 @@ export function nfNetnsExit(ns: Netns): void {
   if (ns.netfilter == 0) return;
   const nf = nfNet(ns);
   if (FULL) nfQueueExit(ns, nf);
-  for (let i: u32 = 0; i < TABLES; i++) tableRemove(nf, i);
+  for (let i: u32 = 0; i < TABLES_ALL; i++) tableRemove(nf, i);
   if (FULL) {
     nftExit(nf);
     ipsetExit(nf);

@@ -4,8 +4,11 @@ import {
   CTM_ORIGSRC_PORT, CTM_PROTO, CTM_STATE, CTM_STATUS, CTSTATE_DNAT, CTSTATE_INVALID, CTSTATE_SNAT, CTSTATE_UNTRACKED,
   IPS_CONFIRMED, IPS_DST_NAT, IPS_SRC_NAT, IP_CT_UNTRACKED,
 } from "../abi/netfilter";
+import { CONNTRACK6_ADDRESSES } from "../abi/xtables";
 import { Skb } from "../layout";
+import { bytes6 } from "./address6";
 import { ctExpires, ctIsReply, ctTuple, skbCt } from "./conntrack";
+import { isV6 } from "./l3";
 import { MATCH_NO, MATCH_YES } from "./match";
 import { Tuple } from "./tuple";
 
@@ -22,7 +25,7 @@ export function matchState(states: u32, skb: Skb): bool {
 /** Every option is one test; all of them have to hold. */
 export function matchConntrack(d: usize, skb: Skb): bool {
   const look = <u32>load<u16>(d), inverted = <u32>load<u16>(d, 2);
-  const ct = skbCt(skb), tracked = skb.nfct != 0;
+  const ct = skbCt(skb), tracked = skb.nfct != 0, six = isV6(skb.network);
   if (look & CTM_STATE) {
     let bits = stateBit(skb);
     if (tracked) {
@@ -40,9 +43,10 @@ export function matchConntrack(d: usize, skb: Skb): bool {
     const t = i < 2 ? orig : reply;
     if (look & flag) {
       const address = i & 1 ? t.dst : t.src;
-      if (((address & load<u32>(at, 4)) == load<u32>(at)) == ((inverted & flag) != 0)) return false;
+      const yes = six ? under6(address, d + CONNTRACK6_ADDRESSES + <usize>(i << 5)) : (address & load<u32>(at, 4)) == load<u32>(at);
+      if (yes == ((inverted & flag) != 0)) return false;
     }
-    const portFlag = CTM_ORIGSRC_PORT << i, range = d + CTMD_PORTS + <usize>(i << 2);
+    const portFlag = CTM_ORIGSRC_PORT << i, range = d + (six ? CTMD_ADDRESSES : CTMD_PORTS) + <usize>(i << 2);
     if (look & portFlag) {
       const port = <u32>bswap<u16>(i & 1 ? t.dport : t.sport);
       const yes = port >= <u32>load<u16>(range) && port <= <u32>load<u16>(range, 2);
@@ -63,6 +67,12 @@ export function matchConntrack(d: usize, skb: Skb): bool {
     if (yes == ((inverted & CTM_EXPIRES) != 0)) return false;
   }
   return true;
+}
+
+/** Is the address of a number the one at `at` under the mask behind it? */
+function under6(number: u32, at: usize): bool {
+  const bytes = bytes6(number);
+  return (load<u64>(bytes) & load<u64>(at, 16)) == load<u64>(at) && (load<u64>(bytes, 8) & load<u64>(at, 24)) == load<u64>(at, 8);
 }
 
 export function matchConnmark(d: usize, skb: Skb, inverted: bool): u32 {

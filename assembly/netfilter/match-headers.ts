@@ -4,11 +4,10 @@ import { PORTS_INV_DPORT, PORTS_INV_SPORT } from "../abi/netfilter";
 import { DCCP_INV_OPTION, DCCP_INV_TYPES, DCCP_TYPES } from "../abi/xtables";
 import { Skb } from "../layout";
 import { be16, be32 } from "../wire/bytes";
-import { ipBytes } from "./conntrack";
+import { fragmentUnits, ipBytes, l4Offset } from "./l3";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
 
-@inline function headerBytes(ip: usize): u32 { return (<u32>load<u8>(ip) & 15) << 2; }
-@inline function isFragment(ip: usize): bool { return (load<u16>(ip, 6) & 0xff1f) != 0; }
+@inline function isFragment(skb: Skb): bool { return fragmentUnits(skb) != 0; }
 @inline function verdict(yes: bool): u32 { return yes ? MATCH_YES : MATCH_NO; }
 
 function portsFit(d: usize, l4: usize, inverted: u32): bool {
@@ -18,8 +17,8 @@ function portsFit(d: usize, l4: usize, inverted: u32): bool {
 }
 
 export function matchSctp(d: usize, skb: Skb): u32 {
-  const ip = skb.network, length = ipBytes(skb), header = headerBytes(ip);
-  if (isFragment(ip)) return MATCH_NO;
+  const ip = skb.network, length = ipBytes(skb), header = l4Offset(skb);
+  if (isFragment(skb)) return MATCH_NO;
   if (header + 12 > length) return MATCH_HOTDROP;
   const sctp = ip + <usize>header;
   if (!portsFit(d, sctp, <u32>load<u8>(d, 8))) return MATCH_NO;
@@ -63,8 +62,8 @@ function flagsFit(d: usize, type: u32, flags: u32): bool {
 }
 
 export function matchDccp(d: usize, skb: Skb): u32 {
-  const ip = skb.network, length = ipBytes(skb), header = headerBytes(ip);
-  if (isFragment(ip)) return MATCH_NO;
+  const ip = skb.network, length = ipBytes(skb), header = l4Offset(skb);
+  if (isFragment(skb)) return MATCH_NO;
   if (header + 12 > length) return MATCH_HOTDROP;
   const dccp = ip + <usize>header, inverted = <u32>load<u8>(d, 8), option = <u32>load<u8>(d, 9);
   if (!portsFit(d, dccp, inverted)) return MATCH_NO;
@@ -90,7 +89,7 @@ export function matchDccp(d: usize, skb: Skb): u32 {
 }
 
 export function matchTcpmss(d: usize, skb: Skb, inverted: bool): u32 {
-  const ip = skb.network, length = ipBytes(skb), header = headerBytes(ip);
+  const ip = skb.network, length = ipBytes(skb), header = l4Offset(skb);
   if (header + 20 > length) return MATCH_HOTDROP;
   const th = ip + <usize>header, size = (<u32>load<u8>(th, 12) >>> 4) << 2;
   if (size < 20 || header + size > length) return MATCH_HOTDROP;
@@ -108,8 +107,8 @@ export function matchTcpmss(d: usize, skb: Skb, inverted: bool): u32 {
 
 /** `need` bytes of the header have to be there; the SPI stands at `spiAt`. */
 export function matchAhEsp(d: usize, skb: Skb, inverted: bool, need: u32, spiAt: usize): u32 {
-  const ip = skb.network, header = headerBytes(ip);
-  if (isFragment(ip)) return MATCH_NO;
+  const ip = skb.network, header = l4Offset(skb);
+  if (isFragment(skb)) return MATCH_NO;
   if (header + need > ipBytes(skb)) return MATCH_HOTDROP;
   const spi = be32(ip + <usize>header, spiAt);
   return verdict((spi >= load<u32>(d) && spi <= load<u32>(d, 4)) != inverted);

@@ -7,16 +7,12 @@ import {
 import { Skb } from "../layout";
 import { be16 } from "../wire/bytes";
 import { IPPROTO_TCP } from "../wire/ipv4";
-import { ipBytes } from "./conntrack";
+import { fragmentUnits, ipBytes, isV6, l4Offset, l4Protocol } from "./l3";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
-
-/** Fragment offset in units of 8 bytes. */
-@inline function fragmentOffset(ip: usize): u32 { return be16(ip, 6) & 0x1fff; }
-@inline function headerBytes(ip: usize): u32 { return (<u32>load<u8>(ip) & 15) << 2; }
 
 /** True when `want` bytes of the L4 header are there. */
 @inline function hasL4(skb: Skb, want: u32): bool {
-  return headerBytes(skb.network) + want <= ipBytes(skb);
+  return l4Offset(skb) + want <= ipBytes(skb);
 }
 
 @inline function inPorts(d: usize, port: u32): bool {
@@ -24,11 +20,12 @@ import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
 }
 
 export function matchTcp(d: usize, skb: Skb): u32 {
-  const ip = skb.network, offset = fragmentOffset(ip);
+  const ip = skb.network, offset = fragmentUnits(skb);
   // A fragment that begins eight bytes into the header could overwrite its flags.
-  if (offset != 0) return offset == 1 ? MATCH_HOTDROP : MATCH_NO;
+  // (Of IPv6 the kernel compares bytes with that 1: none do.)
+  if (offset != 0) return offset == 1 && !isV6(ip) ? MATCH_HOTDROP : MATCH_NO;
   if (!hasL4(skb, 20)) return MATCH_HOTDROP;
-  const th = ip + <usize>headerBytes(ip);
+  const th = ip + <usize>l4Offset(skb);
   const inverted = <u32>load<u8>(d, 11);
   if (inPorts(d, be16(th, 0)) == ((inverted & PORTS_INV_SPORT) != 0)) return MATCH_NO;
   if (inPorts(d + 4, be16(th, 2)) == ((inverted & PORTS_INV_DPORT) != 0)) return MATCH_NO;
@@ -50,9 +47,9 @@ export function matchTcp(d: usize, skb: Skb): u32 {
 
 export function matchUdp(d: usize, skb: Skb): u32 {
   const ip = skb.network;
-  if (fragmentOffset(ip) != 0) return MATCH_NO;
+  if (fragmentUnits(skb) != 0) return MATCH_NO;
   if (!hasL4(skb, 8)) return MATCH_HOTDROP;
-  const udp = ip + <usize>headerBytes(ip);
+  const udp = ip + <usize>l4Offset(skb);
   const inverted = load<u32>(d, 8);
   if (inPorts(d, be16(udp, 0)) == ((inverted & PORTS_INV_SPORT) != 0)) return MATCH_NO;
   return inPorts(d + 4, be16(udp, 2)) != ((inverted & PORTS_INV_DPORT) != 0) ? MATCH_YES : MATCH_NO;
@@ -60,9 +57,9 @@ export function matchUdp(d: usize, skb: Skb): u32 {
 
 export function matchIcmp(d: usize, skb: Skb, inverted: bool): u32 {
   const ip = skb.network;
-  if (fragmentOffset(ip) != 0) return MATCH_NO;
+  if (fragmentUnits(skb) != 0) return MATCH_NO;
   if (!hasL4(skb, 8)) return MATCH_HOTDROP;
-  const icmp = ip + <usize>headerBytes(ip);
+  const icmp = ip + <usize>l4Offset(skb);
   const type = load<u8>(d), code = load<u8>(icmp, 1);
   const yes = type == 255 || (load<u8>(icmp) == type && code >= load<u8>(d, 1) && code <= load<u8>(d, 2));
   return yes != inverted ? MATCH_YES : MATCH_NO;
@@ -70,9 +67,9 @@ export function matchIcmp(d: usize, skb: Skb, inverted: bool): u32 {
 
 export function matchMultiport(d: usize, skb: Skb, inverted: bool): u32 {
   const ip = skb.network;
-  if (fragmentOffset(ip) != 0) return MATCH_NO;
+  if (fragmentUnits(skb) != 0) return MATCH_NO;
   if (!hasL4(skb, 4)) return MATCH_HOTDROP;
-  const l4 = ip + <usize>headerBytes(ip);
+  const l4 = ip + <usize>l4Offset(skb);
   const side = <u32>load<u16>(d), count = <u32>load<u16>(d, 2);
   const source = be16(l4, 0), destination = be16(l4, 2);
   let yes = false;
@@ -86,11 +83,11 @@ export function matchMultiport(d: usize, skb: Skb, inverted: bool): u32 {
 export function matchEcn(d: usize, skb: Skb): u32 {
   const ip = skb.network, want = load<u32>(d);
   if (want & ECN_IP
-    && ((<u32>load<u8>(ip, 1) & 3) == load<u32>(d, 4)) == ((want & ECN_INV_IP) != 0)) return MATCH_NO;
+    && (((isV6(ip) ? <u32>load<u8>(ip, 1) >>> 4 : <u32>load<u8>(ip, 1)) & 3) == load<u32>(d, 4)) == ((want & ECN_INV_IP) != 0)) return MATCH_NO;
   if (!(want & (ECN_ECE | ECN_CWR))) return MATCH_YES;
-  if (<u32>load<u8>(ip, 9) != IPPROTO_TCP || fragmentOffset(ip) != 0) return MATCH_NO;
+  if (l4Protocol(skb) != IPPROTO_TCP || fragmentUnits(skb) != 0) return MATCH_NO;
   if (!hasL4(skb, 20)) return MATCH_NO;
-  const flags = <u32>load<u8>(ip + <usize>headerBytes(ip), 13);
+  const flags = <u32>load<u8>(ip + <usize>l4Offset(skb), 13);
   if (want & ECN_ECE && ((flags & 64) != 0) == ((want & ECN_INV_ECE) != 0)) return MATCH_NO;
   if (want & ECN_CWR && ((flags & 128) != 0) == ((want & ECN_INV_CWR) != 0)) return MATCH_NO;
   return MATCH_YES;

@@ -2,20 +2,20 @@
 // net/netfilter/xt_physdev.c, xt_owner.c, xt_socket.c, xt_time.c, xt_quota.c, xt_cluster.c, xt_connbytes.c, xt_connlabel.c,
 // xt_helper.c, xt_bpf.c. Those of headers stand in match-headers.ts, connlimit in connlimit.ts.
 import {
-  EXT_HEADER, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, IP_CT_ESTABLISHED_REPLY,
+  EXT_HEADER, HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, IP_CT_ESTABLISHED_REPLY,
   IP_CT_RELATED_REPLY, IPS_SRC_NAT, MATCH_PHYSDEV, NFCT_ACCT, NFCT_REALTIME, PHYSDEV_BRIDGED, PHYSDEV_IN, PHYSDEV_ISIN, PHYSDEV_ISOUT,
   PHYSDEV_OUT,
 } from "../abi/netfilter";
 import {
   MATCH_AH, MATCH_BPF, MATCH_CGROUP, MATCH_CLUSTER, MATCH_CONNBYTES, MATCH_CONNLABEL, MATCH_CONNLIMIT, MATCH_CPU, MATCH_DCCP,
   MATCH_DEVGROUP, MATCH_ESP, MATCH_HELPER, MATCH_NEVER, MATCH_OWNER, MATCH_POLICY, MATCH_QUOTA, MATCH_REALM, MATCH_SCTP,
-  MATCH_SET_COUNTERS, MATCH_SOCKET, MATCH_STRING, MATCH_TCPMSS, MATCH_TIME, MATCH_U32, OWNER_GID, OWNER_SOCKET, OWNER_UID,
+  MATCH_CONNTRACK6, MATCH_EUI64, MATCH_ICMP6, MATCH_MH6, MATCH_RECENT6, MATCH_SET_COUNTERS, MATCH_SOCKET, MATCH_STRING, MATCH_TCPMSS, MATCH_TIME, MATCH_U32, OWNER_GID, OWNER_SOCKET, OWNER_UID,
   SOCKET_NOWILDCARD, SOCKET_RESTORESKMARK, SOCKET_TRANSPARENT, TIME_CONTIGUOUS, DEVGROUP_SOURCE, DEVGROUP_INV_SOURCE,
   DEVGROUP_DESTINATION, DEVGROUP_INV_DESTINATION,
 } from "../abi/xtables";
 import { BPF_INSTRUCTION, BPF_MAXINSNS, BPF_SCRATCH, cbpfCheck, cbpfRun } from "../bpf/cbpf";
 import { NetDevice, Netns, Skb } from "../layout";
-import { jhash3 } from "../mm/hash";
+import { jhash2, jhash3 } from "../mm/hash";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
@@ -24,7 +24,13 @@ import { SK_TRANSPARENT, SockCreds, Socket, isAny } from "../sock/socket";
 import { socketLookup } from "../sock/lookup";
 import { be16 } from "../wire/bytes";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { Conntrack, ctTuple, icmpIsError, ipBytes, skbCt } from "./conntrack";
+import { IPPROTO_ICMPV6 } from "../wire/ipv6";
+import { Conntrack, ctTuple, icmpIsError, skbCt } from "./conntrack";
+import { bytes6 } from "./address6";
+import { ipBytes, ipLength, isV6, l4Protocol } from "./l3";
+import { match6Valid } from "./match-ipv6";
+import { matchRecent6, recent6Init, recentExit } from "./match-rate";
+import { matchSocket6 } from "./socket-ipv6";
 import { ctAcct, ctLabels } from "./conntrack-ext";
 import { connlimitExit, connlimitInit, matchConnlimit } from "./connlimit";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
@@ -42,11 +48,12 @@ export function matchMore(m: usize, skb: Skb, ns: Netns, t: XtTable, inDev: usiz
   switch (<u32>load<u8>(m)) {
     case MATCH_PHYSDEV: yes = matchPhysdev(d, skb, ns); break;
     case MATCH_OWNER: yes = matchOwner(d, skb, ns); break;
-    case MATCH_SOCKET: yes = matchSocket(load<u32>(d), skb, ns); break;
+    case MATCH_SOCKET: yes = isV6(skb.network) ? matchSocket6(load<u32>(d), skb, ns) : matchSocket(load<u32>(d), skb, ns); break;
+    case MATCH_RECENT6: return matchRecent6(d, skb, t, outDev != 0, inverted);
     case MATCH_TIME: yes = matchTime(d, ns); break;
     case MATCH_QUOTA: {
       const state = t.state + <usize>load<u32>(d);
-      const left = load<u64>(state), bytes = <u64>be16(skb.network, 2);
+      const left = load<u64>(state), bytes = <u64>ipLength(skb);
       yes = left >= bytes;
       store<u64>(state, yes ? left - bytes : 0);
       break;
@@ -111,7 +118,8 @@ export function matchMoreValid(kind: u32, d: usize, length: u32): bool {
     case MATCH_BPF: return bpfValid(d, length);
     case MATCH_QUOTA: case MATCH_CONNLIMIT: return length == 16;
     case MATCH_SET_COUNTERS: return length == 64;
-    default: return false;
+    case MATCH_RECENT6: return length == 232 && load<u32>(d, 12) <= 65535;
+    default: return match6Valid(kind, d, length);
   }
 }
 
@@ -128,7 +136,8 @@ function bpfValid(d: usize, length: u32): bool {
 
 /** Does the match need connection tracking? */
 export function matchMoreTracks(kind: u32): bool {
-  return kind == MATCH_CONNBYTES || kind == MATCH_CONNLABEL || kind == MATCH_CONNLIMIT || kind == MATCH_CLUSTER || kind == MATCH_HELPER;
+  return kind == MATCH_CONNBYTES || kind == MATCH_CONNLABEL || kind == MATCH_CONNLIMIT || kind == MATCH_CLUSTER || kind == MATCH_HELPER
+    || kind == MATCH_CONNTRACK6;
 }
 
 /** checkentry: may it stand at these hooks? `protocol`: that the rule asks for, 0: any. */
@@ -143,6 +152,9 @@ export function matchMorePlace(m: usize, hooks: u32, protocol: u32): bool {
     case MATCH_OWNER: return !(hooks & ~(1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING));
     case MATCH_SOCKET: return !(hooks & ~(1 << HOOK_PREROUTING | 1 << HOOK_INPUT));
     case MATCH_REALM: return !(hooks & (1 << HOOK_PREROUTING));
+    case MATCH_ICMP6: return protocol == IPPROTO_ICMPV6;
+    case MATCH_MH6: return protocol == 135;
+    case MATCH_EUI64: return !(hooks & ~(1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_FORWARD));
     case MATCH_SCTP: return protocol == 132;
     case MATCH_DCCP: return protocol == 33;
     case MATCH_TCPMSS: return protocol == IPPROTO_TCP;
@@ -157,12 +169,14 @@ export function matchMoreInit(kind: u32, d: usize, state: usize, nf: NfNet): i32
   if (kind == MATCH_QUOTA) store<u64>(state, load<u64>(d, 8));
   else if (kind == MATCH_CONNLIMIT) return connlimitInit(state) ? 1 : 0;
   else if (kind == MATCH_SET_COUNTERS) return setCountersInit(d, state, nf) ? 1 : -1;
+  else if (kind == MATCH_RECENT6) return recent6Init(d, state, nf) ? 1 : 0;
   return 1;
 }
 
-export function matchMoreExit(kind: u32, state: usize): void {
+export function matchMoreExit(kind: u32, state: usize, nf: NfNet): void {
   if (kind == MATCH_CONNLIMIT) connlimitExit(state);
   else if (kind == MATCH_SET_COUNTERS) setExit(state);
+  else if (kind == MATCH_RECENT6) recentExit(state, nf);
 }
 
 /** A match that needs something switched on in its namespace (nf_ct_set_acct, nf_connlabels_get). */
@@ -201,7 +215,7 @@ function matchOwner(d: usize, skb: Skb, ns: Netns): bool {
   const raw = (skb.nfFlags & NFF_RAW) != 0;
   if (at == 0 && !raw) {
     // ICMP of the kernel's own has a socket, but nobody's (struct file is missing).
-    if (skb.inDev == 0 && <u32>load<u8>(skb.network, 9) == IPPROTO_ICMP) {
+    if (skb.inDev == 0 && l4Protocol(skb) == (isV6(skb.network) ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
       return !(look & inverted & OWNER_SOCKET) && ((look ^ inverted) & (OWNER_UID | OWNER_GID)) == 0;
     }
     return (look ^ inverted) == 0;
@@ -297,7 +311,8 @@ function dayOfMonth(days: u32): u32 {
 /** xt_cluster_hash. jhash_1word is jhash_3words of two zeros, whose start values are those of one word. */
 function matchCluster(d: usize, ct: Conntrack): bool {
   const first = ct.master != 0 ? changetype<Conntrack>(ct.master) : ct;
-  const hash = jhash3(Tuple.at(ctTuple(first, false)).src, 0, 0, load<u32>(d, 8) - 8);
+  const from = Tuple.at(ctTuple(first, false)), seed = load<u32>(d, 8);
+  const hash = from.family != 0 ? jhash2(bytes6(from.src), 4, seed) : jhash3(from.src, 0, 0, seed - 8);
   const picked = <u32>((<u64>hash * <u64>load<u32>(d)) >> 32);
   return (load<u32>(d, 4) & (1 << picked)) != 0;
 }

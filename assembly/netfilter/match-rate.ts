@@ -12,8 +12,8 @@ import { node } from "../mm/node";
 import { random32 } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { HZ, NS_PER_JIFFY } from "../mm/timer";
-import { be16 } from "../wire/bytes";
-import { ipBytes } from "./conntrack";
+import { address6, hold6, release6 } from "./address6";
+import { ipBytes, ipLength, isV6, l4Offset, l4Protocol } from "./l3";
 import { MATCH_HOTDROP, MATCH_NO, MATCH_YES } from "./match";
 import { NfNet, XtTable } from "./state";
 import { protoHasPorts } from "./tuple";
@@ -77,6 +77,7 @@ export const HASHLIMIT_NAME: u32 = 256;
 export const RECENT_STATE_AT: u32 = 16;
 export const RECENT_NAME_AT: u32 = 20;
 export const RECENT_NAME: u32 = 200;
+const RECENT6_NAME_AT: u32 = 32;
 const BUCKETS: u32 = 256;
 const HASHLIMIT_CREDITS: u64 = 549755813888; // CREDITS_PER_JIFFY with HZ = 250
 /** CREDITS_PER_JIFFY_BYTES */
@@ -101,6 +102,23 @@ const HASHLIMIT_SCALE: u64 = 1000000; // XT_HASHLIMIT_SCALE_v2
   prev: u64; // jiffies
   credit: u64;
   reserve: u32;
+  /** Addresses are of IPv6, and held. */
+  six: u32;
+}
+
+function hashlimitFree(e: HashlimitEntry): void {
+  if (FULL && e.six != 0) {
+    release6(e.src);
+    release6(e.dst);
+  }
+  kfree(changetype<usize>(e), <u32>offsetof<HashlimitEntry>());
+}
+
+/** The number of the address at `at`, of which only the first `bits` bits count (hashlimit_ipv6_mask). */
+export function masked6(at: usize, bits: u32): u32 {
+  const hi: u64 = bits >= 64 ? u64.MAX_VALUE : bits == 0 ? 0 : u64.MAX_VALUE << <u64>(64 - bits);
+  const lo: u64 = bits >= 128 ? u64.MAX_VALUE : bits <= 64 ? 0 : u64.MAX_VALUE << <u64>(128 - bits);
+  return address6(load<u64>(at) & bswap<u64>(hi), load<u64>(at, 8) & bswap<u64>(lo));
 }
 
 /** The named table of a rule; a reference more. 0: no memory. */
@@ -157,7 +175,7 @@ export function hashlimitExit(state: usize, nf: NfNet): void {
     let entry = load<usize>(n.buckets + (<usize>i << 2));
     while (entry != 0) {
       const next = load<usize>(entry);
-      kfree(entry, <u32>offsetof<HashlimitEntry>());
+      hashlimitFree(changetype<HashlimitEntry>(entry));
       entry = next;
     }
   }
@@ -172,13 +190,14 @@ function hashlimitCost(average: u64): u64 {
 export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
   const table = changetype<Named>(load<usize>(stateAt(t, d, HASHLIMIT_STATE_AT)));
   const mode = load<u32>(d, 12), ip = skb.network, now = jiffies();
-  const src = mode & HASHLIMIT_SIP ? load<u32>(ip, 12) & load<u32>(d, 16) : 0;
-  const dst = mode & HASHLIMIT_DIP ? load<u32>(ip, 16) & load<u32>(d, 20) : 0;
+  const six = isV6(ip);
+  const src = mode & HASHLIMIT_SIP ? six ? masked6(ip + 8, load<u32>(d, 16)) : load<u32>(ip, 12) & load<u32>(d, 16) : 0;
+  const dst = mode & HASHLIMIT_DIP ? six ? masked6(ip + 24, load<u32>(d, 20)) : load<u32>(ip, 16) & load<u32>(d, 20) : 0;
   let ports: u32 = 0;
   if (mode & (HASHLIMIT_SPT | HASHLIMIT_DPT)) {
     // proto_ports_offset; whatever stands there in a later fragment, too.
-    const protocol = <u32>load<u8>(ip, 9);
-    const at = ((<u32>load<u8>(ip) & 15) << 2) + (protocol == IPPROTO_AH ? 4 : 0);
+    const protocol = l4Protocol(skb);
+    const at = l4Offset(skb) + (protocol == IPPROTO_AH ? 4 : 0);
     if (protoHasPorts(protocol) || protocol == IPPROTO_DCCP || protocol == IPPROTO_ESP || protocol == IPPROTO_AH) {
       if (at + 4 > ipBytes(skb)) return MATCH_HOTDROP;
       ports = load<u32>(ip + <usize>at) & ((mode & HASHLIMIT_SPT ? 0xffff : 0) | (mode & HASHLIMIT_DPT ? 0xffff0000 : 0));
@@ -192,13 +211,13 @@ export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
   let link = bucket, entry = changetype<HashlimitEntry>(0);
   while (load<usize>(link) != 0) {
     const e = changetype<HashlimitEntry>(load<usize>(link));
-    if (e.src == src && e.dst == dst && e.ports == ports) {
+    if (e.src == src && e.dst == dst && e.ports == ports && (!FULL || (e.six != 0) == six)) {
       entry = e;
       break;
     }
     if (e.expires <= now) {
       store<usize>(link, e.next);
-      kfree(changetype<usize>(e), <u32>offsetof<HashlimitEntry>());
+      hashlimitFree(e);
       table.count--;
       continue;
     }
@@ -212,6 +231,11 @@ export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
     entry.src = src;
     entry.dst = dst;
     entry.ports = ports;
+    if (FULL && six) {
+      entry.six = 1;
+      hold6(src);
+      hold6(dst);
+    }
     entry.prev = now;
     entry.credit = most;
     entry.reserve = load<u32>(d, 8);
@@ -226,7 +250,7 @@ export function matchHashlimit(d: usize, skb: Skb, t: XtTable): u32 {
   entry.expires = now + life;
   if (bytes) {
     // hashlimit_byte_cost: a packet costs by the 16 bytes; the burst is so many fillings more.
-    cost = min<u64>((<u64>(be16(ip, 2) >>> 4) + 1) * cost, most);
+    cost = min<u64>((<u64>(ipLength(skb) >>> 4) + 1) * cost, most);
     if (entry.credit < cost && entry.reserve != 0) {
       entry.reserve--;
       entry.credit = most;
@@ -253,15 +277,26 @@ const RECENT_MAX: u32 = 100;
   used: u32; // stamps that are set
   // u32 stamps follow, jiffies
 }
+/** RecentEntry.pad of an entry whose address is of IPv6, and held. */
+const RECENT_SIX: u8 = 1;
 const ENTRY_BYTES: u32 = 24;
 
 /** state {u32 table}. False: no memory. */
 export function recentInit(d: usize, state: usize, nf: NfNet): bool {
+  return recentTable(d + RECENT_NAME_AT, load<u32>(d, 8), state, nf);
+}
+
+/** The same for rules of IPv6; both families share the tables. */
+export function recent6Init(d: usize, state: usize, nf: NfNet): bool {
+  return recentTable(d + RECENT6_NAME_AT, load<u32>(d, 12), state, nf);
+}
+
+function recentTable(name: usize, hits: u32, state: usize, nf: NfNet): bool {
   const list = changetype<usize>(nf) + offsetof<NfNet>("recents");
-  const at = named(list, d + RECENT_NAME_AT, RECENT_NAME, 0);
+  const at = named(list, name, RECENT_NAME, 0);
   store<usize>(state, at);
   if (at == 0) return false;
-  const n = changetype<Named>(at), hits = load<u32>(d, 8);
+  const n = changetype<Named>(at);
   let stamps: u32 = hits == 0 ? 32 : 1;
   while (stamps < hits) stamps <<= 1;
   if (n.use == 1) {
@@ -303,6 +338,7 @@ function recentAppend(n: Named, e: RecentEntry): void {
 function recentRemove(n: Named, e: RecentEntry): void {
   recentUnlink(n, e);
   n.count--;
+  if (FULL && e.pad == RECENT_SIX) release6(e.address);
   kfree(changetype<usize>(e), ENTRY_BYTES + (n.stamps << 2));
 }
 
@@ -317,14 +353,27 @@ function recentStamp(n: Named, e: RecentEntry, now: u32): void {
 }
 
 export function matchRecent(d: usize, skb: Skb, t: XtTable, forwarded: bool, inverted: bool): u32 {
-  const n = changetype<Named>(load<usize>(stateAt(t, d, RECENT_STATE_AT)));
-  const what = load<u32>(d), seconds = load<u32>(d, 4), hitCount = load<u32>(d, 8), ip = skb.network;
-  const address = load<u32>(ip + (what & RECENT_DESTINATION ? 16 : 12)) & load<u32>(d, 12);
+  const what = load<u32>(d), ip = skb.network;
+  return recent(stateAt(t, d, RECENT_STATE_AT), what, load<u32>(d, 4), load<u32>(d, 8),
+    load<u32>(ip + (what & RECENT_DESTINATION ? 16 : 12)) & load<u32>(d, 12), load<u8>(ip, 8), skb, forwarded, inverted, 0);
+}
+
+/** The same of a packet of IPv6. */
+export function matchRecent6(d: usize, skb: Skb, t: XtTable, forwarded: bool, inverted: bool): u32 {
+  const what = load<u32>(d, 4), at = skb.network + (what & RECENT_DESTINATION ? 24 : 8);
+  const address = address6(load<u64>(at) & load<u64>(d, 16), load<u64>(at, 8) & load<u64>(d, 24));
+  return recent(t.state + <usize>load<u32>(d), what, load<u32>(d, 8), load<u32>(d, 12), address, load<u8>(skb.network, 7), skb, forwarded,
+    inverted, RECENT_SIX);
+}
+
+function recent(state: usize, what: u32, seconds: u32, hitCount: u32, address: u32, hops: u8, skb: Skb, forwarded: bool, inverted: bool,
+  family: u8): u32 {
+  const n = changetype<Named>(load<usize>(state));
   // The TTL as it was before forwarding.
-  const ttl = load<u8>(ip, 8) + (forwarded && skb.inDev != 0 ? 1 : 0);
+  const ttl: u8 = hops + (forwarded && skb.inDev != 0 ? 1 : 0);
   const now = <u32>jiffies();
   let e = changetype<RecentEntry>(n.buckets);
-  while (changetype<usize>(e) != 0 && (e.address != address || (what & RECENT_TTL && e.ttl != ttl))) {
+  while (changetype<usize>(e) != 0 && (e.address != address || e.pad != family || (what & RECENT_TTL && e.ttl != ttl))) {
     e = changetype<RecentEntry>(e.next);
   }
   let yes = false;
@@ -335,6 +384,8 @@ export function matchRecent(d: usize, skb: Skb, t: XtTable, forwarded: bool, inv
     if (at == 0) return MATCH_HOTDROP;
     e = changetype<RecentEntry>(at);
     e.address = address;
+    e.pad = family;
+    if (FULL && family == RECENT_SIX) hold6(address);
     e.ttl = ttl;
     recentAppend(n, e);
     n.count++;

@@ -11,7 +11,8 @@ import { NetDevice, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { be16 } from "../wire/bytes";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { ipBytes } from "./conntrack";
+import { IPPROTO_ICMPV6 } from "../wire/ipv6";
+import { fragmentUnits, ipBytes, ipLength, isV6, l4Offset, l4Protocol } from "./l3";
 import { Element, IpSet, ipsetAdd, ipsetDel, ipsetFind, ipsetLongest, ipsetLookup } from "./ipset";
 import { NfNet, XtTable } from "./state";
 import { protoHasPorts } from "./tuple";
@@ -88,7 +89,7 @@ function counted(set: IpSet, e: Element, flags: u32, skb: Skb, counters: usize):
   if (!(set.options & IPSETO_COUNTERS)) return true;
   if (!(flags & SETFLAG_SKIP_COUNTERS)) {
     e.packets++;
-    e.bytes += <u64>be16(skb.network, 2);
+    e.bytes += <u64>ipLength(skb);
   }
   return counters == 0 || (compare(<u32>load<u8>(counters), e.packets, load<u64>(counters, 4))
     && compare(<u32>load<u8>(counters, 1), e.bytes, load<u64>(counters, 12)));
@@ -128,7 +129,7 @@ function keyOf(set: IpSet, key: usize, dims: u32, skb: Skb, inDev: usize, outDev
     const direction = dimension(dims, next++);
     if (direction == 0 || !portOf(key, skb, direction == SETDIM_DESTINATION)) return false;
     if (kind & KIND_BITMAP) {
-      const protocol = <u32>load<u8>(ip, 9), port = <u32>load<u16>(key, IPSETE_PORT);
+      const protocol = l4Protocol(skb), port = <u32>load<u16>(key, IPSETE_PORT);
       if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || port < set.first || port > set.last) return false;
       store<u8>(key, 0, IPSETE_PROTO);
     }
@@ -159,11 +160,12 @@ function keyOf(set: IpSet, key: usize, dims: u32, skb: Skb, inDev: usize, outDev
 
 /** ip_set_get_ip4_port: the port, or type and code of ICMP. */
 function portOf(key: usize, skb: Skb, destination: bool): bool {
-  const ip = skb.network, protocol = <u32>load<u8>(ip, 9), header = (<u32>load<u8>(ip) & 15) << 2;
+  const ip = skb.network, protocol = l4Protocol(skb), header = l4Offset(skb);
+  if (protocol > 255) return false;
   store<u8>(key, <u8>protocol, IPSETE_PROTO);
-  const icmp = protocol == IPPROTO_ICMP;
+  const icmp = protocol == (isV6(ip) ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
   if (!icmp && !protoHasPorts(protocol)) return true;
-  if ((load<u16>(ip, 6) & 0xff1f) != 0 || header + 4 > ipBytes(skb)) return false;
+  if (fragmentUnits(skb) != 0 || header + 4 > ipBytes(skb)) return false;
   store<u16>(key, <u16>be16(ip + <usize>header, icmp || !destination ? 0 : 2), IPSETE_PORT);
   return true;
 }

@@ -15,6 +15,8 @@ import { flowMatch, flowRecording } from "../net/flow";
 import { IPSKB_LOOPED } from "../net/ip-input";
 import { addressType, selectAddress } from "../net/ip-output";
 import { be16, mapped4, raw4 } from "../wire/bytes";
+import { isV6 } from "./l3";
+import { MATCH_OTHER, match6 } from "./match-ipv6";
 import { matchConnmark, matchConntrack, matchState } from "./match-ct";
 import { matchEcn, matchIcmp, matchMultiport, matchTcp, matchUdp } from "./match-l4";
 import { matchMore } from "./match-more";
@@ -36,6 +38,10 @@ export function match(m: usize, skb: Skb, ns: Netns, t: XtTable, table: u32, hoo
   const d = m + EXT_HEADER;
   const ip = skb.network;
   const inverted = load<u8>(m, 1) != 0;
+  if (isV6(ip)) {
+    const answer = match6(m, d, skb, ns, inDev, outDev);
+    if (answer != MATCH_OTHER) return answer;
+  }
   let yes = false;
   switch (<u32>load<u8>(m)) {
     case MATCH_SOURCE: yes = (load<u32>(ip, 12) & load<u32>(d, 4)) == load<u32>(d); break;

@@ -1,8 +1,8 @@
 // Netfilter's state: per namespace what is registered, and per node the connections of all its namespaces.
 import {
   NFCT_ACCT, NFCT_CHECKSUM, NFCT_EXPECT_MAX, NFCT_MAX, NFCT_TCP_IGNORE_INVALID_RST, NFCT_SETTINGS, NFCT_TCP_BE_LIBERAL, NFCT_TCP_LOOSE, NFCT_TCP_MAX_RETRANS, NFCT_TIMEOUT_GENERIC,
-  NFCT_TIMEOUT_GRE, NFCT_TIMEOUT_GRE_STREAM, NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_TCP_RETRANS,
-  NFCT_TCP_IGNORE_INVALID_RST, NFCT_TIMEOUT_TCP, NFCT_TIMEOUT_TCP_UNACK, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NFSTATS,
+  NFCT_TIMEOUT_GRE, NFCT_TIMEOUT_GRE_STREAM, NFCT_TIMEOUT_ICMP, NFCT_TIMEOUT_ICMPV6, NFCT_TIMEOUT_SCTP, NFCT_TIMEOUT_TCP_RETRANS,
+  NFCT_TCP_IGNORE_INVALID_RST, NFCT_TIMEOUT_TCP, NFCT_TIMEOUT_TCP_UNACK, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NFSTATS, TABLES,
 } from "../abi/netfilter";
 import {
   SYSCTL_NF_CONNTRACK_ACCT, SYSCTL_NF_CONNTRACK_CHECKSUM, SYSCTL_NF_CONNTRACK_EXPECT_MAX, SYSCTL_NF_CONNTRACK_GENERIC_TIMEOUT, SYSCTL_NF_CONNTRACK_GRE_TIMEOUT,
@@ -11,6 +11,7 @@ import {
   SYSCTL_NF_CONNTRACK_TCP_LOOSE, SYSCTL_NF_CONNTRACK_TCP_MAX_RETRANS, SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_CLOSE,
   SYSCTL_NF_CONNTRACK_TCP_TIMEOUT_UNACKNOWLEDGED, SYSCTL_NF_CONNTRACK_UDP_TIMEOUT, SYSCTL_NF_CONNTRACK_UDP_TIMEOUT_STREAM,
 } from "../abi/net";
+import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 
@@ -21,10 +22,15 @@ export const FRAME_HOOKS: u32 = 0x80000000;
 @unmanaged export class NfNet {
   // XtTable by TABLE_*; 0: the driver never loaded it
   table0: usize; table1: usize; table2: usize; table3: usize; table4: usize;
+  // those of IPv6
+  table5: usize; table6: usize; table7: usize; table8: usize; table9: usize;
   /** Bit per hook: something is registered there. */
   hooks: u32;
+  /** The same for packets of IPv6. */
+  hooks6: u32;
   /** Rules that need connection tracking: it runs while there are any (nf_ct_netns_get). */
   conntrackUsers: u32;
+  conntrackUsers6: u32;
   conntrackCount: u32;
   recents: usize; // RecentTable list
   hashlimits: usize; // HashlimitTable list
@@ -41,6 +47,7 @@ export const FRAME_HOOKS: u32 = 0x80000000;
   queues: usize; // queue.ts: QueueNet, 0: nobody has asked for packets
   // When each of iptables' tables was registered, counted with nftables' chains.
   sequence0: u32; sequence1: u32; sequence2: u32; sequence3: u32; sequence4: u32;
+  sequence5: u32; sequence6: u32; sequence7: u32; sequence8: u32; sequence9: u32;
 }
 
 /** One loaded table. The blob is never written after it was checked; counters and match state stand apart. */
@@ -72,6 +79,12 @@ const NFNET_BYTES: u32 = STATS_AT + NFSTATS * 4;
 /** Netfilter of a namespace that has begun. */
 @inline export function nfNet(ns: Netns): NfNet {
   return changetype<NfNet>(ns.netfilter);
+}
+
+/** Rules of iptables' tables (or of ip6tables') that need connection tracking become `more`, or less. */
+export function trackUsers(nf: NfNet, table: u32, more: i32): void {
+  if (FULL && table >= TABLES) nf.conntrackUsers6 += more;
+  else nf.conntrackUsers += more;
 }
 
 /** The table TABLE_* of a namespace, or 0. */
@@ -145,6 +158,7 @@ export function nfNetCreate(ns: Netns): bool {
   settingPut(nf, NFCT_TIMEOUT_UDP, 30);
   settingPut(nf, NFCT_TIMEOUT_UDP_STREAM, 120);
   settingPut(nf, NFCT_TIMEOUT_ICMP, 30);
+  settingPut(nf, NFCT_TIMEOUT_ICMPV6, 30);
   settingPut(nf, NFCT_TIMEOUT_GENERIC, 600);
   settingPut(nf, NFCT_TIMEOUT_GRE, 30);
   settingPut(nf, NFCT_TIMEOUT_GRE_STREAM, 180);

@@ -7,12 +7,14 @@ import {
   MATCH_FRAGMENT, MATCH_HASHLIMIT, MATCH_ICMP, MATCH_IN, MATCH_IPRANGE, MATCH_LENGTH, MATCH_LIMIT, MATCH_MAC, MATCH_MARK,
   MATCH_MULTIPORT, MATCH_OUT, MATCH_PHYSDEV, MATCH_PKTTYPE, MATCH_PROTOCOL, MATCH_RECENT, MATCH_RPFILTER, MATCH_SET, MATCH_SOURCE, MATCH_STATE,
   MATCH_STATISTIC, MATCH_TCP, MATCH_TOS, MATCH_TTL, MATCH_UDP, NAT_RANGE_BYTES, NF_ACCEPT, NF_DROP, POLICY_USER, REPLACE_TEST,
-  RULE_HEADER, TABLES, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TARGET_ACCEPT, TARGET_CLASSIFY, TARGET_CONNMARK,
+  RULE_HEADER, TABLES, TABLES_ALL, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TARGET_ACCEPT, TARGET_CLASSIFY, TARGET_CONNMARK,
   TARGET_DNAT, TARGET_DROP, TARGET_ECN, TARGET_GOTO, TARGET_JUMP, TARGET_LOG, TARGET_MARK, TARGET_MASQUERADE, TARGET_NETMAP,
   TARGET_NONE, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_RETURN, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS,
   TARGET_TTL,
 } from "../abi/netfilter";
-import { CTT_NOTRACK, TARGET_CT, TARGET_NFQUEUE, TARGET_SET, XT_FIRST, XT_STATEFUL } from "../abi/xtables";
+import {
+  CTT_NOTRACK, TARGET_CT, TARGET_HMARK6, TARGET_NETMAP6, TARGET_NFQUEUE, TARGET_SET, TARGET_SNAT6, XT_FIRST, XT_STATEFUL,
+} from "../abi/xtables";
 import { FULL } from "../features";
 import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
@@ -26,9 +28,11 @@ import {
 } from "./match-more";
 import { SET_NAME_AT, SET_STATE_AT, TARGET_SET_STATE, setExit, setInit, targetSetExit, targetSetInit } from "./match-set";
 import { compiledStackBytes, indexBuild, indexFree } from "./compiled";
-import { nftEnsure, nftHooks, nftSequence } from "../nft/ruleset";
-import { NfNet, XtTable, nfNet, nfTable, nfTableSet } from "./state";
+import { nftEnsure, nftHooks, nftHooks6, nftSequence } from "../nft/ruleset";
+import { NfNet, XtTable, nfNet, nfTable, nfTableSet, trackUsers } from "./state";
 import { targetMorePlace, targetMoreSize } from "./target-more";
+import { target6Place } from "./target-ipv6";
+import { FAMILY4, FAMILY6, matchFamily, targetFamily } from "./l3";
 import { NESTED_MAX, STACK_ENTRY, tableHooks } from "./xtables";
 
 const CHAINS_MAX: u32 = 1 << 20;
@@ -39,7 +43,7 @@ const XT_BYTES: u32 = <u32>offsetof<XtTable>();
 
 /** See NF_REPLACE. */
 export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, bytes: u32): i32 {
-  if (table >= TABLES || bytes < BLOB_HEADER) return -EINVAL;
+  if (table >= (FULL ? TABLES_ALL : TABLES) || bytes < BLOB_HEADER) return -EINVAL;
   const nf = nfNet(ns);
   const at = kmalloc(XT_BYTES);
   if (at == 0) return -ENOMEM;
@@ -59,11 +63,11 @@ export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, byt
   }
   const old = nfTable(nf, table);
   countersTake(t, old, mapAt);
-  nf.conntrackUsers += t.conntrackUsers;
+  trackUsers(nf, table, <i32>t.conntrackUsers);
   nfTableSet(nf, table, at);
   if (FULL && old == 0) store<u32>(changetype<usize>(nf) + offsetof<NfNet>("sequence0") + (<usize>table << 2), nftSequence(nf));
   if (old != 0) {
-    nf.conntrackUsers -= changetype<XtTable>(old).conntrackUsers;
+    trackUsers(nf, table, -<i32>changetype<XtTable>(old).conntrackUsers);
     tableFree(changetype<XtTable>(old), nf);
   }
   hooksUpdate(nf);
@@ -75,7 +79,7 @@ export function tableReplace(ns: Netns, table: u32, flags: u32, blob: usize, byt
 export function tableRemove(nf: NfNet, table: u32): void {
   const at = nfTable(nf, table);
   if (at == 0) return;
-  nf.conntrackUsers -= changetype<XtTable>(at).conntrackUsers;
+  trackUsers(nf, table, -<i32>changetype<XtTable>(at).conntrackUsers);
   nfTableSet(nf, table, 0);
   tableFree(changetype<XtTable>(at), nf);
   hooksUpdate(nf);
@@ -83,12 +87,16 @@ export function tableRemove(nf: NfNet, table: u32): void {
 
 /** Finds out anew at which hooks something is registered, and in what order. */
 export function hooksUpdate(nf: NfNet): void {
-  let hooks: u32 = nf.conntrackUsers != 0 ? ALL_HOOKS & ~(1 << HOOK_FORWARD) : 0;
-  for (let i: u32 = 0; i < TABLES; i++) {
+  nf.hooks = hooksFrom(nf, nf.conntrackUsers, 0) | (FULL ? nftHooks(nf) : 0);
+  if (FULL) nf.hooks6 = hooksFrom(nf, nf.conntrackUsers6, TABLES) | nftHooks6(nf);
+}
+
+function hooksFrom(nf: NfNet, users: u32, first: u32): u32 {
+  let hooks: u32 = users != 0 ? ALL_HOOKS & ~(1 << HOOK_FORWARD) : 0;
+  for (let i = first; i < first + TABLES; i++) {
     if (nfTable(nf, i) != 0) hooks |= tableHooks(i);
   }
-  if (FULL) hooks |= nftHooks(nf);
-  nf.hooks = hooks;
+  return hooks;
 }
 
 /** Copies chains and rules into the arena: from here on nobody else can change them. */
@@ -155,7 +163,8 @@ function checkRules(t: XtTable): i32 {
       if (FULL && kind == TARGET_NFQUEUE) t.queues = 1;
       // NOTRACK alone does not switch tracking on.
       const tracks = FULL && kind == TARGET_CT && (load<u32>(target, EXT_HEADER) & CTT_NOTRACK) == 0;
-      if (kind == TARGET_CONNMARK || tracks || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)) t.conntrackUsers++;
+      if (kind == TARGET_CONNMARK || tracks || (kind >= TARGET_SNAT && kind <= TARGET_NETMAP)
+        || (FULL && kind >= TARGET_SNAT6 && kind <= TARGET_NETMAP6)) t.conntrackUsers++;
       offset += size;
       number++;
     }
@@ -257,11 +266,15 @@ function enterChain(t: XtTable, walk: usize, chain: u32, caller: u32): void {
 }
 
 /** What checkentry of matches and targets asks of table and hooks. */
-function placeValid(rule: usize, table: u32, mask: u32, compat: bool = false): bool {
+function placeValid(rule: usize, number: u32, mask: u32, compat: bool = false): bool {
   const targetAt = rule + <usize>load<u32>(rule, 4);
+  const table = FULL ? number % TABLES : number;
+  const family = number >= TABLES ? FAMILY6 : FAMILY4;
+  if (FULL && !(targetFamily(<u32>load<u8>(targetAt)) & family)) return false;
   let protocol: u32 = 0, protocolInverted = false, syn = false;
   for (let m = rule + RULE_HEADER; m < targetAt; m += <usize>load<u16>(m, 2)) {
     const kind = <u32>load<u8>(m), d = m + EXT_HEADER;
+    if (FULL && !(matchFamily(kind) & family)) return false;
     if (kind == MATCH_PROTOCOL) {
       protocol = load<u32>(d);
       protocolInverted = load<u8>(m, 1) != 0;
@@ -272,6 +285,8 @@ function placeValid(rule: usize, table: u32, mask: u32, compat: bool = false): b
       if (limit & ADDRTYPE_LIMIT_IN && limit & ADDRTYPE_LIMIT_OUT) return false;
       if (limit & ADDRTYPE_LIMIT_OUT && mask & (1 << HOOK_PREROUTING | 1 << HOOK_INPUT)) return false;
       if (limit & ADDRTYPE_LIMIT_IN && mask & (1 << HOOK_POSTROUTING | 1 << HOOK_OUTPUT)) return false;
+      // Broadcast, blackhole and prohibited addresses are IPv4's alone (addrtype_mt_checkentry_v1).
+      if (FULL && number >= TABLES && (load<u16>(d) | load<u16>(d, 2)) & 0x148) return false;
     } else if (FULL && (kind >= XT_FIRST || kind == MATCH_PHYSDEV)) {
       if (!matchMorePlace(m, mask, protocolInverted ? 0 : protocol)) return false;
     } else if (kind == MATCH_MAC) {
@@ -297,7 +312,11 @@ function placeValid(rule: usize, table: u32, mask: u32, compat: bool = false): b
     case TARGET_TCPMSS:
       return tcp && (syn || compat) && (load<u32>(targetAt, EXT_HEADER) != 0xffff
         || !(mask & ~(1 << HOOK_FORWARD | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING)));
-    default: return !FULL || targetMorePlace(<u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);
+    default:
+      if (FULL && number >= TABLES && <u32>load<u8>(targetAt) >= TARGET_SNAT6 && <u32>load<u8>(targetAt) <= TARGET_HMARK6) {
+        return target6Place(targetAt + EXT_HEADER, <u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);
+      }
+      return !FULL || targetMorePlace(<u32>load<u8>(targetAt), table, mask, protocolInverted ? 0 : protocol);
   }
 }
 
@@ -482,7 +501,7 @@ function tableFree(t: XtTable, nf: NfNet): void {
         if (kind == MATCH_HASHLIMIT) hashlimitExit(t.state + <usize>load<u32>(d, HASHLIMIT_STATE_AT), nf);
         else if (kind == MATCH_RECENT) recentExit(t.state + <usize>load<u32>(d, RECENT_STATE_AT), nf);
         else if (FULL && kind == MATCH_SET) setExit(t.state + <usize>load<u32>(d, SET_STATE_AT));
-        else if (FULL && kind >= XT_STATEFUL) matchMoreExit(kind, t.state + <usize>load<u32>(d));
+        else if (FULL && kind >= XT_STATEFUL) matchMoreExit(kind, t.state + <usize>load<u32>(d), nf);
       }
       if (FULL && <u32>load<u8>(target) == TARGET_SET) targetSetExit(t.state + <usize>load<u32>(target, EXT_HEADER));
       rule += <usize>load<u32>(rule);

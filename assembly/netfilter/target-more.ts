@@ -16,7 +16,12 @@ import { connectionLookup, socketLookup } from "../sock/lookup";
 import { be16, raw4 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { ctTuple, icmpIsError, ipBytes, skbCt } from "./conntrack";
+import { foundAt, foundFragment, ip6Follow } from "../net/ip6-ext";
+import { IPPROTO_ICMPV6 } from "../wire/ipv6";
+import { ctTuple, icmpIsError, skbCt } from "./conntrack";
+import { fragmentUnits, ipBytes, isV6, l4Offset, l4Protocol } from "./l3";
+import { target6Size } from "./target-ipv6";
+import { bytes6 } from "./address6";
 import { targetSet } from "./match-set";
 import { XtTable } from "./state";
 import { Tuple, protoHasPorts } from "./tuple";
@@ -57,7 +62,7 @@ export function targetMoreSize(kind: u32): u32 {
     case TARGET_TCPOPTSTRIP: return 32;
     case TARGET_HMARK: return 36;
     case TARGET_SET: return 124;
-    default: return 0xffffffff;
+    default: return target6Size(kind);
   }
 }
 
@@ -111,8 +116,8 @@ function tproxy(d: usize, skb: Skb, ns: Netns, inDev: usize): u32 {
 
 /** tcpoptstrip_mangle_packet: the options become padding. */
 function tcpoptstrip(d: usize, skb: Skb): u32 {
-  const ip = skb.network, length = ipBytes(skb), header = (<u32>load<u8>(ip) & 15) << 2;
-  if ((load<u16>(ip, 6) & 0xff1f) != 0) return XT_CONTINUE;
+  const ip = skb.network, length = ipBytes(skb), header = l4Offset(skb);
+  if (fragmentUnits(skb) != 0) return XT_CONTINUE;
   if (header + 20 > length) return NF_DROP;
   const th = ip + <usize>header, end = (<u32>load<u8>(th, 12) >>> 4) << 2;
   if (end < 20 || header + end > length) return NF_DROP;
@@ -132,49 +137,66 @@ function tcpoptstrip(d: usize, skb: Skb): u32 {
   return XT_CONTINUE;
 }
 
-/** hmark_tg_v4. data: see TARGET_HMARK. */
 /** {u16 first, u16 queues, u32 flags}: to one queue, or by the addresses to one of several (nfqueue_tg_v3, nfqueue_hash). */
 function nfqueue(d: usize, skb: Skb): u32 {
   const queues = <u32>load<u16>(d, 2), flags = load<u32>(d, 4);
   let number = <u32>load<u16>(d);
   // One CPU: with its number as the choice it is always the first.
   if (queues > 1 && !(flags & NFQ_CPU_FANOUT)) {
-    const source = load<u32>(skb.network, 12), destination = load<u32>(skb.network, 16);
-    const hash = mix32(hashWord(min<u32>(source, destination), max<u32>(source, destination)) ^ <u32>load<u8>(skb.network, 9));
+    const ip = skb.network, six = isV6(ip);
+    const source = six ? load<u32>(ip, 20) : load<u32>(ip, 12), destination = six ? load<u32>(ip, 36) : load<u32>(ip, 16);
+    const hash = mix32(hashWord(min<u32>(source, destination), max<u32>(source, destination)) ^ l4Protocol(skb));
     number += <u32>((<u64>hash * <u64>queues) >> 32);
   }
   return NF_QUEUE | (number << 16) | (flags & NFQ_BYPASS ? NFQ_VERDICT_BYPASS : 0);
 }
 
-function hmark(d: usize, skb: Skb): u32 {
-  const flags = load<u32>(d, 32), portMask = load<u32>(d, 8), portSet = load<u32>(d, 12);
+/** hmark_tg_v4. data: see TARGET_HMARK; that of IPv6 has masks of 16 bytes. */
+export function hmark(data: usize, skb: Skb): u32 {
   let ip = skb.network, length = ipBytes(skb);
+  const six = isV6(ip), d = six ? data + 24 : data;
+  const flags = load<u32>(d, 32), portMask = load<u32>(d, 8), portSet = load<u32>(d, 12);
   let source: u32 = 0, destination: u32 = 0, ports: u32 = 0, protocol: u32 = 0;
   const layer3 = (flags & HMARK_L3) != 0;
   if (flags & HMARK_CT) {
     if (skb.nfct == 0) return XT_CONTINUE;
     const orig = Tuple.at(ctTuple(skbCt(skb), false)), reply = Tuple.at(ctTuple(skbCt(skb), true));
-    source = orig.src & load<u32>(d);
-    destination = reply.src & load<u32>(d, 4);
+    source = six ? fold6(bytes6(orig.src), data) : orig.src & load<u32>(d);
+    destination = six ? fold6(bytes6(reply.src), data + 16) : reply.src & load<u32>(d, 4);
     if (!layer3) {
+      const icmp = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
       protocol = <u32>orig.proto & load<u32>(d, 16);
-      if (<u32>orig.proto != IPPROTO_ICMP) ports = swapPorts(<u32>orig.sport | (<u32>reply.sport << 16), portMask, portSet);
+      if (<u32>orig.proto != icmp) ports = swapPorts(<u32>orig.sport | (<u32>reply.sport << 16), portMask, portSet);
     }
   } else {
-    let header = (<u32>load<u8>(ip) & 15) << 2;
-    if (<u32>load<u8>(ip, 9) == IPPROTO_ICMP && header + 28 <= length && icmpIsError(<u32>load<u8>(ip + <usize>header))) {
-      ip += <usize>header + 8;
-      length -= header + 8;
-      header = (<u32>load<u8>(ip) & 15) << 2;
+    let header = l4Offset(skb), kind = six ? skb.nextHeader : <u32>load<u8>(ip, 9), fragment = six ? skb.fragOffset & 0xfff8 : <u32>load<u16>(ip, 6) & 0xff3f;
+    if (six) {
+      if (kind > 255) return XT_CONTINUE;
+      if (kind == IPPROTO_ICMPV6 && header + 48 <= length && load<u8>(ip + <usize>header) < 128) {
+        ip += <usize>header + 8;
+        length -= header + 8;
+        kind = ip6Follow(ip + 40, ip + <usize>length, <u32>load<u8>(ip, 6), false);
+        header = <u32>(foundAt - ip);
+        fragment = foundFragment != 0 ? be16(foundFragment, 2) & 0xfff8 : 0;
+        if (kind > 255) return XT_CONTINUE;
+      }
+      source = fold6(ip + 8, data);
+      destination = fold6(ip + 24, data + 16);
+    } else {
+      if (kind == IPPROTO_ICMP && header + 28 <= length && icmpIsError(<u32>load<u8>(ip + <usize>header))) {
+        ip += <usize>header + 8;
+        length -= header + 8;
+        header = (<u32>load<u8>(ip) & 15) << 2;
+        kind = <u32>load<u8>(ip, 9);
+        fragment = <u32>load<u16>(ip, 6) & 0xff3f;
+      }
+      source = load<u32>(ip, 12) & load<u32>(d);
+      destination = load<u32>(ip, 16) & load<u32>(d, 4);
     }
-    source = load<u32>(ip, 12) & load<u32>(d);
-    destination = load<u32>(ip, 16) & load<u32>(d, 4);
     if (!layer3) {
-      const kind = <u32>load<u8>(ip, 9);
       protocol = kind & load<u32>(d, 16);
       const l4 = ip + <usize>header;
-      if ((load<u16>(ip, 6) & 0xff3f) == 0 && (kind == 50 || kind == 51 || kind == 33 || protoHasPorts(kind))
-        && header + 8 <= length) {
+      if (fragment == 0 && (kind == 50 || kind == 51 || kind == 33 || protoHasPorts(kind)) && header + 8 <= length) {
         ports = load<u32>(l4 + (kind == 51 ? 4 : 0));
         ports = flags & HMARK_SPI && (kind == 50 || kind == 51) ? (ports & portMask) | portSet : swapPorts(ports, portMask, portSet);
       }
@@ -184,6 +206,12 @@ function hmark(d: usize, skb: Skb): u32 {
   const hash = jhash3(min<u32>(a, b), max<u32>(a, b), ports, load<u32>(d, 20)) ^ protocol;
   skb.mark = <u32>((<u64>hash * <u64>load<u32>(d, 24)) >> 32) + load<u32>(d, 28);
   return XT_CONTINUE;
+}
+
+/** hmark_addr6_mask */
+function fold6(at: usize, mask: usize): u32 {
+  const word = (load<u64>(at) & load<u64>(mask)) ^ (load<u64>(at, 8) & load<u64>(mask, 8));
+  return <u32>word ^ <u32>(word >> 32);
 }
 
 /** hmark_swap_ports: the greater port is the upper half. */

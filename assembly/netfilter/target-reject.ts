@@ -17,7 +17,8 @@ import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH } from "../wire/icmp";
 import { IPPROTO_TCP, IPPROTO_UDP, IP_DF, Ipv4View } from "../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpView } from "../wire/tcp";
-import { ctAttach, ctRefresh, ctTuple, ipBytes, l4ChecksumOk, skbCt } from "./conntrack";
+import { ctAttach, ctRefresh, ctTuple, l4ChecksumOk, skbCt } from "./conntrack";
+import { ipBytes } from "./l3";
 import { nfNet, setting } from "./state";
 import { IPPROTO_GRE, IPPROTO_SCTP, IPPROTO_UDPLITE, Tuple } from "./tuple";
 
@@ -47,7 +48,7 @@ function unreachable(how: u32, skb: Skb, ns: Netns): void {
 }
 
 /** nf_reject_verify_csum: does the protocol have a checksum over all of its payload? */
-function verifies(protocol: u32, l4: usize, room: u32): bool {
+export function verifies(protocol: u32, l4: usize, room: u32): bool {
   switch (protocol) {
     case IPPROTO_UDP: return room < 8 || load<u16>(l4, 6) != 0;
     case IPPROTO_GRE: case IPPROTO_AH: case IPPROTO_ESP: case IPPROTO_SCTP: case IPPROTO_UDPLITE: case IPPROTO_DCCP: return false;

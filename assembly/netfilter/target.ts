@@ -5,6 +5,7 @@ import {
   TARGET_CONNMARK, TARGET_DNAT, TARGET_ECN, TARGET_LOG, TARGET_MARK, TARGET_MASQUERADE, TARGET_NETMAP, TARGET_NOTRACK,
   TARGET_REDIRECT, TARGET_REJECT, TARGET_SNAT, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS, TARGET_TTL,
 } from "../abi/netfilter";
+import { TARGET_HMARK6, TARGET_SNAT6 } from "../abi/xtables";
 import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
@@ -14,9 +15,13 @@ import { skbCopy, skbFree } from "../net/skb";
 import { be16, mapped4, putBe16 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, Ipv4View } from "../wire/ipv4";
-import { ipBytes, skbCt } from "./conntrack";
+import { Ipv6View } from "../wire/ipv6";
+import { skbCt } from "./conntrack";
+import { nf6ReverseMtu } from "./ipv6-routes";
+import { fragmentUnits, ipBytes, isV6, l4Offset } from "./l3";
 import { natTarget } from "./nat";
 import { XtTable, nfNet } from "./state";
+import { target6 } from "./target-ipv6";
 import { CT_TEMPLATE, targetMore } from "./target-more";
 import { reject } from "./target-reject";
 import { XT_CONTINUE } from "./xtables";
@@ -41,13 +46,24 @@ export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, in
       return XT_CONTINUE;
     case TARGET_TCPMSS: return tcpmss(load<u32>(d), skb, ns);
     case TARGET_TOS: {
-      const ip = skb.network, before = <u32>load<u8>(ip, 1);
+      const ip = skb.network;
+      if (isV6(ip)) {
+        const view = Ipv6View.at(ip), old = view.trafficClass;
+        view.changeTrafficClass(0, (old & ~load<u32>(d, 4)) ^ load<u32>(d));
+        return XT_CONTINUE;
+      }
+      const before = <u32>load<u8>(ip, 1);
       setByte(ip, 1, (before & ~load<u32>(d, 4)) ^ load<u32>(d));
       return XT_CONTINUE;
     }
     case TARGET_TTL: {
-      const mode = load<u32>(d), value = load<u32>(d, 4), ttl = <u32>load<u8>(skb.network, 8);
+      const six = isV6(skb.network);
+      const mode = load<u32>(d), value = load<u32>(d, 4), ttl = <u32>load<u8>(skb.network + (six ? 7 : 8));
       const after = mode == 0 ? value : mode == 1 ? min<u32>(ttl + value, 255) : ttl > value ? ttl - value : 0;
+      if (six) {
+        store<u8>(skb.network, <u8>after, 7);
+        return XT_CONTINUE;
+      }
       setByte(skb.network, 8, after);
       return XT_CONTINUE;
     }
@@ -58,7 +74,9 @@ export function target(at: usize, skb: Skb, ns: Netns, t: XtTable, hook: u32, in
       skb.priority = load<u32>(d);
       return XT_CONTINUE;
     case TARGET_ECN: return ecn(d, skb);
-    default: return FULL ? targetMore(at, skb, ns, t, inDev, outDev) : NF_DROP;
+    default:
+      if (FULL && kind >= TARGET_SNAT6 && kind <= TARGET_HMARK6) return target6(kind, d, skb, ns, hook, inDev, outDev);
+      return FULL ? targetMore(at, skb, ns, t, inDev, outDev) : NF_DROP;
   }
 }
 
@@ -97,18 +115,18 @@ function ecn(d: usize, skb: Skb): u32 {
 
 /** tcpmss_mangle_packet. */
 function tcpmss(wanted: u32, skb: Skb, ns: Netns): u32 {
-  const ip = skb.network, length = ipBytes(skb);
-  const header = (<u32>load<u8>(ip) & 15) << 2;
-  if ((load<u16>(ip, 6) & 0xff1f) != 0) return XT_CONTINUE;
+  const ip = skb.network, length = ipBytes(skb), six = isV6(ip);
+  const header = l4Offset(skb);
+  if (fragmentUnits(skb) != 0) return XT_CONTINUE;
   if (header + 20 > length) return NF_DROP;
   const th = ip + <usize>header, room = length - header;
   const tcpHeader = (<u32>load<u8>(th, 12) >>> 4) << 2;
   if (tcpHeader < 20 || tcpHeader > room) return NF_DROP;
   let mss = wanted;
   if (wanted == NO_CLAMP) {
-    const mtu = min<u32>(skb.rtMtu, reverseMtu(skb, ns));
-    if (mtu <= 40) return NF_DROP;
-    mss = mtu - 40;
+    const mtu = min<u32>(skb.rtMtu, six ? nf6ReverseMtu(skb, ns) : reverseMtu(skb, ns)), headers: u32 = six ? 60 : 40;
+    if (mtu <= headers) return NF_DROP;
+    mss = mtu - headers;
   }
   let i: u32 = 20;
   while (i + 4 <= tcpHeader) {
@@ -128,7 +146,8 @@ function tcpmss(wanted: u32, skb: Skb, ns: Netns): u32 {
   if (skb.tail + 4 > skb.end) return XT_CONTINUE;
   memory.copy(th + 24, th + 20, <usize>(room - 20));
   skb.tail += 4;
-  insertMss(ip, th, room, min<u32>(mss, 536));
+  // Where no MSS is named the other side takes what any host takes (RFC 879, RFC 2460).
+  insertMss(ip, th, room, min<u32>(mss, six ? 1220 : 536));
   return XT_CONTINUE;
 }
 
@@ -153,6 +172,10 @@ function insertMss(ip: usize, th: usize, room: u32, mss: u32): void {
   const before = <u32>load<u16>(th, 12);
   store<u8>(th, load<u8>(th, 12) + 0x10, 12);
   checksumPatch16(th + 16, before, <u32>load<u16>(th, 12));
+  if (isV6(ip)) {
+    putBe16(ip, 4, be16(ip, 4) + 4);
+    return;
+  }
   const total = <u32>load<u16>(ip, 2);
   putBe16(ip, 2, be16(ip, 2) + 4);
   checksumPatch16(ip + 10, total, <u32>load<u16>(ip, 2));

@@ -3,7 +3,7 @@
 // place.
 import { OBS_HOOK, OBS_RULE } from "../abi/core";
 import {
-  BLOB_CHAIN, BLOB_HEADER, EXT_HEADER, NF_ACCEPT, NF_DROP, NF_STOLEN, RULE_HEADER, TABLE_FILTER_HOOKS, TABLE_MANGLE_HOOKS,
+  BLOB_CHAIN, BLOB_HEADER, EXT_HEADER, NF_ACCEPT, NF_DROP, NF_STOLEN, RULE_HEADER, TABLES, TABLE_FILTER_HOOKS, TABLE_MANGLE_HOOKS,
   TABLE_NAT_HOOKS, TABLE_RAW_HOOKS, TABLE_SECURITY_HOOKS, TARGET_ACCEPT, TARGET_DROP, TARGET_GOTO, TARGET_JUMP, TARGET_NONE,
   TARGET_RETURN, TRACE_CONTINUE, TRACE_GOTO, TRACE_JUMP, TRACE_RETURN,
 } from "../abi/netfilter";
@@ -13,7 +13,7 @@ import { charge } from "../mm/node";
 import { COST_RULE } from "../net/costs";
 import { flowCounter, flowRecording } from "../net/flow";
 import { observeRecord, tracing } from "../trace/observe";
-import { be16 } from "../wire/bytes";
+import { ipLength } from "./l3";
 import { compiledFits, compiledStackBytes, runCompiled } from "./compiled";
 import { MATCH_HOTDROP, MATCH_NO, match } from "./match";
 import { NfNet, XtTable, nfTable } from "./state";
@@ -29,7 +29,7 @@ export const STACK_ENTRY: u32 = 16;
 
 /** The hooks of a table, bit per HOOK_*. */
 export function tableHooks(table: u32): u32 {
-  switch (table) {
+  switch (table % TABLES) {
     case 0: return TABLE_RAW_HOOKS;
     case 1: return TABLE_MANGLE_HOOKS;
     case 2: return TABLE_NAT_HOOKS;
@@ -142,7 +142,7 @@ function run(t: XtTable, stack: usize, skb: Skb, ns: Netns, table: u32, hook: u3
   const counter = t.counters + (<usize>number << 4);
   if (FULL && flowRecording(skb)) flowCounter(counter);
   store<u64>(counter, load<u64>(counter) + 1);
-  store<u64>(counter, load<u64>(counter, 8) + <u64>be16(skb.network, 2), 8);
+  store<u64>(counter, load<u64>(counter, 8) + <u64>ipLength(skb), 8);
 }
 
 /** The end of a built-in chain. */

@@ -17,7 +17,7 @@ import { Route, addressType, routeOutput, selectAddress } from "../net/ip-output
 import { be16, mapped4, raw4 } from "../wire/bytes";
 import { checksumPatch16 } from "../wire/checksum";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
-import { ipBytes } from "../netfilter/conntrack";
+import { ipBytes } from "../netfilter/l3";
 import { skbCreds } from "../netfilter/match-more";
 import { nfNet, setting } from "../netfilter/state";
 import { NFF_FRAME, NFF_NO_TRANSPORT, padded } from "./ops";

@@ -7,7 +7,7 @@ import {
   TABLE_SECURITY,
 } from "../abi/netfilter";
 import {
-  NFTCHAIN_BASE, NFTCHAIN_COUNTERS_SET, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
+  NFTCHAIN_BASE, NFTCHAIN_COUNTERS_SET, NFTCHAIN_INET, NFTCHAIN_IP6, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
   NFTREC_OBJECT_DELETE, NFTREC_SET, NFTREC_SET_DELETE, NFTREC_SET_FLUSH, NFT_CHAIN_HEADER, NFT_ELEMENT_HEADER, NFT_IDS_MAX,
   NFT_HOOKS, NFT_HOOK_ARP_INPUT, NFT_HOOK_ARP_OUTPUT, NFT_HOOK_BRIDGE, NFT_HOOK_BROUTING, NFT_HOOK_INGRESS, NFT_RECORD_HEADER, NFT_RULE_HEADER,
   NFT_SET_HEADER,
@@ -53,11 +53,13 @@ import {
   hooks: usize;
   hooksMax: u32; // entries per hook
   counts0: u32; counts1: u32; counts2: u32; counts3: u32; counts4: u32; counts5: u32;
+  // those of IPv6
+  counts6: u32; counts7: u32; counts8: u32; counts9: u32; counts10: u32;
   /** Hooks of frames at which a chain is: bit per NFT_HOOK_*. */
   frameHooks: u32;
-  natChains: u32;
+  natChains: u32; natChains6: u32;
   sequence: u32;
-  natSequence: u32;
+  natSequence: u32; natSequence6: u32;
   /** Registers and stacks, NFT_NESTED times. */
   frames: usize;
   nested: u32;
@@ -65,13 +67,13 @@ import {
   timer: Timer;
 }
 const TIMER_AT: usize = offsetof<NftNet>("timer");
-const NFTNET_BYTES: u32 = 208;
+const NFTNET_BYTES: u32 = 256;
 const CHAIN_BYTES: u32 = 80;
 export const NFT_NESTED: u32 = 4;
 /** Registers (128), verdict {u32 code, u32 chain}, stack of {u32 rule, u32 end, u32 chain, u32 0}. */
 export const NFT_FRAME_BYTES: u32 = 128 + 8 + 16 * 16;
 /** Hooks of IP, and one row for all the others: there the kind of an entry is its hook. */
-const HOOK_ROWS: u32 = 6, FRAMES: u32 = 5;
+const HOOK_ROWS: u32 = 11, FRAMES: u32 = 5;
 const GC_INTERVAL: u64 = 1_000_000_000;
 
 /** An entry of a hook: {i32 priority, u32 sequence, u32 kind, u32 NftChain}. */
@@ -83,6 +85,8 @@ export const ENTRY_CONFIRM: u32 = 10;
 export const ENTRY_NFT: u32 = 11;
 export const ENTRY_NFT_NAT: u32 = 12; // run by ENTRY_NAT
 export const ENTRY_PROGRAM: u32 = 14; // queue.ts
+/** Added to a hook: its row for packets of IPv6. */
+export const HOOKS6: u32 = 6;
 /** Entries of a hook that are not chains of nftables. */
 const BUILTIN_ENTRIES: u32 = 8 + NFQ_PROGRAMS;
 
@@ -443,10 +447,10 @@ function apply(n: NftNet, nf: NfNet, ns: Netns, d: Draft): void {
       }
       chain.conntrackUsers = tracks(chain);
       if (chain.sequence == 0) chain.sequence = ++n.sequence;
-      nf.conntrackUsers += chain.conntrackUsers;
+      chainUsers(nf, chain, <i32>chain.conntrackUsers);
     }
     if (old != 0) {
-      nf.conntrackUsers -= changetype<NftChain>(old).conntrackUsers;
+      chainUsers(nf, changetype<NftChain>(old), -<i32>changetype<NftChain>(old).conntrackUsers);
       chainFree(old);
     }
   }
@@ -558,54 +562,82 @@ export function nftSequence(nf: NfNet): u32 {
   return nf.nft == 0 ? 0 : ++nftNet(nf).sequence;
 }
 
-/** Puts everything that is registered in order; returns the hooks at which a chain of nftables is (bit per HOOK_*). */
+/** Is the chain for packets of IPv4 (of IPv6 with `six`)? */
+@inline function chainOf(chain: NftChain, six: bool): bool {
+  return chain.flags & NFTCHAIN_INET ? true : ((chain.flags & NFTCHAIN_IP6) != 0) == six;
+}
+
+/** Puts everything that is registered for IPv4 in order; returns the hooks at which a chain of nftables is (bit per HOOK_*). */
 export function nftHooks(nf: NfNet): u32 {
-  if (nf.nft == 0) return 0;
-  const n = nftNet(nf);
-  if (n.hooks == 0) return 0;
+  return nf.nft == 0 || nftNet(nf).hooks == 0 ? 0 : hooksOf(nf, nftNet(nf), false);
+}
+/** The same for IPv6. */
+export function nftHooks6(nf: NfNet): u32 {
+  return nf.nft == 0 || nftNet(nf).hooks == 0 ? 0 : hooksOf(nf, nftNet(nf), true);
+}
+
+function hooksOf(nf: NfNet, n: NftNet, six: bool): u32 {
   let mask: u32 = 0, nat: u32 = 0;
-  memory.fill(changetype<usize>(n) + offsetof<NftNet>("counts0"), 0, 28);
+  const firstHook: u32 = six ? HOOKS6 : 0, firstTable: u32 = six ? TABLES : 0;
+  memory.fill(changetype<usize>(n) + offsetof<NftNet>("counts0") + <usize>(firstHook << 2), 0, six ? 20 : 24);
+  if (!six) n.frameHooks = 0;
   for (let i: u32 = 0; i < n.chainsMax; i++) {
     const chain = changetype<NftChain>(load<usize>(n.chains + (<usize>i << 2)));
     if (changetype<usize>(chain) == 0 || !(chain.flags & NFTCHAIN_BASE)) continue;
     if (chain.hook > HOOK_POSTROUTING) {
+      if (six) continue;
       n.frameHooks |= 1 << chain.hook;
       enter(n, FRAMES, chain.priority, chain.sequence, chain.hook, changetype<usize>(chain));
       continue;
     }
+    if (!chainOf(chain, six)) continue;
     mask |= 1 << chain.hook;
     if (chain.flags & NFTCHAIN_NAT) nat++;
   }
-  if (nat != 0 && n.natChains == 0 && nfTable(nf, TABLE_NAT) == 0) n.natSequence = ++n.sequence;
-  n.natChains = nat;
-  const anyNat = nat != 0 || nfTable(nf, TABLE_NAT) != 0;
+  const tableNat = nfTable(nf, firstTable + TABLE_NAT) != 0;
+  if (nat != 0 && (six ? n.natChains6 : n.natChains) == 0 && !tableNat) {
+    if (six) n.natSequence6 = ++n.sequence;
+    else n.natSequence = ++n.sequence;
+  }
+  if (six) n.natChains6 = nat;
+  else n.natChains = nat;
+  const anyNat = nat != 0 || tableNat, tracked = (six ? nf.conntrackUsers6 : nf.conntrackUsers) != 0;
   for (let hook: u32 = HOOK_PREROUTING; hook <= HOOK_POSTROUTING; hook++) {
     const first = hook == HOOK_PREROUTING || hook == HOOK_OUTPUT, last = hook == HOOK_INPUT || hook == HOOK_POSTROUTING;
+    const at = firstHook + hook;
     for (let t: u32 = 0; t < TABLES; t++) {
-      if (nfTable(nf, t) == 0 || !(tableHooks(t) & (1 << hook))) continue;
-      enter(n, hook, tablePriority(t, hook), load<u32>(changetype<usize>(nf) + offsetof<NfNet>("sequence0") + (<usize>t << 2)), ENTRY_TABLE + t, 0);
+      if (nfTable(nf, firstTable + t) == 0 || !(tableHooks(t) & (1 << hook))) continue;
+      enter(n, at, tablePriority(t, hook),
+        load<u32>(changetype<usize>(nf) + offsetof<NfNet>("sequence0") + (<usize>(firstTable + t) << 2)), ENTRY_TABLE + t, 0);
     }
-    if (nf.conntrackUsers != 0) {
-      if (first) enter(n, hook, -200, u32.MAX_VALUE, ENTRY_CONNTRACK, 0);
-      if (last) enter(n, hook, i32.MAX_VALUE, 0, ENTRY_CONFIRM, 0);
+    if (tracked) {
+      if (first) enter(n, at, -200, u32.MAX_VALUE, ENTRY_CONNTRACK, 0);
+      if (last) enter(n, at, i32.MAX_VALUE, 0, ENTRY_CONFIRM, 0);
     }
-    if (anyNat && (first || last)) enter(n, hook, first ? -100 : 100, n.natSequence, ENTRY_NAT, 0);
+    if (anyNat && (first || last)) enter(n, at, first ? -100 : 100, six ? n.natSequence6 : n.natSequence, ENTRY_NAT, 0);
     for (let i: u32 = 0; i < n.chainsMax; i++) {
       const chain = changetype<NftChain>(load<usize>(n.chains + (<usize>i << 2)));
-      if (changetype<usize>(chain) == 0 || !(chain.flags & NFTCHAIN_BASE) || chain.hook != hook) continue;
-      enter(n, hook, chain.priority, chain.sequence, chain.flags & NFTCHAIN_NAT ? ENTRY_NFT_NAT : ENTRY_NFT, changetype<usize>(chain));
+      if (changetype<usize>(chain) == 0 || !(chain.flags & NFTCHAIN_BASE) || chain.hook != hook || !chainOf(chain, six)) continue;
+      enter(n, at, chain.priority, chain.sequence, chain.flags & NFTCHAIN_NAT ? ENTRY_NFT_NAT : ENTRY_NFT, changetype<usize>(chain));
     }
   }
-  for (let id: u32 = 0, left = nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
+  // Programs are asked about IPv4.
+  for (let id: u32 = 0, left: u32 = six ? 0 : nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
     const program = nfProgramAt(nf, id);
     if (program == 0) continue;
     enter(n, load<u32>(program, 4), load<i32>(program, 8), load<u32>(program, 12), ENTRY_PROGRAM, <usize>id);
     mask |= 1 << load<u32>(program, 4);
     left--;
   }
-  if (n.frameHooks != 0) mask |= FRAME_HOOKS;
+  if (!six && n.frameHooks != 0) mask |= FRAME_HOOKS;
   if (nat != 0) mask |= 1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING;
   return mask;
+}
+
+/** Rules that need connection tracking become `more`, or less, for the families of the chain. */
+function chainUsers(nf: NfNet, chain: NftChain, more: i32): void {
+  if (chainOf(chain, false)) nf.conntrackUsers += more;
+  if (chainOf(chain, true)) nf.conntrackUsers6 += more;
 }
 
 function tablePriority(table: u32, hook: u32): i32 {

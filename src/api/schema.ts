@@ -67,6 +67,16 @@ export function addSchemaLines(text: string): void {
   }
 }
 
+const goNames = new Map<string, string>();
+
+/** Adds Go's names of types that JSON does not tell apart: `Name Struct.field…` and `Struct v2`, a line each; for messages only. */
+export function addGoNames(types: string): void {
+  for (const line of types.split("\n")) {
+    const [name = "", ...fields] = line.split(" ");
+    for (const field of fields) goNames.set(field, name);
+  }
+}
+
 function schemaLines(): Map<string, string> {
   if (lines !== undefined) return lines;
   lines = new Map();
@@ -155,6 +165,8 @@ export class DecodeError extends Error {}
 export interface DecodeReport {
   /** As the strict decoder lists them: `unknown field "spec.foo"`. */
   strict: string[];
+  /** Where empty lists and maps were. */
+  empty?: string[];
 }
 
 /** Decodes `value` as the struct `name`. Throws {@link DecodeError}. The result shares nothing with `value`. */
@@ -162,10 +174,11 @@ export function decodeStruct(name: string, value: unknown, report: DecodeReport)
   return struct(structType(name), value, "", name, report, "");
 }
 
-/** Go's name of a type, for messages. */
-function goType(type: FieldType): string {
+/** Go's name of a type, for messages; `named` is the name of the innermost one, where JSON cannot tell. */
+function goType(type: FieldType, named?: string): string {
+  if (named !== undefined && type.kind !== "list") return `v1.${named}`;
   switch (type.kind) {
-    case "list": return type.of.kind === "struct" ? goType(type.of) : `[]${goType(type.of)}`;
+    case "list": return `[]${goType(type.of, named)}`;
     case "map": return `map[string]${goType(type.of)}`;
     case "struct": return goStruct(type.name);
     case "bytes": return "[]uint8";
@@ -173,7 +186,7 @@ function goType(type: FieldType): string {
     case "microtime": return "v1.MicroTime";
     case "float": return "float64";
     case "quantity": return "resource.Quantity";
-    case "intstr": return "intstr.IntOrString";
+    case "intstr": return "int32";
     case "any": return "runtime.RawExtension";
     default: return type.kind;
   }
@@ -182,7 +195,7 @@ function goType(type: FieldType): string {
 /** `Event@events.v1` is v1.Event in Go. */
 function goStruct(name: string): string {
   const at = name.indexOf("@");
-  return at < 0 ? `v1.${name}` : `${name.slice(name.lastIndexOf(".") + 1)}.${name.slice(0, at)}`;
+  return at < 0 ? `${goNames.get(name) ?? "v1"}.${name}` : `${name.slice(name.lastIndexOf(".") + 1)}.${name.slice(0, at)}`;
 }
 
 function jsonType(value: unknown): string {
@@ -190,8 +203,10 @@ function jsonType(value: unknown): string {
 }
 
 function mismatch(value: unknown, type: FieldType, owner: string, path: string): DecodeError {
-  const shown = typeof value === "number" && (type.kind === "int32" || type.kind === "int64") ? `number ${value}` : jsonType(value);
-  return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner.split("@")[0]}.${path.replace(/\[\d+\]|\.\u0001[^\u0002]*\u0002/g, "")} of type ${goType(type)}`);
+  const shown = typeof value === "number" && (type.kind === "int32" || type.kind === "int64" || type.kind === "intstr") ? `number ${value}` : jsonType(value);
+  const field = path.replace(/\[\d+\]|\.\u0001[^\u0002]*\u0002/g, "");
+  const named = type.kind === "struct" || type.kind === "quantity" ? undefined : goNames.get(`${owner}.${field.slice(field.lastIndexOf(".") + 1)}`);
+  return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner.split("@")[0]}.${field} of type ${goType(type, named)}`);
 }
 
 function struct(type: StructType, value: unknown, path: string, owner: string, report: DecodeReport, ownerPath: string): Record<string, unknown> {
@@ -212,6 +227,7 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
     if (item === null) continue;
     const decoded = decode(field.type, item, path === "" ? key : `${path}.${key}`, type.name, report);
     if (field.pointer || field.required || field.value || !isZero(decoded)) out[key] = decoded;
+    if (typeof item === "object" && isZero(decoded)) (report.empty ??= []).push(path === "" ? key : `${path}.${key}`);
   }
   for (const field of type.always) if (out[field.name] === undefined) out[field.name] = zeroOf(field);
   return out;
@@ -275,9 +291,8 @@ function decode(type: FieldType, value: unknown, path: string, owner: string, re
     case "time":
     case "microtime": {
       if (typeof value !== "string") throw mismatch(value, { kind: "string" }, owner, path);
-      if (value === "") return null;
       const ms = parseTime(value);
-      if (ms === undefined) throw new DecodeError(badTime(value));
+      if (ms === undefined) throw new DecodeError(badTime(value, type.kind === "time" ? "" : ".000000"));
       return type.kind === "time" ? formatTime(ms) : formatMicroTime(ms);
     }
     case "quantity":
@@ -290,10 +305,10 @@ function decode(type: FieldType, value: unknown, path: string, owner: string, re
       }
     case "intstr":
       if (typeof value === "number") {
-        if (!Number.isInteger(value) || value > 2147483647 || value < -2147483648) throw new DecodeError(`json: cannot unmarshal number ${value} into Go value of type int32`);
+        if (!Number.isInteger(value) || value > 2147483647 || value < -2147483648) throw mismatch(value, type, owner, path);
         return value;
       }
-      if (typeof value !== "string") throw new DecodeError(`json: cannot unmarshal ${jsonType(value)} into Go value of type int32`);
+      if (typeof value !== "string") throw mismatch(value, type, owner, path);
       return value;
     case "bytes": {
       if (typeof value !== "string") throw mismatch(value, type, owner, path);
@@ -340,20 +355,32 @@ function copyJson(value: unknown): unknown {
   return out;
 }
 
-/** Where base64 text goes wrong, undefined when it does not. Follows encoding/base64 StdEncoding. */
+/** Where base64 text goes wrong, undefined when it does not. Follows Encoding.decodeQuantum of encoding/base64. */
 function badBase64(text: string): number | undefined {
-  const m = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text);
-  if (m) return undefined;
-  const bad = text.search(/[^A-Za-z0-9+/]/);
-  return bad >= 0 ? bad : text.length;
+  if (/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text)) return undefined;
+  const skip = (at: number): number => (text[at] === "\n" || text[at] === "\r" ? skip(at + 1) : at);
+  for (let at = skip(0), digits = 0; at < text.length; at = skip(at + 1), digits++) {
+    const c = text[at]!;
+    if (/[A-Za-z0-9+/]/.test(c)) continue;
+    if (c !== "=" || digits % 4 < 2) return at;
+    if (digits % 4 === 2) {
+      at = skip(at + 1);
+      if (text[at] !== "=") return at;
+    }
+    at = skip(at + 1);
+    return at < text.length ? at : undefined;
+  }
+  const rest = text.replace(/[\r\n]/g, "").length % 4;
+  return rest === 0 ? undefined : text.length - rest;
 }
 
-/** The message of Go's time.Parse for the first part that does not fit the layout. */
-function badTime(value: string): string {
-  const layout = "2006-01-02T15:04:05Z07:00";
+/** The message of Go's time.Parse for the first part that does not fit the layout, whose seconds have this fraction. */
+function badTime(value: string, fraction: string): string {
+  const layout = `2006-01-02T15:04:05${fraction}Z07:00`;
   const parts: [RegExp, string][] = [
     [/^\d{4}/, "2006"], [/^-/, "-"], [/^\d\d/, "01"], [/^-/, "-"], [/^\d\d/, "02"], [/^T/, "T"], [/^\d\d/, "15"],
-    [/^:/, ":"], [/^\d\d/, "04"], [/^:/, ":"], [/^\d\d/, "05"], [/^(?:[.,]\d+)?(?:Z|[+-]\d\d:\d\d)/, "Z07:00"],
+    [/^:/, ":"], [/^\d\d/, "04"], [/^:/, ":"], [/^\d\d/, "05"], ...(fraction === "" ? [] : [[/^\.\d{6}/, fraction] as [RegExp, string]]),
+    [/^(?:[.,]\d+)?(?:Z|[+-]\d\d:\d\d)/, "Z07:00"],
   ];
   let rest = value;
   for (const [expression, element] of parts) {

@@ -13,6 +13,8 @@ export interface ApiRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** A JSON value (the object itself, not its text). */
   readonly body?: unknown;
+  /** Paths of fields that the body's text gave twice, for field validation. */
+  readonly duplicates?: readonly string[];
 }
 
 /** One line of a watch stream. */

@@ -1,10 +1,11 @@
 /** Connections of one namespace: what `conntrack -L` and `-D` are about. */
 import {
-  CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, IPS_ASSURED, IPS_CONFIRMED,
+  CT_RECORD_ADDRESSES, CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, IPS_ASSURED, IPS_CONFIRMED,
   IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_SEEN_REPLY, IPS_SRC_NAT, IPS_SRC_NAT_DONE, NF_CT_DELETE, NF_CT_LIST,
 } from "../../assembly/abi/netfilter.ts";
 import { ENOENT } from "../../assembly/abi/core.ts";
 import { formatIpv4 } from "./address.ts";
+import { formatIpv6 } from "./address6.ts";
 import type { NodeContext } from "./context.ts";
 import type { ConntrackEntry, ConntrackTuple } from "./netns.ts";
 
@@ -21,11 +22,12 @@ export interface ConntrackRecord extends ConntrackEntry {
 }
 
 const ICMP = 1;
+const ICMPV6 = 58;
 const TCP = 6;
 const UDP = 17;
 const UDPLITE = 136;
 const SCTP = 132;
-const NAMES: Readonly<Record<number, "tcp" | "udp" | "icmp">> = { [ICMP]: "icmp", [TCP]: "tcp", [UDP]: "udp" };
+const NAMES: Readonly<Record<number, "tcp" | "udp" | "icmp" | "icmpv6">> = { [ICMP]: "icmp", [ICMPV6]: "icmpv6", [TCP]: "tcp", [UDP]: "udp" };
 
 /** enum tcp_conntrack, by number. */
 /** By HELPER_* number. */
@@ -45,12 +47,18 @@ const FLAGS: readonly (readonly [string, number])[] = [
   ["DYING", IPS_DYING], ["HELPER", IPS_HELPER],
 ];
 
-function tuple(view: DataView, at: number, protocol: number): ConntrackTuple {
-  const src = formatIpv4(view.getUint32(at));
-  const dst = formatIpv4(view.getUint32(at + 4));
+const AF_INET6 = 10;
+
+function tuple(view: DataView, record: number, offset: number, protocol: number): ConntrackTuple {
+  const at = record + offset;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset);
+  const addresses = record + CT_RECORD_ADDRESSES + (offset === CT_RECORD_ORIG ? 0 : 32);
+  const six = view.getUint8(at + 15) === AF_INET6;
+  const src = six ? formatIpv6(bytes, addresses) : formatIpv4(view.getUint32(at));
+  const dst = six ? formatIpv6(bytes, addresses + 16) : formatIpv4(view.getUint32(at + 4));
   const sport = view.getUint16(at + 8);
   const dport = view.getUint16(at + 10);
-  if (protocol === ICMP) return { src, dst, icmpType: dport >> 8, icmpCode: dport & 255, icmpId: sport };
+  if (protocol === ICMP || protocol === ICMPV6) return { src, dst, icmpType: dport >> 8, icmpCode: dport & 255, icmpId: sport };
   return protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE ? { src, dst, sport, dport } : { src, dst };
 }
 
@@ -70,8 +78,8 @@ function record(view: DataView, at: number): ConntrackRecord {
     ...(helper === undefined ? {} : { helper }),
     timeoutMs,
     timeoutSeconds: Math.floor(timeoutMs / 1000),
-    orig: tuple(view, at + CT_RECORD_ORIG, protocol),
-    reply: tuple(view, at + CT_RECORD_REPLY, protocol),
+    orig: tuple(view, at, CT_RECORD_ORIG, protocol),
+    reply: tuple(view, at, CT_RECORD_REPLY, protocol),
     flags: FLAGS.filter(([, bit]) => status & bit).map(([name]) => name),
     mark: view.getUint32(at + 8, true),
     // A zone of one direction alone is not the connection's.

@@ -7,6 +7,7 @@ import { NET_RULE6_ADD, NET_RULE6_DELETE } from "../../assembly/abi/net6.ts";
 import { formatIpv4, formatMac, getAddress, isMapped, parseIpv4, parseIpv6, parseMac, putAddress } from "./address.ts";
 import { deleteConntrack, listConntrack } from "./conntrack.ts";
 import type { DriverExtension, ListedNexthop, NodeContext } from "./context.ts";
+import { ipv6Family } from "./iptables/family.ts";
 import { createIptables } from "./iptables/index.ts";
 import { rtnetlinkError } from "./errors.ts";
 import {
@@ -87,6 +88,7 @@ class NetnsCalls implements Netns {
   readonly #context: NodeContext;
   readonly #handle: number;
   #iptables: Iptables | undefined;
+  #ip6tables: Iptables | undefined;
   #sockets: NetnsSockets | undefined;
 
   constructor(context: NodeContext, name: string, handle: number) {
@@ -374,6 +376,15 @@ class NetnsCalls implements Netns {
 
   get iptables(): Iptables {
     return (this.#iptables ??= createIptables(this.#context, this.#handle));
+  }
+
+  get ip6tables(): Iptables {
+    if (this.#ip6tables === undefined) {
+      const family = ipv6Family();
+      if (family === undefined) throw new Error("ip6tables: not known here, see useFullIptables");
+      this.#ip6tables = createIptables(this.#context, this.#handle, family);
+    }
+    return this.#ip6tables;
   }
 
   conntrack(): ReturnType<Netns["conntrack"]> {

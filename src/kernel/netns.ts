@@ -191,7 +191,7 @@ export interface FdbEntry { readonly dev: string; readonly lladdr: string; reado
 
 /** A conntrack entry as `conntrack -L` lists it. */
 export interface ConntrackEntry {
-  readonly proto: "tcp" | "udp" | "icmp" | number;
+  readonly proto: "tcp" | "udp" | "icmp" | "icmpv6" | number;
   readonly state?: string;
   readonly timeoutSeconds: number;
   readonly orig: ConntrackTuple;
@@ -276,6 +276,8 @@ export interface Netns {
   setSysctl(name: string, value: string | number): void;
 
   readonly iptables: Iptables;
+  /** Those of IPv6; where `useFullIptables` (kubewire/kernel) was called and the kernel is the full one. */
+  readonly ip6tables?: Iptables;
   conntrack(): ConntrackEntry[];
   /** Deletes the entries for which `filter` is true, as `conntrack -D`; returns how many. */
   deleteConntrack(filter: (entry: ConntrackEntry) => boolean): number;

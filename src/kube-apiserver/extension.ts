@@ -48,6 +48,8 @@ export interface ApplyRequest {
 export interface Extension {
   /** Resources beside the server's own, in no particular order. */
   readonly resources: readonly Descriptor[];
+  /** The server's own resource, with all of its validation. */
+  refine(descriptor: Descriptor): Descriptor;
   /** Makes the types of those resources known; called when a server with this extension is created. */
   load(): void;
   /** Answers paths that are no resources (discovery, OpenAPI), or leaves them (undefined). */

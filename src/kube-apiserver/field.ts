@@ -11,8 +11,16 @@ function shown(value: unknown): string {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "null");
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 export class FieldErrors {
   readonly list: FieldError[] = [];
+  /** Where the client sent an empty list or map, which Go tells from an absent one when it prints it. */
+  readonly empty: ReadonlySet<string>;
+
+  constructor(empty: ReadonlySet<string> = NONE) {
+    this.empty = empty;
+  }
 
   required(field: string, detail = ""): void {
     this.add("FieldValueRequired", field, detail === "" ? "Required value" : `Required value: ${detail}`);
@@ -20,6 +28,11 @@ export class FieldErrors {
 
   invalid(field: string, value: unknown, detail: string): void {
     this.add("FieldValueInvalid", field, `Invalid value: ${shown(value)}: ${detail}`);
+  }
+
+  /** A value that Go prints in its own syntax. */
+  invalidGo(field: string, value: string, detail: string): void {
+    this.add("FieldValueInvalid", field, `Invalid value: ${value}: ${detail}`);
   }
 
   /** One finding per message. */
@@ -47,7 +60,12 @@ export class FieldErrors {
     this.add("FieldValueTooLong", field, `Too long: may not be more than ${bytesMax} bytes`);
   }
 
-  private add(type: FieldError["type"], field: string, message: string): void {
+  tooMany(field: string, count: number, max: number): void {
+    this.add("FieldValueTooMany", field, `Too many: ${count}: must have at most ${max} items`);
+  }
+
+  /** A finding whose text is made elsewhere. */
+  add(type: FieldError["type"], field: string, message: string): void {
     this.list.push({ type, field, message });
   }
 }

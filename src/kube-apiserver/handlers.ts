@@ -3,6 +3,7 @@
  * patch.go, delete.go, get.go) and pkg/registry/generic/registry/store.go.
  */
 import { decodeStruct, DecodeError, emptyStruct } from "../api/schema.ts";
+import type { DecodeReport } from "../api/schema.ts";
 import { apiVersionOf } from "../api/resources.ts";
 import type { ResourceName } from "../api/resources.ts";
 import type { Binding, Deployment, Namespace, Pod, Scale } from "../api/types.generated.ts";
@@ -26,7 +27,7 @@ import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
 import { createReader } from "./read.ts";
 import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
-import { validateObjectMeta, validateObjectMetaUpdate } from "./registry/meta.ts";
+import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
 import type { Extension } from "./extension.ts";
 import type { RequestInfo } from "./request-info.ts";
 
@@ -63,9 +64,20 @@ export function createHandlers(given: HandlersOptions): Handlers {
     ...given,
     find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
   };
+  /** A dry run takes nothing: it is told the address of the range, and ports beyond theirs. */
+  const dry = (): RegistryContext => {
+    let port = given.nodePorts.end;
+    return {
+      ...options,
+      serviceIPs: { ...given.serviceIPs, allocateNext: () => given.serviceIPs.cidr.split("/")[0]! },
+      nodePorts: { ...given.nodePorts, allocateNext: () => ++port },
+    };
+  };
   const namespaces = byResource.get("namespaces")!;
   const storeOf = (descriptor: Descriptor): Storage<KubeObject> => descriptor.custom?.view ?? storage;
   const reader = createReader({ storeOf, clock });
+  /** Where decoded objects had empty lists and maps. */
+  const emptied = new WeakMap<object, ReadonlySet<string>>();
   const gr = (d: Descriptor): GroupResource => ({ group: d.name.group, resource: d.name.resource });
   const now = (): string => formatTime(clock.nowMs());
 
@@ -118,7 +130,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Decoding and defaulting: a fresh object from what the client sent, and what is wrong with it but tolerated. */
-  function decodeBody(info: RequestInfo, body: unknown): { object: Mutable; headers: Readonly<Record<string, string>> } {
+  function decodeBody(info: RequestInfo, body: unknown, duplicates: readonly string[] = []): { object: Mutable; headers: Readonly<Record<string, string>> } {
     const { descriptor, query } = info;
     const { kind } = descriptor.name;
     const apiVersion = apiVersionOf(descriptor.name);
@@ -127,33 +139,40 @@ export function createHandlers(given: HandlersOptions): Handlers {
       throw newBadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }");
     const sentKind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : kind;
     const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
-    const report = { strict: [] as string[] };
+    const report: DecodeReport = { strict: [] };
+    const refused = (why: string): ApiError => newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${why}`);
+    // A body is read as what it says it is, then judged by what the path wants.
+    const own = (sentKind === kind && sentVersion === apiVersion) || descriptor.custom !== undefined;
+    const sentAs = own ? descriptor : options.registry.find((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
+    if (sentAs === undefined)
+      throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme ${JSON.stringify(SCHEMES[descriptor.name.group] ?? "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30")}`);
     let object: Mutable;
     try {
-      object = (descriptor.decode?.(body, report) ?? decodeStruct(typeOf(descriptor), body, report)) as unknown as Mutable;
+      object = ((own ? descriptor.decode?.(body, report) : undefined) ?? decodeStruct(typeOf(sentAs), body, report)) as unknown as Mutable;
     } catch (e) {
-      if (e instanceof DecodeError) throw newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${e.message}`);
+      if (e instanceof DecodeError) throw refused(e.message);
       throw e;
     }
-    if ((sentKind !== kind || sentVersion !== apiVersion) && descriptor.custom === undefined) {
-      const known = options.registry.some((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
-      if (!known) throw newBadRequest(`${sentKind} in version "${apiVersion.split("/").pop()}" cannot be handled as a ${kind}: no kind "${sentKind}" is registered for version "${sentVersion}" in scheme ${JSON.stringify(SCHEMES[descriptor.name.group] ?? "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30")}`);
-      throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
-    }
+    if (!own) throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
     object.apiVersion = apiVersion;
     object.kind = kind;
     descriptor.setDefaults?.(object);
-    return { object, headers: strictness(query.get("fieldValidation"), report.strict, `${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}`) };
+    if (report.empty !== undefined) emptied.set(object, new Set(report.empty));
+    const unknown = report.strict;
+    // What is under an unknown field is not looked at.
+    const twice = duplicates.filter((path) => !unknown.some((text) => path.startsWith(text.slice("unknown field \"".length, -1))));
+    const strict = [...twice.map((path) => `duplicate field "${path}"`), ...unknown];
+    return { object, headers: strictness(query.get("fieldValidation"), strict, info.verb === "patch" ? newBadRequest : refused) };
   }
 
-  function strictness(mode: string | null, strict: readonly string[], refusal: string): Readonly<Record<string, string>> {
+  function strictness(mode: string | null, strict: readonly string[], refused: (why: string) => ApiError): Readonly<Record<string, string>> {
     if (mode !== null && mode !== "" && mode !== "Ignore" && mode !== "Warn" && mode !== "Strict") {
       const errors = new FieldErrors();
       errors.notSupported("fieldValidation", mode, ["Ignore", "Strict", "Warn"]);
       throw newInvalid({ group: "meta.k8s.io", kind: "CreateOptions" }, "", errors.list);
     }
     if (strict.length === 0 || mode === "Ignore") return NO_HEADERS;
-    if (mode === "Strict") throw newBadRequest(`${refusal}: strict decoding error: ${strict.join(", ")}`);
+    if (mode === "Strict") throw refused(`strict decoding error: ${strict.join(", ")}`);
     return { warning: strict.map((text) => `299 - ${JSON.stringify(text)}`).join(", ") };
   }
 
@@ -177,6 +196,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   /** Which top-level fields a request to this (sub)resource leaves alone. */
   function resetFields({ descriptor, subresource }: RequestInfo): readonly string[] {
+    if (descriptor.resetFields !== undefined) return descriptor.resetFields(subresource);
     if (!descriptor.hasStatus) return [];
     return subresource === "status" ? ["spec"] : ["status"];
   }
@@ -218,9 +238,23 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function create(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    const { object, headers } = decodeBody(info, request.body);
+    const { object, headers } = decodeBody(info, request.body, request.duplicates);
     const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
-    return { status: 201, headers, body: stored };
+    return { status: 201, headers: warned(info, headers, stored, undefined), body: stored };
+  }
+
+  /** The headers with what the kind warns of. */
+  function warned({ descriptor, subresource }: RequestInfo, headers: Readonly<Record<string, string>>, object: KubeObject, old: KubeObject | undefined): Readonly<Record<string, string>> {
+    const texts = subresource === "" ? (descriptor.warnings?.(object, old) ?? []) : [];
+    if (texts.length === 0) return headers;
+    const before = headers["warning"] === undefined ? [] : [headers["warning"]];
+    return { ...headers, warning: [...before, ...texts.map((text) => `299 - ${JSON.stringify(text)}`)].join(", ") };
+  }
+
+  /** As the object would come back from the store. */
+  function settle(descriptor: Descriptor, object: Mutable): void {
+    for (const path of emptied.get(object) ?? []) forgetEmpty(object, path.split("."));
+    descriptor.readBack?.(object);
   }
 
   async function createObject(descriptor: Descriptor, namespace: string, object: Mutable, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
@@ -230,7 +264,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (meta.namespace !== undefined && meta.namespace !== namespace)
         throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
       meta.namespace = namespace;
-    }
+    } else delete meta.namespace;
     delete meta.managedFields;
     delete meta.deletionTimestamp;
     delete meta.deletionGracePeriodSeconds;
@@ -244,15 +278,19 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const generated = meta.name === undefined && meta.generateName !== undefined;
     if (generated) meta.name = generateName(random, meta.generateName!);
     descriptor.prepareForCreate?.(object, options);
-    const errors = new FieldErrors();
-    validateObjectMeta(object, descriptor, errors);
-    descriptor.validate?.(object, errors);
-    if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
-    const rollback = descriptor.allocate?.(object, undefined, errors, options);
+    const errors = new FieldErrors(emptied.get(object));
+    // Claims come before validation, and fail alone (Store.BeginCreate).
+    const rollback = descriptor.allocate?.(object, undefined, errors, dryRun ? dry() : options);
+    if (errors.list.length === 0) {
+      if (descriptor.whole !== true) validateObjectMeta(object, descriptor, errors);
+      descriptor.validate?.(object, errors);
+      if (errors.list.length === 0 && descriptor.whole === true) validateObjectMeta(object, { name: descriptor.name, validateName: validatePathSegment }, errors, false);
+    }
     if (errors.list.length > 0) {
       rollback?.();
-      throw newInvalid(descriptor.name, meta.name, errors.list);
+      throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
     }
+    settle(descriptor, object);
     const key = storageKey(descriptor, namespace, meta.name);
     if (dryRun) {
       rollback?.();
@@ -277,13 +315,20 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function update(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    const { object, headers } = decodeBody(info, request.body);
+    const { object, headers } = decodeBody(info, request.body, request.duplicates);
     checkName(info, object);
-    const stored = await guaranteedUpdate(info, user, dryRun, () => {
+    if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storage.get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
+      delete (object.metadata as { resourceVersion?: string }).resourceVersion;
+      const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
+      return { status: 201, headers: warned(info, headers, object, undefined), body: stored };
+    }
+    let old: KubeObject | undefined;
+    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
+      old = current;
       // Each attempt starts from a fresh object: the hooks change it.
       return decodeBody(info, request.body).object;
     });
-    return { status: 200, headers, body: stored };
+    return { status: 200, headers: warned(info, headers, stored, old), body: stored };
   }
 
   /** The object must be the one the URL names. Follows rest.EnsureObjectNamespaceMatchesRequestNamespace and checkName. */
@@ -292,7 +337,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (meta.namespace !== undefined && meta.namespace !== info.namespace)
         throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
       meta.namespace = info.namespace;
-    }
+    } else delete meta.namespace;
     if (meta.name === undefined) throw newBadRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
     if (meta.name !== info.name) throw newBadRequest(`the name of the object (${meta.name}) does not match the name on the URL (${info.name})`);
   }
@@ -332,8 +377,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
       const current = await store.get(key);
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
-      checkPreconditions(info, object, current);
-      const rollback = prepareUpdate(info, user, object, current.value, tracked);
+      checkPreconditions(info, object, current, dryRun);
+      const rollback = prepareUpdate(info, user, object, current.value, tracked, dryRun);
+      settle(descriptor, object);
       if (deepEqual(object, current.value)) {
         rollback?.();
         return current.value;
@@ -365,8 +411,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (descriptor.release === undefined) return;
     const kept = new Set<unknown>();
     const claims = (o: KubeObject): { ip: string | undefined; ports: (number | undefined)[] } => {
-      const spec = (o as unknown as { spec: { clusterIP?: string; ports?: { nodePort?: number }[] } }).spec;
-      return { ip: spec.clusterIP, ports: spec.ports?.map((p) => p.nodePort) ?? [] };
+      const spec = (o as unknown as { spec: { clusterIP?: string; ports?: { nodePort?: number }[]; healthCheckNodePort?: number } }).spec;
+      return { ip: spec.clusterIP, ports: [...(spec.ports?.map((p) => p.nodePort) ?? []), spec.healthCheckNodePort] };
     };
     const next = claims(object);
     kept.add(next.ip);
@@ -376,14 +422,14 @@ export function createHandlers(given: HandlersOptions): Handlers {
     for (const port of was.ports) if (port !== undefined && !kept.has(port)) options.nodePorts.release(port);
   }
 
-  function checkPreconditions({ descriptor, name, verb }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>): void {
+  function checkPreconditions({ descriptor, name, verb }: RequestInfo, object: Mutable, current: KeyValue<KubeObject>, dryRun: boolean): void {
     const meta = object.metadata;
     const live = current.value.metadata;
     const sent = meta.resourceVersion ?? "";
     if (sent !== "" && !/^\d+$/.test(sent)) throw plainFailure(500, `strconv.ParseUint: parsing ${JSON.stringify(sent)}: invalid syntax`);
     // A patch is judged by validation instead: there the uid is immutable.
     if (verb === "update" && meta.uid !== undefined && meta.uid !== live.uid)
-      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${current.key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
+      throw newConflict(gr(descriptor), name, `StorageError: invalid object, Code: 4, Key: ${dryRun ? current.key.slice("/registry".length) : current.key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${live.uid}`);
     const unconditional = sent === "" || Number(sent) === 0;
     if (unconditional) {
       if (!descriptor.allowUnconditionalUpdate) {
@@ -397,7 +443,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Managed fields, strategy and validation of an update. */
-  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean): (() => void) | undefined {
+  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean, dryRun: boolean): (() => void) | undefined {
     const { descriptor, subresource } = info;
     const meta = object.metadata;
     const was = old.metadata;
@@ -410,7 +456,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (meta.deletionTimestamp === undefined) keep(meta, was, "deletionTimestamp");
     keep(meta, was, "deletionGracePeriodSeconds");
     delete (meta as { selfLink?: string }).selfLink;
-    const errors = new FieldErrors();
+    const errors = new FieldErrors(emptied.get(object));
+    let rollback: (() => void) | undefined;
     if (subresource === "status") {
       descriptor.prepareForStatusUpdate?.(object, old);
       validateObjectMetaUpdate(object, old, errors);
@@ -419,15 +466,19 @@ export function createHandlers(given: HandlersOptions): Handlers {
       object.status = (old as Mutable).status;
     } else {
       descriptor.prepareForUpdate?.(object, old, options);
+      rollback = descriptor.allocate?.(object, old, errors, dryRun ? dry() : options);
+      if (errors.list.length > 0) {
+        rollback?.();
+        throw newInvalid(descriptor.name, meta.name, errors.list);
+      }
       // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
       validateObjectMetaUpdate(object, old, errors);
-      validateObjectMetaUpdate(object, old, errors);
-      descriptor.validate?.(object, errors, old);
+      if (descriptor.whole !== true) {
+        validateObjectMetaUpdate(object, old, errors);
+        descriptor.validate?.(object, errors, old);
+      }
       descriptor.validateUpdate?.(object, old, errors);
     }
-    if (errors.list.length > 0) throw newInvalid(descriptor.name, meta.name, errors.list);
-    if (subresource !== "") return undefined;
-    const rollback = descriptor.allocate?.(object, old, errors, options);
     if (errors.list.length === 0) return rollback;
     rollback?.();
     throw newInvalid(descriptor.name, meta.name, errors.list);
@@ -612,6 +663,20 @@ export function createHandlers(given: HandlersOptions): Handlers {
       return createObject(descriptor, namespace, decoded, false, () => {});
     },
   };
+}
+
+/** An empty list that has to be written comes back from the store as null. */
+function forgetEmpty(object: unknown, steps: readonly string[]): void {
+  let at = object as Record<string, unknown> | undefined;
+  for (const [i, step] of steps.entries()) {
+    const [name = "", index] = step.replace("]", "").split("[");
+    const value = at?.[name];
+    if (i === steps.length - 1) {
+      if (Array.isArray(value) && value.length === 0) at![name] = null;
+      return;
+    }
+    at = (index === undefined ? value : (value as unknown[] | undefined)?.[Number(index)]) as Record<string, unknown> | undefined;
+  }
 }
 
 /** Where upstream's servers beside the core one keep their kinds. */

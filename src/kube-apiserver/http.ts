@@ -53,7 +53,8 @@ export async function serveMessage(serving: Serving, message: HttpMessage): Prom
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", method, serving.parseYaml);
-    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }) };
+    const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
+    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }) };
     const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
     return render(response, form);
@@ -104,6 +105,49 @@ function parseBody(text: string, contentType: string, method: string, parseYaml:
   } catch {
     throw newBadRequest(`${method === "PATCH" ? "error decoding patch" : "couldn't get version/kind; json parse error"}: ${jsonProblem(text)}`);
   }
+}
+
+/**
+ * The paths of fields that a JSON text gives twice in one object, as the strict decoder names them. The text is JSON already parsed,
+ * or YAML, of which nothing is said.
+ */
+function duplicateFields(text: string): string[] {
+  if (!/^\s*\{/.test(text)) return [];
+  const found: string[] = [];
+  // One entry per open object or list; the step of the path that leads to what is being read.
+  const open: { keys: Set<string> | undefined; step: string; at: number }[] = [];
+  const token = /"((?:[^"\\]|\\.)*)"|[{}[\],:]/g;
+  let last = "";
+  let isKey = false;
+  for (let m = token.exec(text); m !== null; m = token.exec(text)) {
+    const top = open[open.length - 1];
+    switch (m[0]) {
+      case "{":
+      case "[":
+        open.push({ keys: m[0] === "{" ? new Set() : undefined, step: m[0] === "[" ? "[0]" : "", at: 0 });
+        isKey = m[0] === "{";
+        break;
+      case "}":
+      case "]":
+        open.pop();
+        isKey = false;
+        break;
+      case ",":
+        isKey = top?.keys !== undefined;
+        if (top !== undefined && top.keys === undefined) top.step = `[${++top.at}]`;
+        break;
+      case ":":
+        if (top?.keys === undefined) break;
+        top.step = open.length === 1 ? last : `.${last}`;
+        if (top.keys.has(last)) found.push(open.map(({ step }) => step).join(""));
+        top.keys.add(last);
+        isKey = false;
+        break;
+      default:
+        if (isKey) last = m[1]!.includes("\\") ? (JSON.parse(m[0]) as string) : m[1]!;
+    }
+  }
+  return found;
 }
 
 /** Why the text is no JSON, roughly in the words of Go's scanner; engines' own texts differ from one another. */

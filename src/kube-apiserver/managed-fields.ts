@@ -140,7 +140,11 @@ function compareField(field: Field, element: string, before: unknown, after: unk
   if (after === undefined || deepEqual(before, after)) return;
   const type = concrete(field.type, after);
   const struct = field.merge === "atomic" ? undefined : structOf(type);
-  const added: FieldSet = before === undefined ? { ".": {} } : {};
+  if (after === null && before !== undefined && field.merge !== "atomic" && (type.kind === "list" || type.kind === "map" || type.kind === "struct")) {
+    removed[element] = {};
+    return;
+  }
+  const added: FieldSet = before === undefined || (before === null && Array.isArray(after) && after.length === 0) ? { ".": {} } : {};
   const gone: FieldSet = {};
   if (struct !== undefined && isMap(after)) {
     compareStruct(struct, isMap(before) ? before : {}, after, added, gone);

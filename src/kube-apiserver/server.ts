@@ -74,7 +74,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
   const { extension } = options;
   extension?.load();
-  const fixed = extension === undefined ? REGISTRY : [...REGISTRY, ...extension.resources];
+  const fixed = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
   const dynamic = extension?.dynamic({ fixed, storage, clock, random, fetch: options.webhookFetch });
   const current = (): readonly Descriptor[] => dynamic?.registry() ?? fixed;
   let routed = { registry: current(), routes: routesOf(current()) };

@@ -7,6 +7,8 @@ import { createNodeKernel } from "../kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
 import type { Iptables, Netns } from "../kernel/netns.ts";
 import { runTool } from "../tools/index.ts";
+import { iptablesNftOf, type IptablesNft } from "../kernel/nft/iptables.ts";
+import { nftOf } from "../kernel/nft/index.ts";
 import { manualClock } from "./clock.ts";
 import { checkCommand, checkIpset, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
 import { compareResults, hostHandle, replayCase, type OracleCase, type OracleResult } from "./oracle-case.ts";
@@ -32,6 +34,14 @@ const summary = (runs: readonly { readonly total: number; readonly differences: 
   return { matched: Math.max(0, total - lines.length), total, differences: lines };
 };
 
+/** iptables-nft in the form of the legacy tools; its warnings go unsaid. */
+const withoutWarnings = (nft: IptablesNft): Iptables => ({
+  run: (args) => nft.run(args).stdout,
+  restore: (text, options) => void nft.restore(text, options),
+  save: (options) => nft.save(options).stdout,
+  describe: () => undefined,
+});
+
 /** Set types that the kernel of the recordings is built without. */
 const RECORDED_WITHOUT = ["hash:mac", "hash:net,net", "hash:ip,mark", "hash:net,port,net", "hash:ip,mac"];
 
@@ -47,6 +57,7 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
     useFullIptables();
     const ipset = createIpset(kernel.context, hostHandle(kernel.context));
     ipset.restore("create myset hash:ip\ncreate portset bitmap:port range 0-65535\ncreate ipport hash:ip,port\n");
+    ipset.restore("create myset6 hash:ip family inet6\ncreate ipport6 hash:ip,port family inet6\n");
     return { iptables: createIptables(kernel.context, hostHandle(kernel.context)), netns: kernel.host, end: () => kernel.destroy() };
   };
   const each = <T>(records: readonly T[], check: (record: T) => string | undefined | null, title: (record: T) => string): Summary => {
@@ -82,8 +93,17 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
       const sets = ipset();
       try {
         if ("backend" in first && "chain" in first) {
-          const records = (file.records as readonly RuleRecord[]).filter(({ backend, tool }) => backend === "legacy" && tool === "iptables");
-          return each(records, (record) => checkRule(namespace.iptables, record), ({ table, chain, args }) => `${table} ${chain} ${args.join(" ")}`);
+          return each(
+            file.records as readonly RuleRecord[],
+            (record) => {
+              const six = record.tool === "ip6tables";
+              if (record.backend === "legacy") return checkRule(six ? namespace.netns.ip6tables! : namespace.iptables, record);
+              if (six) return null;
+              nftOf(namespace.netns).run("flush ruleset");
+              return checkRule(withoutWarnings(iptablesNftOf(namespace.netns)), record);
+            },
+            ({ backend, tool, table, chain, args }) => `${backend} ${tool} ${table} ${chain} ${args.join(" ")}`,
+          );
         }
         if ("tool" in first && "stderr" in first) {
           const tools = summary([replayCommands(instance, file.records as readonly CommandRecord[])]);

@@ -17,11 +17,12 @@ import { restoreIpsets } from "../kernel/ipset.ts";
 import { devices } from "../kernel/devices.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
-import { nftOf } from "../kernel/nft/index.ts";
+import { nftOf, type NftHandle } from "../kernel/nft/index.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
 import { rawSocket } from "../kernel/socket-calls.ts";
 import type { UdpSocket } from "../kernel/sockets.ts";
 import { manualClock } from "./clock.ts";
+import { delivered6, forwardIpv6, frame6, hasIpv6, isNdp, prepareIpv6 } from "./ipv6-case.ts";
 import { Observer, type Observations } from "../trace/observer.ts";
 import { ReplayError } from "./check-case.ts";
 import { Normaliser, hexBytes } from "./packet.ts";
@@ -70,6 +71,8 @@ export interface OracleCase {
   readonly iptables?: string;
   /** Text for `nft -f -`, after iptables-restore; the result then has `nft`, the lines of `nft list ruleset` at the end. */
   readonly nft?: string;
+  /** Text for `ip6tables-restore`. */
+  readonly ip6tables?: string;
   readonly packets: readonly OraclePacket[];
   readonly udp_echo?: readonly { readonly addr?: string; readonly port: number }[];
   readonly tcp_listen?: readonly { readonly addr?: string; readonly port: number }[];
@@ -79,6 +82,8 @@ export interface OracleCase {
   readonly ct_trace?: boolean;
   readonly any_port?: { readonly addr: string; readonly range: readonly [number, number] };
   readonly keep_non_ip?: boolean;
+  /** Keep what IPv6 says by itself: neighbour discovery, group membership. */
+  readonly keep_ndp?: boolean;
 }
 /** A result, as FORMAT.md describes it. */
 export type OracleResult = Record<string, unknown>;
@@ -86,6 +91,8 @@ export type OracleResult = Record<string, unknown>;
 // The oracle's waits: after each packet, and at the end.
 const QUIET_MS = 8;
 const FINAL_MS = 40;
+/** Until what IPv6 says of its addresses and groups is over. */
+const QUIET_IPV6_MS = 2000;
 const NS_PER_MS = 1e6;
 
 const BASE_SYSCTLS: Readonly<Record<string, number>> = {
@@ -204,7 +211,7 @@ export async function watchCase(
           const status = kernel.runUntil(clock.nowNs());
           set(status.nowNs);
           for (const bytes of raw.receive()) {
-            if (rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, round, bytes });
+            if (bytes[0]! >> 4 === 6 || rawProtocols.includes(bytes[9]!)) localIn.push({ pkt: current, round, bytes });
           }
           deadlineNs = status.deadlineNs;
           for (let i = 0; i < TURNS; i++) await Promise.resolve();
@@ -223,6 +230,8 @@ export async function watchCase(
       set(toNs);
     };
 
+    if (hasIpv6(oracleCase)) await advance(clock.nowNs() + QUIET_IPV6_MS * NS_PER_MS);
+    loadRules(kernel, oracleCase);
     openSockets(host, oracleCase);
     await run();
     frames.length = 0;
@@ -261,18 +270,21 @@ export async function watchCase(
   }
 }
 
+/** Runs one step of the set-up; what refuses it is told with the part of the case it is about. */
+const part = (place: string, run: () => void): void => {
+  try {
+    run();
+  } catch (error) {
+    throw new ReplayError(place, (error as Error).message);
+  }
+};
+
 function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<number, string>): void {
   const { host } = kernel;
   for (const [name, value] of Object.entries(BASE_SYSCTLS)) host.setSysctl(name, value);
-  /** Runs one step of the set-up; what refuses it is told with the part of the case it is about. */
-  const part = (place: string, run: () => void): void => {
-    try {
-      run();
-    } catch (error) {
-      throw new ReplayError(place, (error as Error).message);
-    }
-  };
   const links = Object.entries(oracleCase.interfaces);
+  const six = hasIpv6(oracleCase);
+  if (six) prepareIpv6(host);
   host.setLink("lo", { up: true });
   const add = (name: string, link: OracleInterface): LinkSpec => {
     const common = { name, mac: link.mac, ...(link.mtu === undefined ? {} : { mtu: link.mtu }) };
@@ -295,20 +307,27 @@ function build(kernel: NodeKernelHandle, oracleCase: OracleCase, names: Map<numb
     part(`interfaces.${name}`, () => {
       if (link.master !== undefined) host.setLink(name, { master: link.master });
       host.setLink(name, { up: true });
-      for (const cidr of link.addr ?? []) host.addAddress(name, cidr.includes("/") ? cidr : `${cidr}/32`);
+      for (const cidr of link.addr ?? []) host.addAddress(name, cidr.includes("/") ? cidr : `${cidr}/${cidr.includes(":") ? 128 : 32}`);
     });
   }
+  if (six) forwardIpv6(host);
   const each = <T>(name: string, items: readonly T[] | undefined, run: (item: T) => void): void =>
     items?.forEach((item, i) => part(`${name}[${i}]`, () => run(item)));
   each("neighbors", oracleCase.neighbors, ({ ip, mac, dev }) => host.setNeigh({ dev, dst: ip, lladdr: mac, state: "PERMANENT" }));
   each("routes", oracleCase.routes, (route) => host.addRoute(route as Parameters<Netns["addRoute"]>[0]));
-  each("ip_rules", oracleCase.ip_rules, (rule) => host.addRule(parseRule(rule)));
+  each("ip_rules", oracleCase.ip_rules, (rule) =>
+    host.addRule(rule.startsWith("-6 ") ? { ...parseRule(rule.slice(3)), family: 6 } : parseRule(rule)));
   each("fdb", oracleCase.fdb, ({ mac, dev, dst }) => host.setFdb({ dev, lladdr: mac, dst, append: true }));
   for (const [name, value] of Object.entries(oracleCase.sysctl ?? {})) part(`sysctl.${name}`, () => host.setSysctl(name, value));
+}
+
+function loadRules(kernel: NodeKernelHandle, oracleCase: OracleCase): void {
+  const { host } = kernel;
   const { ipset, iptables = "" } = oracleCase;
   if (ipset !== undefined) part("ipset", () => restoreIpsets(kernel.context, hostHandle(kernel.context), ipset));
   if (iptables.trim() !== "") part("iptables", () => host.iptables.restore(iptables));
-  const { nft } = oracleCase;
+  const { nft, ip6tables = "" } = oracleCase;
+  if (ip6tables.trim() !== "") part("ip6tables", () => host.ip6tables!.restore(ip6tables));
   if (nft !== undefined) part("nft", () => void nftOf(host).run(nft, { source: "/dev/stdin" }));
 }
 
@@ -453,9 +472,12 @@ const STATISTICS: readonly (readonly [string, number])[] = [
 function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: Normaliser, seen: Seen): OracleResult {
   const out: unknown[] = [];
   const noise: unknown[] = [];
+  const six = hasIpv6(oracleCase);
   for (const { pkt, dev, bytes } of seen.frames) {
     const type = bytes.length < 14 ? 0 : (bytes[12]! << 8) | bytes[13]!;
-    if (type !== 0x0800 && !oracleCase.keep_non_ip) noise.push([dev, normaliser.frame(pkt, dev, bytes)["frame"]]);
+    if (type === 0x86dd && six && bytes.length >= 54) {
+      if (oracleCase.keep_ndp || !isNdp(bytes.subarray(14))) out.push(frame6(pkt, dev, bytes, oracleCase));
+    } else if (type !== 0x0800 && !oracleCase.keep_non_ip) noise.push([dev, normaliser.frame(pkt, dev, bytes)["frame"]]);
     else out.push(normaliser.frame(pkt, dev, bytes));
   }
   const counters: Record<string, unknown> = {};
@@ -465,6 +487,26 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
       for (const { chain, policy, packets, bytes, rules } of (kernel.host.iptables as IptablesHandle).counters(table) ?? []) {
         counters[`${table}/${chain}`] = rules.map(([p, b]) => [Number(p), Number(b)]);
         if (policy !== undefined) policies[`${table}/${chain}`] = [policy, Number(packets), Number(bytes)];
+      }
+    }
+  }
+  if ((oracleCase.ip6tables ?? "").trim() !== "") {
+    for (const table of TABLES) {
+      for (const { chain, policy, packets, bytes, rules } of (kernel.host.ip6tables as IptablesHandle).counters(table) ?? []) {
+        counters[`ip6:${table}/${chain}`] = rules.map(([p, b]) => [Number(p), Number(b)]);
+        if (policy !== undefined) policies[`ip6:${table}/${chain}`] = [policy, Number(packets), Number(bytes)];
+      }
+    }
+  }
+  if (six && oracleCase.nft !== undefined) {
+    const nft = nftOf(kernel.host) as NftHandle;
+    for (const { family, name, chains } of nft.ruleset.tables.values()) {
+      for (const chain of chains.values()) {
+        const states = nft.states(chain);
+        counters[`nft:${family} ${name}/${chain.name}`] = chain.rules.map((_, i) => {
+          const counter = states[i]?.[0];
+          return counter === undefined ? null : [Number(counter[0]), Number(counter[1])];
+        });
       }
     }
   }
@@ -490,13 +532,14 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
     // The oracle reads one raw socket per protocol after the other, then lets its other sockets answer.
     local_in: seen.localIn
       .map((delivered, i) => ({ ...delivered, i }))
-      .sort((a, b) => a.pkt - b.pkt || a.round - b.round || a.bytes[9]! - b.bytes[9]! || a.i - b.i)
-      .map(({ pkt, bytes }) => normaliser.packet(pkt, bytes)),
+      .sort((a, b) => a.pkt - b.pkt || a.round - b.round || (six ? 0 : a.bytes[9]! - b.bytes[9]!) || a.i - b.i)
+      .map(({ pkt, bytes }) => (bytes[0]! >> 4 === 6 ? delivered6(pkt, bytes, oracleCase) : normaliser.packet(pkt, bytes)))
+      .filter((packet) => packet !== undefined),
     conntrack: conntrack(kernel, normaliser),
     ...(oracleCase.ct_trace ? { ct_trace: seen.trace } : {}),
     counters,
     policies,
-    ...(oracleCase.nft === undefined ? {} : { nft: nftOf(kernel.host).list().replace(/ (?:expires|used) \w+/g, "").trimEnd().split("\n") }),
+    ...(oracleCase.nft === undefined || six ? {} : { nft: nftOf(kernel.host).list().replace(/ (?:expires|used) \w+/g, "").trimEnd().split("\n") }),
     ...(seen.rules ? { hits: seen.hits } : {}),
     snmp: Object.fromEntries(Object.entries(snmp).sort(([a], [b]) => (a < b ? -1 : 1))),
     ct_stat: statistics,

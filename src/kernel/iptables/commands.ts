@@ -3,6 +3,7 @@
  * draft; the caller commits.
  */
 import { NF_ACCEPT } from "../../../assembly/abi/netfilter.ts";
+import type { Family } from "./family.ts";
 import type { Rule } from "./rule.ts";
 import { NO_CHAIN, checkChainName, isTable, type Chain, type Draft, type Entry, type Table } from "./tables.ts";
 import { Refusal, parseNumber, usage } from "./text.ts";
@@ -133,7 +134,7 @@ export function apply(draft: Draft, command: Command, counters?: readonly [bigin
   switch (verb) {
     case "N":
       checkChainName(chain!);
-      if (isTargetName(chain!)) throw usage("chain name may not clash with target name");
+      if (isTargetName(chain!, draft.family)) throw usage("chain name may not clash with target name");
       draft.create(chain!);
       return true;
     case "F":
@@ -224,12 +225,12 @@ function ruleCommand(draft: Draft, command: Command, chain: string, counters?: r
 }
 
 /** Refuses a table's name that does not exist, as `iptables -t` words it. */
-export function checkTable(name: string): void {
+export function checkTable(name: string, { tool }: Family): void {
   if (!isTable(name)) {
     throw new Refusal(
       "plain",
-      `iptables v1.8.9 (legacy): can't initialize iptables table \`${name}': Table does not exist (do you need to insmod?)\n` +
-        "Perhaps iptables or your kernel needs to be upgraded.",
+      `${tool} v1.8.9 (legacy): can't initialize ${tool} table \`${name}': Table does not exist (do you need to insmod?)\n` +
+        `Perhaps ${tool} or your kernel needs to be upgraded.`,
       3,
     );
   }
@@ -284,6 +285,7 @@ export function listChains(
   command: Pick<Command, "chain" | "extra" | "numeric" | "verbose" | "exact" | "lineNumbers">,
   counters: readonly (readonly [bigint, bigint])[],
   rules: number,
+  tool = "iptables",
 ): string {
   const references = new Map<string, number>();
   for (const chain of table.chains.values()) {
@@ -299,7 +301,7 @@ export function listChains(
     counter: chain.policy === undefined ? ZERO : (counters[rules + builtin++] ?? ZERO),
     rules: chain.entries.map(({ rule, counter }) => ({ text: rule.text, anyInterface: rule.anyInterface, counter: counters[counter] ?? ZERO })),
   })).filter(({ name }) => command.chain === undefined || name === command.chain);
-  if (full !== undefined) return full(chains, command, command.extra === undefined ? undefined : ruleNumber(command.extra));
+  if (full !== undefined) return full(chains, { ...command, tool }, command.extra === undefined ? undefined : ruleNumber(command.extra));
   if (command.extra !== undefined) return chains[0]?.rules[ruleNumber(command.extra) - 1]?.text ?? "";
   return chains
     .map(({ name, policy, references: count, rules: list }) =>

@@ -3,6 +3,8 @@
  * load the core kernel, which does not evaluate them.
  */
 import { setListing } from "./commands.ts";
+import { setIpv6Family } from "./family.ts";
+import { newIpv6Family } from "./ipv6.ts";
 import { listing } from "./listing.ts";
 import { MORE_MATCHES } from "./matches-more.ts";
 import { extend } from "./rule.ts";
@@ -15,5 +17,6 @@ export function useFullIptables(): void {
   if (done) return;
   done = true;
   extend(MORE_MATCHES, MORE_TARGETS);
+  setIpv6Family(newIpv6Family());
   setListing(listing);
 }

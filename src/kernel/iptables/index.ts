@@ -4,6 +4,7 @@ import { IptablesError, type Iptables } from "../netns.ts";
 import { appendRule, apply, chainLine, checkTable, listChains, listRules, parseCommand, type Command } from "./commands.ts";
 import { DMESG, TABLE_NAMES, Tables, checkChainName, isTable, type Draft, type LoadedTable } from "./tables.ts";
 import { Refusal, usage, words } from "./text.ts";
+import { ipv4Family, type Family } from "./family.ts";
 import { isTargetName } from "./rule.ts";
 
 /** Where a rule of the loaded tables stands: what OBS_RULE records name. */
@@ -31,20 +32,20 @@ export interface IptablesHandle extends Iptables {
 const VERSION = "v1.8.9 (legacy)";
 
 /** The message of a failed `iptables` command. */
-function commandError(error: Refusal): IptablesError {
-  const hint = "Try `iptables -h' or 'iptables --help' for more information.";
-  if (error.kind === "usage") return new IptablesError(`iptables ${VERSION}: ${error.message}\n${hint}`, 0, 2);
+function commandError(error: Refusal, { tool }: Family): IptablesError {
+  const hint = `Try \`${tool} -h' or '${tool} --help' for more information.`;
+  if (error.kind === "usage") return new IptablesError(`${tool} ${VERSION}: ${error.message}\n${hint}`, 0, 2);
   if (error.kind === "plain") return new IptablesError(error.exitCode === 2 ? `${error.message}${error.message === "" ? "" : "\n"}${hint}` : error.message, 0, error.exitCode);
-  return new IptablesError(`iptables: ${error.message}.`, 0, error.exitCode);
+  return new IptablesError(`${tool}: ${error.message}.`, 0, error.exitCode);
 }
 
 /** The message of a line that iptables-restore could not carry out. */
-function lineError(error: Refusal, line: number): IptablesError {
-  if (error.kind === "other") return new IptablesError(`iptables-restore: line ${line} failed`, line, error.exitCode);
-  const prefix = error.kind === "usage" ? `iptables-restore ${VERSION}: ` : "";
+function lineError(error: Refusal, line: number, { tool }: Family): IptablesError {
+  const restore = `${tool}-restore`;
+  if (error.kind === "other") return new IptablesError(`${restore}: line ${line} failed`, line, error.exitCode);
+  const prefix = error.kind === "usage" ? `${restore} ${VERSION}: ` : "";
   return new IptablesError(
-    `${prefix}${error.message}\nError occurred at line: ${line}\n` +
-      "Try `iptables-restore -h' or 'iptables-restore --help' for more information.",
+    `${prefix}${error.message}\nError occurred at line: ${line}\nTry \`${restore} -h' or '${restore} --help' for more information.`,
     line,
     error.exitCode,
   );
@@ -52,29 +53,30 @@ function lineError(error: Refusal, line: number): IptablesError {
 
 const COUNTERS = /^([0-9]+):([0-9]+)$/;
 
-/** The iptables calls of the namespace `netns`. */
-export function createIptables(context: NodeContext, netns: number): IptablesHandle {
-  const tables = new Tables(context, netns);
+/** The iptables calls of the namespace `netns`, or those of ip6tables. */
+export function createIptables(context: NodeContext, netns: number, family = ipv4Family()): IptablesHandle {
+  const tables = new Tables(context, netns, family);
+  const { tool, firstTable } = family;
 
   /** What -S and -L print. */
   const shown = (draft: Draft, command: Command): string => {
     if (command.verb !== "S" && command.verb !== "L") return "";
     const counters = command.verbose ? tables.counters(draft.name) : undefined;
     const rules = tables.get(draft.name)?.rules ?? 0;
-    return command.verb === "S" ? listRules(draft, command, counters, rules) : listChains(draft, command, counters ?? [], rules);
+    return command.verb === "S" ? listRules(draft, command, counters, rules) : listChains(draft, command, counters ?? [], rules, tool);
   };
 
   /** `:CHAIN POLICY [P:B]` */
   const chainDefinition = (draft: Draft, line: string, number: number, noflush: boolean, counters: boolean): void => {
     const [name = "", policy, count] = line.slice(1).split(/[ \t\n]+/);
-    if (name === "") throw usage(`iptables-restore: line ${number} chain name invalid`);
+    if (name === "") throw usage(`${tool}-restore: line ${number} chain name invalid`);
     if (name.length > 28) throw usage(`Invalid chain name \`${name}' (28 chars max)`);
-    if (policy === undefined || policy === "") throw usage(`iptables-restore: line ${number} policy invalid`);
+    if (policy === undefined || policy === "") throw usage(`${tool}-restore: line ${number} policy invalid`);
     const existing = draft.chains.get(name);
     if (existing?.policy === undefined) {
       if (existing === undefined) {
         checkChainName(name);
-        if (isTargetName(name)) throw usage("chain name may not clash with target name");
+        if (isTargetName(name, family)) throw usage("chain name may not clash with target name");
         draft.create(name);
       } else if (noflush) draft.flush(name);
       else throw usage(`error creating chain '${name}':File exists`);
@@ -91,7 +93,7 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       throw new IptablesError(
-        `iptables-restore ${VERSION}: Can't set policy \`${policy}' on \`${name}' line ${number}: ${error.message.replace(DMESG, "")}`, number, 1);
+        `${tool}-restore ${VERSION}: Can't set policy \`${policy}' on \`${name}' line ${number}: ${error.message.replace(DMESG, "")}`, number, 1);
     }
   };
 
@@ -154,7 +156,7 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
               skipping = true;
               continue;
             }
-            if (!isTable(name)) throw usage(`iptables-restore: unable to initialize table '${name}'`);
+            if (!isTable(name)) throw usage(`${tool}-restore: unable to initialize table '${name}'`);
             draft = tables.draft(name);
             if (!noflush) draft.clear();
           } else if (skipping) {
@@ -170,16 +172,16 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
             commandLine(draft, line, counters);
           }
         } catch (error) {
-          throw error instanceof Refusal ? lineError(error, number) : error;
+          throw error instanceof Refusal ? lineError(error, number, family) : error;
         }
       }
-      if (draft !== undefined) throw new IptablesError(`iptables-restore: COMMIT expected at line ${number + 1}`, number + 1, 1);
+      if (draft !== undefined) throw new IptablesError(`${tool}-restore: COMMIT expected at line ${number + 1}`, number + 1, 1);
     },
 
     save(options = {}) {
       if (options.table !== undefined && !isTable(options.table)) {
         throw new IptablesError(
-          `iptables-save ${VERSION}: Cannot initialize: Table does not exist (do you need to insmod?)`, 0, 1);
+          `${tool}-save ${VERSION}: Cannot initialize: Table does not exist (do you need to insmod?)`, 0, 1);
       }
       let text = "";
       for (const name of TABLE_NAMES) {
@@ -193,18 +195,18 @@ export function createIptables(context: NodeContext, netns: number): IptablesHan
     run(args) {
       try {
         const command = parseCommand(args, false);
-        if (command.verb === "V") return `iptables ${VERSION}\n`;
-        checkTable(command.table);
+        if (command.verb === "V") return `${tool} ${VERSION}\n`;
+        checkTable(command.table, family);
         const draft = tables.draft(command.table);
         if (apply(draft, command) || tables.get(command.table) === undefined) tables.commit(draft);
         return shown(draft, command);
       } catch (error) {
-        throw error instanceof Refusal ? commandError(error) : error;
+        throw error instanceof Refusal ? commandError(error, family) : error;
       }
     },
 
     describe(table, chain, rule) {
-      const loaded = tables.get(TABLE_NAMES[table] ?? "");
+      const loaded = tables.get(TABLE_NAMES[table - firstTable] ?? "");
       const found = loaded?.order[chain];
       if (found === undefined) return undefined;
       if (rule === 0) {

@@ -2,10 +2,12 @@
  * `iptables -L` as iptables 1.8.9 prints it (iptables/iptables.c print_firewall, xshared.c, and the print functions of the
  * extensions), from the canonical text of rules.
  */
+import { IPV6_PRINTS } from "./listing6.ts";
 import { parseNumber, portName, protocolName, words } from "./text.ts";
 
 /** How `-L` was asked: -n, -v, -x, --line-numbers. */
 export interface ListFormat {
+  readonly tool: string;
   readonly numeric: boolean;
   readonly verbose: boolean;
   readonly exact: boolean;
@@ -99,7 +101,7 @@ export function parts(text: string): { own: Option[]; matches: Part[]; target: P
   return { own, matches, target, goto };
 }
 
-const NETWORKS: Readonly<Record<string, string>> = { "127.0.0.0/8": "loopback/8", "127.0.0.1": "localhost" };
+const NETWORKS: Readonly<Record<string, string>> = { "127.0.0.0/8": "loopback/8", "127.0.0.1": "localhost", "::1": "localhost" };
 
 function line(rule: ListedChain["rules"][number], format: ListFormat, number: number): string {
   const { own, matches, target, goto } = parts(rule.text);
@@ -123,13 +125,16 @@ function line(rule: ListedChain["rules"][number], format: ListFormat, number: nu
   }
   for (const name of ["s", "d"]) {
     const option = find(name);
-    let address = option?.args[0]?.replace(/\/32$/, "") ?? "0.0.0.0/0";
-    if (!format.numeric) address = address === "0.0.0.0/0" ? "anywhere" : (NETWORKS[address] ?? address);
+    const v6 = format.tool === "ip6tables";
+    const any = v6 ? "::/0" : "0.0.0.0/0";
+    let address = option?.args[0]?.replace(v6 ? /\/128$/ : /\/32$/, "") ?? any;
+    if (!format.numeric) address = address === any ? "anywhere" : (NETWORKS[address] ?? address);
     text += `${option?.not ? "!" : " "}${address.padEnd(19)} `;
   }
   if (goto) text += "[goto] ";
-  for (const part of matches) text += (MATCHES[part.name] ?? plain)(part, format);
-  if (target !== undefined && Object.hasOwn(TARGETS, target.name)) text += TARGETS[target.name]!(target, format);
+  const own6 = format.tool === "ip6tables" ? IPV6_PRINTS : {};
+  for (const part of matches) text += (own6[part.name] ?? MATCHES[part.name] ?? plain)(part, format);
+  if (target !== undefined) text += (own6[target.name] ?? (Object.hasOwn(TARGETS, target.name) ? TARGETS[target.name]! : () => ""))(target, format);
   return `${text}\n`;
 }
 
@@ -140,11 +145,11 @@ function numberOfProtocol(name: string): number {
   return 0;
 }
 
-type Print = (part: Part, format: ListFormat) => string;
+export type Print = (part: Part, format: ListFormat) => string;
 
-const get = (part: Part, name: string): Option | undefined => part.options.find((option) => option.name === name);
-const arg = (part: Part, name: string): string => get(part, name)?.args[0] ?? "";
-const has = (part: Part, name: string): boolean => get(part, name) !== undefined;
+export const get = (part: Part, name: string): Option | undefined => part.options.find((option) => option.name === name);
+export const arg = (part: Part, name: string): string => get(part, name)?.args[0] ?? "";
+export const has = (part: Part, name: string): boolean => get(part, name) !== undefined;
 
 /** Options as they are saved, without their dashes. */
 const plain: Print = ({ options }) => options.map(({ name, not, args }) => `${not ? " !" : ""} ${[name, ...args].join(" ")}`).join("");
@@ -357,7 +362,7 @@ const MATCHES: Readonly<Record<string, Print>> = {
     let text = ` policy match dir ${arg(part, "dir")} pol ${arg(part, "pol")}`;
     const NUMBERS: Readonly<Record<string, string>> = { esp: "50", ah: "51", ipcomp: "108" };
     let element = 0;
-    if (has(part, "strict")) text += " strict [0]";
+    if (has(part, "strict")) text += has(part, "next") ? " strict [0]" : " strict";
     for (const { name, not, args } of part.options.slice(2)) {
       if (name === "strict") continue;
       if (name === "next") {

@@ -12,7 +12,7 @@ import {
 import { formatIpv4 } from "../address.ts";
 import { ARG, INV, MULTI, type Extension } from "./extension.ts";
 import {
-  Refusal, formatMask, formatRange, hex, number, parseHost, parseNumber, parsePorts, parseProtocol, usage, type AddressMask, type Range,
+  Refusal, formatMask, formatRange, hex, number, parseHost, parseNumber, parsePorts, parseProtocol, usage, type Range,
 } from "./text.ts";
 import type { Writer } from "./writer.ts";
 
@@ -842,17 +842,25 @@ const u32: Extension = {
   },
 };
 
-const connlimit: Extension = {
+/** connlimit for addresses of `width` bits, whose mask it tells by `mask`. */
+export const connlimitOf = (width: number, mask: (w: Writer, bits: number) => void): Extension => ({
   name: "connlimit",
   options: { "connlimit-upto": ARG | INV, "connlimit-above": ARG | INV, "connlimit-mask": ARG, "connlimit-saddr": 0, "connlimit-daddr": 0 },
   create() {
     let limit = 0;
-    let bits = 32;
+    let bits = width;
     let flags = 0;
     return {
       option(name, argument, not) {
         switch (name) {
-          case "connlimit-mask": bits = number("connlimit", name, argument, 0, 32); break;
+          case "connlimit-mask": {
+            const value = parseNumber(argument, 0, width);
+            if (value === undefined) {
+              throw usage(`connlimit: bad value for option "--${name}", neither a valid network mask nor valid CIDR (0-${width}).\n`);
+            }
+            bits = value;
+            break;
+          }
           case "connlimit-saddr": flags &= ~CONNLIMIT_DADDR; break;
           case "connlimit-daddr": flags |= CONNLIMIT_DADDR; break;
           default:
@@ -872,11 +880,12 @@ const connlimit: Extension = {
         ` --connlimit-${flags & CONNLIMIT_INVERT ? "upto" : "above"} ${limit} --connlimit-mask ${bits}` +
         ` --connlimit-${flags & CONNLIMIT_DADDR ? "d" : "s"}addr`,
       encode(w) {
-        w.head(MATCH_CONNLIMIT, false, 16).u32(0).u32(limit).u32(flags).address(bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0);
+        w.head(MATCH_CONNLIMIT, false, 16).u32(0).u32(limit).u32(flags);
+        mask(w, bits);
       },
     };
   },
-};
+});
 
 /** The number of a helper by its name. */
 export const helperNumber = (name: string): number => (name === "" ? 0 : name === "ftp" ? HELPER_FTP : name === "tftp" ? HELPER_TFTP : HELPER_OTHER);
@@ -909,10 +918,15 @@ interface PolicyElement {
   spi?: readonly [number, boolean];
   proto?: readonly [number, boolean];
   mode?: readonly [string, boolean];
-  tunnelSrc?: readonly [AddressMask, boolean];
-  tunnelDst?: readonly [AddressMask, boolean];
+  tunnelSrc?: readonly [string, boolean];
+  tunnelDst?: readonly [string, boolean];
 }
-const policy: Extension = {
+const policyHost4 = (text: string): string => {
+  const { address, mask } = parseHost(text);
+  return `${formatIpv4(address)}${mask === 0xffffffff ? "" : `/${formatMask(mask)}`}`;
+};
+/** policy, with a family's `ADDRESS[/MASK]` in its canonical form. */
+export const policyOf = (host: (text: string) => string): Extension => ({
   name: "policy",
   options: {
     dir: ARG, pol: ARG, strict: 0, reqid: ARG | INV | MULTI, spi: ARG | INV | MULTI, "tunnel-src": ARG | INV | MULTI,
@@ -924,7 +938,6 @@ const policy: Extension = {
     let strict = false;
     let element: PolicyElement = {};
     const elements: PolicyElement[] = [element];
-    const address = ({ address: value, mask }: AddressMask): string => `${formatIpv4(value)}${mask === 0xffffffff ? "" : `/${formatMask(mask)}`}`;
     return {
       option(name, argument, not) {
         switch (name) {
@@ -949,8 +962,8 @@ const policy: Extension = {
             if (argument !== "transport" && argument !== "tunnel") throw usage(`policy match: invalid mode "${argument}"`);
             element.mode = [argument, not];
             break;
-          case "tunnel-src": element.tunnelSrc = [parseHost(argument), not]; break;
-          case "tunnel-dst": element.tunnelDst = [parseHost(argument), not]; break;
+          case "tunnel-src": element.tunnelSrc = [host(argument), not]; break;
+          case "tunnel-dst": element.tunnelDst = [host(argument), not]; break;
           default:
             element = {};
             elements.push(element);
@@ -979,8 +992,8 @@ const policy: Extension = {
           if (each.spi !== undefined) text += `${bang(each.spi[1])} --spi ${hex(each.spi[0])}`;
           if (each.proto !== undefined) text += `${bang(each.proto[1])} --proto ${{ 50: "esp", 51: "ah", 108: "ipcomp" }[each.proto[0]]}`;
           if (each.mode !== undefined) text += `${bang(each.mode[1])} --mode ${each.mode[0]}`;
-          if (each.tunnelDst !== undefined) text += `${bang(each.tunnelDst[1])} --tunnel-dst ${address(each.tunnelDst[0])}`;
-          if (each.tunnelSrc !== undefined) text += `${bang(each.tunnelSrc[1])} --tunnel-src ${address(each.tunnelSrc[0])}`;
+          if (each.tunnelDst !== undefined) text += `${bang(each.tunnelDst[1])} --tunnel-dst ${each.tunnelDst[0]}`;
+          if (each.tunnelSrc !== undefined) text += `${bang(each.tunnelSrc[1])} --tunnel-src ${each.tunnelSrc[0]}`;
         });
         return text;
       },
@@ -989,7 +1002,7 @@ const policy: Extension = {
       },
     };
   },
-};
+});
 
 const SOCKET_FLAGS: readonly (readonly [string, number])[] = [
   ["transparent", SOCKET_TRANSPARENT], ["nowildcard", SOCKET_NOWILDCARD], ["restore-skmark", SOCKET_RESTORESKMARK],
@@ -1164,7 +1177,8 @@ const SET_NAME_MAX = 32;
 export const MORE_MATCHES: readonly Extension[] = [
   sctp, dccp, ranged("ah", "ahspi", MATCH_AH, 0xffffffff, true, false), ranged("esp", "espspi", MATCH_ESP, 0xffffffff, true, false),
   ranged("tcpmss", "mss", MATCH_TCPMSS, 65535, false, true), realm, plain("cpu", "cpu", MATCH_CPU, 0xffffffff),
-  cgroup, devgroup, connlabel, connbytes, cluster, owner, physdev, quota, string, time, u32, connlimit, helper, policy, socket, bpf, nfacct,
+  cgroup, devgroup, connlabel, connbytes, cluster, owner, physdev, quota, string, time, u32,
+  connlimitOf(32, (w, bits) => void w.address(bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0)), helper, policyOf(policyHost4), socket, bpf, nfacct,
   osf, set,
 ];
 export { clockText, dateText };

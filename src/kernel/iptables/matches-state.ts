@@ -7,12 +7,13 @@ import {
   RECENT_DESTINATION, RECENT_REAP, RECENT_REMOVE, RECENT_SET, RECENT_TTL, RECENT_UPDATE, SETDIM_DESTINATION, SETDIM_SOURCE,
   SETFLAG_RETURN_NOMATCH,
 } from "../../../assembly/abi/netfilter.ts";
+import { MATCH_RECENT6 } from "../../../assembly/abi/xtables.ts";
 import { formatIpv4 } from "../address.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
 import {
-  formatMask, formatRange, hex, markMask, number, parseDotted, parseHost, parseProtocol, usage, type AddressMask,
-  type Range,
+  formatMask, formatRange, hex, markMask, number, parseDotted, parseHost, parseNumber, parseProtocol, usage, type Range,
 } from "./text.ts";
+import type { Writer } from "./writer.ts";
 
 const bang = (inverted: boolean): string => (inverted ? " !" : "");
 
@@ -39,9 +40,22 @@ const formatNames = (names: readonly (readonly [string, number])[], bits: number
 
 const CT_ADDRESSES = ["ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst"];
 const CT_PORTS = CT_ADDRESSES.map((name) => `${name}port`);
-const NO_ADDRESS: AddressMask = { address: 0, mask: 0 };
 
-const conntrack: Extension = {
+/** An address with its mask as conntrack's options print it, and its bytes. */
+export interface Masked {
+  readonly text: string;
+  readonly encode: (w: Writer) => void;
+}
+const masked4 = (text: string): Masked => {
+  const { address, mask } = parseHost(text);
+  return {
+    text: mask === 0 ? "anywhere" : `${formatIpv4(address)}${mask === 0xffffffff ? "" : `/${formatMask(mask)}`}`,
+    encode: (w) => void w.address(address).address(mask),
+  };
+};
+
+/** conntrack with a family's addresses: `width` bytes each, behind the ports where they are wide. */
+export const conntrackOf = (kind: number, data: number, width: number, parse: (text: string) => Masked): Extension => ({
   name: "conntrack",
   options: {
     ctstate: ARG | INV, ctproto: ARG | INV, ctstatus: ARG | INV, ctexpire: ARG | INV, ctdir: ARG,
@@ -54,7 +68,7 @@ const conntrack: Extension = {
     let status = 0;
     let protocol = 0;
     let expires: Range = [0, 0];
-    const addresses = [NO_ADDRESS, NO_ADDRESS, NO_ADDRESS, NO_ADDRESS];
+    const addresses: (Masked | undefined)[] = [undefined, undefined, undefined, undefined];
     const ports: Range[] = [[0, 0], [0, 0], [0, 0], [0, 0]];
     const range = (name: string, text: string, max: number): Range => {
       const colon = text.indexOf(":");
@@ -67,7 +81,7 @@ const conntrack: Extension = {
         const address = CT_ADDRESSES.indexOf(name);
         const port = CT_PORTS.indexOf(name);
         if (address >= 0) {
-          addresses[address] = parseHost(argument);
+          addresses[address] = parse(argument);
           flag = CTM_ORIGSRC << address;
         } else if (port >= 0) {
           ports[port] = range(name, argument, 65535);
@@ -102,11 +116,8 @@ const conntrack: Extension = {
         if (look & CTM_STATE) text += `${not(CTM_STATE)} --ctstate ${formatNames(STATES, states)}`;
         if (look & CTM_PROTO) text += `${not(CTM_PROTO)} --ctproto ${protocol}`;
         for (let i = 0; i < 4; i++) {
-          const { address, mask } = addresses[i]!;
           const flag = CTM_ORIGSRC << i;
-          if (!(look & flag)) continue;
-          text += `${not(flag)} --${CT_ADDRESSES[i]} ${mask === 0 ? "anywhere" : formatIpv4(address)}`;
-          if (mask !== 0 && mask !== 0xffffffff) text += `/${formatMask(mask)}`;
+          if (look & flag) text += `${not(flag)} --${CT_ADDRESSES[i]} ${addresses[i]!.text}`;
         }
         for (let i = 0; i < 4; i++) {
           const flag = CTM_ORIGSRC_PORT << i;
@@ -118,14 +129,21 @@ const conntrack: Extension = {
         return text;
       },
       encode(w) {
-        w.head(MATCH_CONNTRACK, false, CONNTRACK_DATA).u16(look).u16(inverted).u32(states).u32(status).u32(protocol);
+        w.head(kind, false, data).u16(look).u16(inverted).u32(states).u32(status).u32(protocol);
         w.u32(expires[0]).u32(expires[1]);
-        for (const { address, mask } of addresses) w.address(address).address(mask);
-        for (const [lo, hi] of ports) w.u16(lo).u16(hi);
+        const writePorts = (): void => {
+          for (const [lo, hi] of ports) w.u16(lo).u16(hi);
+        };
+        if (width > 4) writePorts();
+        for (const address of addresses) {
+          if (address !== undefined) address.encode(w);
+          else for (let i = 0; i < width / 2; i++) w.u32(0);
+        }
+        if (width <= 4) writePorts();
       },
     };
   },
-};
+});
 
 const state: Extension = {
   name: "state",
@@ -297,7 +315,8 @@ const BYTE_EXPIRE_BURST = 60000;
 const HASHLIMIT_GC = 1000;
 const HASHLIMIT_MAX_DEFAULT = 65536;
 const lengthMask = (bits: number): number => (bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0);
-const hashlimit: Extension = {
+/** hashlimit for addresses of `width` bits, whose masks it tells by `mask`. */
+export const hashlimitOf = (width: number, mask: (w: Writer, bits: number) => void): Extension => ({
   name: "hashlimit",
   options: {
     "hashlimit-upto": ARG | INV, "hashlimit-above": ARG | INV, hashlimit: ARG | INV, "hashlimit-burst": ARG, "hashlimit-mode": ARG,
@@ -316,8 +335,15 @@ const hashlimit: Extension = {
     let max = 0;
     let expire = HASHLIMIT_EXPIRE;
     let gc = HASHLIMIT_GC;
-    let sourceBits = 32;
-    let destinationBits = 32;
+    let sourceBits = width;
+    let destinationBits = width;
+    const bitsOf = (option: string, text: string): number => {
+      const bits = parseNumber(text, 0, width);
+      if (bits === undefined) {
+        throw usage(`hashlimit: bad value for option "--${option}", neither a valid network mask nor valid CIDR (0-${width}).\n`);
+      }
+      return bits;
+    };
     return {
       option(option, argument, not) {
         switch (option) {
@@ -336,8 +362,8 @@ const hashlimit: Extension = {
             if (argument.length === 0 || argument.length > 255) throw usage("hashlimit: name is too long");
             name = argument;
             break;
-          case "hashlimit-srcmask": sourceBits = number("hashlimit", option, argument, 0, 32); break;
-          case "hashlimit-dstmask": destinationBits = number("hashlimit", option, argument, 0, 32); break;
+          case "hashlimit-srcmask": sourceBits = bitsOf(option, argument); break;
+          case "hashlimit-dstmask": destinationBits = bitsOf(option, argument); break;
           case "hashlimit-htable-size": size = number("hashlimit", option, argument); break;
           case "hashlimit-htable-max": max = number("hashlimit", option, argument); break;
           case "hashlimit-htable-expire": expire = number("hashlimit", option, argument); break;
@@ -373,21 +399,24 @@ const hashlimit: Extension = {
         if (max !== 0) text += ` --hashlimit-htable-max ${max}`;
         if (gc !== HASHLIMIT_GC) text += ` --hashlimit-htable-gcinterval ${gc}`;
         if (expire !== HASHLIMIT_EXPIRE && expire !== BYTE_EXPIRE && expire !== BYTE_EXPIRE_BURST) text += ` --hashlimit-htable-expire ${expire}`;
-        if (sourceBits !== 32) text += ` --hashlimit-srcmask ${sourceBits}`;
-        if (destinationBits !== 32) text += ` --hashlimit-dstmask ${destinationBits}`;
+        if (sourceBits !== width) text += ` --hashlimit-srcmask ${sourceBits}`;
+        if (destinationBits !== width) text += ` --hashlimit-dstmask ${destinationBits}`;
         return text;
       },
       encode(w) {
         w.head(MATCH_HASHLIMIT, false, 296).u64(BigInt(average)).u32(burst).u32(mode | (above ? HASHLIMIT_INVERT : 0));
-        w.address(lengthMask(sourceBits)).address(lengthMask(destinationBits)).u32(size).u32(max || HASHLIMIT_MAX_DEFAULT).u32(expire);
+        mask(w, sourceBits);
+        mask(w, destinationBits);
+        w.u32(size).u32(max || HASHLIMIT_MAX_DEFAULT).u32(expire);
         w.u32(0).text(name, 256);
       },
     };
   },
-};
+});
 
 const RECENT_NAME_MAX = 200;
-const recent: Extension = {
+/** recent with a family's mask: how it is read and what it is without one. */
+export const recentOf = (whole: Masked, parse: (text: string) => Masked, wide: boolean): Extension => ({
   name: "recent",
   options: {
     set: INV, rcheck: INV, update: INV, remove: INV, seconds: ARG, reap: 0, hitcount: ARG, rttl: 0, name: ARG, mask: ARG, rsource: 0,
@@ -399,7 +428,7 @@ const recent: Extension = {
     let seconds = 0;
     let hits = 0;
     let name = "DEFAULT";
-    let mask = 0xffffffff;
+    let mask = whole;
     return {
       option(option, argument, not) {
         if (not) inverted = true;
@@ -420,12 +449,7 @@ const recent: Extension = {
             }
             name = argument;
             break;
-          case "mask": {
-            const value = parseDotted(argument, true);
-            if (value === undefined) throw usage(`recent: Bad IP address: "${argument}"\n`);
-            mask = value;
-            break;
-          }
+          case "mask": mask = parse(argument); break;
           default: break;
         }
       },
@@ -449,13 +473,22 @@ const recent: Extension = {
         if (what & RECENT_REAP) text += " --reap";
         if (hits !== 0) text += ` --hitcount ${hits}`;
         if (what & RECENT_TTL) text += " --rttl";
-        return `${text} --name ${name} --mask ${formatIpv4(mask)} --r${what & RECENT_DESTINATION ? "dest" : "source"}`;
+        return `${text} --name ${name} --mask ${mask.text} --r${what & RECENT_DESTINATION ? "dest" : "source"}`;
       },
       encode(w) {
-        w.head(MATCH_RECENT, inverted, 220).u32(what).u32(seconds).u32(hits).address(mask).u32(0).text(name, RECENT_NAME_MAX);
+        if (wide) w.head(MATCH_RECENT6, inverted, 232).u32(0).u32(what).u32(seconds).u32(hits);
+        else w.head(MATCH_RECENT, inverted, 220).u32(what).u32(seconds).u32(hits);
+        mask.encode(w);
+        if (!wide) w.u32(0);
+        w.text(name, RECENT_NAME_MAX);
       },
     };
   },
+});
+const recentMask4 = (text: string): Masked => {
+  const value = parseDotted(text, true);
+  if (value === undefined) throw usage(`recent: Bad IP address: "${text}"\n`);
+  return { text: formatIpv4(value), encode: (w) => void w.address(value) };
 };
 
 const SET_NAME_MAX = 32;
@@ -500,4 +533,7 @@ const set: Extension = {
   },
 };
 
-export const STATE_MATCHES: readonly Extension[] = [conntrack, state, connmark, statistic, limit, hashlimit, recent, set];
+export const STATE_MATCHES: readonly Extension[] = [
+  conntrackOf(MATCH_CONNTRACK, CONNTRACK_DATA, 4, masked4), state, connmark, statistic, limit,
+  hashlimitOf(32, (w, bits) => void w.address(lengthMask(bits))), recentOf(recentMask4("255.255.255.255"), recentMask4, false), set,
+];

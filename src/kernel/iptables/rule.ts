@@ -3,15 +3,12 @@
  * (iptables/iptables.c do_command4, xshared.c do_parse; print_rule4).
  */
 import {
-  MATCH_DESTINATION, MATCH_FRAGMENT, MATCH_IN, MATCH_OUT, MATCH_PROTOCOL, MATCH_SOURCE, TARGET_ACCEPT, TARGET_DROP, TARGET_GOTO,
-  TARGET_JUMP, TARGET_NONE, TARGET_RETURN,
+  MATCH_FRAGMENT, MATCH_IN, MATCH_OUT, MATCH_PROTOCOL, TARGET_ACCEPT, TARGET_DROP, TARGET_GOTO, TARGET_JUMP, TARGET_NONE,
+  TARGET_RETURN,
 } from "../../../assembly/abi/netfilter.ts";
-import { formatIpv4 } from "../address.ts";
 import { ARG, INV, MULTI, type Extension, type Instance } from "./extension.ts";
-import { HEADER_MATCHES } from "./matches.ts";
-import { STATE_MATCHES } from "./matches-state.ts";
-import { TARGET_EXTENSIONS } from "./targets.ts";
-import { Refusal, formatMask, parseHost, parseNumber, parseProtocol, protocolName, usage, type AddressMask } from "./text.ts";
+import { ipv4Family, type Family, type Host } from "./family.ts";
+import { Refusal, parseNumber, parseProtocol, protocolName, usage } from "./text.ts";
 import { Writer } from "./writer.ts";
 
 /** A match or target in a rule. */
@@ -45,24 +42,13 @@ export interface ParsedRule {
 const IFNAMSIZ = 16;
 const STANDARD: Readonly<Record<string, number>> = { ACCEPT: TARGET_ACCEPT, DROP: TARGET_DROP, RETURN: TARGET_RETURN };
 
-let matches: Map<string, Extension> | undefined;
-let targets: Map<string, Extension> | undefined;
-const matchNamed = (name: string): Extension | undefined =>
-  (matches ??= new Map([...HEADER_MATCHES, ...STATE_MATCHES].map((extension) => [extension.name, extension]))).get(name);
-const targetNamed = (name: string): Extension | undefined =>
-  (targets ??= new Map(TARGET_EXTENSIONS.map((extension) => [extension.name, extension]))).get(name);
-
-/** Adds extensions to those that rules may name; one of a name that is there already takes its place. */
+/** Adds extensions to those that rules of iptables may name; one of a name that is there already takes its place. */
 export function extend(moreMatches: readonly Extension[], moreTargets: readonly Extension[]): void {
-  matchNamed("");
-  targetNamed("");
-  for (const extension of moreMatches) matches!.set(extension.name, extension);
-  for (const extension of moreTargets) targets!.set(extension.name, extension);
-  Object.assign(PROTOCOL_MATCHES, { 33: "dccp", 132: "sctp" });
+  const { matches, targets, protocolMatches } = ipv4Family();
+  for (const extension of moreMatches) matches.set(extension.name, extension);
+  for (const extension of moreTargets) targets.set(extension.name, extension);
+  Object.assign(protocolMatches, { 33: "dccp", 132: "sctp" });
 }
-
-/** Matches that `-p` brings along for its options. */
-const PROTOCOL_MATCHES: Record<number, string> = { 1: "icmp", 6: "tcp", 17: "udp" };
 
 // The rule's own options: what each is called in messages.
 const BASE: Readonly<Record<string, string>> = {
@@ -74,7 +60,7 @@ const BASE_LONG = Object.keys(BASE).filter((name) => name.startsWith("--"));
 const INVERTIBLE = "sdpiof";
 
 /** Is `name` the target of a user chain? Everything that is no standard verdict or extension is. */
-export const isTargetName = (name: string): boolean => name in STANDARD || targetNamed(name) !== undefined;
+export const isTargetName = (name: string, family = ipv4Family()): boolean => name in STANDARD || family.targets.has(name);
 
 /** What a rule may name. */
 export interface Surroundings {
@@ -82,13 +68,15 @@ export interface Surroundings {
   readonly isChain: (name: string) => boolean;
   /** Is there an IP set of this name? */
   readonly setExists: (name: string) => boolean;
+  /** iptables' where none is named. */
+  readonly family?: Family;
 }
 
 class RuleParser {
   protocol = 0;
   protocolInverted = false;
-  sources: AddressMask[] = [];
-  destinations: AddressMask[] = [];
+  sources: Host[] = [];
+  destinations: Host[] = [];
   sourceInverted = false;
   destinationInverted = false;
   inInterface = "";
@@ -101,10 +89,13 @@ class RuleParser {
   counters: [bigint, bigint] | undefined;
   readonly parts: Part[] = [];
   target: Part | undefined;
+  /** The target that there is not. */
+  missing: string | undefined;
   readonly seen = new Set<string>();
   readonly words: readonly string[];
   readonly isChain: (name: string) => boolean;
   readonly setExists: (name: string) => boolean;
+  readonly family: Family;
   at: number;
 
   constructor(words: readonly string[], at: number, namespace: Surroundings) {
@@ -112,6 +103,7 @@ class RuleParser {
     this.at = at;
     this.isChain = namespace.isChain;
     this.setExists = namespace.setExists;
+    this.family = namespace.family ?? ipv4Family();
   }
 
   run(): void {
@@ -130,6 +122,7 @@ class RuleParser {
     if (inverted) throw new Refusal("plain", "Bad argument `!'", 2);
     for (const part of this.parts) part.instance.finish?.(part.given, this);
     this.target?.instance.finish?.(this.target.given, this);
+    if (this.missing !== undefined) throw usage(`Couldn't load target \`${this.missing}':No such file or directory\n`);
     if ((this.sources.length > 1 && this.sourceInverted) || (this.destinations.length > 1 && this.destinationInverted)) {
       throw usage("! not allowed with multiple source or destination IP addresses");
     }
@@ -163,8 +156,9 @@ class RuleParser {
       this.#baseOption(base, inline ?? (base === "f" ? "" : this.#argument(typed)), inverted);
       return;
     }
-    if (word === "-4" || word === "--ipv4") return;
-    if (word === "-6" || word === "--ipv6") throw new Refusal("plain", "", 2);
+    const v6 = this.family.tool === "ip6tables";
+    if (word === (v6 ? "-6" : "-4") || word === (v6 ? "--ipv6" : "--ipv4")) return;
+    if (word === (v6 ? "-4" : "-6") || word === (v6 ? "--ipv4" : "--ipv6")) throw new Refusal("plain", "", 2);
     if (word === "-w" || word === "--wait") {
       if (inline === undefined && parseNumber(this.words[this.at] ?? "") !== undefined) this.at++;
       return;
@@ -192,11 +186,11 @@ class RuleParser {
     this.seen.add(option);
     switch (option) {
       case "s":
-        this.sources = argument.split(",").map(parseHost);
+        this.sources = argument.split(",").map(this.family.parseHost);
         this.sourceInverted = inverted;
         break;
       case "d":
-        this.destinations = argument.split(",").map(parseHost);
+        this.destinations = argument.split(",").map(this.family.parseHost);
         this.destinationInverted = inverted;
         break;
       case "p":
@@ -213,6 +207,7 @@ class RuleParser {
         this.outInverted = inverted;
         break;
       case "f":
+        if (this.family.tool === "ip6tables") throw usage("`-f' is not supported in IPv6, use -m frag instead");
         this.fragment = inverted ? -1 : 1;
         break;
       case "j":
@@ -221,7 +216,7 @@ class RuleParser {
         this.#jumpTo(argument, option === "g");
         break;
       case "m": {
-        const extension = matchNamed(argument);
+        const extension = this.family.matches.get(argument);
         if (extension === undefined) throw usage(`Couldn't load match \`${argument}':No such file or directory\n`);
         this.#add(extension);
         break;
@@ -244,8 +239,12 @@ class RuleParser {
     this.jump = name;
     this.goto = goto;
     if (goto || name in STANDARD || this.isChain(name)) return;
-    const extension = targetNamed(name);
-    if (extension === undefined) throw usage(`Couldn't load target \`${name}':No such file or directory\n`);
+    const extension = this.family.targets.get(name);
+    // Said only when all words are read: an option that would be its own is refused first.
+    if (extension === undefined) {
+      this.missing = name;
+      return;
+    }
     this.target = { extension, instance: extension.create(), given: new Set() };
   }
 
@@ -259,8 +258,8 @@ class RuleParser {
   #exact(name: string): boolean {
     if (this.target !== undefined && name in this.target.extension.options) return true;
     for (const part of this.parts) if (name in part.extension.options) return true;
-    const implied = PROTOCOL_MATCHES[this.protocol];
-    return implied !== undefined && name in matchNamed(implied)!.options;
+    const implied = this.family.protocolMatches[this.protocol];
+    return implied !== undefined && name in this.family.matches.get(implied)!.options;
   }
 
   /** Where an option belongs: the target first, then the matches from the last to the first, as libxtables looks. */
@@ -291,9 +290,9 @@ class RuleParser {
     let found = this.#find(name);
     if (found === undefined) {
       // An option of the protocol's match, which comes along unasked.
-      const implied = this.protocolInverted ? undefined : PROTOCOL_MATCHES[this.protocol];
+      const implied = this.protocolInverted ? undefined : this.family.protocolMatches[this.protocol];
       if (implied === undefined || this.parts.some((part) => part.extension.name === implied)) return false;
-      const extension = matchNamed(implied)!;
+      const extension = this.family.matches.get(implied)!;
       const option = optionNamed(extension, name);
       if (option === undefined) return false;
       found = { part: this.#add(extension), option };
@@ -331,16 +330,14 @@ function interfaceName(text: string): string {
 
 const writer = new Writer();
 
-const saveAddress = (letter: string, host: AddressMask | undefined, inverted: boolean): string =>
-  host === undefined || (host.mask === 0 && host.address === 0 && !inverted)
-    ? ""
-    : `${inverted ? " !" : ""} -${letter} ${formatIpv4(host.address)}/${formatMask(host.mask)}`;
+const saveAddress = (letter: string, host: Host | undefined, inverted: boolean): string =>
+  host === undefined || (host.any && !inverted) ? "" : `${inverted ? " !" : ""} -${letter} ${host.text}`;
 const saveInterface = (letter: string, name: string, inverted: boolean): string =>
   name === "" || name === "+" ? "" : `${inverted ? " !" : ""} -${letter} ${name}`;
 
-function encodeAddress(kind: number, host: AddressMask | undefined, inverted: boolean): void {
-  if (host === undefined || (host.mask === 0 && !inverted)) return;
-  writer.head(kind, inverted, 8).address(host.address).address(host.mask);
+function encodeAddress(kind: number, bytes: number, host: Host | undefined, inverted: boolean): void {
+  if (host === undefined || (host.any && !inverted)) return;
+  host.encode(writer.head(kind, inverted, bytes));
 }
 
 function encodeInterface(kind: number, name: string, inverted: boolean): void {
@@ -351,15 +348,16 @@ function encodeInterface(kind: number, name: string, inverted: boolean): void {
   for (let i = 0; i < IFNAMSIZ; i++) writer.u8(i < length ? 255 : 0);
 }
 
-function build(p: RuleParser, source: AddressMask | undefined, destination: AddressMask | undefined): Rule {
+function build(p: RuleParser, source: Host | undefined, destination: Host | undefined): Rule {
   let text = saveAddress("s", source, p.sourceInverted) + saveAddress("d", destination, p.destinationInverted);
   text += saveInterface("i", p.inInterface, p.inInverted) + saveInterface("o", p.outInterface, p.outInverted);
   if (p.protocol !== 0) text += `${p.protocolInverted ? " !" : ""} -p ${protocolName(p.protocol)}`;
   if (p.fragment !== 0) text += p.fragment < 0 ? " ! -f" : " -f";
   writer.at = 0;
   writer.u32(0).u32(0);
-  encodeAddress(MATCH_SOURCE, source, p.sourceInverted);
-  encodeAddress(MATCH_DESTINATION, destination, p.destinationInverted);
+  const { source: sourceKind, destination: destinationKind, hostBytes } = p.family;
+  encodeAddress(sourceKind, hostBytes, source, p.sourceInverted);
+  encodeAddress(destinationKind, hostBytes, destination, p.destinationInverted);
   encodeInterface(MATCH_IN, p.inInterface, p.inInverted);
   encodeInterface(MATCH_OUT, p.outInterface, p.outInverted);
   if (p.protocol !== 0) writer.head(MATCH_PROTOCOL, p.protocolInverted, 4).u32(p.protocol);

@@ -9,6 +9,7 @@ import {
 import { NF_IPSET_TEST } from "../../../assembly/abi/ipset.ts";
 import { EINVAL, ELOOP, ENOENT, ENOMEM, ERANGE, MAILBOX_BYTES } from "../../../assembly/abi/core.ts";
 import type { NodeContext } from "../context.ts";
+import type { Family } from "./family.ts";
 import { parseRule, type Rule, type Surroundings } from "./rule.ts";
 import { Refusal, usage } from "./text.ts";
 
@@ -70,12 +71,15 @@ export class Draft implements Table {
   /** Entries of chains that this draft made, and may therefore change. */
   readonly #own = new Map<string, Entry[]>();
   readonly #surroundings: Surroundings;
+  readonly family: Family;
 
-  constructor(name: string, from: Table | undefined, setExists: (name: string) => boolean) {
+  constructor(name: string, from: Table | undefined, setExists: (name: string) => boolean, family: Family) {
     this.name = name;
+    this.family = family;
     this.#surroundings = {
       isChain: (chain) => this.chains.has(chain),
       setExists,
+      family,
     };
     this.chains = new Map(from?.chains);
     if (from === undefined) {
@@ -210,11 +214,18 @@ export class Tables {
   readonly #context: NodeContext;
   readonly #netns: number;
   readonly #loaded = new Map<string, LoadedTable>();
+  readonly family: Family;
   #clockTold = false;
 
-  constructor(context: NodeContext, netns: number) {
+  constructor(context: NodeContext, netns: number, family: Family) {
     this.#context = context;
     this.#netns = netns;
+    this.family = family;
+  }
+
+  /** By which number the kernel knows a table. */
+  #number(name: string): number {
+    return KINDS[name]!.number + this.family.firstTable;
   }
 
   readonly #setExists = (name: string): boolean => {
@@ -229,7 +240,7 @@ export class Tables {
   }
 
   draft(name: string): Draft {
-    return new Draft(name, this.#loaded.get(name), this.#setExists);
+    return new Draft(name, this.#loaded.get(name), this.#setExists, this.family);
   }
 
   /** Puts a changed table into the kernel. Throws `Refusal` as iptc_strerror words it. */
@@ -252,7 +263,7 @@ export class Tables {
     const { instance } = this.#context;
     instance.upload(blob.bytes);
     instance.view.setUint32(0, this.#netns, true);
-    instance.view.setUint32(4, KINDS[draft.name]!.number, true);
+    instance.view.setUint32(4, this.#number(draft.name), true);
     instance.view.setUint32(8, 0, true);
     const result = this.#context.command(NF_REPLACE, 12, "iptables", [EINVAL, ELOOP, ENOENT, ENOMEM, ERANGE]);
     if (result < 0) throw refused(-result);
@@ -280,7 +291,7 @@ export class Tables {
     const { instance } = this.#context;
     while (result.length < table.rules + builtins) {
       instance.view.setUint32(0, this.#netns, true);
-      instance.view.setUint32(4, KINDS[name]!.number, true);
+      instance.view.setUint32(4, this.#number(name), true);
       instance.view.setUint32(8, result.length, true);
       instance.view.setUint32(12, Math.floor(MAILBOX_BYTES / 16), true);
       const bytes = this.#context.command(NF_COUNTERS, 16, "iptables");

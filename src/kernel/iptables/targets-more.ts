@@ -8,6 +8,7 @@ import { formatIpv4 } from "../address.ts";
 import { ARG, type Extension } from "./extension.ts";
 import { helperNumber } from "./matches-more.ts";
 import { Refusal, hex, markMask, number, parseAddress, parseNumber, portNumber, quote, usage } from "./text.ts";
+import type { Writer } from "./writer.ts";
 
 const must = (ext: string, option: string): Refusal => usage(`${ext}: option "--${option}" must be specified\n`);
 const hex8 = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
@@ -385,7 +386,8 @@ const tcpoptstrip: Extension = {
   },
 };
 
-const hmark: Extension = {
+/** HMARK for addresses of `width` bits, whose masks it tells by `mask`. */
+export const hmarkOf = (width: number, kind: number, mask: (w: Writer, bits: number) => void): Extension => ({
   name: "HMARK",
   options: {
     "hmark-tuple": ARG, "hmark-mod": ARG, "hmark-offset": ARG, "hmark-rnd": ARG, "hmark-src-prefix": ARG, "hmark-dst-prefix": ARG,
@@ -403,8 +405,8 @@ const hmark: Extension = {
         if (option === "tuple") {
           for (const word of argument.split(",")) {
             if (word === "ct") useCt = true;
-            else if (word === "src") values["src-prefix"] = 32;
-            else if (word === "dst") values["dst-prefix"] = 32;
+            else if (word === "src") values["src-prefix"] = width;
+            else if (word === "dst") values["dst-prefix"] = width;
             else if (word === "sport") values["sport-mask"] = 0xffff;
             else if (word === "dport") values["dport-mask"] = 0xffff;
             else if (word === "spi") values["spi-mask"] = 0xffffffff;
@@ -412,7 +414,10 @@ const hmark: Extension = {
             else throw usage(`HMARK: "${word}" is no part of a tuple`);
           }
           layer3 = !["sport-mask", "dport-mask", "spi-mask", "proto-mask"].some((key) => key in values);
-        } else values[option] = number("HMARK", name, argument);
+        } else {
+          if (option in values) throw usage(`HMARK: option "--${name}" can only be used once.\n`);
+          values[option] = number("HMARK", name, argument);
+        }
       },
       finish(given) {
         if (!given.has("hmark-mod")) throw must("HMARK", "hmark-mod");
@@ -444,8 +449,9 @@ const hmark: Extension = {
         return useCt ? ` --hmark-tuple ct${text}` : text;
       },
       encode(w) {
-        const prefix = (bits: number): number => (bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0);
-        w.head(TARGET_HMARK, false, 36).address(prefix(value("src-prefix"))).address(prefix(value("dst-prefix")));
+        w.head(kind, false, 28 + width / 4);
+        mask(w, value("src-prefix"));
+        mask(w, value("dst-prefix"));
         const spi = "spi-mask" in values || "spi" in values;
         if (spi) w.address(value("spi-mask")).address(value("spi"));
         else w.address(((value("sport-mask") << 16) | value("dport-mask")) >>> 0).address(((value("sport") << 16) | value("dport")) >>> 0);
@@ -454,8 +460,9 @@ const hmark: Extension = {
       },
     };
   },
-};
+});
 
 export const MORE_TARGETS: readonly Extension[] = [
-  ct, audit, checksum, nflog, idletimer, secmark, led, nfqueue, queue, trace, set, tproxy, tcpoptstrip, hmark,
+  ct, audit, checksum, nflog, idletimer, secmark, led, nfqueue, queue, trace, set, tproxy, tcpoptstrip,
+  hmarkOf(32, TARGET_HMARK, (w, bits) => void w.address(bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0)),
 ];

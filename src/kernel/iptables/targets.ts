@@ -9,9 +9,10 @@ import { formatIpv4 } from "../address.ts";
 import { ARG, type Extension, type RuleHead } from "./extension.ts";
 import { parseDscpClass, parseTos } from "./matches.ts";
 import {
-  formatMask, formatRange, hex, hex2, markMask, number, parseAddress, parseHost, parseNumber, parsePort, portNumber, quote, usage,
+  formatMask, formatRange, hex, hex2, markMask, number, parseAddress, parseHost, parseNumber, portNumber, quote, usage,
   type Range,
 } from "./text.ts";
+import type { Writer } from "./writer.ts";
 
 /** `--set-xmark VALUE/MASK` out of the forms it may be typed in: undefined for an option that sets no mark. */
 function markOperation(ext: string, name: string, text: string): { value: number; mask: number } | undefined {
@@ -97,11 +98,44 @@ const wantPorts = (rule: RuleHead): void => {
   }
 };
 
-/** The range of a NAT target while it is parsed; addresses and ports in host order. */
+/** An address of a NAT target's range: its text and how it is encoded. */
+export interface NatAddress {
+  readonly text: string;
+  readonly encode: (w: Writer) => void;
+}
+
+/** How a family writes a NAT target's range. */
+export interface NatStyle {
+  readonly bytes: number;
+  /** What stands before and behind the colon of `--to-destination`. */
+  readonly split: (text: string) => { readonly addresses: string; readonly ports: string | undefined };
+  readonly address: (text: string) => NatAddress;
+  /** Where there is no address. */
+  readonly none: NatAddress;
+  /** Addresses in front of ports. */
+  readonly beforePorts: (addresses: string) => string;
+}
+
+const nat4Address = (text: string): NatAddress => {
+  const value = parseAddress(text);
+  return { text: formatIpv4(value), encode: (w) => void w.u32(value) };
+};
+const NAT4: NatStyle = {
+  bytes: NAT_RANGE_BYTES,
+  split(text) {
+    const colon = text.indexOf(":");
+    return colon < 0 ? { addresses: text, ports: undefined } : { addresses: text.slice(0, colon), ports: text.slice(colon + 1) };
+  },
+  address: nat4Address,
+  none: { text: "", encode: (w) => void w.u32(0) },
+  beforePorts: (addresses) => addresses,
+};
+
+/** The range of a NAT target while it is parsed; ports in host order. */
 interface Range2 {
   flags: number;
-  lo: number;
-  hi: number;
+  lo: NatAddress;
+  hi: NatAddress;
   ports: Range;
   base: number;
 }
@@ -112,57 +146,55 @@ const natPort = (text: string): number => {
   return port;
 };
 
+/** `LO[-HI]` */
+function natPorts(text: string): Range {
+  const dash = text.indexOf("-");
+  const lo = natPort(dash < 0 ? text : text.slice(0, dash));
+  const hi = dash < 0 ? lo : natPort(text.slice(dash + 1));
+  if (lo > hi) throw usage(`Port range \`${text.slice(dash + 1)}' funky`);
+  return [lo, hi];
+}
+
 /** `[ADDRESS[-ADDRESS]][:PORT[-PORT[/BASE]]]` */
-function parseTo(text: string, rule: RuleHead, into: Range2): void {
-  const colon = text.indexOf(":");
-  const addresses = colon < 0 ? text : text.slice(0, colon);
-  if (colon >= 0) {
+function parseTo(text: string, rule: RuleHead, into: Range2, style: NatStyle): void {
+  const { addresses, ports } = style.split(text);
+  if (ports !== undefined) {
     wantPorts(rule);
-    let ports = text.slice(colon + 1);
     const slash = ports.indexOf("/");
     if (slash >= 0) {
       into.base = natPort(ports.slice(slash + 1));
       into.flags |= NAT_RANGE_PROTO_OFFSET;
-      ports = ports.slice(0, slash);
     }
-    const dash = ports.indexOf("-");
-    const lo = natPort(dash < 0 ? ports : ports.slice(0, dash));
-    const hi = dash < 0 ? lo : natPort(ports.slice(dash + 1));
-    if (lo > hi) throw usage(`Port range \`${ports}' funky\n`);
-    into.ports = [lo, hi];
+    into.ports = natPorts(slash < 0 ? ports : ports.slice(0, slash));
     into.flags |= NAT_RANGE_PROTO_SPECIFIED;
     if (addresses === "") return;
   }
   const dash = addresses.indexOf("-");
-  into.lo = parseAddress(dash < 0 ? addresses : addresses.slice(0, dash));
-  into.hi = dash < 0 ? into.lo : parseAddress(addresses.slice(dash + 1));
+  into.lo = style.address(dash < 0 ? addresses : addresses.slice(0, dash));
+  into.hi = dash < 0 ? into.lo : style.address(addresses.slice(dash + 1));
   into.flags |= NAT_RANGE_MAP_IPS;
 }
 
 /** `LO[-HI]` of MASQUERADE and REDIRECT. */
 function parseToPorts(text: string, rule: RuleHead, into: Range2): void {
   wantPorts(rule);
-  const dash = text.indexOf("-");
-  const lo = parseNumber(dash < 0 ? text : text.slice(0, dash), 0, 65535) ?? parsePort(dash < 0 ? text : text.slice(0, dash));
-  const hi = dash < 0 ? lo : parsePort(text.slice(dash + 1));
-  if (lo > hi) throw usage(`Port range \`${text}' funky\n`);
-  into.ports = [lo, hi];
+  into.ports = natPorts(text);
   into.flags |= NAT_RANGE_PROTO_SPECIFIED;
 }
 
 /** A NAT target: `to` is the option that names the range. */
-const nat = (name: string, kind: number, to: string, flags: readonly string[], needed: boolean): Extension => ({
+export const nat = (name: string, kind: number, to: string, flags: readonly string[], needed: boolean, style = NAT4): Extension => ({
   name,
   options: { [to]: ARG, ...Object.fromEntries(flags.map((flag) => [flag, 0])) },
   create() {
-    const range: Range2 = { flags: 0, lo: 0, hi: 0, ports: [0, 0], base: 0 };
+    const range: Range2 = { flags: 0, lo: style.none, hi: style.none, ports: [0, 0], base: 0 };
     return {
       option(option, argument, _inverted, rule) {
         if (option === "random") range.flags |= NAT_RANGE_PROTO_RANDOM;
         else if (option === "random-fully") range.flags |= NAT_RANGE_PROTO_RANDOM_FULLY;
         else if (option === "persistent") range.flags |= NAT_RANGE_PERSISTENT;
         else if (to === "to-ports") parseToPorts(argument, rule, range);
-        else parseTo(argument, rule, range);
+        else parseTo(argument, rule, range, style);
       },
       finish(given) {
         if (needed && !given.has(to)) throw usage(`${name}: option "--${to}" must be specified\n`);
@@ -171,10 +203,12 @@ const nat = (name: string, kind: number, to: string, flags: readonly string[], n
         let text = "";
         if (range.flags & (NAT_RANGE_MAP_IPS | NAT_RANGE_PROTO_SPECIFIED)) {
           text = ` --${to} `;
+          const ports = (range.flags & NAT_RANGE_PROTO_SPECIFIED) !== 0;
           if (range.flags & NAT_RANGE_MAP_IPS) {
-            text += formatIpv4(range.lo) + (range.hi === range.lo ? "" : `-${formatIpv4(range.hi)}`);
+            const addresses = range.lo.text + (range.hi.text === range.lo.text ? "" : `-${range.hi.text}`);
+            text += ports ? style.beforePorts(addresses) : addresses;
           }
-          if (range.flags & NAT_RANGE_PROTO_SPECIFIED) {
+          if (ports) {
             text += (to === "to-ports" ? "" : ":") + formatRange(range.ports, "-");
             if (range.flags & NAT_RANGE_PROTO_OFFSET) text += `/${range.base}`;
           }
@@ -185,7 +219,9 @@ const nat = (name: string, kind: number, to: string, flags: readonly string[], n
         return text;
       },
       encode(w) {
-        w.head(kind, false, NAT_RANGE_BYTES).u32(range.flags).u32(range.lo).u32(range.hi);
+        w.head(kind, false, style.bytes).u32(range.flags);
+        range.lo.encode(w);
+        range.hi.encode(w);
         w.u16(range.ports[0]).u16(range.ports[1]).u16(range.base).u16(0);
       },
     };
@@ -228,25 +264,26 @@ const REJECTS: readonly (readonly [string, string, number])[] = [
   ["icmp-admin-prohibited", "admin-prohib", 8],
 ];
 const REJECT_DEFAULT = 3;
-const reject: Extension = {
+/** REJECT with its answers (name, other name, number), `standard` being the index of the one that is meant where none is named. */
+export const rejectOf = (rejects: typeof REJECTS, standard: number, kind: number): Extension => ({
   name: "REJECT",
   options: { "reject-with": ARG },
   create() {
-    let type = REJECTS[REJECT_DEFAULT]!;
+    let type = rejects[standard]!;
     return {
       option(_name, argument) {
         const wanted = argument.toLowerCase();
-        const found = REJECTS.find(([name, alias]) => name.startsWith(wanted) || alias.startsWith(wanted));
+        const found = rejects.find(([name, alias]) => name.startsWith(wanted) || alias.startsWith(wanted));
         if (found === undefined || wanted === "") throw usage(`unknown reject type "${argument}"`);
         type = found;
       },
       save: () => ` --reject-with ${type[0]}`,
       encode(w) {
-        w.head(TARGET_REJECT, false, 4).u32(type[2]);
+        w.head(kind, false, 4).u32(type[2]);
       },
     };
   },
-};
+});
 
 const LOG_LEVELS = ["emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"];
 const LOG_ALIASES: Readonly<Record<string, number>> = { panic: 0, err: 3, warn: 4 };
@@ -454,6 +491,6 @@ export const TARGET_EXTENSIONS: readonly Extension[] = [
   mark, connmark, nat("DNAT", TARGET_DNAT, "to-destination", ["random", "persistent"], true),
   nat("SNAT", TARGET_SNAT, "to-source", ["random", "random-fully", "persistent"], true),
   nat("MASQUERADE", TARGET_MASQUERADE, "to-ports", ["random", "random-fully"], false),
-  nat("REDIRECT", TARGET_REDIRECT, "to-ports", ["random"], false), netmap, reject, log, notrack("CT", "notrack"),
+  nat("REDIRECT", TARGET_REDIRECT, "to-ports", ["random"], false), netmap, rejectOf(REJECTS, REJECT_DEFAULT, TARGET_REJECT), log, notrack("CT", "notrack"),
   notrack("NOTRACK", undefined), tcpmss, dscp, tos, ttl, tee, classify, ecn,
 ];

@@ -1,5 +1,5 @@
 /** All that makes the API server a whole one for kubectl and client libraries: the extension that `kubewire up` gives it. */
-import { addSchemaLines } from "../../api/schema.ts";
+import { addGoNames, addSchemaLines } from "../../api/schema.ts";
 import { apiVersionOf } from "../../api/resources.ts";
 import type { Extension } from "../extension.ts";
 import { typeOf } from "../registry/descriptor.ts";
@@ -11,11 +11,13 @@ import type { Routes } from "../request-info.ts";
 import { createCustomResources } from "../crd/index.ts";
 import { applyRequest } from "./apply-request.ts";
 import { discovery } from "./discovery.ts";
+import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
 import { KINDS } from "./kinds.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
 import { DISCOVERY } from "./tables.generated.ts";
 import { MORE_SCHEMA } from "./schema.generated.ts";
+import { withValidation } from "./validation/index.ts";
 import { tableForm } from "./table.ts";
 
 /** Kinds of bodies that are no objects of a resource. */
@@ -49,8 +51,12 @@ function isUnknown(path: string, request: ApiRequest, registry: readonly Descrip
 }
 
 export const complete: Extension = {
-  resources: KINDS,
-  load: () => addSchemaLines(MORE_SCHEMA),
+  resources: KINDS.map(withValidation),
+  refine: withValidation,
+  load() {
+    addSchemaLines(MORE_SCHEMA);
+    addGoNames(`${GO_TYPES}v2 ${GO_VERSION_2}`);
+  },
   nonResource(request, registry) {
     const path = splitPath(request.path).path.replace(/\/$/, "");
     if (path.startsWith("/openapi/")) return openapi(path, request, registry);

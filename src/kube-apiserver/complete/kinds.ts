@@ -8,6 +8,7 @@ import { formatTime } from "../../apimachinery/time.ts";
 import { validateDNS1123Subdomain } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
 import type { Descriptor, RegistryContext } from "../registry/descriptor.ts";
+import { validatePathSegment } from "../registry/meta.ts";
 import { setPodTemplateDefaults } from "../registry/pod-defaults.ts";
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -17,17 +18,13 @@ interface Kind extends Partial<Omit<Descriptor<Any>, "name">> {
   readonly version?: string;
   readonly cluster?: boolean;
   readonly status?: boolean;
+  /** The field whose changes count as a generation; spec by default. */
+  readonly body?: string;
   /** The status of a new object. */
   readonly newStatus?: (object: Any, context: RegistryContext) => unknown;
 }
 
-/** Names of a path segment. Follows path.ValidatePathSegmentName. */
-const pathSegment = (name: string): string[] => {
-  if (name === "." || name === "..") return [`may not be '${name}'`];
-  return ["/", "%"].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
-};
-
-function kind(group: string, name: string, resource: string, { version = "v1", cluster = false, status = false, newStatus, ...own }: Kind = {}): Descriptor {
+function kind(group: string, name: string, resource: string, { version = "v1", cluster = false, status = false, body = "spec", newStatus, ...own }: Kind = {}): Descriptor {
   const descriptor: Descriptor<Any> = {
     name: { group, version, kind: name, resource, namespaced: !cluster },
     storagePrefix: resource,
@@ -43,7 +40,7 @@ function kind(group: string, name: string, resource: string, { version = "v1", c
     prepareForUpdate(object, old, context) {
       if (status) object.status = old.status;
       own.prepareForUpdate?.(object, old, context);
-      if (own.generation === true) object.metadata.generation = deepEqual(object.spec, old.spec) ? old.metadata.generation : (old.metadata.generation ?? 0) + 1;
+      if (own.generation === true) object.metadata.generation = deepEqual(object[body], old[body]) ? old.metadata.generation : (old.metadata.generation ?? 0) + 1;
     },
     prepareForStatusUpdate(object, old) {
       if ("spec" in old) object.spec = old.spec;
@@ -82,11 +79,18 @@ function claimDefaults({ spec }: Any): void {
   spec.volumeMode ??= "Filesystem";
 }
 
+/** Each of the two says what the other does. Follows NormalizeDataSources. */
+function normalizeDataSources(spec: Any): void {
+  if (spec.dataSource !== undefined && spec.dataSourceRef === undefined) spec.dataSourceRef = { ...spec.dataSource };
+  else if (spec.dataSourceRef !== undefined && spec.dataSource === undefined && spec.dataSourceRef.namespace === undefined) spec.dataSource = { ...spec.dataSourceRef };
+}
+
 /** Labels and selector of a Job come from its uid. Follows generateSelector of pkg/registry/batch/job/strategy.go. */
 function selectByUid(job: Any): void {
   const { spec, metadata } = job;
-  if (spec.manualSelector === true || metadata.name === undefined) return;
-  const own = { "batch.kubernetes.io/controller-uid": metadata.uid as string, "batch.kubernetes.io/job-name": metadata.name as string, "controller-uid": metadata.uid as string, "job-name": metadata.name as string };
+  if (spec.manualSelector === true) return;
+  const [uid, name]: string[] = [metadata.uid, metadata.name ?? ""];
+  const own = { "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name, "controller-uid": uid, "job-name": name };
   const meta = (spec.template.metadata ??= { creationTimestamp: null });
   meta.labels = { ...meta.labels, ...own };
   spec.selector ??= {};
@@ -132,13 +136,13 @@ function matchDefaults(match: Any): void {
 const HPA_POLICIES = [{ type: "Pods", value: 4, periodSeconds: 15 }, { type: "Percent", value: 100, periodSeconds: 15 }];
 
 export const KINDS: readonly Descriptor[] = [
-  kind("", "Endpoints", "endpoints", {
+  kind("", "Endpoints", "endpoints", { allowCreateOnUpdate: true,
     storagePrefix: "services/endpoints",
     setDefaults(o) {
       for (const subset of o.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ??= "TCP";
     },
   }),
-  kind("", "LimitRange", "limitranges", {
+  kind("", "LimitRange", "limitranges", { allowCreateOnUpdate: true,
     setDefaults({ spec }) {
       for (const item of spec.limits ?? []) {
         if (item.type !== "Container") continue;
@@ -154,12 +158,15 @@ export const KINDS: readonly Descriptor[] = [
   kind("", "PersistentVolumeClaim", "persistentvolumeclaims", {
     status: true, returnsDeleted: true, newStatus: () => ({ phase: "Pending" }), setDefaults: claimDefaults,
     prepareForCreate(o) {
-      // Follows NormalizeDataSources: each of the two says what the other does.
-      if (o.spec.dataSource !== undefined && o.spec.dataSourceRef === undefined) o.spec.dataSourceRef = { ...o.spec.dataSource };
-      else if (o.spec.dataSourceRef !== undefined && o.spec.dataSource === undefined && o.spec.dataSourceRef.namespace === undefined) o.spec.dataSource = { ...o.spec.dataSourceRef };
+      // Before there was dataSourceRef, other sources were ignored. Follows EnforceDataSourceBackwardsCompatibility.
+      const source = o.spec.dataSource;
+      const known = source?.kind === "PersistentVolumeClaim" && (source.apiGroup ?? "") === "" || (source?.kind === "VolumeSnapshot" && source.apiGroup === "snapshot.storage.k8s.io");
+      if (!known) delete o.spec.dataSource;
+      normalizeDataSources(o.spec);
       // StorageObjectInUseProtection.
       o.metadata.finalizers = [...(o.metadata.finalizers ?? []).filter((f: string) => f !== PVC_PROTECTION), PVC_PROTECTION];
     },
+    prepareForUpdate: (o) => normalizeDataSources(o.spec),
   }),
   kind("", "PersistentVolume", "persistentvolumes", {
     cluster: true, status: true, returnsDeleted: true,
@@ -252,10 +259,9 @@ export const KINDS: readonly Descriptor[] = [
       const labels = spec.template?.metadata?.labels;
       if (metadata.labels === undefined && labels !== undefined && Object.keys(labels).length > 0) metadata.labels = { ...labels };
     },
-    prepareForCreate(job) {
-      const unlabelled = job.metadata.labels === undefined;
-      selectByUid(job);
-      if (unlabelled) job.metadata.labels = { ...job.spec.template.metadata.labels };
+    prepareForCreate: selectByUid,
+    readBack({ metadata, spec }) {
+      if (metadata.labels === undefined && spec.template.metadata?.labels !== undefined) metadata.labels = { ...spec.template.metadata.labels };
     },
   }),
   kind("batch", "CronJob", "cronjobs", {
@@ -300,10 +306,10 @@ export const KINDS: readonly Descriptor[] = [
       for (const rule of [...(spec.ingress ?? []), ...(spec.egress ?? [])]) for (const port of rule.ports ?? []) port.protocol ??= "TCP";
     },
   }),
-  kind(RBAC, "ClusterRole", "clusterroles", { cluster: true, validateName: pathSegment }),
-  kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", { cluster: true, validateName: pathSegment, setDefaults: setRoleRef, validate: validateBinding, validateUpdate: immutableRole }),
-  kind(RBAC, "Role", "roles", { validateName: pathSegment }),
-  kind(RBAC, "RoleBinding", "rolebindings", { validateName: pathSegment, setDefaults: setRoleRef, validate: validateBinding, validateUpdate: immutableRole }),
+  kind(RBAC, "ClusterRole", "clusterroles", { allowCreateOnUpdate: true, cluster: true, validateName: validatePathSegment }),
+  kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", { allowCreateOnUpdate: true, cluster: true, validateName: validatePathSegment, setDefaults: setRoleRef, validate: validateBinding, validateUpdate: immutableRole }),
+  kind(RBAC, "Role", "roles", { allowCreateOnUpdate: true, validateName: validatePathSegment }),
+  kind(RBAC, "RoleBinding", "rolebindings", { allowCreateOnUpdate: true, validateName: validatePathSegment, setDefaults: setRoleRef, validate: validateBinding, validateUpdate: immutableRole }),
   kind("scheduling.k8s.io", "PriorityClass", "priorityclasses", {
     cluster: true, generation: true,
     setDefaults(o) {
@@ -328,6 +334,10 @@ export const KINDS: readonly Descriptor[] = [
       spec.requiresRepublish ??= false;
       spec.seLinuxMount ??= false;
     },
+    prepareForUpdate(o, old) {
+      const changed = ["tokenRequests", "requiresRepublish", "seLinuxMount"].some((field) => !deepEqual(o.spec[field], old.spec[field]));
+      if (changed) o.metadata.generation = (old.metadata.generation ?? 0) + 1;
+    },
   }),
   kind(STORAGE, "CSINode", "csinodes", { cluster: true, returnsDeleted: true }),
   kind(STORAGE, "CSIStorageCapacity", "csistoragecapacities"),
@@ -339,9 +349,9 @@ export const KINDS: readonly Descriptor[] = [
     },
   }),
   kind(STORAGE, "VolumeAttachment", "volumeattachments", { cluster: true, status: true, returnsDeleted: true, newStatus: () => ({ attached: false }) }),
-  kind("node.k8s.io", "RuntimeClass", "runtimeclasses", { cluster: true, validateUpdate: immutable("handler") }),
-  kind(ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", { cluster: true, generation: true, setDefaults: setWebhookDefaults }),
-  kind(ADMISSION, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", { cluster: true, generation: true, setDefaults: setWebhookDefaults }),
+  kind("node.k8s.io", "RuntimeClass", "runtimeclasses", { allowCreateOnUpdate: true, cluster: true, validateUpdate: immutable("handler") }),
+  kind(ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", { cluster: true, generation: true, body: "webhooks", setDefaults: setWebhookDefaults }),
+  kind(ADMISSION, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", { cluster: true, generation: true, body: "webhooks", setDefaults: setWebhookDefaults }),
   kind(ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", {
     cluster: true, status: true, generation: true,
     setDefaults({ spec }) {
@@ -357,8 +367,9 @@ export const KINDS: readonly Descriptor[] = [
   }),
   kind("certificates.k8s.io", "CertificateSigningRequest", "certificatesigningrequests", {
     cluster: true, status: true,
-    setDefaults({ spec }) {
-      spec.usages ??= ["digital signature", "key encipherment"];
+    resetFields: () => ["spec", "status"],
+    prepareForUpdate(o, old) {
+      o.spec = old.spec;
     },
   }),
   kind(FLOWCONTROL, "FlowSchema", "flowschemas", {

@@ -92,6 +92,8 @@ export function createIPAllocator(cidr: string, random: Random): IPAllocator {
 }
 
 export interface PortAllocator {
+  /** The first number behind the range. */
+  readonly end: number;
   allocate(port: number): void;
   allocateNext(): number;
   release(port: number): void;
@@ -102,6 +104,7 @@ export function createPortAllocator(base: number, size: number, random: Random):
   const taken = new Set<number>();
   const pool = createPool(size, size < 32 ? 0 : Math.max(16, Math.min(128, Math.floor(size / 32))), random, "range is full");
   return {
+    end: base + size,
     allocate(port) {
       if (port < base || port >= base + size)
         throw new AllocationError(`provided port is not in the valid range. The range of valid ports is ${base}-${base + size - 1}`);

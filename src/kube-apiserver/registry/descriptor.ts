@@ -36,6 +36,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly validateName: (name: string) => string[];
   /** Whether an update may come without resourceVersion. */
   readonly allowUnconditionalUpdate: boolean;
+  /** Whether an update creates an object that is not there. */
+  readonly allowCreateOnUpdate?: boolean;
   /** Whether a deletion answers with the object rather than a Status. */
   readonly returnsDeleted?: boolean;
   /** Whether a deletion without a policy orphans dependents (kinds older than the garbage collector). */
@@ -53,8 +55,16 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly admitCreate?: (object: T, context: RegistryContext) => void | Promise<void>;
   /** Fields the client does not own, at creation. */
   readonly prepareForCreate?: (object: T, context: RegistryContext) => void;
+  /** What reading from the store changes at once: defaults that follow from fields set since. After validation. */
+  readonly readBack?: (object: T) => void;
+  /** What the client is told in Warning headers. */
+  readonly warnings?: (object: T, old: T | undefined) => readonly string[];
   readonly prepareForUpdate?: (object: T, old: T, context: RegistryContext) => void;
   readonly prepareForStatusUpdate?: (object: T, old: T) => void;
+  /** `validate`, `validateUpdate` and `validateStatusUpdate` say all, metadata included, each for itself, as upstream's strategies do. */
+  readonly whole?: boolean;
+  /** Which top-level fields a request to this subresource ("" for the object) leaves alone, where it is not the usual. */
+  readonly resetFields?: (subresource: string) => readonly string[];
   /** `old` for an update. */
   readonly validate?: (object: T, errors: FieldErrors, old?: T) => void;
   readonly validateUpdate?: (object: T, old: T, errors: FieldErrors) => void;

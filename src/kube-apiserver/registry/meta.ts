@@ -4,7 +4,7 @@
  */
 import { deepEqual } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
-import type { ObjectMeta } from "../../api/types.generated.ts";
+import type { ObjectMeta, OwnerReference } from "../../api/types.generated.ts";
 import { validateDNS1123Label, validateLabelKey, validateLabelValue } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
 import type { Descriptor } from "./descriptor.ts";
@@ -28,8 +28,14 @@ export function validateAnnotations(annotations: Record<string, string> | undefi
   if (total > ANNOTATIONS_BYTES_MAX) errors.tooLong(path, ANNOTATIONS_BYTES_MAX);
 }
 
+/** A name that can be a segment of a path. Follows path.ValidatePathSegmentName. */
+export function validatePathSegment(name: string): string[] {
+  if (name === "." || name === "..") return [`may not be '${name}'`];
+  return ["/", "%"].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
+}
+
 /** Follows ValidateObjectMeta. */
-export function validateObjectMeta(object: KubeObject, descriptor: Descriptor, errors: FieldErrors): void {
+export function validateObjectMeta(object: KubeObject, descriptor: Pick<Descriptor, "name" | "validateName">, errors: FieldErrors, standardFinalizers = true): void {
   const meta = object.metadata;
   if (meta.generateName !== undefined) {
     // A generated name ends in letters and digits, so the prefix is judged as the start of a name.
@@ -45,32 +51,40 @@ export function validateObjectMeta(object: KubeObject, descriptor: Descriptor, e
   validateLabels(meta.labels, "metadata.labels", errors);
   validateAnnotations(meta.annotations, "metadata.annotations", errors);
   validateOwnerReferences(meta, errors);
-  validateFinalizers(meta, errors);
+  validateFinalizers(meta, standardFinalizers, errors);
 }
 
-function validateFinalizers(meta: ObjectMeta, errors: FieldErrors): void {
+function validateFinalizers(meta: ObjectMeta, standard: boolean, errors: FieldErrors): void {
   for (const [i, finalizer] of (meta.finalizers ?? []).entries()) {
     const path = `metadata.finalizers[${i}]`;
     const problems = validateLabelKey(finalizer);
     errors.invalidAll(path, finalizer, problems);
-    if (problems.length === 0 && !finalizer.includes("/") && !["orphan", "foregroundDeletion", "kubernetes"].includes(finalizer))
+    if (standard && problems.length === 0 && !finalizer.includes("/") && !["orphan", "foregroundDeletion", "kubernetes"].includes(finalizer))
       errors.invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
   }
 }
 
 function validateOwnerReferences(meta: ObjectMeta, errors: FieldErrors): void {
+  const path = "metadata.ownerReferences";
   let controller: string | undefined;
-  for (const [i, ref] of (meta.ownerReferences ?? []).entries()) {
-    const path = `metadata.ownerReferences[${i}]`;
-    if (ref.apiVersion === "") errors.invalid(`${path}.apiVersion`, ref.apiVersion, "version must not be empty");
-    if (ref.kind === "") errors.invalid(`${path}.kind`, ref.kind, "must not be empty");
-    if (ref.name === "") errors.invalid(`${path}.name`, ref.name, "must not be empty");
-    if (ref.uid === "") errors.invalid(`${path}.uid`, ref.uid, "must not be empty");
+  for (const ref of meta.ownerReferences ?? []) {
+    for (const field of ["apiVersion", "kind", "name", "uid"] as const)
+      if (ref[field] === "") errors.invalid(`${path}.${field}`, ref[field], `${field === "apiVersion" ? "version" : field} must not be empty`);
+    if (ref.apiVersion === "v1" && ref.kind === "Event") errors.invalidGo(path, goOwner(ref), "/v1, Kind=Event is disallowed from being an owner");
     if (ref.controller !== true) continue;
-    if (controller !== undefined)
-      errors.invalid("metadata.ownerReferences", meta.ownerReferences, `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${ref.name}`);
-    controller = ref.name;
+    const name = `${ref.kind}/${ref.name}`;
+    if (controller === undefined) controller = name;
+    else
+      errors.invalidGo(path, `[]v1.OwnerReference{${meta.ownerReferences!.map(goOwner).join(", ")}}`,
+        `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${name}`);
   }
+}
+
+/** As Go prints it; a pointer has some address. */
+function goOwner({ apiVersion, kind, name, uid, controller, blockOwnerDeletion }: OwnerReference): string {
+  const q = JSON.stringify;
+  const pointer = (value: unknown): string => `(*bool)(${value === undefined ? "nil" : "0xc000000000"})`;
+  return `v1.OwnerReference{APIVersion:${q(apiVersion)}, Kind:${q(kind)}, Name:${q(name)}, UID:${q(uid)}, Controller:${pointer(controller)}, BlockOwnerDeletion:${pointer(blockOwnerDeletion)}}`;
 }
 
 /** Follows ValidateObjectMetaUpdate. */
@@ -91,5 +105,5 @@ export function validateObjectMetaUpdate(object: KubeObject, old: KubeObject, er
   validateLabels(meta.labels, "metadata.labels", errors);
   validateAnnotations(meta.annotations, "metadata.annotations", errors);
   validateOwnerReferences(meta, errors);
-  if (!deepEqual(meta.finalizers, was.finalizers)) validateFinalizers(meta, errors);
+  if (!deepEqual(meta.finalizers, was.finalizers)) validateFinalizers(meta, true, errors);
 }

@@ -88,8 +88,11 @@ function setHandlerDefaults(handler: LifecycleHandler | Probe | undefined): void
   handler.httpGet.scheme ??= "HTTP";
 }
 
-/** The tag of an image reference; `latest` without one, "" with only a digest. Follows parsers.ParseImageName. */
+const IMAGE = /^(?:[a-zA-Z0-9][-.a-zA-Z0-9]*(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|__?|-+|\/)[a-z0-9]+)*(?::\w[-.\w]{0,127})?(?:@[A-Za-z][-+._A-Za-z0-9]*:[0-9a-fA-F]{32,})?$/;
+
+/** The tag of an image reference; `latest` without one, "" with only a digest or without sense. Follows parsers.ParseImageName. */
 function imageTag(image: string): string {
+  if (image.length > 255 || !IMAGE.test(image)) return "";
   const at = image.indexOf("@");
   const name = at < 0 ? image : image.slice(0, at);
   const colon = name.lastIndexOf(":");

@@ -44,16 +44,13 @@ export const pods: Descriptor<Pod> = {
     if (account !== undefined) mountToken(pod, account as ServiceAccount & KubeObject, context);
     pod.spec.priority ??= 0;
     pod.spec.preemptionPolicy ??= "PreemptLowerPriority";
-    for (const key of ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]) {
-      const tolerated = pod.spec.tolerations?.some((t) =>
-        (t.key === key || t.key === undefined) && (t.effect === "NoExecute" || t.effect === undefined));
-      if (tolerated !== true) (pod.spec.tolerations ??= []).push({ key, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 });
-    }
+    tolerateForAWhile(pod);
   },
   prepareForCreate(pod) {
     pod.status = { phase: "Pending", qosClass: qosClass(pod.spec) };
   },
   prepareForUpdate(pod, old) {
+    tolerateForAWhile(pod);
     pod.status = old.status;
   },
   prepareForStatusUpdate(pod, old) {
@@ -74,6 +71,14 @@ export const pods: Descriptor<Pod> = {
     return seconds < 0 ? 1 : seconds;
   },
 };
+
+/** DefaultTolerationSeconds: for five minutes a pod bears a node that is gone. */
+function tolerateForAWhile({ spec }: Pod): void {
+  for (const key of ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]) {
+    const tolerated = spec.tolerations?.some((t) => (t.key === key || t.key === undefined) && (t.effect === "NoExecute" || t.effect === undefined));
+    if (tolerated !== true) (spec.tolerations ??= []).push({ key, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 });
+  }
+}
 
 const TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
 

@@ -12,6 +12,7 @@ import type { Descriptor, RegistryContext } from "./descriptor.ts";
 
 export const services: Descriptor<Service> = {
   name: RESOURCES.services,
+  allowCreateOnUpdate: true,
   storagePrefix: "services/specs",
   hasStatus: true,
   validateName: validateDNS1035Label,
@@ -19,7 +20,8 @@ export const services: Descriptor<Service> = {
   returnsDeleted: true,
   selectableNames: ["spec.clusterIP", "spec.type"],
   selectable: ({ spec }) => ({ "spec.clusterIP": spec.clusterIP, "spec.type": spec.type }),
-  setDefaults({ spec }) {
+  setDefaults({ spec, status }) {
+    for (const ingress of status?.loadBalancer?.ingress ?? []) if ((ingress.ip ?? "") !== "") ingress.ipMode ??= "VIP";
     spec.sessionAffinity ??= "None";
     if (spec.sessionAffinity === "None") delete spec.sessionAffinityConfig;
     if (spec.sessionAffinity === "ClientIP") {
@@ -31,8 +33,7 @@ export const services: Descriptor<Service> = {
       port.protocol ??= "TCP";
       if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === "") port.targetPort = port.port;
     }
-    const external = usesNodePorts(spec) || (spec.type === "ClusterIP" && (spec.externalIPs ?? []).length > 0);
-    if (external) spec.externalTrafficPolicy ??= "Cluster";
+    if (isExternal(spec)) spec.externalTrafficPolicy ??= "Cluster";
     if (spec.type !== "ExternalName") spec.internalTrafficPolicy ??= "Cluster";
     if (spec.type === "LoadBalancer") spec.allocateLoadBalancerNodePorts ??= true;
   },
@@ -63,12 +64,17 @@ export const services: Descriptor<Service> = {
     if (!usesNodePorts(spec) && usesNodePorts(was)) {
       for (const port of spec.ports ?? [])
         if (was.ports?.some((p) => p.nodePort === port.nodePort)) delete port.nodePort;
-      if (spec.type === "ClusterIP" && (spec.externalIPs ?? []).length === 0) delete spec.externalTrafficPolicy;
+    }
+    if (isExternal(was) && !isExternal(spec) && spec.externalTrafficPolicy === was.externalTrafficPolicy) delete spec.externalTrafficPolicy;
+    if (needsHealthCheck(was)) {
+      if (!needsHealthCheck(spec)) {
+        if (spec.healthCheckNodePort === was.healthCheckNodePort) delete spec.healthCheckNodePort;
+      } else if (was.healthCheckNodePort !== undefined) spec.healthCheckNodePort ??= was.healthCheckNodePort;
     }
     if (spec.type !== "LoadBalancer" && was.type === "LoadBalancer") {
       delete spec.allocateLoadBalancerNodePorts;
       delete spec.loadBalancerClass;
-      delete spec.healthCheckNodePort;
+      service.status = { ...service.status, loadBalancer: {} };
     }
     if (spec.type === "ExternalName" && was.type !== "ExternalName") {
       for (const field of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] as const) delete spec[field];
@@ -93,6 +99,11 @@ export const services: Descriptor<Service> = {
 
 export function usesNodePorts(spec: ServiceSpec): boolean {
   return spec.type === "NodePort" || spec.type === "LoadBalancer";
+}
+
+/** Whether it can be reached from outside. Follows ExternallyAccessible. */
+function isExternal(spec: ServiceSpec): boolean {
+  return usesNodePorts(spec) || (spec.type === "ClusterIP" && (spec.externalIPs ?? []).length > 0);
 }
 
 function needsClusterIP(spec: ServiceSpec): boolean {
@@ -203,41 +214,80 @@ function validateService({ spec }: Service, errors: FieldErrors): void {
 function allocate(service: Service, old: Service | undefined, errors: FieldErrors, context: RegistryContext): () => void {
   const { spec } = service;
   const undo: (() => void)[] = [];
-  const hadIP = old !== undefined && needsClusterIP(old.spec) && (old.spec.clusterIP ?? "") !== "";
-  if (needsClusterIP(spec) && !(hadIP && old.spec.clusterIP === spec.clusterIP)) {
+  const claim = (path: string, shown: unknown, what: string, take: () => void, give: () => void): void => {
     try {
-      if ((spec.clusterIP ?? "") === "") spec.clusterIP = context.serviceIPs.allocateNext();
-      else context.serviceIPs.allocate(spec.clusterIP!);
-      const ip = spec.clusterIP!;
-      undo.push(() => context.serviceIPs.release(ip));
+      take();
+      undo.push(give);
     } catch (e) {
       if (!(e instanceof AllocationError)) throw e;
-      errors.invalid("spec.clusterIPs", spec.clusterIPs ?? [], `failed to allocate IP ${spec.clusterIP}: ${e.message}`);
+      errors.invalid(path, shown, `${what}${e.message}`);
     }
-    spec.clusterIPs = [spec.clusterIP!];
+  };
+  families(spec, errors);
+  const hadIP = old !== undefined && old.spec.type !== "ExternalName";
+  if (errors.list.length === 0 && needsClusterIP(spec) && !hadIP) {
+    let ip = spec.clusterIP ?? "";
+    claim("spec.clusterIPs", spec.clusterIPs ?? [], `failed to allocate IP ${ip}: `, () => {
+      if (ip === "") ip = context.serviceIPs.allocateNext();
+      else context.serviceIPs.allocate(ip);
+      spec.clusterIP = ip;
+      spec.clusterIPs = [ip];
+    }, () => context.serviceIPs.release(ip));
   }
-  if (usesNodePorts(spec)) {
-    const had = new Set(old !== undefined && usesNodePorts(old.spec) ? old.spec.ports?.map((p) => p.nodePort) : []);
-    for (const [i, port] of (spec.ports ?? []).entries()) {
-      if (port.nodePort !== undefined && had.has(port.nodePort)) continue;
-      if (port.nodePort === undefined && spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts === false) continue;
-      try {
-        if (port.nodePort === undefined) port.nodePort = context.nodePorts.allocateNext();
-        else context.nodePorts.allocate(port.nodePort);
-        const taken = port.nodePort;
-        undo.push(() => context.nodePorts.release(taken));
-      } catch (e) {
-        if (!(e instanceof AllocationError)) throw e;
-        errors.invalid(`spec.ports[${i}].nodePort`, port.nodePort, e.message);
-      }
-    }
+  if (errors.list.length === 0 && usesNodePorts(spec)) allocateNodePorts(spec, old, claim, context);
+  if (errors.list.length === 0 && needsHealthCheck(spec) && !(old !== undefined && needsHealthCheck(old.spec))) {
+    let port = spec.healthCheckNodePort ?? 0;
+    claim("spec.healthCheckNodePort", port, "failed to allocate requested HealthCheck NodePort: ", () => {
+      if (port === 0) port = context.nodePorts.allocateNext();
+      else context.nodePorts.allocate(port);
+      spec.healthCheckNodePort = port;
+    }, () => context.nodePorts.release(port));
   }
   return () => {
     for (const step of undo) step();
   };
 }
 
+type Claim = (path: string, shown: unknown, what: string, take: () => void, give: () => void) => void;
+
+/** Ports of one number share a node port, whatever their protocol. Follows updateNodePorts and initNodePorts. */
+function allocateNodePorts(spec: ServiceSpec, old: Service | undefined, claim: Claim, context: RegistryContext): void {
+  const ports = spec.ports ?? [];
+  const had = new Set(old !== undefined && usesNodePorts(old.spec) ? old.spec.ports?.map((p) => p.nodePort) : []);
+  const byPort = new Map<number, number>();
+  for (const [i, port] of ports.entries()) {
+    if (spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts === false && port.nodePort === undefined) continue;
+    const shared = byPort.get(port.port);
+    const wanted = port.nodePort ?? shared ?? ports.find((p) => p.port === port.port && p.nodePort !== undefined)?.nodePort;
+    if (wanted !== undefined && (wanted === shared || had.has(wanted))) {
+      port.nodePort = wanted;
+      byPort.set(port.port, wanted);
+      continue;
+    }
+    let taken = wanted ?? 0;
+    let got = false;
+    claim(`spec.ports[${i}].nodePort`, taken, "", () => {
+      if (taken === 0) taken = context.nodePorts.allocateNext();
+      else context.nodePorts.allocate(taken);
+      port.nodePort = taken;
+      byPort.set(port.port, taken);
+      got = true;
+    }, () => context.nodePorts.release(taken));
+    if (!got) return;
+  }
+}
+
+const needsHealthCheck = (spec: ServiceSpec): boolean => spec.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local";
+
+/** One family is configured: a service that is not headless cannot have the other. Follows initIPFamilyFields. */
+function families(spec: ServiceSpec, errors: FieldErrors): void {
+  if (!needsClusterIP(spec)) return;
+  for (const [i, family] of (spec.ipFamilies ?? []).entries()) if (family === "IPv6") errors.invalid(`spec.ipFamilies[${i}]`, family, "not configured on this cluster");
+  if (spec.ipFamilyPolicy === "RequireDualStack") errors.invalid("spec.ipFamilyPolicy", spec.ipFamilyPolicy, "this cluster is not configured for dual-stack services");
+}
+
 function releaseSpec(spec: ServiceSpec, context: RegistryContext): void {
   if (needsClusterIP(spec) && spec.clusterIP !== undefined) context.serviceIPs.release(spec.clusterIP);
   for (const port of spec.ports ?? []) if (port.nodePort !== undefined) context.nodePorts.release(port.nodePort);
+  if (spec.healthCheckNodePort !== undefined) context.nodePorts.release(spec.healthCheckNodePort);
 }

@@ -23,7 +23,7 @@ export const namespaces: Descriptor<Namespace> = {
   },
   prepareForCreate(namespace) {
     namespace.status = { phase: "Active" };
-    namespace.spec.finalizers = [...new Set([...(namespace.spec.finalizers ?? []), "kubernetes"])];
+    if (namespace.spec.finalizers?.includes("kubernetes") !== true) (namespace.spec.finalizers ??= []).push("kubernetes");
     (namespace.metadata.labels ??= {})["kubernetes.io/metadata.name"] = namespace.metadata.name;
   },
   prepareForUpdate(namespace, old) {
@@ -43,7 +43,10 @@ export const nodes: Descriptor<Node> = {
   allowUnconditionalUpdate: true,
   selectableNames: ["spec.unschedulable"],
   selectable: ({ spec }) => ({ "spec.unschedulable": String(spec.unschedulable === true) }),
-  setDefaults({ status }) {
+  setDefaults({ spec, status }) {
+    // One range under its old name and its new one (conversion of the core types): the old one decides.
+    if ((spec.podCIDR ?? "") !== "" && spec.podCIDRs?.[0] !== spec.podCIDR) spec.podCIDRs = [spec.podCIDR!];
+    else if (spec.podCIDRs?.[0] !== undefined) spec.podCIDR = spec.podCIDRs[0];
     if (status.capacity === undefined) return;
     status.allocatable = { ...status.capacity, ...status.allocatable };
   },
@@ -136,6 +139,7 @@ export const serviceAccounts: Descriptor<ServiceAccount> = {
 
 export const events: Descriptor<Event> = {
   name: RESOURCES.events,
+  allowCreateOnUpdate: true,
   storagePrefix: "events",
   hasStatus: false,
   validateName: validateDNS1123Subdomain,
@@ -209,6 +213,7 @@ export const endpointSlices: Descriptor<EndpointSlice> = {
 
 export const leases: Descriptor<Lease> = {
   name: RESOURCES.leases,
+  allowCreateOnUpdate: true,
   storagePrefix: "leases",
   hasStatus: false,
   validateName: validateDNS1123Subdomain,
