@@ -43,6 +43,20 @@ function arpSend(dev: NetDevice, operation: u32, to0: u32, to1: u32, senderIp: u
   devQueueXmit(skb, dev);
 }
 
+/** An answer by `dev` to `to`, which asked for `sender`: it is at the MAC given, whoever that is (ebt_arpreply_tg). Addresses are raw. */
+export function arpAnswerAs(dev: NetDevice, mac0: u32, mac1: u32, to0: u32, to1: u32, sender: u32, target: u32): void {
+  const skb = skbAlloc(ARP_LEN);
+  if (changetype<usize>(skb) == 0) return;
+  skb.tail = skb.data + <usize>ARP_LEN;
+  skb.protocol = ETH_P_ARP;
+  skb.dev = changetype<usize>(dev);
+  ArpView.at(skb.data).write(ARP_REPLY, mac0, mac1, sender, to0, to1, target);
+  const at = skbPush(skb, ETH_HEADER_LEN);
+  skb.mac = at;
+  EthernetView.at(at).write(to0, to1, mac0, mac1, ETH_P_ARP);
+  devQueueXmit(skb, dev);
+}
+
 /**
  * Asks for the MAC of `hi:lo` (arp_solicit). `packetSource`: the source of the packet that waits, raw, 0: none. `unicast`: asks the MAC
  * known so far, else everybody.

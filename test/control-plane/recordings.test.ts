@@ -120,7 +120,12 @@ const FLOORS: Readonly<Record<string, number>> = {
 };
 
 test("recorded exchanges match as many as before", async () => {
-  const scenarios = await replayRecordings(`^(${Object.keys(FLOORS).join("|")})$`);
+  // A definition that was deleted takes a moment to go; the next scenario of definitions must not meet it.
+  const alone = "invalid-customresourcedefinitions-apiextensions-v1";
+  const scenarios = [
+    ...(await replayRecordings(`^(${Object.keys(FLOORS).filter((name) => name !== alone).join("|")})$`)),
+    ...(await replayRecordings(`^${alone}$`)),
+  ];
   expect(scenarios.map((s) => s.name).sort()).toEqual(Object.keys(FLOORS).sort());
   for (const { name, passed, total, failures } of scenarios) {
     const worst = failures.slice(0, 5).map((f) => `${f.step}: ${f.request} -> ${f.status} ${JSON.stringify(f.diff[0])}`).join("\n");
