@@ -127,6 +127,7 @@ export function backlogRunOne(): bool {
     observeFrame(skb, dev, true);
   }
   netifReceiveSkb(skb, dev);
+  if (FULL) flowForget(); // its place may be another packet's before the next turn
   return true;
 }
 
