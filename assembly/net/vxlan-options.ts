@@ -123,7 +123,7 @@ export function vxlanTooLong(skb: Skb, dev: NetDevice, pathMtu: u32): bool {
   // iptunnel_pmtud_check_icmp
   const source = ip.source, destination = ip.destination;
   if (mtu < PMTUD_LEAST || ip.fragment != IP_DF || isMulticast4(destination) || destination == 0xffffffff || isMulticast4(source)
-    || isLoopback4(source) || source == 0xffffffff || (source & 0xff) == 0) return false;
+    || isLoopback4(source) || source == 0xffffffff || source == 0) return false;
   if (ip.protocol == IPPROTO_ICMP) {
     const at = changetype<usize>(ip) + <usize>ip.headerLength;
     if (at >= skb.tail || isError(<u32>load<u8>(at))) return false;

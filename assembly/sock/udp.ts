@@ -20,7 +20,8 @@ import { IPPROTO_UDP, IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
-import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, Socket, socketNew } from "./socket";
+import { flowOwner, flowSet } from "../net/multipath";
+import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
 import { bindPort, boundFirst } from "./table";
 import { FULL } from "../features";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
@@ -76,6 +77,10 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
   }
   const asked = !isAny(sourceHi, sourceLo);
   const route = scratchRoute();
+  if (FULL && ns.routeMore != 0) {
+    flowSet(IPPROTO_UDP, localPort(sk), toPort, 0);
+    if (sk.creds != 0) flowOwner(changetype<SockCreds>(sk.creds).uid);
+  }
   const result = routeOutput(ns, toHi, toLo, asked ? sourceHi : sk.localHi, asked ? sourceLo : sk.localLo, 0, 0, 0, route);
   if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
   if (result < 0) return result;
