@@ -26,6 +26,7 @@ import { addressOnlink, inetSelectAddr, isMulticast4 } from "./address";
 import { currentTimestamp, ipOptionsEcho } from "./ip-options";
 import { ipSendRouted } from "./ip-output";
 import { Neighbour, neighAsk, neighFindOrCreate, neighValid } from "./neighbour";
+import { ipPartialChecksum } from "./ip-input";
 import { fibHasGateway } from "./fib";
 import { flowSet } from "./multipath";
 import { peerAllow, pmtuUpdate, redirectLearn } from "./peers";
@@ -45,6 +46,16 @@ const INADDR_DUMMY: u32 = 0x080000c0;
 // The kernel's ICMP socket is taken while it sends (icmp_xmit_lock): what a hook says about that packet finds it taken, and is not sent.
 // Never true between two calls of the kernel.
 let sending: bool = false;
+/** Where TCP's checksum ends, UDP's before it. */
+const CHECKSUM_END: u32 = 18;
+
+/** Is an ICMP message on its way out? What is sent meanwhile begets no other (icmp_xmit_trylock), nor what a tunnel makes of it. */
+export function icmpSending(): bool {
+  return sending;
+}
+export function icmpSetSending(on: bool): void {
+  sending = on;
+}
 
 /** Is it an error (icmp_pointers[type].error: 1 to 7, 9 to 12)? Never answered by another. */
 function isError(type: u32): bool {
@@ -163,6 +174,7 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   const icmp = IcmpView.at(skb.data);
   icmp.write(type, code, info);
   memory.copy(skb.data + ICMP_HEADER_LEN, about.network, <usize>length);
+  if (length >= header + CHECKSUM_END) ipPartialChecksum(about, skb.data + ICMP_HEADER_LEN);
   skb.tail = skb.data + <usize>(ICMP_HEADER_LEN + length);
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, ICMP_HEADER_LEN + length));
   nfCtAttach(skb, about);
