@@ -550,6 +550,6 @@ export function ruleWrite(at: usize, to: usize): usize {
   store<u64>(to, rule.destinationHi, 48);
   store<u64>(to, rule.destinationLo, 56);
   memory.copy(to + RULE_ACTION, at + offsetof<FibRule>("action"), RULE_MORE);
-  store<u32>(to, 0, RULE_ACTION + RULE_MORE);
+  store<u32>(to + RULE_ACTION + RULE_MORE, 0);
   return rule.next;
 }

@@ -16,6 +16,8 @@ import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpView } from "../wire/arp";
 import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, EthernetView, macIsGroup } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
 import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
+import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { isLoopback4, isMulticast4 } from "./address";
 import { countSent, netifRx } from "./dev";
 import { deviceFind } from "./devices";
@@ -78,6 +80,17 @@ export function vxlanGroupJoined(ns: Netns, group: u32, ifindex: u32): bool {
   for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
     const vxlan = changetype<Vxlan>(at);
     if (vxlan.lower == ifindex && raw4(vxlan.remoteLo) == group && changetype<NetDevice>(vxlan.dev).up) return true;
+  }
+  return false;
+}
+
+/** Is an ICMP error about what a VXLAN device sent, UDP header at `udp` (vxlan_err_lookup)? */
+export function vxlanErrorKnown(ns: Netns, udp: usize, end: usize): bool {
+  if (ns.vxlans == 0 || udp + UDP_HEADER_LEN + VXLAN_HEADER_LEN > end) return false;
+  const header = VxlanView.at(udp + UDP_HEADER_LEN), port = UdpView.at(udp).destinationPort;
+  if ((header.flags & VXLAN_I) == 0) return false;
+  for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
+    if (changetype<Vxlan>(at).port == port && changetype<Vxlan>(at).vni == header.word >>> 8) return true;
   }
   return false;
 }

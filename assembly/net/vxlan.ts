@@ -23,6 +23,7 @@ import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { COST_VXLAN } from "./costs";
 import { countSent, deferOutput, netifRx } from "./dev";
 import { deviceFind } from "./devices";
+import { IPSKB_CSUM_PARTIAL } from "./ip-input";
 import { ipNextId } from "./ip-output";
 import { Route, routeOutputKey } from "./route";
 import { sockRawShared } from "../sock/receive";
@@ -235,6 +236,8 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   skb.dev = changetype<usize>(dev);
   skbScrub(skb, dev);
   skb.mark = mark;
+  // Left to the device, as it were (udp_set_csum).
+  if (FULL && (vxlan.flags & LINK_F_NOUDPCSUM) == 0) skb.ipFlags |= IPSKB_CSUM_PARTIAL;
   skb.mac = 0;
   skb.network = ip;
   skb.transport = udp;

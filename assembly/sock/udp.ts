@@ -20,6 +20,7 @@ import { IPPROTO_UDP, IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
+import { vxlanErrorKnown } from "../net/vxlan-options";
 import { flowOwner, flowSet } from "../net/multipath";
 import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
 import { bindPort, boundFirst } from "./table";
@@ -238,12 +239,12 @@ export function datagramQueue(sk: Socket, skb: Skb, header: u32): bool {
 }
 
 /** An ICMP error about a datagram of ours that reads `errno` (__udp4_lib_err): only connected sockets hear of it. */
-export function udpError(ns: Netns, inner: usize, errno: i32, hard: bool): void {
+export function udpError(ns: Netns, inner: usize, quoted: u32, errno: i32, hard: bool): void {
   const ip = Ipv4View.at(inner);
   const uh = UdpView.at(inner + <usize>ip.headerLength);
   const at = udpFind(ns, 0, mapped4(ip.source), uh.sourcePort, 0, mapped4(ip.destination), uh.destinationPort);
   if (at == 0) {
-    snmpInc(ns, SNMP_ICMP_INERRORS);
+    if (!FULL || !vxlanErrorKnown(ns, changetype<usize>(uh), inner + <usize>quoted)) snmpInc(ns, SNMP_ICMP_INERRORS);
     return;
   }
   const sk = changetype<Socket>(at);
