@@ -29,7 +29,7 @@ const TEXT = `table ip t {
  set d { type ipv4_addr . inet_service; flags dynamic,timeout; timeout 1m; }
  map m { type inet_proto . inet_service : verdict; elements = { tcp . 80 : goto two, udp . 53 : drop } }
  counter c { packets 1 bytes 2 }
- chain two { counter; limit rate 5/second accept; numgen inc mod 2 vmap { 0 : accept, 1 : return } }
+ chain two { counter; limit rate 5/second accept; numgen inc mod 2 vmap { 0 : accept, 1 : return }; }
  chain f { type filter hook input priority 0; policy accept; ct state established,related accept
   ip saddr @s counter name c
   meta l4proto . th dport vmap @m
@@ -39,11 +39,17 @@ const TEXT = `table ip t {
  chain n { type nat hook prerouting priority dstnat; tcp dport 80 dnat to ip saddr map { 1.1.1.1 : 2.2.2.2 } ; }
  map om { type inet_service : counter; elements = { 53 : "c" } }
  chain g { type filter hook output priority 0; meter m size 10 { ip daddr limit rate 1/second } ct count over 5; counter name udp dport map @om
-  add @d { ip saddr . udp dport ct count 3 } ct zone set 3; dup to 10.0.0.2 }
+  add @d { ip saddr . udp dport ct count 3 } ct zone set 3; dup to 10.0.0.2; }
 }
-table bridge b { chain c { type filter hook output priority 0; ether type arp counter; ip saddr 10.0.0.1 counter } }
-table netdev n { chain c { type filter hook egress device "eth0" priority 0; dup to "lo"; fwd to "eth0" } }
-table arp a { chain c { type filter hook output priority 0; arp operation request counter } }
+table bridge b {
+ chain c { type filter hook output priority 0; ether type arp counter; ip saddr 10.0.0.1 counter; }
+}
+table netdev n {
+ chain c { type filter hook egress device "eth0" priority 0; dup to "lo"; fwd to "eth0"; }
+}
+table arp a {
+ chain c { type filter hook output priority 0; arp operation request counter; }
+}
 `;
 
 async function kernel() {
