@@ -59,7 +59,7 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
         if (code != NFTV_CONTINUE) break;
         op += <usize>load<u16>(op, 2);
       }
-      if (code != NFTV_BREAK) trace(skb, ns, chain, load<u32>(rule, 4), code, frame, inDev, outDev);
+      if (code != NFTV_BREAK) trace(skb, ns, chain, load<u32>(rule, 4), code, frame, base.hook, inDev, outDev);
       rule = next;
       if (code == NFTV_CONTINUE || code == NFTV_BREAK) continue;
     }
@@ -82,7 +82,7 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
           base.packets++;
           base.octets += <u64>be16(skb.network, 2);
         }
-        trace(skb, ns, base, 0, base.policy, frame, inDev, outDev);
+        trace(skb, ns, base, 0, base.policy, frame, base.hook, inDev, outDev);
         return base.policy;
       }
       const entry = frame + STACK + (<usize>(--depth) << 4);
@@ -96,14 +96,15 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
   return NF_DROP;
 }
 
-function trace(skb: Skb, ns: Netns, chain: NftChain, handle: u32, code: u32, frame: usize, inDev: usize, outDev: usize): void {
+function trace(skb: Skb, ns: Netns, chain: NftChain, handle: u32, code: u32, frame: usize, hook: u32, inDev: usize, outDev: usize): void {
   if (!tracing() || code == NF_STOLEN) return;
-  const record = observeRecord(OBS_NFT, skb, changetype<usize>(ns), inDev != 0 ? inDev : outDev, 16);
+  const record = observeRecord(OBS_NFT, skb, changetype<usize>(ns), inDev != 0 ? inDev : outDev, 20);
   if (record == 0) return;
   store<u32>(record, chain.id);
   store<u32>(record, handle, 4);
   store<u32>(record, code, 8);
   store<u32>(record, code == NFTV_JUMP || code == NFTV_GOTO ? load<u32>(frame, VERDICT_CHAIN) : 0, 12);
+  store<u32>(record, hook, 16);
 }
 
 /** One operation: NFTV_CONTINUE, NFTV_BREAK or a verdict. */

@@ -128,8 +128,8 @@ function parseRule(text: string): RuleSpec {
       case "lookup": rule.table = value === "main" ? 254 : value === "local" ? 255 : value === "default" ? 253 : Number(value); break;
       case "pref":
       case "priority": rule.pref = Number(value); break;
-      case "from": rule.from = value; break;
-      case "to": rule.to = value; break;
+      case "from": if (value !== "all") rule.from = value; break;
+      case "to": if (value !== "all") rule.to = value; break;
       case "iif": rule.iif = value; break;
       case "oif": rule.oif = value; break;
       case "tos":
@@ -138,6 +138,13 @@ function parseRule(text: string): RuleSpec {
       case "sport": rule.sport = ports(value); break;
       case "dport": rule.dport = ports(value); break;
       case "suppress_prefixlength": rule.suppressPrefixlength = Number(value); break;
+      case "suppress_ifgroup": rule.suppressIfgroup = Number(value); break;
+      case "uidrange": {
+        const [first = 0, last = first] = value.split("-").map(Number);
+        rule.uidrange = [first, last];
+        break;
+      }
+      case "tun_id": rule.tunId = Number(value); break;
       case "goto": rule.goto = Number(value); break;
       case "not":
         rule.not = true;
