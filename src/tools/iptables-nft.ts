@@ -19,8 +19,28 @@ function print(streams: Streams, { stdout, stderr }: IptablesNftOutput): number 
   return 0;
 }
 
+const HINT = "Try `iptables -h' or 'iptables --help' for more information.\n";
+
 export function iptablesNft({ netns }: ToolHost, args: readonly string[], streams: Streams): number {
+  if (args.includes("-6") || args.includes("--ipv6")) throw new ToolExit(2, HINT);
+  if (args.includes("-W") || args.some((arg) => arg.startsWith("--wait-interval"))) {
+    const wait = args.some((arg) => arg === "-w" || arg === "--wait");
+    streams.stderr += "Ignoring deprecated --wait-interval option.\n";
+    if (!wait) throw new ToolExit(2, `iptables ${VERSION}: --wait-interval only makes sense with --wait\n\n${HINT}`);
+    const at = args.findIndex((arg) => arg === "-W" || arg === "--wait-interval");
+    return iptablesNft({ netns } as ToolHost, args.filter((arg, i) => (at < 0 ? !arg.startsWith("--wait-interval") : i !== at && i !== at + 1)), streams);
+  }
+  for (const range of reversedRanges(args)) streams.stderr += `xt_iprange: range ${range} is reversed and will never match\n`;
   return print(streams, iptablesNftOf(netns).run(args));
+}
+
+/** Ranges of addresses whose end comes before their begin. */
+function reversedRanges(args: readonly string[]): string[] {
+  const value = (address: string): number => address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  return args.filter((arg, i) => {
+    const [from = "", to] = arg.split("-");
+    return /^--(src|dst)-range$/.test(args[i - 1] ?? "") && to !== undefined && value(from) > value(to);
+  });
 }
 
 const RESTORE_USAGE =
