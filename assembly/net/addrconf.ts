@@ -120,6 +120,9 @@ export function address6Add(dev: NetDevice, hi: u64, lo: u64, prefix: u32, peerH
   if (dev.inet6 == 0 || conf6(dev, CONF6_DISABLE_IPV6) != 0) return -EACCES;
   multicastRoute(dev);
   let wanted = flags & (IFA_F_NODAD | IFA_F_NOPREFIXROUTE | IFA_F_OPTIMISTIC | 0x110 | IFA_F_STABLE_PRIVACY);
+  if ((wanted & (IFA_F_NODAD | IFA_F_OPTIMISTIC)) == (IFA_F_NODAD | IFA_F_OPTIMISTIC)) return -EINVAL;
+  // ipv6_allow_optimistic_dad
+  if (conf6(dev, CONF6_OPTIMISTIC_DAD) == 0 && confAll6(changetype<Netns>(dev.ns), CONF6_OPTIMISTIC_DAD) == 0) wanted &= ~IFA_F_OPTIMISTIC;
   if (valid == LIFETIME_INFINITY) wanted |= IFA_F_PERMANENT;
   if (preferred == 0) wanted |= IFA_F_DEPRECATED;
   const at = create(dev, hi, lo, prefix, wanted);
@@ -550,7 +553,8 @@ export function mtu6Changed(dev: NetDevice): void {
 export function forwardingChanged(dev: NetDevice): void {
   const own = inet6Of(dev);
   const on = conf6(dev, CONF6_FORWARDING) != 0;
-  for (let i: u32 = 0; i < 3; i++) {
+  // Loopback is no IFF_MULTICAST device.
+  for (let i: u32 = dev.kind == DEV_LOOPBACK ? 3 : 0; i < 3; i++) {
     // ff02::2, ff01::2, ff05::2
     const hi: u64 = i == 0 ? 0x02ff : i == 1 ? 0x01ff : 0x05ff;
     if (on) groupJoin(dev, hi, ALL_ROUTERS_LO);

@@ -231,7 +231,7 @@ class NetnsCalls implements Netns {
   }
 
   addRoute(route: RouteSpec): void {
-    this.#route(abi.NET_ROUTE_ADD, route, 0);
+    this.#route(abi.NET_ROUTE_ADD, route, route.append === true ? abi.ROUTE_F_APPEND : 0);
   }
 
   replaceRoute(route: RouteSpec): void {
