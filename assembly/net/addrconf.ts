@@ -24,6 +24,7 @@ import { IF_RA_RCVD, IF_READY, IF_RS_SENT, Inet6Dev, conf6, confAll6, inet6Of, r
 import { groupJoin, groupLeave, mcastDown, mcastUp, mldDadComplete } from "./mcast6";
 import { ndiscSendNa, ndiscSendNs } from "./ndisc";
 import { routerSolicitStart } from "./ndisc-router";
+import { neighFlush6 } from "./neighbour";
 import { stableAddress } from "./stable-privacy";
 import { TIMER_ADDRESS6, TIMER_DAD } from "./timers";
 import { tunnelLocal4 } from "./tunnel";
@@ -118,6 +119,8 @@ export function address6Add(dev: NetDevice, hi: u64, lo: u64, prefix: u32, peerH
   metric: u32): i32 {
   if (valid == 0 || preferred > valid) return -EINVAL;
   if (dev.inet6 == 0 || conf6(dev, CONF6_DISABLE_IPV6) != 0) return -EACCES;
+  // ipv6_find_idev: all groups are told about once more.
+  if (dev.up) mcastUp(dev);
   multicastRoute(dev);
   let wanted = flags & (IFA_F_NODAD | IFA_F_NOPREFIXROUTE | IFA_F_OPTIMISTIC | 0x110 | IFA_F_STABLE_PRIVACY);
   if ((wanted & (IFA_F_NODAD | IFA_F_OPTIMISTIC)) == (IFA_F_NODAD | IFA_F_OPTIMISTIC)) return -EINVAL;
@@ -531,6 +534,7 @@ export function addrconfDown(dev: NetDevice, gone: bool): void {
     own.anycast = entry.next;
     kfree(changetype<usize>(entry), ANYCAST_BYTES);
   }
+  neighFlush6(dev);
   mcastDown(dev, gone);
   fib6Purge(ns, changetype<usize>(dev), RTF6_ADDRCONF | RTF6_PREFIX_RT, 0);
 }

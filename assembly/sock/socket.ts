@@ -51,6 +51,7 @@ export const SK_TRANSPARENT: u32 = 512; // IP_TRANSPARENT
   rcvMem: u32; // bytes of the packets in it (sk_rmem_alloc)
   rcvBuf: u32; sndBuf: u32;
   creds: usize; // SockCreds, 0: root's, without a mark
+  scope: u32; // ifindex that addresses of the link are of, 0: none (sk_bound_dev_if)
 }
 
 /** Who a socket belongs to, and what its packets are marked with (SO_MARK). */

@@ -396,7 +396,7 @@ class NetnsCalls implements Netns {
   }
 
   get sockets(): NetnsSockets {
-    return (this.#sockets ??= createSockets(this.#context, this.#handle));
+    return (this.#sockets ??= createSockets(this.#context, this.#handle, (dev) => this.#find(dev)));
   }
 
   drops(): Readonly<Record<string, number>> {

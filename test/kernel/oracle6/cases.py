@@ -195,10 +195,14 @@ case('redirect_sent', [a(ip(A, '2001:db8:c::1', 17, udp(A, '2001:db8:c::1'))), a
 off = {'net.ipv6.conf.all.forwarding': 0}
 red = lambda src, dst, tgt, opts=b'': ip(src, LL0, 58, icmp(src, LL0, 137, 0, b'\0' * 4, ad(tgt) + ad(dst) + opts), 255)
 local = lambda b, **kw: {'in': 'local', 'frame': b.hex(), **kw}
-rq = lambda d: ip(RA, d, 17, udp(RA, d))
+rq = lambda d: ip(RA, d, 58, echo(RA, d))
+ru = lambda d: ip(RA, d, 17, udp(RA, d))
 redn = [{'ip': LH0, 'mac': H0, 'dev': 'eth0'}, {'ip': 'fe80::77', 'mac': '02:00:00:00:0a:77', 'dev': 'eth0'}]
 case('redirect_accepted', [local(rq('2001:db8:c::1')), a(red(LH0, '2001:db8:c::1', 'fe80::77', lla(2, '02:00:00:00:0a:77') + struct.pack('!BBHI', 4, 7, 0, 0) + rq('2001:db8:c::1')[:48])),
                            local(rq('2001:db8:c::1')), local(rq('2001:db8:c::2'))],
+     routes=[{'dst': '2001:db8:c::/64', 'via': LH0, 'dev': 'eth0'}], neighbors=redn, sysctl=off)
+case('redirect_no_socket', [local(ru('2001:db8:c::1')), a(red(LH0, '2001:db8:c::1', 'fe80::77', lla(2, '02:00:00:00:0a:77') + struct.pack('!BBHI', 4, 7, 0, 0) + ru('2001:db8:c::1')[:48])),
+                           local(ru('2001:db8:c::1'))],
      routes=[{'dst': '2001:db8:c::/64', 'via': LH0, 'dev': 'eth0'}], neighbors=redn, sysctl=off)
 case('redirect_refused', [a(red('fe80::99', '2001:db8:c::1', 'fe80::77', struct.pack('!BBHI', 4, 7, 0, 0) + rq('2001:db8:c::1')[:48])),
                           a(red(A, '2001:db8:c::1', 'fe80::77')), local(rq('2001:db8:c::1'))],
@@ -258,10 +262,11 @@ case('icmp_never_about_icmp', [a(ip(A, B, 58, icmp(A, B, 1, 0, b'\0' * 4, b'x' *
 case('error_source', [a(ip(A, '2001:db8:c::1', 17, udp(A, '2001:db8:c::1'), hl=1)), a(ip('2001:db8:b::2', '2001:db8:c::1', 17, udp('2001:db8:b::2', '2001:db8:c::1'), hl=1))],
      routes=[{'dst': '2001:db8:c::/64', 'via': B}])
 case('rate_limit', [a(UDP(hl=1)) for _ in range(30)], sysctl={'net.ipv6.icmp.ratelimit': 1000, 'net.ipv4.icmp_msgs_per_sec': 1000, 'net.ipv4.icmp_msgs_burst': 1000})
-case('mld_join', [{'in': 'ip', 'args': 'addr add %s/64 dev eth0 nodad' % T, 'quiet_ms': 30}, {'in': 'ip', 'args': 'addr del %s/64 dev eth0' % T, 'quiet_ms': 30}], keep_mld=True,
-     sysctl={'net.ipv6.conf.eth0.mldv2_unsolicited_report_interval': 5000, 'net.ipv6.conf.eth1.mldv2_unsolicited_report_interval': 5000})
-case('mld_query', [{'in': 'ip', 'args': 'addr show', 'quiet_ms': 100}, g('ff02::1', ip(LH0, 'ff02::1', 0, ext(58, b'\5\2\0\0\1\0') + icmp(LH0, 'ff02::1', 130, 0, struct.pack('!HH', 1, 0), b'\0' * 16 + b'\2\1\0\0'), 1), quiet_ms=100, at_ms=2500)],
-     keep_mld=True)
+one = {'interfaces': {'eth0': {'mac': R0, 'addr': [RA + '/64']}}, 'neighbors': [{'ip': A, 'mac': H0, 'dev': 'eth0'}]}
+case('mld_join', [{'in': 'ip', 'args': 'addr show', 'quiet_ms': 300}, {'in': 'ip', 'args': 'addr add %s/64 dev eth0 nodad' % T, 'quiet_ms': 200, 'at_ms': 500}, {'in': 'ip', 'args': 'addr del %s/64 dev eth0' % T, 'quiet_ms': 200}], keep_mld=True, out_from=1,
+     sysctl_first={'net.ipv6.conf.default.mldv2_unsolicited_report_interval': 20}, **one)
+case('mld_query', [{'in': 'ip', 'args': 'addr show', 'quiet_ms': 300}, g('ff02::1', ip(LH0, 'ff02::1', 0, ext(58, b'\5\2\0\0\1\0') + icmp(LH0, 'ff02::1', 130, 0, struct.pack('!HH', 1, 0), b'\0' * 16 + b'\2\1\0\0'), 1), quiet_ms=100, at_ms=1500)],
+     keep_mld=True, out_from=1, sysctl_first={'net.ipv6.conf.default.mldv2_unsolicited_report_interval': 20}, **one)
 case('address_removed', [{'in': 'ip', 'args': 'addr del %s/64 dev eth0' % RA}, a(ip(A, RA, 58, echo(A, RA))), b_(ip(B, A, 17, udp(B, A)))])
 case('disable_ipv6', [a(UDP()), {'in': 'ip', 'args': 'link set eth1 mtu 1500'}, b_(ip(B, A, 17, udp(B, A)))], sysctl={'net.ipv6.conf.eth1.disable_ipv6': 1})
 

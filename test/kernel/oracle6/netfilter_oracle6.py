@@ -13,6 +13,7 @@ beside the checkout); its format holds with these differences:
 * out: IPv6 frames; MLD messages only with `keep_mld`. Flow labels, fragment ids and DAD's nonces that no injected packet has are
   random in the kernel: zero, and in `any`, with the checksum that covers a nonce
 * `ip6tables`: text for ip6tables-legacy-restore; counters, policies, hits as in the shared format; conntrack is IPv6's
+* `out_from`: frames of earlier packets are left out
 * snmp: non-zero counters of /proc/net/snmp6, octets and group messages left out
 * state: addresses, routes (without the tables' multicast entries) and neighbours at the end
 """
@@ -150,6 +151,8 @@ class Oracle6(base.Oracle):
             if et != 0x86dd:
                 if et != 0x0806:
                     noise.append([dev, fr.hex()])
+                continue
+            if pkt < case.get('out_from', 0):
                 continue
             if not case.get('keep_mld') and norm.is_mld(fr[14:]):
                 continue

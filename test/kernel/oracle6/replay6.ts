@@ -26,6 +26,7 @@ export interface Case6 {
   readonly tcp_listen?: readonly { readonly addr?: string; readonly port: number }[];
   readonly ip6tables?: string;
   readonly keep_mld?: boolean;
+  readonly out_from?: number;
 }
 export type Result6 = Record<string, unknown>;
 
@@ -109,7 +110,7 @@ export async function replay6(instance: KernelInstance, given: Case6, extension:
     }
     await advance(clock.nowNs() + FINAL_MS * NS_PER_MS);
     const out = frames
-      .filter(({ bytes }) => bytes[12] === 0x86 && bytes[13] === 0xdd && (given.keep_mld === true || !normaliser.isMld(bytes.subarray(14))))
+      .filter(({ pkt, bytes }) => pkt >= (given.out_from ?? 0) && bytes[12] === 0x86 && bytes[13] === 0xdd && (given.keep_mld === true || !normaliser.isMld(bytes.subarray(14))))
       .map(({ pkt, dev, bytes }) => normaliser.frame(pkt, dev, bytes));
     return {
       name: given.name, out, ...extension.collect?.(kernel, given),
