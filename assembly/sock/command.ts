@@ -31,7 +31,7 @@ import { sockList } from "./list";
 import { pingSend } from "./ping";
 import { rawSend } from "./raw";
 import {
-  isAny, localPort, queueFreeFirst, remotePort, SK_BOUND, SK_BOUND_ADDRESS, SK_BOUND_PORT, SK_NODELAY, SK_RCV_SHUTDOWN, SK_REUSE,
+  isAny, localPort, queueFreeFirst, remotePort, scopeOf, setScope, SK_BOUND, SK_BOUND_ADDRESS, SK_BOUND_PORT, SK_NODELAY, SK_RCV_SHUTDOWN, SK_REUSE,
   SK_SEND_SHUTDOWN, SK_TRANSPARENT, Socket, sockCreds, socketFree, socketGiveHandle, takeError,
 } from "./socket";
 import { bindConflict, bindPort, boundInsert, SockNetns, tableRemove } from "./table";
@@ -119,9 +119,9 @@ function takesFamily(sk: Socket, hi: u64, lo: u64, record: usize): i32 {
   if (six && (isLinkLocal6(hi) || isMulticast6(hi))) {
     if (scope != 0) {
       if (deviceFind(changetype<Netns>(sk.ns), scope) == 0) return -ENODEV;
-      sk.scope = scope;
+      if (!setScope(sk, scope)) return -ENOMEM;
     }
-    if (sk.scope == 0 && isLinkLocal6(hi)) return -EINVAL;
+    if (scopeOf(sk) == 0 && isLinkLocal6(hi)) return -EINVAL;
   }
   return 0;
 }
@@ -157,7 +157,7 @@ function bind(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
   const any = isAny(hi, lo);
   if (FULL && !isMapped4(hi, lo & 0xffffffff)) {
     const own = any || isMulticast6(hi) || sysctl6(ns, SYSCTL6_IP_NONLOCAL_BIND) != 0 || checkAddress(ns, hi, lo,
-      sk.scope == 0 ? 0 : deviceFind(ns, sk.scope), false);
+      scopeOf(sk) == 0 ? 0 : deviceFind(ns, scopeOf(sk)), false);
     if (!own) return -EADDRNOTAVAIL;
   } else if (!any && !sysctl(ns, SYSCTL_IP_NONLOCAL_BIND) && addressType(ns, hi, lo) != RTN_LOCAL) return -EADDRNOTAVAIL;
   if (FULL && any && lo != 0 && (sk.flags & SK_INET6) != 0) sk.localLo = lo; // "::ffff:0.0.0.0"
@@ -235,7 +235,7 @@ function send(sk: Socket, record: usize, ttl: u32, port: u32, bytes: u32, hi: u6
   const toLo = here ? (FULL && lo == 0 && hi == 0 && (sk.flags & SK_INET6) != 0 ? LOOPBACK6 : LOOPBACK) : lo;
   if (kind == SOCK_PING) return here ? -EDESTADDRREQ : pingSend(sk, hi, lo, port, ttl, record + SOCK_BYTES, bytes);
   const sourceHi = load<u64>(record, SOCK_SOURCE), sourceLo = load<u64>(record, SOCK_SOURCE + 8);
-  return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, sk.scope, record + SOCK_BYTES, bytes);
+  return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, scopeOf(sk), record + SOCK_BYTES, bytes);
 }
 
 function receive(sk: Socket, record: usize, room: u32): i32 {
@@ -319,7 +319,7 @@ function name(sk: Socket, record: usize): i32 {
   store<u32>(record, sk.state, SOCK_ARG);
   store<u32>(record, localPort(sk), SOCK_PORT);
   store<u32>(record, remotePort(sk), SOCK_LENGTH);
-  store<u32>(record, sk.scope, SOCK_SCOPE);
+  store<u32>(record, scopeOf(sk), SOCK_SCOPE);
   putAddress(record + SOCK_ADDRESS, sk.remoteHi, sk.remoteLo);
   putAddress(record + SOCK_SOURCE, sk.localHi, sk.localLo);
   return SOCK_BYTES;

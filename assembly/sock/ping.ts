@@ -17,7 +17,7 @@ import { ICMP_ECHO, ICMP_HEADER_LEN, IcmpView } from "../wire/icmp";
 import { IPPROTO_ICMP, IPV4_HEADER_LEN } from "../wire/ipv4";
 import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
-import { isAny, localPort, scratchRoute, SK_BOUND, Socket } from "./socket";
+import { isAny, localPort, scopeOf, scratchRoute, SK_BOUND, Socket } from "./socket";
 import { bindPort, boundFirst } from "./table";
 import { datagramQueue } from "./udp";
 
@@ -31,7 +31,7 @@ export function pingSend(sk: Socket, hi: u64, lo: u64, sequence: u32, ttl: u32, 
   }
   const route = scratchRoute();
   const six = isSix(hi, lo);
-  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, sk.scope, 0, 0, route);
+  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route);
   if (result < 0) return result;
   if (!six && (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST)) return -EACCES;
   const own = !isAny(sk.localHi, sk.localLo);
@@ -53,7 +53,7 @@ export function pingSend(sk: Socket, hi: u64, lo: u64, sequence: u32, ttl: u32, 
   if (six) {
     icmp6OutCount(ns, ICMPV6_ECHO_REQUEST);
     const hops6 = ttl != 0 ? ttl : route.type == RTN_MULTICAST ? 1 : 0;
-    const result6 = ip6Send(skb, ns, sourceHi, sourceLo, hi, lo, sk.scope, IPPROTO_ICMPV6, 0, hops6, true);
+    const result6 = ip6Send(skb, ns, sourceHi, sourceLo, hi, lo, scopeOf(sk), IPPROTO_ICMPV6, 0, hops6, true);
     return result6 < 0 && result6 != -ENOBUFS ? result6 : <i32>length;
   }
   const hops = ttl != 0 ? ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);

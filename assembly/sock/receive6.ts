@@ -41,7 +41,7 @@ export function sockIcmpError6(ns: Netns, type: u32, code: u32, info: u32, inner
   else if (type == NDISC_REDIRECT) errno = 0;
   let known = true;
   if (next == IPPROTO_TCP) known = tcpError(ns, inner, l4, errno, type == ICMPV6_PKT_TOOBIG, info);
-  else if (next == IPPROTO_UDP) known = udpError(ns, inner, l4, errno, hard);
+  else if (next == IPPROTO_UDP) known = udpError(ns, inner, l4, l4 + 8, errno, hard);
   else if (next == IPPROTO_ICMPV6) {
     if (errno != 0) pingError(ns, inner, l4, errno);
   } else return false;

@@ -27,7 +27,7 @@ import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
 import { vxlanErrorKnown } from "../net/vxlan-options";
 import { flowOwner, flowSet } from "../net/multipath";
-import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
+import { isAny, localPort, queueAppend, remotePort, scopeOf, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
 import { bindPort, boundFirst } from "./table";
 import { FULL } from "../features";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
@@ -47,7 +47,7 @@ export function datagramNew(ns: Netns, kind: u32): Socket {
 /** connect(): the peer, and our address towards it (__ip4_datagram_connect). 0 or -errno. */
 export function datagramConnect(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
   const route = scratchRoute();
-  const result = routeOutput(changetype<Netns>(sk.ns), hi, lo, sk.localHi, sk.localLo, sk.scope, 0, 0, route);
+  const result = routeOutput(changetype<Netns>(sk.ns), hi, lo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route);
   if (result < 0) return result;
   if (route.type == RTN_BROADCAST) return -EACCES;
   const sourceHi = route.sourceHi, sourceLo = route.sourceLo;

@@ -98,7 +98,9 @@ export function createSockets(context: NodeContext, netns: number, findDevice: (
       if (scope === undefined) throw new SocketError("ENODEV", call);
       instance.view.setUint32(SOCK_SCOPE, scope, true);
     }
-    if (!putAddress(instance.view, offset, zone < 0 ? address : address.slice(0, zone))) throw new SocketError("EINVAL", call);
+    if (!putAddress(instance.view, offset, zone < 0 ? address : address.slice(0, zone))) {
+      throw new SocketError(address.includes(":") ? "EAFNOSUPPORT" : "EINVAL", call);
+    }
   };
   /** The ifindex that a zone names, by number or by name. */
   const zoneOf = (zone: string): number | undefined => {

@@ -16,7 +16,7 @@ import { snmpInc } from "../../net/snmp";
 import { sysctl } from "../../net/sysctl";
 import { sockWake } from "../events";
 import {
-  isAny, queuePurge, randomId, READY_ALL, scratchRoute, SK_BOUND_ADDRESS, SK_DEAD, SK_RCV_SHUTDOWN, SK_SEND_SHUTDOWN,
+  isAny, queuePurge, randomId, READY_ALL, scopeOf, scratchRoute, SK_BOUND_ADDRESS, SK_DEAD, SK_RCV_SHUTDOWN, SK_SEND_SHUTDOWN,
   socketTakeHandle,
 } from "../socket";
 import { ipHeader } from "../family";
@@ -36,7 +36,7 @@ export function tcpConnect(sk: Tcp, hi: u64, lo: u64, port: u32): i32 {
   if (sk.state != TCP_CLOSE) return sk.state == TCP_SYN_SENT ? -EALREADY : -EISCONN;
   const ns = changetype<Netns>(sk.ns);
   const route = scratchRoute();
-  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, sk.scope, 0, 0, route);
+  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route);
   if (result < 0) return result;
   if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST) return -ENETUNREACH;
   const mtu = route.mtu;

@@ -20,7 +20,7 @@ import { isLinkLocal6 } from "../../wire/ipv6";
 import { anyTakes, fromHi, fromLo, ipHeader, readAddresses, SK_INET6, toHi, toLo } from "../family";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
 import { sockWake } from "../events";
-import { Endpoint, isAny, KIND_REQUEST, localPort, remotePort, scratch, scratchRoute, SK_HASHED } from "../socket";
+import { Endpoint, isAny, KIND_REQUEST, localPort, remotePort, scratch, scratchRoute, setScope, SK_HASHED } from "../socket";
 import { IPV4_MAX_PMTU, TCP_INVALID_RATELIMIT_MS } from "../limits";
 import { boundFirst, connectionInsert, connectionRemove } from "../table";
 import { rttSample } from "./ack";
@@ -280,7 +280,7 @@ function makeChild(request: Request, listener: Listener, skb: Skb, ns: Netns): T
   sk.flags = listener.flags & (0x108 | SK_INET6); // SK_REUSE, SK_NODELAY
   sk.localHi = request.localHi;
   sk.remoteHi = request.remoteHi;
-  sk.scope = request.scope;
+  setScope(sk, request.scope);
   sk.rcvBuf = listener.rcvBuf;
   sk.sndBuf = listener.sndBuf;
   sk.localLo = request.localLo;

@@ -18,7 +18,7 @@ import { checksumAdd, checksumFold, pseudo4 } from "../../wire/checksum";
 import { IP_DF, IPPROTO_TCP, IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_PSH, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
 import { observeSend } from "../deliver";
-import { localPort, remotePort, scratchRoute, SK_NODELAY } from "../socket";
+import { scopeOf, localPort, remotePort, scratchRoute, SK_NODELAY } from "../socket";
 import { TCP_INIT_CWND } from "../limits";
 import { optionBytes, sackBlocks, synOptionBytes, writeOptions, writeSynOptions } from "./options";
 import {
@@ -112,11 +112,11 @@ export function transmit(sk: Tcp, seq: u32, flags: u32, data: usize, length: u32
   // A SYN-ACK carries no id: it is sent before there is a connection.
   const id: u32 = (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 0 : <u32>++sk.ipId;
   skb.ipFlags |= IPSKB_CSUM_PARTIAL;
-  const sent = tcpSend(skb, ns, sk.localHi, sk.localLo, sk.remoteHi, sk.remoteLo, 0, id, true, sk.scope);
+  const sent = tcpSend(skb, ns, sk.localHi, sk.localLo, sk.remoteHi, sk.remoteLo, 0, id, true, scopeOf(sk));
   if (sent == -EMSGSIZE) {
     // The path was found to take less since: the retransmission will fit.
     const route = scratchRoute();
-    if (routeOutput(ns, sk.remoteHi, sk.remoteLo, sk.localHi, sk.localLo, sk.scope, 0, 0, route) == 0 && route.mtu < sk.pmtu) {
+    if (routeOutput(ns, sk.remoteHi, sk.remoteLo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route) == 0 && route.mtu < sk.pmtu) {
       syncMss(sk, route.mtu);
     }
   }
