@@ -74,7 +74,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
     };
   };
   const namespaces = byResource.get("namespaces")!;
-  const storeOf = (descriptor: Descriptor): Storage<KubeObject> => descriptor.custom?.view ?? storage;
+  const views = new Map<Descriptor, Storage<KubeObject>>();
+  for (const d of given.registry) if (d.view !== undefined) views.set(d, d.view(storage));
+  const storeOf = (descriptor: Descriptor): Storage<KubeObject> => descriptor.custom?.view ?? views.get(descriptor) ?? storage;
+  const invalid = ({ name: { group, kind }, internalGroup }: Descriptor, name: string, errors: FieldErrors): ApiError => newInvalid({ group: internalGroup ?? group, kind }, name, errors.list);
   const reader = createReader({ storeOf, clock });
   /** Where decoded objects had empty lists and maps. */
   const emptied = new WeakMap<object, ReadonlySet<string>>();
@@ -288,7 +291,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     if (errors.list.length > 0) {
       rollback?.();
-      throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
+      throw invalid(descriptor, meta.name ?? "", errors);
     }
     settle(descriptor, object);
     const key = storageKey(descriptor, namespace, meta.name);
@@ -317,7 +320,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
     checkName(info, object);
-    if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storage.get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
+    if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
       delete (object.metadata as { resourceVersion?: string }).resourceVersion;
       const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
       return { status: 201, headers: warned(info, headers, object, undefined), body: stored };
@@ -469,7 +472,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       rollback = descriptor.allocate?.(object, old, errors, dryRun ? dry() : options);
       if (errors.list.length > 0) {
         rollback?.();
-        throw newInvalid(descriptor.name, meta.name, errors.list);
+        throw invalid(descriptor, meta.name, errors);
       }
       // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
       validateObjectMetaUpdate(object, old, errors);
@@ -481,7 +484,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     if (errors.list.length === 0) return rollback;
     rollback?.();
-    throw newInvalid(descriptor.name, meta.name, errors.list);
+    throw invalid(descriptor, meta.name, errors);
   }
 
   /** GET, PUT and PATCH of the Scale of an object. Follows pkg/registry/apps/deployment/storage ScaleREST. */

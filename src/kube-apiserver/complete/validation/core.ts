@@ -400,23 +400,3 @@ export const replicationController: Validation = twice(plain(true, dnsSubdomain,
   podTemplateSpec(spec.template, "spec.template", errors);
   alwaysRestarted(spec.template.spec, "spec.template.spec", "ReplicationController", errors);
 }));
-
-/** Follows ValidateEventCreate and ValidateEventUpdate of events.go; events of core/v1 are judged the old way. */
-function legacyEvent(o: Any, path: string, errors: FieldErrors): void {
-  const namespace: string = o.involvedObject?.namespace ?? o.regarding?.namespace ?? "";
-  if (namespace === "") {
-    if (o.metadata.namespace !== "default" && o.metadata.namespace !== "kube-system") errors.invalid(`${path}.namespace`, namespace, "does not match event.namespace");
-  } else if (namespace !== o.metadata.namespace) errors.invalid(`${path}.namespace`, namespace, "does not match event.namespace");
-  if (!validEventNamespace(o.metadata.namespace ?? "")) errors.invalid("namespace", o.metadata.namespace ?? "", "");
-}
-
-const validEventNamespace = (name: string): boolean => dnsLabel(name).length === 0;
-
-export const event: Validation = {
-  validate(o, errors) {
-    legacyEvent(o, "involvedObject", errors);
-  },
-  validateUpdate(o, _old, errors) {
-    legacyEvent(o, "involvedObject", errors);
-  },
-};
