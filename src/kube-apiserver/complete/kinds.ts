@@ -254,7 +254,8 @@ export const KINDS: readonly Descriptor[] = [
     },
   }),
   kind("batch", "Job", "jobs", {
-    status: true, generation: true, orphansByDefault: true,
+    status: true, generation: true, orphansByDefault: true, selectableNames: ["status.successful"],
+    selectable: ({ status }) => ({ "status.successful": String(status?.succeeded ?? 0) }),
     deleteWarning: "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
     setDefaults({ metadata, spec }) {
       jobDefaults(spec);

@@ -11,6 +11,7 @@ import {
   validateConfigMapKey, validateDNS1123Label, validateDNS1123Subdomain, validateEnvVarName, validateLabelKey,
   validateLabelValue, validatePortName, validatePortNumber,
 } from "../../apimachinery/validation.ts";
+import { formatTime } from "../../apimachinery/time.ts";
 import type { FieldErrors } from "../field.ts";
 import type { Descriptor, RegistryContext } from "./descriptor.ts";
 import { setPodDefaults } from "./pod-defaults.ts";
@@ -46,8 +47,14 @@ export const pods: Descriptor<Pod> = {
     pod.spec.preemptionPolicy ??= "PreemptLowerPriority";
     tolerateForAWhile(pod);
   },
-  prepareForCreate(pod) {
+  prepareForCreate(pod, { clock }) {
     pod.status = { phase: "Pending", qosClass: qosClass(pod.spec) };
+    if ((pod.spec.schedulingGates ?? []).length === 0) return;
+    const condition = {
+      type: "PodScheduled", status: "False", reason: "SchedulingGated", message: "Scheduling is blocked due to non-empty scheduling gates",
+      lastProbeTime: null, lastTransitionTime: formatTime(clock.nowMs()),
+    };
+    pod.status.conditions = [condition as unknown as NonNullable<Pod["status"]["conditions"]>[number]];
   },
   prepareForUpdate(pod, old) {
     tolerateForAWhile(pod);
@@ -90,7 +97,7 @@ const TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
 function mountToken(pod: Pod, account: ServiceAccount & KubeObject, { random }: RegistryContext): void {
   if ((pod.spec.automountServiceAccountToken ?? account.automountServiceAccountToken) === false) return;
   let name: string | undefined;
-  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+  for (const container of [...(pod.spec.initContainers ?? []), ...(pod.spec.containers ?? [])]) {
     if (container.volumeMounts?.some((m) => m.mountPath === TOKEN_PATH) === true) continue;
     name ??= `kube-api-access-${randomSuffix(random, 5)}`;
     (container.volumeMounts ??= []).push({ name, readOnly: true, mountPath: TOKEN_PATH });
@@ -129,7 +136,7 @@ function mutableView(spec: PodSpec, old: PodSpec): PodSpec {
 export function qosClass(spec: PodSpec): "Guaranteed" | "Burstable" | "BestEffort" {
   let any = false;
   let guaranteed = true;
-  for (const { resources } of [...spec.containers, ...(spec.initContainers ?? [])]) {
+  for (const { resources } of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
     for (const name of ["cpu", "memory"]) {
       const request = positive(resources?.requests?.[name]);
       const limit = positive(resources?.limits?.[name]);

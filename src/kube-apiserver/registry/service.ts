@@ -281,9 +281,10 @@ const needsHealthCheck = (spec: ServiceSpec): boolean => spec.type === "LoadBala
 
 /** One family is configured: a service that is not headless cannot have the other. Follows initIPFamilyFields. */
 function families(spec: ServiceSpec, errors: FieldErrors): void {
-  if (!needsClusterIP(spec)) return;
-  for (const [i, family] of (spec.ipFamilies ?? []).entries()) if (family === "IPv6") errors.invalid(`spec.ipFamilies[${i}]`, family, "not configured on this cluster");
+  // A headless service without a selector has whatever endpoints it is given.
+  if (spec.type === "ExternalName" || (spec.clusterIP === "None" && Object.keys(spec.selector ?? {}).length === 0)) return;
   if (spec.ipFamilyPolicy === "RequireDualStack") errors.invalid("spec.ipFamilyPolicy", spec.ipFamilyPolicy, "this cluster is not configured for dual-stack services");
+  for (const [i, family] of (spec.ipFamilies ?? []).entries()) if (family === "IPv6") errors.invalid(`spec.ipFamilies[${i}]`, family, "not configured on this cluster");
 }
 
 function releaseSpec(spec: ServiceSpec, context: RegistryContext): void {

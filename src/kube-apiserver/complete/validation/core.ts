@@ -56,7 +56,7 @@ function immutableData(o: Any, old: Any, fields: readonly string[], errors: Fiel
   for (const field of fields) if (!deepEqual(o[field] ?? {}, old[field] ?? {})) errors.forbidden(field, why);
 }
 
-export const configMap: Validation = {
+export const configMap: Validation = twice({
   validate(o, errors) {
     objectMeta(o, true, dnsSubdomain, errors);
     configMapBody(o, errors);
@@ -64,9 +64,9 @@ export const configMap: Validation = {
   validateUpdate(o, old, errors) {
     objectMetaUpdate(o, old, errors);
     immutableData(o, old, ["data", "binaryData"], errors);
-    configMap.validate(o, errors);
+    configMapBody(o, errors);
   },
-};
+});
 
 function secretBody(o: Any, errors: FieldErrors): void {
   const data: Record<string, string> = o.data ?? {};
