@@ -113,7 +113,13 @@ export const NFTOP_XT: u32 = 36;
 export const NFTOP_FWD: u32 = 37; // u8 register of the device's number
 export const NFTOP_DUP: u32 = 38; // u8 register of the address, u8 of the device's number (families of frames: that alone)
 export const NFTOP_CONNLIMIT: u32 = 39; // u32 state, u32 most, u32 1: over
-export const NFTOPS: u32 = 40;
+export const NFTOP_EBT: u32 = 40; // u8 NFTEBT_*, u8 flag, u16 0, MAC, u16 0: what only ebtables has
+export const NFTOPS: u32 = 41;
+export const NFTEBT_DNAT: u32 = 1;
+export const NFTEBT_SNAT: u32 = 2; // flag 1: the sender's MAC in ARP, too
+export const NFTEBT_REDIRECT: u32 = 3;
+export const NFTEBT_ARPREPLY: u32 = 4;
+export const NFTEBT_GRATUITOUS: u32 = 5; // flag 1: not
 /** What nft does itself there: a header that is cut off does not match, where xtables would drop the packet. */
 export const NFTXT_NATIVE: u32 = 256;
 export const NFTXT_BREAKS: u32 = 512; // the target accepts to go on with the rule, and drops to end it

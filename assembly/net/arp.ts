@@ -1,7 +1,7 @@
 // ARP: net/ipv4/arp.c.
 import {
   CONF_ARP_ACCEPT, CONF_ARP_ANNOUNCE, CONF_ARP_FILTER, CONF_ARP_IGNORE, CONF_DROP_GRATUITOUS_ARP, CONF_FORWARDING,
-  CONF_PROXY_ARP, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, IFF_NOARP, NUD_REACHABLE,
+  CONF_PROXY_ARP, CONF_PROXY_ARP_PVLAN, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, IFF_NOARP, NUD_REACHABLE,
   NUD_STALE, PACKET_HOST, PACKET_OTHERHOST, RTN_LOCAL, RTN_UNICAST, RT_SCOPE_HOST, RT_SCOPE_LINK,
 } from "../abi/net";
 import { NFT_HOOK_ARP_INPUT, NFT_HOOK_ARP_OUTPUT } from "../abi/nft";
@@ -17,7 +17,7 @@ import { Address, addressMatches, addressOnlink, inetSelectAddr, isLoopback4, is
 import { devQueueXmit } from "./dev";
 import { NEIGH_OVERRIDE, Neighbour, neighFind, neighFindOrCreate, neighUpdate } from "./neighbour";
 import { proxyDelay } from "./proxy-arp";
-import { inetAddrType, routeInput } from "./route";
+import { Route, inetAddrType, routeInput, routeOutputKey } from "./route";
 import { skbAlloc, skbDrop, skbFree, skbLength, skbPush } from "./skb";
 import { devConf, maxConf, orConf } from "./sysctl";
 
@@ -40,6 +40,20 @@ function arpSend(dev: NetDevice, operation: u32, to0: u32, to1: u32, senderIp: u
     skb.network = at + ETH_HEADER_LEN;
     if (!nftFrame(NFT_HOOK_ARP_OUTPUT, skb, changetype<Netns>(dev.ns), 0, changetype<usize>(dev))) return;
   }
+  devQueueXmit(skb, dev);
+}
+
+/** An answer by `dev` to `to`, which asked for `sender`: it is at the MAC given, whoever that is (ebt_arpreply_tg). Addresses are raw. */
+export function arpAnswerAs(dev: NetDevice, mac0: u32, mac1: u32, to0: u32, to1: u32, sender: u32, target: u32): void {
+  const skb = skbAlloc(ARP_LEN);
+  if (changetype<usize>(skb) == 0) return;
+  skb.tail = skb.data + <usize>ARP_LEN;
+  skb.protocol = ETH_P_ARP;
+  skb.dev = changetype<usize>(dev);
+  ArpView.at(skb.data).write(ARP_REPLY, mac0, mac1, sender, to0, to1, target);
+  const at = skbPush(skb, ETH_HEADER_LEN);
+  skb.mac = at;
+  EthernetView.at(at).write(to0, to1, mac0, mac1, ETH_P_ARP);
   devQueueXmit(skb, dev);
 }
 
@@ -102,14 +116,16 @@ function arpProcess(skb: Skb, arp: ArpView, ns: Netns, dev: NetDevice): bool {
       if (ignored(ns, dev, senderIp, targetIp)) return true;
       if (orConf(dev, CONF_ARP_FILTER)) {
         // arp_filter: only if the way back to the asker leads out of this device.
-        if (routeInput(skb, ns, dev, senderIp, targetIp, 0) == 0 && skb.rtDev != changetype<usize>(dev)) return true;
+        const route = changetype<Route>(ns.scratch);
+        if (routeOutputKey(ns, 0, sender, 0, target, 0, 0, route) != 0 || route.dev != changetype<usize>(dev)) return true;
       }
       heardOf(dev, sender, sha0, sha1);
       arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
       return true;
     }
-    if (devConf(dev, CONF_FORWARDING) != 0 && skb.rtType == RTN_UNICAST && orConf(dev, CONF_PROXY_ARP)
-      && skb.rtDev != changetype<usize>(dev)) {
+    // By another device, or (arp_fwd_pvlan) on the same segment, whose hosts do not hear each other.
+    if (devConf(dev, CONF_FORWARDING) != 0 && skb.rtType == RTN_UNICAST && (skb.rtDev != changetype<usize>(dev) ? orConf(dev, CONF_PROXY_ARP)
+      : FULL && senderIp != targetIp && orConf(dev, CONF_PROXY_ARP_PVLAN))) {
       heardOf(dev, sender, sha0, sha1);
       if (FULL && skb.pktType != PACKET_HOST && proxyDelay(dev, sha0, sha1, senderIp, targetIp)) return true;
       arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
@@ -120,7 +136,8 @@ function arpProcess(skb: Skb, arp: ArpView, ns: Netns, dev: NetDevice): bool {
   const gratuitous = targetIp == senderIp && inetAddrType(ns, 0, sender) == RTN_UNICAST
     && (operation == ARP_REQUEST || (arp.targetMac0 == sha0 && arp.targetMac1 == sha1));
   let at = neighFind(dev, 0, sender);
-  if (at == 0 && maxConf(dev, CONF_ARP_ACCEPT) == 1
+  const accept = at != 0 ? 0 : maxConf(dev, CONF_ARP_ACCEPT);
+  if (at == 0 && (accept == 1 || (FULL && accept == 2 && confirmed(dev, senderIp, 0, RT_SCOPE_LINK)))
     && (gratuitous || (operation == ARP_REPLY && inetAddrType(ns, 0, sender) == RTN_UNICAST))) {
     at = neighFindOrCreate(dev, 0, sender);
   }
@@ -158,10 +175,21 @@ function ignored(ns: Netns, dev: NetDevice, senderIp: u32, targetIp: u32): bool 
   if (mode == 0) return false;
   if (mode == 8) return true;
   if (mode > 3) return false;
-  for (let at = dev.addresses; at != 0; at = changetype<Address>(at).next) {
-    const address = changetype<Address>(at);
-    if (address.lo != mapped4(targetIp) || (mode == 3 && address.scope >= RT_SCOPE_HOST)) continue;
-    if (mode != 2 || addressMatches(address, 0, mapped4(senderIp))) return false;
+  if (mode != 3) return !confirmed(dev, mode == 2 ? senderIp : 0, targetIp, RT_SCOPE_HOST);
+  for (let d = ns.devices; d != 0; d = changetype<NetDevice>(d).next) {
+    if (confirmed(changetype<NetDevice>(d), 0, targetIp, RT_SCOPE_LINK)) return false;
   }
   return true;
+}
+
+/** Has the device the address `local` (0: any) of at most that scope, on one subnet with `peer` (0: any) (confirm_addr_indev)? */
+function confirmed(dev: NetDevice, peer: u32, local: u32, scope: u32): bool {
+  const least: u32 = orConf(dev, CONF_ROUTE_LOCALNET) ? RT_SCOPE_LINK : RT_SCOPE_HOST;
+  let found = false, same = false;
+  for (let at = dev.addresses; at != 0; at = changetype<Address>(at).next) {
+    const address = changetype<Address>(at);
+    if ((local == 0 || address.lo == mapped4(local)) && min<u32>(address.scope, least) <= scope) found = true;
+    if ((local == 0 || addressMatches(address, 0, mapped4(local))) && (peer == 0 || addressMatches(address, 0, mapped4(peer)))) same = true;
+  }
+  return found && same;
 }

@@ -17,6 +17,8 @@ import { be16 } from "../wire/bytes";
 import { ETH_HEADER_LEN } from "../wire/ethernet";
 import { bridgeXmit } from "./bridge";
 import { COST_SOFTIRQ, COST_XMIT } from "./costs";
+import { icmpSending, icmpSetSending } from "./icmp";
+import { IPSKB_IN_ICMP } from "./ip-input";
 import { ipTunnelOut } from "./ip-output";
 import { ipvlanXmit } from "./ipvlan";
 import { macvlanXmit } from "./macvlan";
@@ -54,6 +56,7 @@ export function netifRx(skb: Skb, dev: NetDevice): void {
 export function deferOutput(skb: Skb, dev: NetDevice): void {
   skb.dev = changetype<usize>(dev);
   skb.pktType = PACKET_OUTGOING;
+  if (FULL && icmpSending()) skb.ipFlags |= IPSKB_IN_ICMP;
   backlogAppend(skb, changetype<Netns>(dev.ns), dev);
 }
 
@@ -113,7 +116,10 @@ export function backlogRunOne(): bool {
   }
   if (skb.pktType == PACKET_OUTGOING) {
     skb.pktType = PACKET_HOST;
+    const inIcmp = FULL && (skb.ipFlags & IPSKB_IN_ICMP) != 0;
+    if (inIcmp) icmpSetSending(true);
     ipTunnelOut(skb, changetype<Netns>(dev.ns));
+    if (inIcmp) icmpSetSending(false);
     return true;
   }
   if (!dev.up) { // went down while the frame waited
@@ -127,6 +133,7 @@ export function backlogRunOne(): bool {
     observeFrame(skb, dev, true);
   }
   netifReceiveSkb(skb, dev);
+  if (FULL) flowForget(); // its place may be another packet's before the next turn
   return true;
 }
 

@@ -6,15 +6,13 @@ import {
   ROUTE_F_APPEND, ROUTE_F_REPLACE, RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNREACHABLE, RT_TABLE_DEFAULT,
   FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_PROHIBIT, FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, RT_TABLE_LOCAL, RT_TABLE_MAIN, RULE_ACTION, RULE_BYTES,
   RULE_DST, RULE_DST_PREFIX, RULE_F_INVERT, RULE_IIF, RULE_MARK, RULE_MASK, RULE_PREF, RULE_SRC, RULE_SRC_PREFIX,
-  RULE_SUPPRESS_PREFIX, RULE_TABLE,
+  RULE_TABLE,
 } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { isMapped4 } from "../wire/bytes";
-import {
-  flowDport, flowProtocol, flowSport, flowTos, nexthopBy, nexthopUsable, nexthopsCopy, nexthopsFree, nexthopsSame,
-} from "./multipath";
+import { flowDport, flowProtocol, flowSport, flowTos, flowUid, nexthopAt, nexthopBy, nexthopCount, nexthopUsable, nexthopsCopy, nexthopsFree, nexthopsSame } from "./multipath";
 
 /** A route. */
 @unmanaged export class FibEntry {
@@ -57,6 +55,7 @@ import {
   sourceHi: u64; sourceLo: u64; destinationHi: u64; destinationLo: u64;
   // As in a RULE_* record
   action: u32; target: u32; flags: u32; oif: u32; tos: u32; protocol: u32; sport: u32; dport: u32; suppress: u32;
+  suppressGroup: u32; uidFirst: u32; uidEnd: u32; tunId: u32;
 }
 
 /** Why the last fibLookup gave nothing: -errno. */
@@ -172,12 +171,32 @@ export function fibLookup(ns: Netns, hi: u64, lo: u64, sourceHi: u64, sourceLo: 
     if (entry != 0) {
       // fib4_rule_suppress: a route that is no more specific than that does not count.
       if (FULL && rule.suppress != 0 && changetype<FibEntry>(entry).prefix < 96 + rule.suppress) continue;
+      // … nor one by a device of that group: all are in group 0.
+      if (FULL && rule.suppressGroup == 1 && changetype<FibEntry>(entry).dev != 0) continue;
       return entry;
     }
     if (fibError != -EAGAIN) return 0;
   }
   fibError = -ENETUNREACH;
   return 0;
+}
+
+/** Does a route go by this gateway on this device (ip_fib_check_default)? */
+export function fibHasGateway(ns: Netns, dev: usize, lo: u64): bool {
+  for (let t = ns.fib; t != 0; t = changetype<FibTable>(t).next) {
+    const table = changetype<FibTable>(t);
+    for (let b: u32 = 0; b <= table.mask; b++) {
+      for (let at = <usize>load<u32>(table.buckets + <usize>(b << 2)); at != 0; at = changetype<FibEntry>(at).next) {
+        const entry = changetype<FibEntry>(at);
+        if (entry.dev == dev && entry.gatewayLo == lo) return true;
+        if (entry.nexthops == 0) continue;
+        for (let i: u32 = 0; i < nexthopCount(entry.nexthops); i++) {
+          if (nexthopAt(entry.nexthops, i).dev == dev && nexthopAt(entry.nexthops, i).gatewayLo == lo) return true;
+        }
+      }
+    }
+  }
+  return false;
 }
 
 /** Does the rule speak about such a packet (fib_rule_match)? Of either family. */
@@ -189,11 +208,16 @@ export function ruleMatches(ns: Netns, rule: FibRule, hi: u64, lo: u64, sourceHi
       && maskLo(lo, rule.destinationPrefix) == rule.destinationLo));
   if (FULL && ns.routeMore != 0) {
     matches = matches && (rule.oif == 0 || rule.oif == oif) && (rule.tos == 0 || ((rule.tos ^ flowTos) & TOS_LEGACY) == 0)
-      && (rule.protocol == 0 || rule.protocol == flowProtocol) && inRange(rule.sport, flowSport) && inRange(rule.dport, flowDport);
+      && (rule.protocol == 0 || rule.protocol == flowProtocol) && inRange(rule.sport, flowSport) && inRange(rule.dport, flowDport)
+      // Packets bring no tunnel's id: nothing here receives by metadata.
+      && (rule.uidEnd == 0 || (flowUid >= rule.uidFirst && flowUid < rule.uidEnd)) && rule.tunId == 0;
     if (rule.flags & RULE_F_INVERT) matches = !matches;
   }
   return matches;
 }
+
+/** From `action` on, as many bytes as in a RULE_* record. */
+const RULE_MORE: usize = 52;
 
 /** INET_DSCP_LEGACY_TOS_MASK */
 const TOS_LEGACY: u32 = 0x1c;
@@ -440,7 +464,7 @@ export function ruleAdd(ns: Netns, list: usize, record: usize): i32 {
   rule.destinationHi = maskHi(load<u64>(record, RULE_DST), rule.destinationPrefix);
   rule.destinationLo = maskLo(load<u64>(record, RULE_DST + 8), rule.destinationPrefix);
   rule.action = FR_ACT_TO_TBL;
-  if (FULL) memory.copy(at + offsetof<FibRule>("action"), record + RULE_ACTION, 36);
+  if (FULL) memory.copy(at + offsetof<FibRule>("action"), record + RULE_ACTION, RULE_MORE);
   if (rule.action == 0) rule.action = FR_ACT_TO_TBL;
   let link = list;
   for (let r = <usize>load<u32>(link); r != 0; r = <usize>load<u32>(link)) {
@@ -461,7 +485,7 @@ export function ruleAdd(ns: Netns, list: usize, record: usize): i32 {
 
 /** Does it look at more than addresses, devices and mark? */
 function hasMore(rule: FibRule): bool {
-  return (rule.oif | rule.tos | rule.protocol | rule.sport | rule.dport | (rule.flags & RULE_F_INVERT)) != 0;
+  return (rule.uidEnd | rule.tunId | rule.oif | rule.tos | rule.protocol | rule.sport | rule.dport | (rule.flags & RULE_F_INVERT)) != 0;
 }
 
 /** One of the three rules of a new namespace; false: no memory. */
@@ -525,7 +549,7 @@ export function ruleWrite(at: usize, to: usize): usize {
   store<u64>(to, rule.sourceLo, 40);
   store<u64>(to, rule.destinationHi, 48);
   store<u64>(to, rule.destinationLo, 56);
-  memory.copy(to + RULE_ACTION, at + offsetof<FibRule>("action"), 36);
-  store<u32>(to, 0, RULE_SUPPRESS_PREFIX + 4);
+  memory.copy(to + RULE_ACTION, at + offsetof<FibRule>("action"), RULE_MORE);
+  store<u32>(to + RULE_ACTION + RULE_MORE, 0);
   return rule.next;
 }

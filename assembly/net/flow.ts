@@ -16,7 +16,7 @@ import {
   MATCH_OUT, MATCH_PKTTYPE, MATCH_PROTOCOL, MATCH_RPFILTER, MATCH_SOURCE, MATCH_STATE, MATCH_TCP, MATCH_UDP, NFCT_CHECKSUM, NFCT_TIMEOUT_UDP,
   NFCT_TIMEOUT_UDP_STREAM, NF_ACCEPT, TARGET_CONNMARK, TARGET_LOG, TARGET_MARK,
 } from "../abi/netfilter";
-import { DEV_LOOPBACK, DEV_NIC, PACKET_HOST, RTN_UNICAST, SNMP_IPEXT_INNOECTPKTS, SNMP_IPEXT_INOCTETS, SNMP_IPEXT_OUTOCTETS, SNMP_IP_FORWDATAGRAMS,
+import { DEV_LOOPBACK, DEV_NIC, IFF_NOARP, PACKET_HOST, RTN_UNICAST, SNMP_IPEXT_INNOECTPKTS, SNMP_IPEXT_INOCTETS, SNMP_IPEXT_OUTOCTETS, SNMP_IP_FORWDATAGRAMS,
   SNMP_IP_INRECEIVES, SNMP_IP_OUTTRANSMITS } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Node, SKB_BYTES, Skb } from "../layout";
@@ -154,13 +154,18 @@ function receive(skb: Skb, dev: NetDevice, ip: usize): bool {
     const known = changetype<Decision>(slot);
     if ((known.flags & RTF_REDIRECT) != 0 || length > known.mtu) return false;
     const out = changetype<NetDevice>(known.dev);
-    if (out.kind != DEV_NIC) return false;
+    if (out.kind == DEV_LOOPBACK || (out.flags & IFF_NOARP) != 0) return false;
     const at = neighFind(out, known.gatewayHi, known.gatewayLo);
-    if (at == 0 || !neighConnected(changetype<Neighbour>(at)) || !out.up || out.qdisc != 0 || out.lower != 0 || !forwardable(length + ETH_HEADER_LEN, out)) return false;
+    if (at == 0 || !neighConnected(changetype<Neighbour>(at))) return false;
     n.now += COST_ROUTE + COST_FORWARD;
     store<u32>(ip, lowered(third, 0), 8);
     count(ns, first, bytes, length);
-    transmit(n, skb, ip, length, changetype<Neighbour>(at), out);
+    if (toNic(out, length)) transmit(n, skb, ip, length, changetype<Neighbour>(at), out);
+    else {
+      if (skb.pktType == PACKET_BARE) skbComplete(skb);
+      skb.inDev = changetype<usize>(dev);
+      queue(skb, ip, length, changetype<Neighbour>(at), out, first, known.flags, known.mtu, known.gatewayHi, known.gatewayLo);
+    }
     return true;
   }
   if (nf.conntrackUsers == 0 || nf.nft != 0) return false;
@@ -175,7 +180,7 @@ function receive(skb: Skb, dev: NetDevice, ip: usize): bool {
     if ((word & (NUMBERS - 1)) == 0) return false;
     const f = changetype<Flow>(<usize>load<u32>(changetype<Flows>(n.flows).numbers + (<usize>(word & (NUMBERS - 1)) << 2)));
     if (f.inDev == changetype<usize>(dev) && f.status == ct.status && f.routeGeneration == ns.routeGeneration
-      && ((ct.mark ^ f.connmark) & f.connmarkMask) == 0) {
+      && (f.connmarkMask == 0 || ((ct.mark ^ f.connmark) & f.connmarkMask) == 0)) {
       return replay(n, f, ct, link & 1, skb, ns, nf, ip, bytes, length);
     }
   }
@@ -210,6 +215,11 @@ function receive(skb: Skb, dev: NetDevice, ip: usize): bool {
   snmpInc(ns, SNMP_IP_FORWDATAGRAMS);
   snmpInc(ns, SNMP_IP_OUTTRANSMITS);
   snmpAdd(ns, SNMP_IPEXT_OUTOCTETS, length);
+}
+
+/** Is there nothing between the host and the wire? */
+@inline function toNic(out: NetDevice, length: u32): bool {
+  return out.kind == DEV_NIC && out.up != 0 && out.qdisc == 0 && out.lower == 0 && forwardable(length + ETH_HEADER_LEN, out);
 }
 
 /** neigh_output and the NIC's xmit. */
@@ -284,35 +294,37 @@ function receive(skb: Skb, dev: NetDevice, ip: usize): bool {
   count(ns, first, bytes, length);
   n.now = began + <u64>f.doneAt;
   const out = changetype<NetDevice>(neighbour.dev);
-  if (out.kind == DEV_NIC && out.up && out.qdisc == 0 && out.lower == 0 && forwardable(length + ETH_HEADER_LEN, out)) {
-    transmit(n, skb, ip, length, neighbour, out);
-  } else queue(n, f, ct, skb, ip, length, neighbour, out, first);
+  if (toNic(out, length)) transmit(n, skb, ip, length, neighbour, out);
+  else {
+    if (skb.pktType == PACKET_BARE) skbComplete(skb);
+    ct.use++;
+    skb.nfct = changetype<usize>(ct);
+    skb.ctinfo = f.ctinfo;
+    skb.mark = f.mark;
+    skb.inDev = f.inDev;
+    queue(skb, ip, length, neighbour, out, first, f.rtFlags, f.mtu, f.gatewayHi, f.gatewayLo);
+  }
   return true;
 }
 
 /** Any other device gets the packet as the long way leaves it. */
-function queue(n: Node, f: Flow, ct: Conntrack, skb: Skb, ip: usize, length: u32, neighbour: Neighbour, out: NetDevice, first: u32): void {
-  if (skb.pktType == PACKET_BARE) skbComplete(skb);
-  ct.use++;
-  skb.nfct = changetype<usize>(ct);
-  skb.ctinfo = f.ctinfo;
-  skb.mark = f.mark;
-  skb.inDev = f.inDev;
+function queue(skb: Skb, ip: usize, length: u32, neighbour: Neighbour, out: NetDevice, first: u32, rtFlags: u32, mtu: u32, gatewayHi: u64,
+  gatewayLo: u64): void {
   skb.protocol = ETH_P_IP;
   skb.priority = (0x4620 >>> ((first >>> 11 & 3) << 2)) & 15; // rt_tos2priority
   skb.rtType = RTN_UNICAST;
-  skb.rtFlags = f.rtFlags;
+  skb.rtFlags = rtFlags;
   skb.rtDev = changetype<usize>(out);
-  skb.rtMtu = f.mtu;
-  skb.rtGatewayHi = f.gatewayHi;
-  skb.rtGatewayLo = f.gatewayLo;
+  skb.rtMtu = mtu;
+  skb.rtGatewayHi = gatewayHi;
+  skb.rtGatewayLo = gatewayLo;
   skb.dev = changetype<usize>(out);
   skb.network = ip;
   skb.transport = ip + IPV4_HEADER_LEN;
   skb.mac = ip - ETH_HEADER_LEN;
   skb.data = skb.mac;
   skb.tail = ip + <usize>length;
-  neighbour.used = jiffyOf(n.now);
+  neighbour.used = jiffyOf(node().now);
   EthernetView.at(skb.mac).write(neighbour.mac0, neighbour.mac1, out.mac0, out.mac1, ETH_P_IP);
   devQueueXmit(skb, out);
 }

@@ -1,6 +1,6 @@
 // ICMP: net/ipv4/icmp.c.
 import {
-  CONF_ACCEPT_REDIRECTS, CONF_FORWARDING, CONF_SHARED_MEDIA, DEV_LOOPBACK, DROP_ICMP_CSUM, DROP_INVALID_PROTO, DROP_NOT_SPECIFIED, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_HOST,
+  CONF_ACCEPT_REDIRECTS, CONF_FORWARDING, CONF_SECURE_REDIRECTS, CONF_SHARED_MEDIA, DEV_LOOPBACK, DROP_ICMP_CSUM, DROP_INVALID_PROTO, DROP_NOT_SPECIFIED, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_HOST,
   RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, RTN_UNSPEC, RT_SCOPE_LINK, SNMP_ICMP_INCSUMERRORS, SNMP_ICMP_INDESTUNREACHS,
   SNMP_ICMP_INERRORS, SNMP_ICMP_INMSGS, SNMP_ICMP_OUTDESTUNREACHS, SNMP_ICMP_OUTMSGS, SNMP_ICMP_OUTRATELIMITGLOBAL,
   SNMP_ICMP_OUTRATELIMITHOST, SYSCTL_ICMP_ECHO_IGNORE_ALL, SYSCTL_ICMP_ECHO_IGNORE_BROADCASTS,
@@ -26,6 +26,9 @@ import { addressOnlink, inetSelectAddr, isMulticast4 } from "./address";
 import { currentTimestamp, ipOptionsEcho } from "./ip-options";
 import { ipSendRouted } from "./ip-output";
 import { Neighbour, neighAsk, neighFindOrCreate, neighValid } from "./neighbour";
+import { ipPartialChecksum } from "./ip-input";
+import { fibHasGateway } from "./fib";
+import { flowSet } from "./multipath";
 import { peerAllow, pmtuUpdate, redirectLearn } from "./peers";
 import { RTF_LOCAL, Route, inetAddrType, routeOutputKey } from "./route";
 import { skbAlloc, skbDrop, skbFree, skbLength } from "./skb";
@@ -43,6 +46,16 @@ const INADDR_DUMMY: u32 = 0x080000c0;
 // The kernel's ICMP socket is taken while it sends (icmp_xmit_lock): what a hook says about that packet finds it taken, and is not sent.
 // Never true between two calls of the kernel.
 let sending: bool = false;
+/** Where TCP's checksum ends, UDP's before it. */
+const CHECKSUM_END: u32 = 18;
+
+/** Is an ICMP message on its way out? What is sent meanwhile begets no other (icmp_xmit_trylock), nor what a tunnel makes of it. */
+export function icmpSending(): bool {
+  return sending;
+}
+export function icmpSetSending(on: bool): void {
+  sending = on;
+}
 
 /** Is it an error (icmp_pointers[type].error: 1 to 7, 9 to 12)? Never answered by another. */
 function isError(type: u32): bool {
@@ -142,6 +155,7 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   const tos = (ip.tos & 0x1e) | IPTOS_PREC_INTERNETCONTROL;
   let to = mapped4(ip.source);
   const route = changetype<Route>(ns.scratch);
+  if (FULL && ns.routeMore != 0) flowSet(IPPROTO_ICMP, 0, 0, tos);
   if (routeOutputKey(ns, 0, to, 0, mapped4(source), 0, 0, route) != 0) return;
   if (ip.source == 0) to = route.sourceLo; // nobody is this host itself
   if (limited && changetype<NetDevice>(route.dev).kind != DEV_LOOPBACK && !peerAllow(ns, 0, to)) {
@@ -160,6 +174,7 @@ export function icmpSend(about: Skb, ns: Netns, type: u32, code: u32, info: u32)
   const icmp = IcmpView.at(skb.data);
   icmp.write(type, code, info);
   memory.copy(skb.data + ICMP_HEADER_LEN, about.network, <usize>length);
+  if (length >= header + CHECKSUM_END) ipPartialChecksum(about, skb.data + ICMP_HEADER_LEN);
   skb.tail = skb.data + <usize>(ICMP_HEADER_LEN + length);
   store<u16>(icmp.checksumAt, <u16>checksum(skb.data, ICMP_HEADER_LEN + length));
   nfCtAttach(skb, about);
@@ -247,6 +262,7 @@ function reply(about: Skb, ns: Netns, dev: NetDevice, type: u32, asked: u32): vo
     : inetSelectAddr(dev, 0, mapped4(ip.source), 0);
   const route = changetype<Route>(ns.scratch);
   const to = mapped4(ip.source);
+  if (FULL && ns.routeMore != 0) flowSet(IPPROTO_ICMP, 0, 0, ip.tos);
   if (routeOutputKey(ns, 0, to, 0, source == 0 ? 0xffff0000 : source, 0, 0, route) != 0) return;
   const options = echoOptions(about, ns, route, ip.headerLength);
   if (options < 0) return;
@@ -280,12 +296,12 @@ function redirect(skb: Skb, ns: Netns, sourceLo: u64, destinationLo: u64, better
   const router = mapped4(Ipv4View.at(skb.network).source);
   if (skb.inDev == 0 || better == router) return;
   const raw = raw4(better);
-  if (isMulticast4(raw) || raw == 0xffffffff || (raw & 0xff) == 0) return;
+  if (isMulticast4(raw) || raw == 0xffffffff || raw == 0) return;
   const all = load<i32>(ns.confAll + (CONF_ACCEPT_REDIRECTS << 2)) != 0, own = devConf(dev, CONF_ACCEPT_REDIRECTS) != 0;
   if (devConf(dev, CONF_FORWARDING) != 0 ? !(all && own) : !(all || own)) return;
   if (orConf(dev, CONF_SHARED_MEDIA)) {
     if (inetAddrType(ns, 0, better) != RTN_UNICAST) return;
-  } else if (!addressOnlink(dev, 0, better, 0, router)) return;
+  } else if (!addressOnlink(dev, 0, better, 0, router) || (orConf(dev, CONF_SECURE_REDIRECTS) && !fibHasGateway(ns, skb.inDev, better))) return;
   const route = changetype<Route>(ns.scratch);
   const local = inetAddrType(ns, 0, sourceLo) == RTN_LOCAL;
   if (routeOutputKey(ns, 0, destinationLo, 0, local ? sourceLo : 0xffff0000, 0, skb.mark, route) != 0) return;

@@ -52,6 +52,8 @@ export const IPSKB_CSUM_PARTIAL: u32 = 0x10;
 export const IPSKB_LOOPED: u32 = 0x08;
 /** A tunnel's outer packet: what it sends to a group does not come back to this host (IP_MULTICAST_LOOP is off). */
 export const IPSKB_NO_LOOP: u32 = 0x400;
+/** A tunnel's outer packet around an ICMP message that is being sent. */
+export const IPSKB_IN_ICMP: u32 = 0x800;
 
 /** A packet, `data` at the IP header (ip_rcv). */
 export function ipReceive(packet: Skb, dev: NetDevice): void {

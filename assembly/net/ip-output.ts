@@ -8,12 +8,15 @@ import {
   SNMP_IP_OUTTRANSMITS,
 } from "../abi/net";
 import { FULL } from "../features";
+import { HANDLE_SOCKET, handleGet } from "../mm/handle";
+import { SockCreds, Socket } from "../sock/socket";
+import { flowFrom, flowOwner, flowSet } from "./multipath";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook, nfSkbShare } from "../netfilter/hooks";
-import { isMapped4, mapped4, raw4 } from "../wire/bytes";
+import { be16, isMapped4, mapped4, raw4 } from "../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
-import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { IPPROTO_ICMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
 import { inetSelectAddr } from "./address";
 import { devQueueXmit, netifRx } from "./dev";
 import { icmpOutCount, icmpSend as send } from "./icmp";
@@ -60,6 +63,11 @@ export function routeOutput(ns: Netns, destinationHi: u64, destinationLo: u64, s
 export function ipSend(packet: Skb, ns: Netns, sourceHi: u64, sourceLo: u64, destinationHi: u64, destinationLo: u64,
   protocol: u32, tos: u32, ttl: u32, df: bool): i32 {
   const route = changetype<RouteAnswer>(ns.scratch);
+  if (FULL && ns.routeMore != 0) {
+    const ports = protocol == IPPROTO_UDP;
+    flowSet(protocol, ports ? be16(packet.data, 0) : 0, ports ? be16(packet.data, 2) : 0, tos);
+    flowOf(packet);
+  }
   const result = routeOutput(ns, destinationHi, destinationLo, sourceHi, sourceLo, 0, packet.mark, tos, route);
   const length = skbLength(packet) + IPV4_HEADER_LEN;
   if (result != 0) {
@@ -180,6 +188,12 @@ export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   return localOutBy(skb, FULL ? outerNs(dev, ns) : dev.priv != 0 ? vxlanNs(dev) : ns, oif);
 }
 
+/** Whose packet it is, for `ip rule … uidrange`. */
+function flowOf(skb: Skb): void {
+  const at: usize = skb.sock == 0 ? 0 : handleGet(HANDLE_SOCKET, <u32>skb.sock);
+  if (at != 0 && changetype<Socket>(at).creds != 0) flowOwner(changetype<SockCreds>(changetype<Socket>(at).creds).uid);
+}
+
 /** The namespace of a tunnel's outer packets, and of what an ipvlan sends by routes. */
 function outerNs(dev: NetDevice, ns: Netns): Netns {
   if (dev.kind == DEV_VXLAN && dev.priv != 0) return vxlanNs(dev);
@@ -192,6 +206,10 @@ function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool = false): i32 {
   const ip = Ipv4View.at(skb.network);
   skb.transport = skb.data + <usize>ip.headerLength;
   skb.protocol = ETH_P_IP;
+  if (FULL && ns.routeMore != 0) {
+    flowFrom(skb.data, skb.tail);
+    flowOf(skb);
+  }
   const route = changetype<RouteAnswer>(ns.scratch);
   const source = mapped4(ip.source);
   const remembered = ip.source != 0 && routeRemembered(ns, ip.destination, ip.source, oif, skb.mark, route);

@@ -80,6 +80,8 @@ export let flowProtocol: u32 = 0;
 export let flowSport: u32 = 0;
 export let flowDport: u32 = 0;
 export let flowTos: u32 = 0;
+/** Of the program that sends; what is forwarded, and what the kernel sends, counts as root's. */
+export let flowUid: u32 = 0;
 
 export function flowSet(protocol: u32, sport: u32, dport: u32, tos: u32): void {
   flowProtocol = protocol;
@@ -88,7 +90,12 @@ export function flowSet(protocol: u32, sport: u32, dport: u32, tos: u32): void {
   flowTos = tos;
 }
 
+export function flowOwner(uid: u32): void {
+  flowUid = uid;
+}
+
 export function flowClear(): void {
+  flowUid = 0;
   flowSet(0, 0, 0, 0);
 }
 

@@ -198,8 +198,8 @@ function inputSlow(skb: Skb, ns: Netns, dev: NetDevice, destination: u32, source
     if (!groupJoined(ns, dev, destination)) return martian(DROP_IP_INVALID_DEST);
     // ip_mc_validate_source
     if (isLoopback4(source) && !localnet) return martian(DROP_IP_LOCALNET);
-    if ((source & 0xff) == 0) {
-      // 0.0.0.0/8 may speak to its link (224.0.0.0/24), and IGMP to any group: it has no address yet.
+    if (source == 0) {
+      // 0.0.0.0 may speak to its link (224.0.0.0/24), and IGMP to any group: it has no address yet.
       if ((destination & 0xffffff) != 0xe0 && Ipv4View.at(skb.network).protocol != IPPROTO_IGMP) {
         return martian(DROP_IP_INVALID_SOURCE);
       }

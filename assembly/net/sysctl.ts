@@ -18,8 +18,10 @@ import {
   SYSCTL_TCP_SYNACK_RETRIES, SYSCTL_TCP_SYNCOOKIES, SYSCTL_TCP_SYN_RETRIES, SYSCTL_TCP_TIMESTAMPS,
   SYSCTL_TCP_TW_REUSE, SYSCTL_TCP_WINDOW_SCALING, SYSCTL_TCP_WMEM_DEFAULT, SYSCTL_TCP_WMEM_MAX,
 } from "../abi/net";
+import { FULL } from "../features";
 import { NetDevice, Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
+import { ctResize } from "../netfilter/conntrack";
 import { nfNet, settingOfSysctl } from "../netfilter/state";
 import { deviceFind } from "./devices";
 
@@ -133,6 +135,7 @@ export function sysctlSet(ns: Netns, number: u32, target: u32, value: i32): i32 
   if (at == 0) return number < SYSCTL_CONF ? -ENOENT : -ENODEV;
   if (number == SYSCTL_IP_DEFAULT_TTL && <u32>(value - 1) >= 255) return -EINVAL;
   store<i32>(at, value);
+  if (FULL && number == SYSCTL_NF_CONNTRACK_BUCKETS && value > 0) ctResize(<u32>value);
   if (number < SYSCTL_CONF) return 0;
   const conf = number - SYSCTL_CONF;
   if (target == CONF_OF_ALL && conf == CONF_FORWARDING) {

@@ -16,6 +16,8 @@ import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpView } from "../wire/arp";
 import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, EthernetView, macIsGroup } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
 import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
+import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { isLoopback4, isMulticast4 } from "./address";
 import { countSent, netifRx } from "./dev";
 import { deviceFind } from "./devices";
@@ -82,6 +84,17 @@ export function vxlanGroupJoined(ns: Netns, group: u32, ifindex: u32): bool {
   return false;
 }
 
+/** Is an ICMP error about what a VXLAN device sent, UDP header at `udp` (vxlan_err_lookup)? */
+export function vxlanErrorKnown(ns: Netns, udp: usize, end: usize): bool {
+  if (ns.vxlans == 0 || udp + UDP_HEADER_LEN + VXLAN_HEADER_LEN > end) return false;
+  const header = VxlanView.at(udp + UDP_HEADER_LEN), port = UdpView.at(udp).destinationPort;
+  if ((header.flags & VXLAN_I) == 0) return false;
+  for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
+    if (changetype<Vxlan>(at).port == port && changetype<Vxlan>(at).vni == header.word >>> 8) return true;
+  }
+  return false;
+}
+
 // The outer header of the packet at hand: set by vxlanOuter, read at once.
 export let outerTtl: u32 = 0; // 0: the namespace's
 export let outerTos: u32 = 0;
@@ -123,7 +136,7 @@ export function vxlanTooLong(skb: Skb, dev: NetDevice, pathMtu: u32): bool {
   // iptunnel_pmtud_check_icmp
   const source = ip.source, destination = ip.destination;
   if (mtu < PMTUD_LEAST || ip.fragment != IP_DF || isMulticast4(destination) || destination == 0xffffffff || isMulticast4(source)
-    || isLoopback4(source) || source == 0xffffffff || (source & 0xff) == 0) return false;
+    || isLoopback4(source) || source == 0xffffffff || source == 0) return false;
   if (ip.protocol == IPPROTO_ICMP) {
     const at = changetype<usize>(ip) + <usize>ip.headerLength;
     if (at >= skb.tail || isError(<u32>load<u8>(at))) return false;

@@ -23,6 +23,7 @@ import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { COST_VXLAN } from "./costs";
 import { countSent, deferOutput, netifRx } from "./dev";
 import { deviceFind } from "./devices";
+import { IPSKB_CSUM_PARTIAL } from "./ip-input";
 import { ipNextId } from "./ip-output";
 import { Route, routeOutputKey } from "./route";
 import { sockRawShared } from "../sock/receive";
@@ -34,6 +35,7 @@ import {
 } from "./vxlan-options";
 
 const AGEING_NS: u64 = 300_000_000_000;
+const SWEEP_NS: u64 = 10_000_000_000;
 const FDB_MAX: u32 = 65536;
 const SURELY_FITS: u32 = 552;
 /** What the outer headers take, Ethernet included (VXLAN_HEADROOM). */
@@ -57,6 +59,7 @@ const INET_ECN_CE: u32 = 3;
   mask: u32;
   count: u32;
   ageNs: u64; // of what was learnt
+  sweepAt: u64; // ns: when what has aged goes next
   // vxlan-options.ts
   options: u32; // LINK_F_*, all of them
   portLow: u32; portHigh: u32; // of the source port, 0: the namespace's range
@@ -108,6 +111,7 @@ export function vxlanInit(dev: NetDevice, ns: Netns, vni: u32, port: u32, localH
   vxlan.localLo = localLo;
   vxlan.seed = random32();
   vxlan.ageNs = AGEING_NS;
+  vxlan.sweepAt = node().now + SWEEP_NS;
   vxlan.next = ns.vxlans;
   ns.vxlans = at;
   dev.priv = at;
@@ -232,6 +236,8 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   skb.dev = changetype<usize>(dev);
   skbScrub(skb, dev);
   skb.mark = mark;
+  // Left to the device, as it were (udp_set_csum).
+  if (FULL && (vxlan.flags & LINK_F_NOUDPCSUM) == 0) skb.ipFlags |= IPSKB_CSUM_PARTIAL;
   skb.mac = 0;
   skb.network = ip;
   skb.transport = udp;
@@ -386,18 +392,44 @@ function bucketOf(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
 }
 
 export function vxlanFdbFind(vxlan: Vxlan, mac0: u32, mac1: u32): usize {
+  sweep(vxlan);
   let link = bucketOf(vxlan, mac0, mac1);
   for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
     const entry = changetype<VxlanFdb>(at);
     if (entry.mac0 == mac0 && entry.mac1 == mac1) {
-      if (entry.state != FDB_S_REACHABLE) return at;
-      if (entry.updated + vxlan.ageNs > node().now) return at;
-      fdbRemove(vxlan, link, at);
-      return 0;
+      return at;
     }
     link = at; // `next` is the first field
   }
   return 0;
+}
+
+/**
+ * What has aged goes (vxlan_cleanup): not when its time has come, but when the device looks: every 10 s, or sooner if an entry that it
+ * has seen is due. Looked at when the database is, as if the timer had run.
+ */
+function sweep(vxlan: Vxlan): void {
+  const now = node().now;
+  while (vxlan.sweepAt <= now) {
+    const at = vxlan.sweepAt;
+    let next = at + SWEEP_NS, left = false;
+    for (let b: u32 = 0; b <= vxlan.mask; b++) {
+      let link = vxlan.fdb + <usize>(b << 2);
+      for (let e = <usize>load<u32>(link); e != 0; e = <usize>load<u32>(link)) {
+        const entry = changetype<VxlanFdb>(e), due = entry.updated + vxlan.ageNs;
+        if (entry.state == FDB_S_REACHABLE && due <= at) {
+          fdbRemove(vxlan, link, e);
+          continue;
+        }
+        if (entry.state == FDB_S_REACHABLE) {
+          left = true;
+          next = min<u64>(next, due);
+        }
+        link = e; // `next` is the first field
+      }
+    }
+    vxlan.sweepAt = left || next > now ? next : at + ((now - at) / SWEEP_NS + 1) * SWEEP_NS;
+  }
 }
 
 function fdbRemove(vxlan: Vxlan, link: usize, at: usize): void {
@@ -526,6 +558,7 @@ export function vxlanFdbDelete(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo
 
 /** For listings: the buckets of the table. */
 export function vxlanFdbBuckets(dev: NetDevice): u32 {
+  sweep(changetype<Vxlan>(dev.priv));
   return changetype<Vxlan>(dev.priv).mask + 1;
 }
 export function vxlanFdbBucket(dev: NetDevice, b: u32): usize {

@@ -11,7 +11,7 @@ import {
 } from "../abi/netfilter";
 import { OBS_CT } from "../abi/core";
 import { Netns, Skb } from "../layout";
-import { SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
+import { SCRATCH_BURST, SCRATCH_TRACK, charge, node, scratch } from "../mm/node";
 import { copyBytes } from "../mm/copy";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
@@ -44,17 +44,17 @@ import {
   next0: usize;
   next1: usize;
   ns: usize; // Netns
-  use: u32;
+  status: u32;
   // tuple orig
   orig0: u64; orig1: u64;
   // tuple reply
   reply0: u64; reply1: u64;
-  status: u32;
-  mark: u32;
   /** ns on the node's clock; before confirmation: ns from then on. */
   timeout: u64;
   /** By direction, what became of its packets (net/flow.ts): generation << 12 | number of the program. */
   flow0: u32; flow1: u32;
+  use: u32;
+  mark: u32;
   id: u32;
   /** The next of the same source (net/nf_nat_core.c, nat_bysource). */
   bysource: usize;
@@ -85,7 +85,12 @@ export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
 /** The node's table (`Node.conntrack`). */
 @unmanaged class CtTable {
   buckets: usize; // tagged links
-  bysource: usize; // Conntrack; half as many
+  /** While the table grows: half as many buckets, of which the first `moved` are empty; else 0. */
+  older: usize;
+  moved: u32;
+  /** Entries by source: Conntrack, the newest first; 0 until NAT asks. */
+  bysource: usize;
+  sourceMask: u32;
   mask: u32;
   count: u32;
   nextId: u32;
@@ -94,8 +99,11 @@ export const CT_STREAM_AT: usize = offsetof<Conntrack>("seen0a");
   timer: Timer;
 }
 const TIMER_AT: usize = offsetof<CtTable>("timer");
-const TABLE_BYTES: u32 = 24 + 64;
+const TABLE_BYTES: u32 = <u32>(offsetof<CtTable>() + 8);
 const FIRST_BUCKETS: u32 = 256;
+const BUCKETS_MAX: u32 = 0x2000000;
+/** Buckets that go over when so many entries have begun: twice as fast as the next growth comes. */
+const MOVE_BUCKETS: u32 = 64, MOVE_EVERY: u32 = 16;
 
 const NS: u64 = 1_000_000_000;
 const GC_INTERVAL: u64 = 20 * NS;
@@ -126,10 +134,7 @@ function table(): CtTable {
     if (at == 0) return changetype<CtTable>(0);
     const t = changetype<CtTable>(at);
     t.buckets = kmalloc(FIRST_BUCKETS << 2);
-    t.bysource = kmalloc(FIRST_BUCKETS << 1);
-    if (t.buckets == 0 || t.bysource == 0) {
-      if (t.buckets != 0) kfree(t.buckets, FIRST_BUCKETS << 2);
-      if (t.bysource != 0) kfree(t.bysource, FIRST_BUCKETS << 1);
+    if (t.buckets == 0) {
       kfree(at, TABLE_BYTES);
       return changetype<CtTable>(0);
     }
@@ -140,6 +145,12 @@ function table(): CtTable {
     n.conntrack = at;
   }
   return changetype<CtTable>(n.conntrack);
+}
+
+/** Where the chain of a hash begins. */
+@inline function bucketOf(t: CtTable, hash: u32): usize {
+  const i = hash & (t.mask >>> 1);
+  return t.older != 0 && i >= t.moved ? t.older + (<usize>i << 2) : t.buckets + (<usize>(hash & t.mask) << 2);
 }
 
 @inline function gcTimer(t: CtTable): Timer {
@@ -165,7 +176,7 @@ export function ctRefresh(ct: Conntrack, seconds: u32): void {
 function find(ns: Netns, tuple: usize): usize {
   const t = changetype<CtTable>(node().conntrack);
   if (changetype<usize>(t) == 0) return 0;
-  const bucket = t.buckets + (<usize>(tupleHash(tuple, ns.id) & t.mask) << 2);
+  const bucket = bucketOf(t, tupleHash(tuple, ns.id));
   let link = load<usize>(bucket);
   while (link != 0) {
     const entry = link & ~1, side = link & 1;
@@ -186,7 +197,7 @@ function find(ns: Netns, tuple: usize): usize {
 @inline export function ctLookup(ns: Netns, first: u64, second: u64, now: u64): usize {
   const t = changetype<CtTable>(node().conntrack);
   if (changetype<usize>(t) == 0) return 0;
-  let link = load<usize>(t.buckets + (<usize>(tupleHashWords(first, second, ns.id) & t.mask) << 2));
+  let link = load<usize>(bucketOf(t, tupleHashWords(first, second, ns.id)));
   while (link != 0) {
     const entry = link & ~1, side = link & 1;
     if (load<u64>(entry + ORIG + (side << 4)) == first && load<u64>(entry + ORIG + 8 + (side << 4)) == second
@@ -202,6 +213,7 @@ function find(ns: Netns, tuple: usize): usize {
 export function ctFlowsForget(): void {
   const t = changetype<CtTable>(node().conntrack);
   if (changetype<usize>(t) == 0) return;
+  settle(t);
   for (let i: u32 = 0; i <= t.mask; i++) {
     for (let link = load<usize>(t.buckets + (<usize>i << 2)); link != 0; link = ctDirectionNext(link & ~1, link & 1)) {
       store<u64>(link & ~1, 0, offsetof<Conntrack>("flow0"));
@@ -226,13 +238,13 @@ export function ctTouchBucket(ns: Netns, ip: usize, length: u32): usize {
   const tuple = scratch(SCRATCH_TRACK);
   if (!tupleFromPacket(tuple, ip, length)) return 0;
   const t = changetype<CtTable>(node().conntrack);
-  return load<usize>(t.buckets + (<usize>(tupleHash(tuple, ns.id) & t.mask) << 2));
+  return load<usize>(bucketOf(t, tupleHash(tuple, ns.id)));
 }
 
 /** Reads an entry; the answer means nothing. */
 export function ctTouchEntry(link: usize): u32 {
   const entry = changetype<Conntrack>(link & ~1);
-  return link == 0 ? 0 : entry.use ^ entry.flow0;
+  return link == 0 ? 0 : entry.status ^ entry.flow0;
 }
 
 /** Is this reply tuple in use by another connection than `but` (nf_conntrack_tuple_taken)? */
@@ -258,7 +270,29 @@ export function ctFindTuple(ns: Netns, tuple: usize): Conntrack {
 /** First entry of a source's chain, for NAT (find_appropriate_src). */
 export function ctBysource(ns: Netns, orig: usize): usize {
   const t = changetype<CtTable>(node().conntrack);
-  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & (t.mask >>> 1)) << 2));
+  if ((t.bysource == 0 || t.sourceMask < t.mask >>> 3) && !sourcesBuild(t)) return 0;
+  return load<usize>(t.bysource + (<usize>(sourceHash(ns, orig) & t.sourceMask) << 2));
+}
+
+/**
+ * Enters all whose source is decided on by source: when NAT first wants to know (what maps at random never does), and when there are many
+ * more than then. False: no memory.
+ */
+function sourcesBuild(t: CtTable): bool {
+  settle(t);
+  const mask = t.mask >>> 1, bytes = (mask + 1) << 2;
+  const table = kmalloc(bytes);
+  if (table == 0) return t.bysource != 0;
+  if (t.bysource != 0) kfree(t.bysource, (t.sourceMask + 1) << 2);
+  t.bysource = table;
+  t.sourceMask = mask;
+  for (let i: u32 = 0; i <= t.mask; i++) {
+    for (let link = load<usize>(t.buckets + (<usize>i << 2)); link != 0; link = ctDirectionNext(link & ~1, link & 1)) {
+      const ct = changetype<Conntrack>(link & ~1);
+      if (!(link & 1) && ct.status & IPS_SRC_NAT_DONE) ctBysourceAdd(ct);
+    }
+  }
+  return true;
 }
 
 function sourceHash(ns: Netns, orig: usize): u32 {
@@ -269,9 +303,12 @@ function sourceHash(ns: Netns, orig: usize): u32 {
 /** NAT has decided on the entry's source (nf_nat_setup_info): from now on others of that source find it. */
 export function ctBysourceAdd(ct: Conntrack): void {
   const t = changetype<CtTable>(node().conntrack);
-  const head = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & (t.mask >>> 1)) << 2);
-  ct.bysource = load<usize>(head);
-  store<usize>(head, changetype<usize>(ct));
+  if (t.bysource == 0) return;
+  let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.sourceMask) << 2);
+  // Connections decide in the order in which they began, but for packets that were held.
+  while (load<usize>(at) != 0 && <i32>(changetype<Conntrack>(load<usize>(at)).id - ct.id) > 0) at = load<usize>(at) + offsetof<Conntrack>("bysource");
+  ct.bysource = load<usize>(at);
+  store<usize>(at, changetype<usize>(ct));
 }
 
 // Life
@@ -280,8 +317,8 @@ export function ctBysourceAdd(ct: Conntrack): void {
 export function ctPut(ct: Conntrack): void {
   if (--ct.use != 0) return;
   const t = changetype<CtTable>(node().conntrack);
-  if (ct.status & IPS_SRC_NAT_DONE) {
-    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & (t.mask >>> 1)) << 2);
+  if (ct.status & IPS_SRC_NAT_DONE && t.bysource != 0) {
+    let at = t.bysource + (<usize>(sourceHash(changetype<Netns>(ct.ns), ctTuple(ct, false)) & t.sourceMask) << 2);
     while (load<usize>(at) != 0 && load<usize>(at) != changetype<usize>(ct)) {
       at = load<usize>(at) + offsetof<Conntrack>("bysource");
     }
@@ -314,7 +351,7 @@ function unlink(ct: Conntrack, side: usize): void {
   const t = changetype<CtTable>(node().conntrack);
   const want = changetype<usize>(ct) | side;
   const hash = tupleHash(ctTuple(ct, side != 0), changetype<Netns>(ct.ns).id);
-  let at = t.buckets + (<usize>(hash & t.mask) << 2);
+  let at = bucketOf(t, hash);
   while (load<usize>(at) != 0) {
     const link = load<usize>(at);
     const next = (link & ~1) + ((link & 1) << 2);
@@ -328,28 +365,39 @@ function unlink(ct: Conntrack, side: usize): void {
 
 function link(t: CtTable, ct: Conntrack, side: usize): void {
   const hash = tupleHash(ctTuple(ct, side != 0), changetype<Netns>(ct.ns).id);
-  const bucket = t.buckets + (<usize>(hash & t.mask) << 2);
+  const bucket = bucketOf(t, hash);
   store<usize>(changetype<usize>(ct) + (side << 2), load<usize>(bucket));
   store<usize>(bucket, changetype<usize>(ct) | side);
 }
 
-/** Doubles the buckets; entries of one chain keep their order. Without memory the chains just get longer. */
+/**
+ * Twice as many buckets. Entries go over a few at a time as others begin (moveBuckets), so that no packet waits for all of them. Without
+ * memory the chains just get longer.
+ */
 function grow(t: CtTable): void {
-  const old = t.mask + 1, bytes = old << 3;
-  if (bytes == 0 || old >= 0x1000000) return;
-  const buckets = kmalloc(bytes), bysource = kmalloc(bytes >>> 1);
-  if (buckets == 0 || bysource == 0) {
-    if (buckets != 0) kfree(buckets, bytes);
-    if (bysource != 0) kfree(bysource, bytes >>> 1);
-    return;
-  }
-  const before = t.buckets, sources = t.bysource;
+  if (t.mask >= BUCKETS_MAX - 1) return;
+  settle(t);
+  const bytes = (t.mask + 1) << 3, buckets = kmalloc(bytes);
+  if (buckets == 0) return;
+  t.older = t.buckets;
+  t.moved = 0;
   t.buckets = buckets;
-  t.bysource = bysource;
-  t.mask = (old << 1) - 1;
-  for (let i: u32 = 0; i < old; i++) {
+  t.mask = (t.mask << 1) | 1;
+}
+
+/** Moves the entries of the next `many` of the older buckets; those of one chain keep their order. */
+function moveBuckets(t: CtTable, many: u32): void {
+  const old = (t.mask + 1) >>> 1, end = many < old - t.moved ? t.moved + many : old;
+  // Read ahead: memory answers for many at once.
+  let sum: u32 = 0;
+  for (let i = t.moved; i < end; i++) {
+    const at = load<usize>(t.older + (<usize>i << 2));
+    if (at != 0) sum += load<u32>(at & ~1);
+  }
+  store<u32>(scratch(SCRATCH_BURST), sum);
+  while (t.moved < end) {
     // Chains are built at their heads: turn them round first.
-    let turned: usize = 0, at = load<usize>(before + (<usize>i << 2));
+    let turned: usize = 0, at = load<usize>(t.older + (<usize>t.moved << 2));
     while (at != 0) {
       const field = (at & ~1) + ((at & 1) << 2);
       const next = load<usize>(field);
@@ -357,27 +405,34 @@ function grow(t: CtTable): void {
       turned = at;
       at = next;
     }
+    t.moved++;
     while (turned != 0) {
       const next = ctDirectionNext(turned & ~1, turned & 1);
       link(t, changetype<Conntrack>(turned & ~1), turned & 1);
       turned = next;
     }
-    at = i < old >>> 1 ? load<usize>(sources + (<usize>i << 2)) : 0;
-    while (at != 0) {
-      const ct = changetype<Conntrack>(at);
-      const next = ct.bysource;
-      ct.bysource = turned;
-      turned = at;
-      at = next;
-    }
-    while (turned != 0) {
-      const ct = changetype<Conntrack>(turned);
-      turned = ct.bysource;
-      ctBysourceAdd(ct);
-    }
   }
-  kfree(before, old << 2);
-  kfree(sources, old << 1);
+  if (end == old) {
+    kfree(t.older, old << 2);
+    t.older = 0;
+  }
+}
+
+/** All entries stand in `buckets`: for whoever walks through them. */
+@inline function settle(t: CtTable): void {
+  if (t.older != 0) moveBuckets(t, t.mask);
+}
+
+/** net.netfilter.nf_conntrack_buckets was set: at least so many, at once (nf_conntrack_hash_resize). The table is the node's. */
+export function ctResize(buckets: u32): void {
+  const t = table();
+  if (changetype<usize>(t) == 0) return;
+  while (t.mask < min<u32>(buckets, BUCKETS_MAX) - 1) {
+    const before = t.mask;
+    grow(t);
+    if (t.mask == before) return;
+  }
+  settle(t);
 }
 
 /** An unconfirmed entry, owned by the caller; null (0): table full or no memory. */
@@ -405,6 +460,7 @@ export function ctCreate(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conn
   nf.conntrackCount++;
   // Two links to an entry: no more links than buckets.
   if (++t.count << 1 > t.mask) grow(t);
+  if (t.older != 0 && t.nextId % MOVE_EVERY == 0) moveBuckets(t, MOVE_BUCKETS);
   return ct;
 }
 
@@ -412,7 +468,7 @@ export function ctCreate(ns: Netns, nf: NfNet, tuple: usize, reply: usize): Conn
 function earlyDrop(t: CtTable, ns: Netns, nf: NfNet, tuple: usize): bool {
   const hash = tupleHash(tuple, ns.id);
   for (let i: u32 = 0; i < EARLY_DROP_BUCKETS; i++) {
-    let link = load<usize>(t.buckets + (<usize>((hash + i) & t.mask) << 2));
+    let link = load<usize>(bucketOf(t, hash + i));
     while (link != 0) {
       const ct = changetype<Conntrack>(link & ~1);
       if (ct.ns == changetype<usize>(ns)
@@ -433,7 +489,7 @@ export function ctGc(owner: usize): void {
   const t = changetype<CtTable>(owner);
   const buckets = min<u32>(t.mask + 1, GC_BUCKETS);
   for (let i: u32 = 0; i < buckets; i++) {
-    const bucket = t.buckets + (<usize>(t.cursor & t.mask) << 2);
+    const bucket = bucketOf(t, t.cursor);
     t.cursor++;
     let link = load<usize>(bucket);
     while (link != 0) {
@@ -453,6 +509,7 @@ export function ctNetnsExit(ns: Netns): void {
   if (FULL) expectForget(nfNet(ns), 0);
   const t = changetype<CtTable>(node().conntrack);
   if (changetype<usize>(t) == 0) return;
+  settle(t);
   for (let i: u32 = 0; i <= t.mask; i++) {
     const bucket = t.buckets + (<usize>i << 2);
     let link = load<usize>(bucket);
@@ -675,6 +732,7 @@ export function ctAttach(skb: Skb, about: Skb): void {
 export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
   const t = changetype<CtTable>(node().conntrack);
   let bytes: u32 = 8, entries: u32 = 0, bucket = cursor;
+  if (changetype<usize>(t) != 0) settle(t);
   while (changetype<usize>(t) != 0 && bucket <= t.mask) {
     let need: u32 = 0;
     let link = load<usize>(t.buckets + (<usize>bucket << 2));
@@ -726,6 +784,7 @@ export function ctDelete(ns: Netns, id: u32): i32 {
 /** The entry `id` of a namespace, or null (0). */
 export function ctById(ns: Netns, id: u32): Conntrack {
   const t = changetype<CtTable>(node().conntrack);
+  if (changetype<usize>(t) != 0) settle(t);
   for (let i: u32 = 0; changetype<usize>(t) != 0 && i <= t.mask; i++) {
     let link = load<usize>(t.buckets + (<usize>i << 2));
     while (link != 0) {

@@ -76,7 +76,7 @@ export function match(m: usize, skb: Skb, ns: Netns, t: XtTable, table: u32, hoo
     case MATCH_TOS: yes = (<u32>load<u8>(ip, 1) & load<u32>(d, 4)) == load<u32>(d); break;
     case MATCH_MAC:
       // A packet that came in by something that has MAC addresses.
-      if (skb.mac == 0 || inDev == 0 || hook == HOOK_OUTPUT || !hasMac(changetype<NetDevice>(inDev).kind)) return MATCH_NO;
+      if (skb.mac == 0 || inDev == 0 || (skb.ipFlags & IPSKB_LOOPED) != 0 || hook == HOOK_OUTPUT || !hasMac(changetype<NetDevice>(inDev).kind)) return MATCH_NO;
       yes = load<u32>(skb.mac, 6) == load<u32>(d) && load<u16>(skb.mac, 10) == load<u16>(d, 4);
       break;
     case MATCH_PKTTYPE: yes = matchPkttype(load<u32>(d), skb, hook); break;
@@ -144,8 +144,8 @@ function matchRpfilter(flags: u32, skb: Skb, ns: Netns, inDev: usize): bool {
   if (inDev == 0 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK) return !inverted;
   const address = load<u32>(skb.network, 16), source = load<u32>(skb.network, 12);
   const group = (address & 0xf0) == 0xe0, everybody = address == 0xffffffff;
-  if ((source & 0xff) == 0 && (everybody || (address & 0xffffff) == 0xe0)) return !inverted;
-  const saddr = group || everybody || (address & 0xff) == 0 ? 0 : address;
+  if (source == 0 && (everybody || (address & 0xffffff) == 0xe0)) return !inverted;
+  const saddr = group || everybody || address == 0 ? 0 : address;
   const at = fibLookup(ns, 0, mapped4(source), 0, mapped4(saddr), LOOPBACK_IFINDEX, 0, flags & RPFILTER_VALID_MARK ? skb.mark : 0, 0);
   let ok = false;
   if (at != 0) {

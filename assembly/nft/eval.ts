@@ -4,7 +4,7 @@ import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_STOLEN } from "../abi/netfilter";
 import {
   NFTCHAIN_COUNTERS, NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
   NFTDYN_UPDATE, NFTLOOKUP_DATA, NFTLOOKUP_NOT, NFTLOOKUP_VERDICT, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_CONNLIMIT, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET,
-  NFTOP_DUP, NFTOP_DYNSET, NFTOP_FIB, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
+  NFTOP_DUP, NFTOP_DYNSET, NFTOP_EBT, NFTOP_FIB, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
   NFTOP_META_SET, NFTOP_NAT, NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET,
   NFTOP_QUOTA, NFTOP_RANGE, NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET,
   NFTOP_VERDICT, NFTOP_XT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
@@ -21,6 +21,7 @@ import { NfNet } from "../netfilter/state";
 import { nftCt, nftCtSet, nftNat, nftNotrack, nftRedirect, nftReject } from "./expr-ct";
 import { nftFib, nftMeta, nftMetaSet, nftPayload, nftPayloadSet, nftRt, nftTcpOption, nftTcpOptionSet } from "./expr-packet";
 import { DYNSET_OPS, NFF_FRAME, limitMax, padded } from "./ops";
+import { nftEbt } from "./ebt";
 import { nftDup, nftFwd } from "./redirect";
 import { NFT_FRAME_BYTES, NFT_NESTED, NftChain, NftNet, nftChain, nftNet, nftObject, nftSet } from "./ruleset";
 import { nftXt } from "./xt";
@@ -58,7 +59,7 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
         if (code != NFTV_CONTINUE) break;
         op += <usize>load<u16>(op, 2);
       }
-      if (code != NFTV_BREAK) trace(skb, ns, chain, load<u32>(rule, 4), code, frame, inDev, outDev);
+      if (code != NFTV_BREAK) trace(skb, ns, chain, load<u32>(rule, 4), code, frame, base.hook, inDev, outDev);
       rule = next;
       if (code == NFTV_CONTINUE || code == NFTV_BREAK) continue;
     }
@@ -81,7 +82,7 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
           base.packets++;
           base.octets += <u64>be16(skb.network, 2);
         }
-        trace(skb, ns, base, 0, base.policy, frame, inDev, outDev);
+        trace(skb, ns, base, 0, base.policy, frame, base.hook, inDev, outDev);
         return base.policy;
       }
       const entry = frame + STACK + (<usize>(--depth) << 4);
@@ -95,14 +96,15 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
   return NF_DROP;
 }
 
-function trace(skb: Skb, ns: Netns, chain: NftChain, handle: u32, code: u32, frame: usize, inDev: usize, outDev: usize): void {
+function trace(skb: Skb, ns: Netns, chain: NftChain, handle: u32, code: u32, frame: usize, hook: u32, inDev: usize, outDev: usize): void {
   if (!tracing() || code == NF_STOLEN) return;
-  const record = observeRecord(OBS_NFT, skb, changetype<usize>(ns), inDev != 0 ? inDev : outDev, 16);
+  const record = observeRecord(OBS_NFT, skb, changetype<usize>(ns), inDev != 0 ? inDev : outDev, 20);
   if (record == 0) return;
   store<u32>(record, chain.id);
   store<u32>(record, handle, 4);
   store<u32>(record, code, 8);
   store<u32>(record, code == NFTV_JUMP || code == NFTV_GOTO ? load<u32>(frame, VERDICT_CHAIN) : 0, 12);
+  store<u32>(record, hook, 16);
 }
 
 /** One operation: NFTV_CONTINUE, NFTV_BREAK or a verdict. */
@@ -185,6 +187,7 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
     }
     case NFTOP_FIB: return nftFib(op, register, skb, ns, hook, inDev, outDev);
     case NFTOP_COUNTER: case NFTOP_LIMIT: case NFTOP_QUOTA: case NFTOP_LAST: case NFTOP_CONNLIMIT: return stateful(op, skb, ns);
+    case NFTOP_EBT: return nftEbt(op, skb, inDev);
     case NFTOP_FWD: return nftFwd(op, frame, skb, ns);
     case NFTOP_DUP: return nftDup(op, frame, skb, ns, hook);
     case NFTOP_LOG: return NFTV_CONTINUE;

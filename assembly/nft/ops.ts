@@ -1,6 +1,6 @@
 // The operations of rules: their form, checked once when they are loaded, and the state that some of them keep.
 import {
-  NFTOPS, NFTOP_CONNLIMIT, NFTOP_DUP, NFTOP_FWD, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET, NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE,
+  NFTOPS, NFTOP_CONNLIMIT, NFTOP_DUP, NFTOP_EBT, NFTOP_FWD, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET, NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE,
   NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META, NFTOP_META_SET, NFTOP_NAT, NFTOP_NEVER,
   NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET, NFTOP_QUOTA, NFTOP_RANGE,
   NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET, NFTOP_VERDICT, NFTOP_XT, NFTMETA_IIFNAME,
@@ -99,6 +99,7 @@ function opValid(op: usize, bytes: u32): bool {
     case NFTOP_FWD: return bytes == 8 && fits(a, 4);
     case NFTOP_DUP: return bytes == 8 && fitsOrNone(a) && fitsOrNone(b);
     case NFTOP_CONNLIMIT: return bytes == 16;
+    case NFTOP_EBT: return bytes == 16;
     case NFTOP_XT: return bytes >= NFT_XT_HEADER + 8;
     case NFTOP_TCPOPT: case NFTOP_TCPOPT_SET: return bytes == 8 && fits(register, <u32>max<u8>(load<u8>(op, 6), 1));
     default: return false;

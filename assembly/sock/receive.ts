@@ -77,7 +77,7 @@ export function sockIcmpError(ns: Netns, type: u32, code: u32, info: u32, inner:
   const protocol = ip.protocol;
   const frag = type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED;
   if (protocol == IPPROTO_TCP) tcpError(ns, inner, errno, frag, info);
-  else if (protocol == IPPROTO_UDP) udpError(ns, inner, errno, hard);
+  else if (protocol == IPPROTO_UDP) udpError(ns, inner, length, errno, hard);
   else if (protocol == IPPROTO_ICMP && errno != 0) pingError(ns, inner, errno);
 }
 

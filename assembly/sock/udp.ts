@@ -20,7 +20,9 @@ import { IPPROTO_UDP, IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
-import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, Socket, socketNew } from "./socket";
+import { vxlanErrorKnown } from "../net/vxlan-options";
+import { flowOwner, flowSet } from "../net/multipath";
+import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
 import { bindPort, boundFirst } from "./table";
 import { FULL } from "../features";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
@@ -76,6 +78,10 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
   }
   const asked = !isAny(sourceHi, sourceLo);
   const route = scratchRoute();
+  if (FULL && ns.routeMore != 0) {
+    flowSet(IPPROTO_UDP, localPort(sk), toPort, 0);
+    if (sk.creds != 0) flowOwner(changetype<SockCreds>(sk.creds).uid);
+  }
   const result = routeOutput(ns, toHi, toLo, asked ? sourceHi : sk.localHi, asked ? sourceLo : sk.localLo, 0, 0, 0, route);
   if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
   if (result < 0) return result;
@@ -233,12 +239,12 @@ export function datagramQueue(sk: Socket, skb: Skb, header: u32): bool {
 }
 
 /** An ICMP error about a datagram of ours that reads `errno` (__udp4_lib_err): only connected sockets hear of it. */
-export function udpError(ns: Netns, inner: usize, errno: i32, hard: bool): void {
+export function udpError(ns: Netns, inner: usize, quoted: u32, errno: i32, hard: bool): void {
   const ip = Ipv4View.at(inner);
   const uh = UdpView.at(inner + <usize>ip.headerLength);
   const at = udpFind(ns, 0, mapped4(ip.source), uh.sourcePort, 0, mapped4(ip.destination), uh.destinationPort);
   if (at == 0) {
-    snmpInc(ns, SNMP_ICMP_INERRORS);
+    if (!FULL || !vxlanErrorKnown(ns, changetype<usize>(uh), inner + <usize>quoted)) snmpInc(ns, SNMP_ICMP_INERRORS);
     return;
   }
   const sk = changetype<Socket>(at);

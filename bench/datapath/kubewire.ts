@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { CORE_DELIVER_MANY, CORE_MEMORY, CORE_OUTBOX } from "../../assembly/abi/core.ts";
-import { NFCT_MAX, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NF_CT_LIST, NF_EVALUATOR, NF_SET } from "../../assembly/abi/netfilter.ts";
+import { CT_RECORD_BYTES, NFCT_MAX, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NF_CT_LIST, NF_EVALUATOR, NF_SET } from "../../assembly/abi/netfilter.ts";
 import { NET_NETNS_HOST } from "../../assembly/abi/net.ts";
 import type { IptablesHandle } from "../../src/kernel/iptables/index.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../../src/kernel/kernel.ts";
@@ -258,7 +258,7 @@ function main(): void {
       packets += out;
     }
   }
-  const entries = tracked ? connections(bed).reduce((sum, page) => sum + page.length / 56, 0) : 0;
+  const entries = tracked ? connections(bed).reduce((sum, page) => sum + page.length / CT_RECORD_BYTES, 0) : 0;
   const lines = rules.split("\n").filter((line) => line.startsWith("-A")).length;
   const figures: Figures = {
     ns,

@@ -147,6 +147,10 @@ export const devices: DriverExtension = {
         view.setUint32(abi.RULE_SPORT, ports(rule.sport), true);
         view.setUint32(abi.RULE_DPORT, ports(rule.dport), true);
         view.setUint32(abi.RULE_SUPPRESS_PREFIX, (rule.suppressPrefixlength ?? -1) + 1, true);
+        view.setUint32(abi.RULE_SUPPRESS_GROUP, (rule.suppressIfgroup ?? -1) + 1, true);
+        view.setUint32(abi.RULE_UID_FIRST, rule.uidrange?.[0] ?? 0, true);
+        view.setUint32(abi.RULE_UID_END, rule.uidrange === undefined ? 0 : rule.uidrange[1] + 1, true);
+        view.setUint32(abi.RULE_TUN_ID, rule.tunId ?? 0, true);
       },
     };
   },

@@ -76,7 +76,7 @@ export const CONF_NAMES: readonly string[] = (
   "forwarding rp_filter send_redirects accept_redirects secure_redirects shared_media accept_source_route " +
   "accept_local route_localnet arp_ignore arp_announce arp_accept arp_filter arp_notify proxy_arp " +
   "src_valid_mark log_martians bc_forwarding promote_secondaries drop_gratuitous_arp " +
-  "drop_unicast_in_l2_multicast "
+  "drop_unicast_in_l2_multicast proxy_arp_pvlan "
 ).trimEnd().split(" ");
 
 /** net.ipv4.neigh.DEV.* by CONF_* number less that of CONF_NEIGH_BASE_REACHABLE_MS. */

@@ -177,6 +177,12 @@ export interface RuleSpec {
   readonly dport?: number | readonly [number, number];
   /** Routes of `table` with a prefix of at most so many bits do not count. */
   readonly suppressPrefixlength?: number;
+  /** Routes of `table` by a device of that group do not count; all devices are in group 0. */
+  readonly suppressIfgroup?: number;
+  /** First and last uid of those who send; what is forwarded counts as root's. */
+  readonly uidrange?: readonly [number, number];
+  /** Id of the tunnel that a packet came by with metadata: none does here. */
+  readonly tunId?: number;
   /** On with the rule of that preference, a later one. */
   readonly goto?: number;
   readonly action?: "nop" | "blackhole" | "unreachable" | "prohibit";

@@ -17,6 +17,7 @@ import { restoreIpsets } from "../kernel/ipset.ts";
 import { devices } from "../kernel/devices.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../kernel/kernel.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
+import { ebtablesOf } from "../kernel/nft/ebtables.ts";
 import { nftOf, type NftHandle } from "../kernel/nft/index.ts";
 import type { LinkSpec, Netns, RuleSpec } from "../kernel/netns.ts";
 import { rawSocket } from "../kernel/socket-calls.ts";
@@ -73,6 +74,8 @@ export interface OracleCase {
   readonly nft?: string;
   /** Text for `ip6tables-restore`. */
   readonly ip6tables?: string;
+  /** Text for `ebtables-restore`; the result then has `ebtables`, the lines of `ebtables-save -c` at the end. */
+  readonly ebtables?: string;
   readonly packets: readonly OraclePacket[];
   readonly udp_echo?: readonly { readonly addr?: string; readonly port: number }[];
   readonly tcp_listen?: readonly { readonly addr?: string; readonly port: number }[];
@@ -125,8 +128,8 @@ function parseRule(text: string): RuleSpec {
       case "lookup": rule.table = value === "main" ? 254 : value === "local" ? 255 : value === "default" ? 253 : Number(value); break;
       case "pref":
       case "priority": rule.pref = Number(value); break;
-      case "from": rule.from = value; break;
-      case "to": rule.to = value; break;
+      case "from": if (value !== "all") rule.from = value; break;
+      case "to": if (value !== "all") rule.to = value; break;
       case "iif": rule.iif = value; break;
       case "oif": rule.oif = value; break;
       case "tos":
@@ -135,6 +138,13 @@ function parseRule(text: string): RuleSpec {
       case "sport": rule.sport = ports(value); break;
       case "dport": rule.dport = ports(value); break;
       case "suppress_prefixlength": rule.suppressPrefixlength = Number(value); break;
+      case "suppress_ifgroup": rule.suppressIfgroup = Number(value); break;
+      case "uidrange": {
+        const [first = 0, last = first] = value.split("-").map(Number);
+        rule.uidrange = [first, last];
+        break;
+      }
+      case "tun_id": rule.tunId = Number(value); break;
       case "goto": rule.goto = Number(value); break;
       case "not":
         rule.not = true;
@@ -326,9 +336,10 @@ function loadRules(kernel: NodeKernelHandle, oracleCase: OracleCase): void {
   const { ipset, iptables = "" } = oracleCase;
   if (ipset !== undefined) part("ipset", () => restoreIpsets(kernel.context, hostHandle(kernel.context), ipset));
   if (iptables.trim() !== "") part("iptables", () => host.iptables.restore(iptables));
-  const { nft, ip6tables = "" } = oracleCase;
+  const { nft, ebtables, ip6tables = "" } = oracleCase;
   if (ip6tables.trim() !== "") part("ip6tables", () => host.ip6tables!.restore(ip6tables));
   if (nft !== undefined) part("nft", () => void nftOf(host).run(nft, { source: "/dev/stdin" }));
+  if (ebtables !== undefined) part("ebtables", () => ebtablesOf(host).restore(ebtables));
 }
 
 /** Sockets that answer: UDP echo from the address asked, listening TCP. */
@@ -540,6 +551,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
     counters,
     policies,
     ...(oracleCase.nft === undefined || six ? {} : { nft: nftOf(kernel.host).list().replace(/ (?:expires|used) \w+/g, "").trimEnd().split("\n") }),
+    ...(oracleCase.ebtables === undefined ? {} : { ebtables: ebtablesOf(kernel.host).save({ counters: true }).trimEnd().split("\n") }),
     ...(seen.rules ? { hits: seen.hits } : {}),
     snmp: Object.fromEntries(Object.entries(snmp).sort(([a], [b]) => (a < b ? -1 : 1))),
     ct_stat: statistics,
@@ -548,7 +560,7 @@ function collect(kernel: NodeKernelHandle, oracleCase: OracleCase, normaliser: N
 }
 
 /** Fields of a result that have to be equal; what else the oracle writes is compared where `all` is asked for. */
-const COMPARED = ["out", "local_in", "conntrack", "ct_trace", "counters", "policies", "hits", "nft", "send_errors"];
+const COMPARED = ["out", "local_in", "conntrack", "ct_trace", "counters", "policies", "hits", "nft", "ebtables", "send_errors"];
 const ALSO = ["snmp", "ct_stat", "noise"];
 
 /** The first difference between a result and the recorded one, or undefined. */

@@ -8,7 +8,9 @@ import { conntrack } from "./conntrack.ts";
 import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
 import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
-import { iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate } from "./iptables-nft.ts";
+import {
+  ebtables, ebtablesRestore, ebtablesSave, iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate,
+} from "./iptables-nft.ts";
 import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ipset, nft } from "./nft.ts";
 import { ss } from "./ss.ts";
@@ -65,6 +67,15 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["iptables-nft", iptablesNft],
   ["iptables-nft-save", iptablesNftSave],
   ["iptables-nft-restore", iptablesNftRestore],
+  ["ebtables", ebtables(false)],
+  ["ebtables-nft", ebtables(false)],
+  ["ebtables-legacy", ebtables(true)],
+  ["ebtables-save", ebtablesSave],
+  ["ebtables-nft-save", ebtablesSave],
+  ["ebtables-legacy-save", ebtablesSave],
+  ["ebtables-restore", ebtablesRestore(false)],
+  ["ebtables-nft-restore", ebtablesRestore(false)],
+  ["ebtables-legacy-restore", ebtablesRestore(true)],
   ["iptables-translate", iptablesTranslate],
   ["iptables-restore-translate", iptablesRestoreTranslate],
   ["nft", nft],

@@ -7,6 +7,7 @@ import { isTargetName, parseRule } from "../kernel/iptables/rule.ts";
 import { Refusal, usage, words } from "../kernel/iptables/text.ts";
 import { translateRule } from "../kernel/iptables/translate.ts";
 import { IptablesError } from "../kernel/netns.ts";
+import { ebtablesOf } from "../kernel/nft/ebtables.ts";
 import { iptablesNftOf, type IptablesNftOutput } from "../kernel/nft/iptables.ts";
 import { ToolExit, type Streams, type ToolHost } from "./tool.ts";
 
@@ -196,5 +197,21 @@ export function iptablesRestoreTranslate(_host: ToolHost, _args: readonly string
     }
   }
   streams.stdout += "# Completed\n";
+  return 0;
+}
+
+/** `ebtables`, and `ebtables-legacy`, which alone has the broute table. */
+export const ebtables = (broute: boolean) => ({ netns }: ToolHost, args: readonly string[], streams: Streams): number => {
+  streams.stdout += ebtablesOf(netns).run(args, { broute });
+  return 0;
+};
+
+export const ebtablesRestore = (broute: boolean) => ({ netns }: ToolHost, args: readonly string[], _streams: Streams, stdin: string): number => {
+  ebtablesOf(netns).restore(stdin, { broute, noflush: args.includes("--noflush") || args.includes("-n") });
+  return 0;
+};
+
+export function ebtablesSave({ netns }: ToolHost, args: readonly string[], streams: Streams): number {
+  streams.stdout += ebtablesOf(netns).save({ counters: args.includes("-c") || args.includes("--counters") });
   return 0;
 }

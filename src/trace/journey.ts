@@ -85,6 +85,10 @@ class Names {
     return ifindex === 0 ? undefined : (this.#devices.get(netns * 65536 + ifindex)?.name ?? `if${ifindex}`);
   }
 
+  nft(netns: number, chain: number, handle: number): RuleText | undefined {
+    return this.#rules[`${netns}/nft/${chain}/${handle}`];
+  }
+
   pod(netns: number): string | undefined {
     return netns === 0 ? undefined : this.#pods[netns];
   }
@@ -223,6 +227,12 @@ const stepText = (event: Exclude<TraceEvent, { type: "conntrack" }>, names: Name
       const rule = names.rule(event.netns, event.table, event.chain, event.rule);
       if (event.rule === 0) return event.verdict === 0 ? `${hook} ${rule?.chain ?? "?"} policy ${VERDICTS[event.verdict]}` : undefined;
       return `${hook} ${rule?.chain ?? "?"} rule ${event.rule}: ${rule?.ruleText ?? "(replaced since)"}`;
+    }
+    case "nft": {
+      const rule = names.nft(event.netns, event.chain, event.handle);
+      const where = rule === undefined ? "nft ?" : `${rule.family} ${rule.table} ${rule.chain}`;
+      if (event.handle === 0) return event.verdict === 0 ? `${where} policy drop` : undefined;
+      return `${where} rule: ${rule?.ruleText ?? "(replaced since)"}`;
     }
     case "nat":
       return `${event.kind === "source" ? "SNAT" : "DNAT"} ${port(event.from, event.fromPort)} to ${port(event.to, event.toPort)}`;

@@ -5,6 +5,7 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Netns } from "../kernel/netns.ts";
+import { nftDescribers } from "../kernel/nft/describers.ts";
 import { decodeRecords, eachFrame } from "./records.ts";
 
 export interface ObserveOptions {
@@ -31,6 +32,13 @@ export interface RuleText {
   readonly ruleText: string;
   /** Of a policy: how many rules stand before it. Of a jump: how many rules the chain has that it leads to. */
   readonly rules?: number;
+  /** Of a rule of nftables: the family and the table it stands in. */
+  readonly family?: string;
+  readonly table?: string;
+  /** Its place in its chain. */
+  readonly number?: number;
+  /** Of a rule that iptables-nft made: as iptables-save prints it. */
+  readonly iptables?: string;
 }
 
 /** What an observer asks about a node. */
@@ -125,6 +133,15 @@ export class Observer {
     const rules: Record<string, RuleText> = {};
     for (const chunk of records) {
       for (const event of decodeRecords(chunk)) {
+        if (event.type === "nft") {
+          for (const [chain, handle] of [[event.chain, event.handle], ...(event.to === 0 ? [] : [[event.to, 0] as const])] as const) {
+            const key = `${event.netns}/nft/${chain}/${handle}`;
+            const namespace = this.#observed.namespaces[event.netns];
+            const text = rules[key] !== undefined || namespace === undefined ? undefined : nftDescribers.get(namespace)?.(chain, handle);
+            if (text !== undefined) rules[key] = text;
+          }
+          continue;
+        }
         if (event.type !== "rule") continue;
         const { netns, table, chain, rule } = event;
         const key = `${netns}/${table}/${chain}/${rule}`;

@@ -26,6 +26,7 @@ export type TraceEvent = Common &
     | { readonly type: "bridge"; readonly out: number; readonly local: boolean }
     | { readonly type: "hook"; readonly hook: number; readonly table: number; readonly verdict: number }
     | { readonly type: "rule"; readonly hook: number; readonly table: number; readonly chain: number; readonly rule: number; readonly verdict: number }
+    | { readonly type: "nft"; readonly hook: number; readonly chain: number; readonly handle: number; readonly verdict: number; readonly to: number }
     | { readonly type: "nat"; readonly kind: "source" | "destination"; readonly protocol: number;
         readonly from: string; readonly fromPort: number; readonly to: string; readonly toPort: number }
     | { readonly type: "conntrack"; readonly ctinfo: number; readonly id: number; readonly protocol: number; readonly state: number }
@@ -79,6 +80,9 @@ export function* decodeRecords(bytes: Uint8Array): Generator<TraceEvent> {
         break;
       case abi.OBS_RULE:
         yield { ...common, type: "rule", hook: u32(p), table: u32(p + 4), chain: u32(p + 8), rule: u32(p + 12), verdict: u32(p + 16) };
+        break;
+      case abi.OBS_NFT:
+        yield { ...common, type: "nft", chain: u32(p), handle: u32(p + 4), verdict: u32(p + 8), to: u32(p + 12), hook: u32(p + 16) };
         break;
       case abi.OBS_NAT:
         yield { ...common, type: "nat", kind: u32(p) === 0 ? "source" : "destination", protocol: u32(p + 4), from: address(p + 8),

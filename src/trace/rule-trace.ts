@@ -4,16 +4,18 @@
  * was, not what the packet looked like then: that is put together from the frame that came or left and the translations between.
  */
 import { TABLE_NAMES } from "../kernel/iptables/tables.ts";
-import type { Observations } from "./observer.ts";
+import { NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN } from "../../assembly/abi/nft.ts";
+import type { Observations, RuleText } from "./observer.ts";
 import { packetLog } from "./packet-log.ts";
 import { decodeRecords, type TraceEvent } from "./records.ts";
 
 type RuleEvent = Extract<TraceEvent, { type: "rule" }>;
+type NftEvent = Extract<TraceEvent, { type: "nft" }>;
 type NatEvent = Extract<TraceEvent, { type: "nat" }>;
 
 /** One rule, policy or return that a packet came by. */
 interface Hit {
-  readonly event: RuleEvent;
+  readonly event: RuleEvent | NftEvent;
   readonly in: string;
   readonly out: string;
   readonly ethernet: Uint8Array | undefined;
@@ -35,11 +37,19 @@ export const traceLines = (observations: Observations): string[] => {
   /** Per traversal of a table: the chains entered, outermost first, with the number of the line after their last rule. */
   const entered = new Map<string, { chain: string; end: number; returned: boolean }[]>();
   for (const { event, in: from, out, ethernet, ip } of hits(observations)) {
-    const described = textOf(observations, event);
+    const nft = event.type === "nft" ? nftText(observations, event, event.chain, event.handle) : undefined;
+    // Of nftables' rules those of iptables-nft are told this way, and the policies of its chains.
+    if (event.type === "nft" && (nft === undefined || nft.family !== "ip" || !TABLE_NAMES.includes(nft.table ?? "") || (event.handle !== 0 && nft.iptables === undefined))) continue;
+    const described = event.type === "nft" ? nft : textOf(observations, event);
     const chain = described?.chain ?? "?";
     const packet = packetLog({ in: from, out, ip, ...(ethernet === undefined ? {} : { ethernet }) },
       { tcpSequence: true, tcpOptions: true, ipOptions: true });
-    const say = (where: string, what: string): number => lines.push(`TRACE: ${TABLE_NAMES[event.table]}:${where}:${what} ${packet}`);
+    const table = event.type === "nft" ? nft!.table! : TABLE_NAMES[event.table];
+    const say = (where: string, what: string): number => lines.push(`TRACE: ${table}:${where}:${what} ${packet}`);
+    if (event.type === "nft") {
+      say(chain, event.handle === 0 ? `policy:${nft!.number}` : `rule:${nft!.number}`);
+      continue;
+    }
     const key = `${event.skb}/${event.hook}/${event.table}`;
     const stack = entered.get(key) ?? [];
     entered.set(key, stack);
@@ -51,7 +61,8 @@ export const traceLines = (observations: Observations): string[] => {
     const target = described?.ruleText.slice(described.ruleText.lastIndexOf(" ") + 1) ?? "";
     const top = stack.at(-1);
     if (top !== undefined) top.returned = target === "RETURN";
-    if (event.rule !== 0 && described !== undefined && described.number > 0) stack.push({ chain: target, end: described.number, returned: false });
+    const behind = described?.number ?? 0;
+    if (event.rule !== 0 && behind > 0) stack.push({ chain: target, end: behind, returned: false });
   }
   return lines;
 };
@@ -63,6 +74,18 @@ export const nftTraceLines = (observations: Observations): string[] => {
   const lines: string[] = [];
   let described = "";
   for (const { event, in: from, out, ethernet, ip } of hits(observations)) {
+    if (event.type === "nft") {
+      const rule = nftText(observations, event, event.chain, event.handle);
+      const head = `trace id ${event.skb.toString(16).padStart(8, "0")} ${rule?.family ?? "ip"} ${rule?.table ?? "?"} ${rule?.chain ?? "?"}`;
+      const key = `${event.skb}/${event.hook}/${rule?.family}/${rule?.table}`;
+      if (key !== described) lines.push(`${head} packet: ${nftPacket(from, out, ethernet, ip, rule?.family)} `);
+      described = key;
+      const to = event.to === 0 ? undefined : nftText(observations, event, event.to, 0)?.chain;
+      const word = NFT_WORDS[event.verdict] ?? NFT_VERDICTS[event.verdict & 255] ?? "continue";
+      const verdict = to === undefined ? word : `${word} ${to}`;
+      lines.push(event.handle === 0 ? `${head} policy ${verdict} ` : `${head} rule ${rule?.ruleText ?? "?"} (verdict ${verdict})`);
+      continue;
+    }
     const table = TABLE_NAMES[event.table] ?? "?";
     const rule = textOf(observations, event);
     const head = `trace id ${event.skb.toString(16).padStart(8, "0")} ip ${table} ${rule?.chain ?? "?"}`;
@@ -77,6 +100,13 @@ export const nftTraceLines = (observations: Observations): string[] => {
   return lines;
 };
 
+/** Verdicts beside those of NF_* (nft_verdicts). */
+const NFT_WORDS: Readonly<Record<number, string>> = {
+  [NFTV_CONTINUE]: "continue", [NFTV_JUMP]: "jump", [NFTV_GOTO]: "goto", [NFTV_RETURN]: "return",
+};
+
+const nftText = ({ rules }: Observations, { netns }: NftEvent, chain: number, handle: number): RuleText | undefined => rules[`${netns}/nft/${chain}/${handle}`];
+
 const textOf = ({ rules }: Observations, { netns, table, chain, rule }: RuleEvent): { chain: string; ruleText: string; number: number } | undefined => {
   const found = rules[`${netns}/${table}/${chain}/${rule}`];
   if (found === undefined) return undefined;
@@ -86,13 +116,13 @@ const textOf = ({ rules }: Observations, { netns, table, chain, rule }: RuleEven
 /** All rule records with the packet as it then was. */
 const hits = (observations: Observations): Hit[] => {
   const byPacket = new Map<number, TraceEvent[]>();
-  const order: { event: RuleEvent; at: number }[] = [];
+  const order: { event: RuleEvent | NftEvent; at: number }[] = [];
   for (const chunk of observations.records) {
     for (const event of decodeRecords(chunk)) {
       if (event.skb === 0) continue;
       let events = byPacket.get(event.skb);
       if (events === undefined) byPacket.set(event.skb, (events = []));
-      if (event.type === "rule") order.push({ event, at: events.length });
+      if (event.type === "rule" || event.type === "nft") order.push({ event, at: events.length });
       events.push(event);
     }
   }
@@ -125,7 +155,7 @@ const packetAt = (events: readonly TraceEvent[], at: number):
     const ip = rx.bytes.slice(ETHERNET);
     if (ip.length < 20) return undefined;
     for (const event of events.slice(since, at)) if (event.type === "nat") translate(ip, event, false);
-    const { hook } = events[at] as RuleEvent;
+    const { hook } = events[at] as RuleEvent | NftEvent;
     if (ip[8]! > 0 && (hook === 2 || hook === POSTROUTING)) decrementTtl(ip);
     return { rx, tx, ip };
   }
@@ -166,7 +196,7 @@ const DSCP: Readonly<Record<number, string>> = {
   0: "cs0", 8: "cs1", 16: "cs2", 24: "cs3", 32: "cs4", 40: "cs5", 48: "cs6", 56: "cs7", 10: "af11", 12: "af12", 14: "af13", 18: "af21",
   20: "af22", 22: "af23", 26: "af31", 28: "af32", 30: "af33", 34: "af41", 36: "af42", 38: "af43", 46: "ef",
 };
-const PROTOCOLS: Readonly<Record<number, string>> = { 1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 132: "sctp" };
+const PROTOCOLS: Readonly<Record<number, string>> = { 1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 51: "ah", 132: "sctp" };
 const TCP_BITS = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"] as const;
 const ICMP_TYPES: Readonly<Record<number, string>> = {
   0: "echo-reply", 3: "destination-unreachable", 4: "source-quench", 5: "redirect", 8: "echo-request", 9: "router-advertisement",
@@ -174,7 +204,7 @@ const ICMP_TYPES: Readonly<Record<number, string>> = {
 };
 
 /** `iif "eth0" ether saddr … ip saddr … tcp sport …`, as trace_print_packet of nftables' src/netlink.c orders it. */
-const nftPacket = (from: string, out: string, ethernet: Uint8Array | undefined, ip: Uint8Array): string => {
+const nftPacket = (from: string, out: string, ethernet: Uint8Array | undefined, ip: Uint8Array, family = "ip"): string => {
   const words: string[] = [];
   if (from !== "") words.push(`iif "${from}"`);
   if (out !== "") words.push(`oif "${out}"`);
@@ -185,11 +215,13 @@ const nftPacket = (from: string, out: string, ethernet: Uint8Array | undefined, 
   const protocol = ip[9]!;
   const header = (ip[0]! & 15) * 4;
   const l4 = ip.subarray(header);
-  if (protocol !== 6 && protocol !== 17 && protocol !== 1) words.push(`ip protocol ${PROTOCOLS[protocol] ?? protocol}`);
+  if ((protocol !== 6 && protocol !== 17 && protocol !== 1) || family === "inet") words.push(`ip protocol ${PROTOCOLS[protocol] ?? protocol}`);
   words.push(`ip length ${be16(ip, 2)}`);
   if ((be16(ip, 6) & 0x1fff) === 0) {
     if (protocol === 6 && l4.length >= 20) {
-      const flags = TCP_BITS.filter((_, i) => l4[13]! & (1 << i)).join(" | ");
+      // One flag by its name, several as the number that they are.
+      const names = TCP_BITS.filter((_, i) => l4[13]! & (1 << i));
+      const flags = names.length === 1 ? names[0]! : names.length === 0 ? "" : `0x${l4[13]!.toString(16).padStart(2, "0")}`;
       words.push(`tcp sport ${be16(l4, 0)} tcp dport ${be16(l4, 2)} tcp flags == ${flags === "" ? "0x0" : flags} tcp window ${be16(l4, 14)}`);
     } else if (protocol === 17 && l4.length >= 8) {
       words.push(`udp sport ${be16(l4, 0)} udp dport ${be16(l4, 2)} udp length ${be16(l4, 4)}`);

@@ -2,7 +2,7 @@
 // tcp_check_req (net/ipv4/tcp_input.c, tcp_minisocks.c) and inet_connection_sock.c. No SYN cookies: a full queue drops the SYN.
 import {
   DROP_NO_MEMORY, DROP_SOCKET_BACKLOG, DROP_TCP_FLAGS, DROP_TCP_INVALID_SEQUENCE, DROP_TCP_RESET, RTN_LOCAL, SNMP_TCP_ATTEMPTFAILS,
-  SNMP_TCP_PASSIVEOPENS, SYSCTL_TCP_SACK, SYSCTL_TCP_SYNACK_RETRIES, SYSCTL_TCP_TIMESTAMPS, SYSCTL_TCP_WINDOW_SCALING,
+  SNMP_TCP_PASSIVEOPENS, SNMP_TCP_RETRANSSEGS, SYSCTL_TCP_SACK, SYSCTL_TCP_SYNACK_RETRIES, SYSCTL_TCP_TIMESTAMPS, SYSCTL_TCP_WINDOW_SCALING,
 } from "../../abi/net";
 import { READY_READ, SOCK_TCP, TCP_LISTEN, TCP_SYN_RECV } from "../../abi/sock";
 import { Netns, Skb } from "../../layout";
@@ -174,6 +174,12 @@ function sendSynAck(request: Request): void {
   ipv4Send(skb, ns, request.localLo, request.remoteLo, 0, 0);
 }
 
+/** tcp_rtx_synack */
+function resendSynAck(request: Request): void {
+  sendSynAck(request);
+  snmpInc(changetype<Netns>(request.ns), SNMP_TCP_RETRANSSEGS);
+}
+
 /** No ACK came in time (reqsk_timer_handler). */
 export function requestTimer(request: Request): void {
   if (<i32>request.timeouts >= sysctl(changetype<Netns>(request.ns), SYSCTL_TCP_SYNACK_RETRIES)) {
@@ -183,7 +189,7 @@ export function requestTimer(request: Request): void {
   request.timeouts++;
   request.resent++;
   timerAfter(timerOf(request), TIMEOUT_NS << <u64>min<u32>(request.timeouts, 6));
-  sendSynAck(request);
+  resendSynAck(request);
 }
 
 /** Forgets a connection that was being opened. */
@@ -220,7 +226,7 @@ export function requestReceive(request: Request, skb: Skb, ns: Netns): usize {
     // The SYN again: so is the SYN-ACK.
     if (!oowLimited(request)) {
       request.resent++;
-      sendSynAck(request);
+      resendSynAck(request);
       timerAfter(timerOf(request), TIMEOUT_NS << <u64>min<u32>(request.timeouts, 6));
     }
     skbDrop(skb, ns, skb.dev, DROP_TCP_FLAGS);

@@ -171,9 +171,7 @@ export function chainCommand(commands: Commands, verb: string, start: number): v
   else if (verb === "rename") {
     const to = cursor.name();
     if (table.chains.has(to.text)) throw refusedByKernel(EEXIST, to);
-    const entries = [...table.chains];
-    const from = chain.name;
-    tx.change(() => rename(table, entries, chain, to.text), () => rename(table, entries, chain, from));
+    tx.rename(chain, to.text);
   } else if (verb === "delete" || verb === "destroy") {
     if (cursor.is("{")) skipBlock(cursor);
     if (chain.use - chain.rules.reduce((sum, rule) => sum + rule.chains.filter((to) => to === chain).length, 0) > 0 || chain.rules.some((rule) => rule.chains.includes(chain))) {
@@ -181,12 +179,6 @@ export function chainCommand(commands: Commands, verb: string, start: number): v
     }
     tx.deleteChain(chain);
   } else throw cursor.syntax();
-}
-
-function rename(table: Table, entries: readonly (readonly [string, Chain])[], chain: Chain, to: string): void {
-  chain.name = to;
-  table.chains.clear();
-  for (const [, one] of entries) table.chains.set(one.name, one);
 }
 
 // Rules

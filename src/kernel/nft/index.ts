@@ -9,6 +9,7 @@ import type { NodeContext } from "../context.ts";
 import { driverOf } from "../namespace.ts";
 import { KernelError, type Netns } from "../netns.ts";
 import { runCommands } from "./commands.ts";
+import { nftDescribers, type NftRuleText } from "./describers.ts";
 import { interfaceType } from "./types.ts";
 import { TABLE_NAMES } from "../iptables/tables.ts";
 import { Cursor, NftError, Refused, refusedByKernel, type Place } from "./lexer.ts";
@@ -43,7 +44,7 @@ export interface Nft {
   /** Counters of a chain's rules that have one: {packets, bytes} each, in order; undefined: no such chain. */
   counters(family: string, table: string, chain: string): readonly (readonly [bigint, bigint])[] | undefined;
   /** A rule by the numbers of an OBS_NFT record, as `nft monitor trace` names it; undefined if no such rule is loaded now. */
-  describe(chain: number, handle: number): { readonly family: string; readonly table: string; readonly chain: string; readonly ruleText: string } | undefined;
+  describe(chain: number, handle: number): NftRuleText | undefined;
 }
 
 /** What iptables-nft works on, beside the calls. */
@@ -217,11 +218,14 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
       for (const table of ruleset.tables.values()) {
         for (const chain of table.chains.values()) {
           if (chain.id !== id || table.family === "ip6") continue;
-          const rule = chain.rules.find((one) => one.handle === handle);
+          const at = chain.rules.findIndex((one) => one.handle === handle);
+          const rule = chain.rules[at];
           if (handle !== 0 && rule === undefined) return undefined;
           return {
+            number: rule === undefined ? chain.rules.length + 1 : at + 1,
+            ...(rule?.iptables === undefined ? {} : { iptables: rule.iptables.rule.text }),
             family: table.family, table: table.name, chain: chain.name,
-            ruleText: rule === undefined ? `policy ${chain.policy}` : ruleText(rule, true, []),
+            ruleText: rule === undefined ? `policy ${chain.policy}` : ruleText(rule, false, []),
           };
         }
       }
@@ -243,6 +247,7 @@ export function nftOf(netns: Netns): NftHandle {
       nameOf: (index) => netns.links().find((link) => link.ifindex === index)?.name,
     });
     known.set(netns, nft);
+    nftDescribers.set(netns, nft.describe);
   }
   return nft;
 }

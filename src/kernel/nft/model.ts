@@ -306,6 +306,17 @@ export class Transaction {
       if (set.anonymous) this.deleteSet(set);
     }
   }
+  /** The chain stays where it stands in its table. */
+  rename(chain: Chain, to: string): void {
+    const { table, name: from } = chain;
+    const set = (name: string): void => {
+      const entries = [...table.chains.values()];
+      chain.name = name;
+      table.chains.clear();
+      for (const one of entries) table.chains.set(one.name, one);
+    };
+    this.change(() => set(to), () => set(from));
+  }
   deleteChain(chain: Chain): void {
     for (const rule of chain.rules) this.release(rule);
     this.setIn(chain.table.chains, chain.name, undefined);

@@ -255,7 +255,9 @@ export function createTraffic(d: Dice, world: World): Traffic {
   const local = (): OraclePacket => {
     const src = d.once(5) ? "0.0.0.0" : d.pick(world.own);
     const dst = d.pick(world.targets);
-    const bytes = opening({ ...world.hosts[0]!, ip: src }, dst);
+    let bytes = opening({ ...world.hosts[0]!, ip: src }, dst);
+    // Nobody has asked for the echo: the host tells itself so, and quotes an IP id of chance.
+    while (bytes[9] === UDP && be16(bytes, (bytes[0]! & 15) * 4 + 2) === 7 && world.own.includes(dst)) bytes = opening({ ...world.hosts[0]!, ip: src }, dst);
     return { in: "local", frame: toHex(bytes), quiet_ms: QUIET_MS };
   };
 

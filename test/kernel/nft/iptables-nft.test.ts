@@ -112,6 +112,10 @@ test("counters live through changes of other rules, and are zeroed on request", 
   nft.run(["-Z", "FORWARD"]);
   expect(lines()).toContain("[0:0] -A FORWARD -j DROP");
   expect(lines()).toContain("[5:100] -A INPUT -s 1.2.3.4/32 -j ACCEPT");
+  // A chain that is made anew by a restore is there, with what the restore says.
+  nft.restore("*filter\n:X - [0:0]\n-A X -j ACCEPT\n-A INPUT -j X\nCOMMIT\n");
+  nft.restore("*filter\n:X - [0:0]\n-A X -j DROP\n-A INPUT -j X\nCOMMIT\n");
+  expect(lines()).toEqual(expect.arrayContaining([":X - [0:0]", "[0:0] -A INPUT -j X", "[0:0] -A X -j DROP"]));
   // Half a restore changes nothing.
   const before = lines();
   expect(() => nft.restore("*filter\n-A INPUT -j ACCEPT\n-A INPUT -j DNAT --to-destination 1.2.3.4\nCOMMIT\n")).toThrow(IptablesError);
