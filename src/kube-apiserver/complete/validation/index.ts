@@ -95,5 +95,10 @@ export function withValidation(descriptor: Descriptor): Descriptor {
         return errors.list.length > 0 ? () => {} : allocate(object, old, errors, context);
       },
     };
-  return { ...descriptor, ...(found === undefined ? {} : { ...found, whole: true }), ...(warnings === undefined ? {} : { warnings }) };
+  return {
+    ...descriptor,
+    ...(found === undefined ? {} : { ...found, whole: true }),
+    ...(warnings === undefined ? {} : { warnings }),
+    ...(group === "admissionregistration.k8s.io" ? { prepare: admissionregistration.loadExpressions } : {}),
+  };
 }
