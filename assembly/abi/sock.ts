@@ -9,6 +9,8 @@ export const READY_HANGUP: u32 = 8;
 export const SOCK_UDP: u32 = 1; // SOCK_DGRAM, IPPROTO_UDP
 export const SOCK_TCP: u32 = 2; // SOCK_STREAM
 export const SOCK_PING: u32 = 3; // SOCK_DGRAM, IPPROTO_ICMP: its local port is the echo id
+/** With a kind: AF_INET6. Its "any" address is "::", and it takes IPv4 too, unless SOCKOPT_V6ONLY says otherwise. */
+export const SOCK_INET6: u32 = 0x100;
 export const SOCK_RAW: u32 = 4; // copies of what INPUT let through; sends whole IP packets (IP_HDRINCL)
 
 // One record layout for every request and answer about sockets. Addresses are 16 bytes, IPv4 mapped; ports are u32.
@@ -18,7 +20,8 @@ export const SOCK_PORT: u32 = 8; // u32
 export const SOCK_LENGTH: u32 = 12; // u32: bytes that follow, or that are wanted at most; the value of an option
 export const SOCK_ADDRESS: u32 = 16; // 16 bytes: the peer; what to bind to
 export const SOCK_SOURCE: u32 = 32; // 16 bytes: the own address
-export const SOCK_BYTES: u32 = 48;
+export const SOCK_SCOPE: u32 = 48; // u32: ifindex that a link-local address or a group is of, 0: none
+export const SOCK_BYTES: u32 = 56;
 
 // Requests. A request that would wait answers -EAGAIN; the next change of that kind (reading: READY_READ, writing: READY_WRITE)
 // is then reported once by an EVENT_SOCKET.
@@ -74,6 +77,7 @@ export const SOCKOPT_TRANSPARENT: u32 = 5; // IP_TRANSPARENT
 export const SOCKOPT_MARK: u32 = 6; // SO_MARK
 export const SOCKOPT_UID: u32 = 7; // who the program runs as
 export const SOCKOPT_GID: u32 = 8;
+export const SOCKOPT_V6ONLY: u32 = 9; // before it is bound
 
 // include/net/tcp_states.h
 export const TCP_ESTABLISHED: u32 = 1;

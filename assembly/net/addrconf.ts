@@ -24,6 +24,7 @@ import { IF_RA_RCVD, IF_READY, IF_RS_SENT, Inet6Dev, conf6, confAll6, inet6Of, r
 import { groupJoin, groupLeave, mcastDown, mcastUp, mldDadComplete } from "./mcast6";
 import { ndiscSendNa, ndiscSendNs } from "./ndisc";
 import { routerSolicitStart } from "./ndisc-router";
+import { neighFlush6 } from "./neighbour";
 import { stableAddress } from "./stable-privacy";
 import { TIMER_ADDRESS6, TIMER_DAD } from "./timers";
 import { tunnelLocal4 } from "./tunnel";
@@ -118,8 +119,13 @@ export function address6Add(dev: NetDevice, hi: u64, lo: u64, prefix: u32, peerH
   metric: u32): i32 {
   if (valid == 0 || preferred > valid) return -EINVAL;
   if (dev.inet6 == 0 || conf6(dev, CONF6_DISABLE_IPV6) != 0) return -EACCES;
+  // ipv6_find_idev: all groups are told about once more.
+  if (dev.up) mcastUp(dev);
   multicastRoute(dev);
   let wanted = flags & (IFA_F_NODAD | IFA_F_NOPREFIXROUTE | IFA_F_OPTIMISTIC | 0x110 | IFA_F_STABLE_PRIVACY);
+  if ((wanted & (IFA_F_NODAD | IFA_F_OPTIMISTIC)) == (IFA_F_NODAD | IFA_F_OPTIMISTIC)) return -EINVAL;
+  // ipv6_allow_optimistic_dad
+  if (conf6(dev, CONF6_OPTIMISTIC_DAD) == 0 && confAll6(changetype<Netns>(dev.ns), CONF6_OPTIMISTIC_DAD) == 0) wanted &= ~IFA_F_OPTIMISTIC;
   if (valid == LIFETIME_INFINITY) wanted |= IFA_F_PERMANENT;
   if (preferred == 0) wanted |= IFA_F_DEPRECATED;
   const at = create(dev, hi, lo, prefix, wanted);
@@ -528,6 +534,7 @@ export function addrconfDown(dev: NetDevice, gone: bool): void {
     own.anycast = entry.next;
     kfree(changetype<usize>(entry), ANYCAST_BYTES);
   }
+  neighFlush6(dev);
   mcastDown(dev, gone);
   fib6Purge(ns, changetype<usize>(dev), RTF6_ADDRCONF | RTF6_PREFIX_RT, 0);
 }
@@ -550,7 +557,8 @@ export function mtu6Changed(dev: NetDevice): void {
 export function forwardingChanged(dev: NetDevice): void {
   const own = inet6Of(dev);
   const on = conf6(dev, CONF6_FORWARDING) != 0;
-  for (let i: u32 = 0; i < 3; i++) {
+  // Loopback is no IFF_MULTICAST device.
+  for (let i: u32 = dev.kind == DEV_LOOPBACK ? 3 : 0; i < 3; i++) {
     // ff02::2, ff01::2, ff05::2
     const hi: u64 = i == 0 ? 0x02ff : i == 1 ? 0x01ff : 0x05ff;
     if (on) groupJoin(dev, hi, ALL_ROUTERS_LO);

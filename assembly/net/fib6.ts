@@ -173,7 +173,8 @@ export function fib6Insert(ns: Netns, spec: FibEntry, how: u32): i32 {
             oldLink = link;
           }
         } else if (hasHop(entry, spec.dev, spec.gatewayHi, spec.gatewayLo)) {
-          entry.expires = spec.expires;
+          // One that holds for ever goes on to.
+          if (entry.expires != 0) entry.expires = spec.expires;
           return -EEXIST;
         } else if (sibling == 0 && shares(entry) && shares(spec)) sibling = at;
       }

@@ -4,7 +4,7 @@ import {
 } from "../abi/net";
 import {
   SNMP6_ICMP_INCSUMERRORS, SNMP6_ICMP_INERRORS, SNMP6_ICMP_INMSGS, SNMP6_ICMP_INTYPE, SNMP6_ICMP_OUTMSGS, SNMP6_ICMP_OUTRATELIMITHOST,
-  SNMP6_ICMP_OUTTYPE, SYSCTL6_ANYCAST_SRC_ECHO_REPLY, SYSCTL6_AUTO_FLOWLABELS, SYSCTL6_ICMP_ECHO_IGNORE_ALL,
+  SNMP6_ICMP_OUTTYPE, SNMP6_IP_OUTNOROUTES, SYSCTL6_ANYCAST_SRC_ECHO_REPLY, SYSCTL6_AUTO_FLOWLABELS, SYSCTL6_ICMP_ECHO_IGNORE_ALL,
   SYSCTL6_ICMP_ECHO_IGNORE_ANYCAST, SYSCTL6_ICMP_ECHO_IGNORE_MULTICAST, SYSCTL6_ICMP_ERROR_ANYCAST_AS_UNICAST, SYSCTL6_ICMP_RATELIMIT,
   SYSCTL6_ICMP_RATEMASK,
 } from "../abi/net6";
@@ -27,7 +27,7 @@ import { globalAllow, globalConsume } from "./icmp";
 import { netns6, snmp6Inc, sysctl6 } from "./inet6";
 import { NEXTHDR_BAD, foundAt, ip6Follow } from "./ip6-ext";
 import { ip6SendRouted } from "./ip6-output";
-import { inet6AddrType, route6Output, routePrefix } from "./ip6-route";
+import { route6Output, routePrefix } from "./ip6-route";
 import { mldQuery } from "./mcast6";
 import { ndiscReceive } from "./ndisc";
 import { peerAllowEvery, pmtuUpdate } from "./peers";
@@ -107,7 +107,14 @@ export function icmp6Send(about: Skb, ns: Netns, type: u32, code: u32, info: u32
       sourceLo = saddrLo;
     }
   }
-  if (route6Output(ns, toHi, toLo, sourceHi, sourceLo, oif, 0, route) != 0) return;
+  if (route6Output(ns, toHi, toLo, sourceHi, sourceLo, oif, 0, route) != 0) {
+    // icmpv6_xrlim_allow: what can not be sent counts as limited.
+    if (limited && dev.kind != DEV_LOOPBACK) {
+      snmp6Inc(ns, SNMP6_IP_OUTNOROUTES);
+      snmp6Inc(ns, SNMP6_ICMP_OUTRATELIMITHOST);
+    }
+    return;
+  }
   if (limited && dev.kind != DEV_LOOPBACK && !hostAllow(ns, route, toHi, toLo)) return;
   if (route.type == RTN_ANYCAST && sysctl6(ns, SYSCTL6_ICMP_ERROR_ANYCAST_AS_UNICAST) == 0) return;
   // At most 1280 bytes in all (RFC 4443 section 2.4 (c)).
@@ -214,8 +221,7 @@ function errorReceived(skb: Skb, ns: Netns, type: u32): void {
     return;
   }
   const info = be32(skb.data, 4);
-  if (type == ICMPV6_PKT_TOOBIG && info >= IPV6_MIN_MTU && inet6AddrType(ns, ip.sourceHi, ip.sourceLo) == RTN_LOCAL) {
-    pmtuUpdate(ns, ip.destinationHi, ip.destinationLo, info, IPV6_MIN_MTU);
-  }
-  sockIcmpError6(ns, type, <u32>load<u8>(skb.data, 1), info, inner, foundAt, next);
+  const l4 = foundAt;
+  const known = sockIcmpError6(ns, type, <u32>load<u8>(skb.data, 1), info, inner, l4, next);
+  if (known && type == ICMPV6_PKT_TOOBIG && info >= IPV6_MIN_MTU) pmtuUpdate(ns, ip.destinationHi, ip.destinationLo, info, IPV6_MIN_MTU);
 }

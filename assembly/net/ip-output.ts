@@ -27,6 +27,7 @@ import { neighOutput } from "./neighbour";
 import { RTF_LOCAL, Route as RouteAnswer, inetAddrType, routeOutputKey, routeRemembered, skbSetRoute } from "./route";
 import { skbCopy, skbCopyRoute, skbDrop, skbEnsureHeadroom, skbLength, skbPush } from "./skb";
 import { snmpAdd, snmpInc } from "./snmp";
+import { route6Output } from "./ip6-route";
 import { isTunnel, tunnelNs } from "./tunnel";
 import { vxlanNs } from "./vxlan";
 
@@ -51,7 +52,11 @@ export function ipNextId(ns: Netns): u32 {
  */
 export function routeOutput(ns: Netns, destinationHi: u64, destinationLo: u64, sourceHi: u64, sourceLo: u64, oif: u32,
   mark: u32, tos: u32, into: RouteAnswer): i32 {
-  if (!isMapped4(destinationHi, destinationLo & 0xffffffff)) return -ENETUNREACH;
+  if (!isMapped4(destinationHi, destinationLo & 0xffffffff)) {
+    if (!FULL) return -ENETUNREACH;
+    const any = sourceHi == 0 && sourceLo == ANY_LO;
+    return route6Output(ns, destinationHi, destinationLo, any ? 0 : sourceHi, any ? 0 : sourceLo, oif, mark, into);
+  }
   return routeOutputKey(ns, destinationHi, destinationLo, sourceHi, sourceLo, oif, mark, into);
 }
 

@@ -237,7 +237,7 @@ export function ip6RoutingHeader(skb: Skb, ns: Netns, dev: NetDevice): bool {
   }
   if (load<u8>(at, 3) != 0) {
     snmp6Inc(ns, SNMP6_IP_INHDRERRORS);
-    return paramProblem(skb, ns, dev, ICMPV6_HDR_FIELD, <u32>(at - skb.network) + 3, DROP_NOT_SPECIFIED);
+    return paramProblem(skb, ns, dev, ICMPV6_HDR_FIELD, <u32>(at - skb.network) + 2, DROP_NOT_SPECIFIED);
   }
   skb.ipFlags |= IP6SKB_SRCRT;
   skb.nhoff = <u32>(at - skb.network);

@@ -20,7 +20,7 @@ import {
   IPV6_HEADER_LEN, IPV6_MIN_MTU, Ipv6View, NEXTHDR_DEST, NEXTHDR_FRAGMENT, NEXTHDR_HOP, NEXTHDR_ROUTING, isMulticast6, multicastScope6,
 } from "../wire/ipv6";
 import { devQueueXmit, netifRx } from "./dev";
-import { icmp6Send } from "./icmp6";
+import { autoLabel, icmp6Send } from "./icmp6";
 import { conf6, confAll6, snmp6Add, snmp6Inc } from "./inet6";
 import { FRAG_HEADER_LEN, IP6_MF, ip6Walk } from "./ip6-ext";
 import { DEFRAG6_OUT, ip6DefragHook } from "./ip6-frag";
@@ -64,9 +64,10 @@ export function ip6SendRouted(packet: Skb, ns: Netns, route: Route, hi: u64, lo:
   return ip6LocalOut(skb, ns);
 }
 
-/** The same, and finds the route. */
+/** The same, and finds the route. `label`: a flow label is made of the flow. */
 export function ip6Send(packet: Skb, ns: Netns, sourceHi: u64, sourceLo: u64, hi: u64, lo: u64, oif: u32, protocol: u32, trafficClass: u32,
-  hops: u32): i32 {
+  hops: u32, label: bool): i32 {
+  const ports = load<u32>(packet.data);
   const route = changetype<Route>(ns.scratch);
   const result = route6Output(ns, hi, lo, sourceHi, sourceLo, oif, packet.mark, route);
   if (result != 0) {
@@ -74,7 +75,8 @@ export function ip6Send(packet: Skb, ns: Netns, sourceHi: u64, sourceLo: u64, hi
     skbDrop(packet, ns, 0, DROP_IP_OUTNOROUTES);
     return result;
   }
-  return ip6SendRouted(packet, ns, route, hi, lo, protocol, trafficClass, 0, hops);
+  return ip6SendRouted(packet, ns, route, hi, lo, protocol, trafficClass,
+    label ? autoLabel(ns, route.sourceHi, route.sourceLo, hi, lo, protocol, ports) : 0, hops);
 }
 
 /** After NAT or a mark changed a local packet in OUTPUT: routes it anew (ip6_route_me_harder). 0 or -errno. */

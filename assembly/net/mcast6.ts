@@ -3,7 +3,7 @@
 import { EADDRNOTAVAIL, ENOMEM } from "../abi/core";
 import { DEV_LOOPBACK } from "../abi/net";
 import {
-  CONF6_FORCE_MLD_VERSION, CONF6_MLDV1_UNSOLICITED_REPORT_INTERVAL, CONF6_MLDV2_UNSOLICITED_REPORT_INTERVAL, IFA_F_TENTATIVE,
+  CONF6_FORCE_MLD_VERSION, CONF6_FORWARDING, CONF6_MLDV1_UNSOLICITED_REPORT_INTERVAL, CONF6_MLDV2_UNSOLICITED_REPORT_INTERVAL, IFA_F_TENTATIVE,
   SYSCTL6_MLD_QRV,
 } from "../abi/net6";
 import { NetDevice, Netns, Skb } from "../layout";
@@ -121,6 +121,7 @@ export function mcastUp(dev: NetDevice): void {
     // ipv6_add_dev
     groupJoin(dev, 0x01ff, ALL_NODES_LO);
     groupJoin(dev, MULTICAST_LINK_HI, ALL_NODES_LO);
+    if (conf6(dev, CONF6_FORWARDING) != 0 && dev.kind != DEV_LOOPBACK) groupJoin(dev, MULTICAST_LINK_HI, ALL_ROUTERS_LO);
     return;
   }
   for (let at = own.groups; at != 0; at = changetype<Group6>(at).next) added(changetype<Group6>(at));

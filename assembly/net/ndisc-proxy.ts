@@ -9,9 +9,10 @@ import { randomBelow } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { NS_PER_JIFFY } from "../mm/timer";
 import { NDISC_REDIRECT, NDISC_ROUTER_SOLICITATION } from "../wire/icmp6";
-import { IPPROTO_ICMPV6, Ipv6View, isLinkLocal6 } from "../wire/ipv6";
+import { IPPROTO_ICMPV6, Ipv6View, MULTICAST_LINK_HI, isLinkLocal6, solicitedNodeLo } from "../wire/ipv6";
 import { deviceFind } from "./devices";
 import { Netns6, conf6, netns6 } from "./inet6";
+import { groupJoin, groupLeave } from "./mcast6";
 import { ndiscAnswer } from "./ndisc";
 import { netnsGet } from "./netns";
 import { HRTIMER_PROXY_NDP } from "./timers";
@@ -58,6 +59,7 @@ export function proxyChange(ns: Netns, ifindex: u32, hi: u64, lo: u64, flags: u3
         return 0;
       }
       store<u32>(link, <u32>p.next);
+      membership(ns, p, false);
       kfree(at, <u32>offsetof<Proxy6>());
       return 0;
     }
@@ -72,7 +74,16 @@ export function proxyChange(ns: Netns, ifindex: u32, hi: u64, lo: u64, flags: u3
   p.lo = lo;
   p.flags = flags;
   store<u32>(link, <u32>at);
+  membership(ns, p, true);
   return 0;
+}
+
+/** Solicitations for it are to be heard (pndisc_constructor). */
+function membership(ns: Netns, p: Proxy6, join: bool): void {
+  const dev: usize = p.ifindex == 0 ? 0 : deviceFind(ns, p.ifindex);
+  if (dev == 0) return;
+  if (join) groupJoin(changetype<NetDevice>(dev), MULTICAST_LINK_HI, solicitedNodeLo(p.lo));
+  else groupLeave(changetype<NetDevice>(dev), MULTICAST_LINK_HI, solicitedNodeLo(p.lo));
 }
 
 /** The device ends (its ifindex), or the namespace does (0). */

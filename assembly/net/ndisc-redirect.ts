@@ -1,12 +1,13 @@
 // Redirects: "there is a better first hop", RFC 4861 section 8 (net/ipv6/ndisc.c, ndisc_send_redirect, ndisc_redirect_rcv; route.c,
 // rt6_do_redirect).
 import { DROP_IPV6_NDISC_BAD_OPTIONS, DROP_NOT_SPECIFIED, DROP_PKT_TOO_SMALL, NUD_STALE } from "../abi/net";
-import { CONF6_ACCEPT_REDIRECTS, CONF6_FORWARDING, IFA_F_TENTATIVE } from "../abi/net6";
+import { CONF6_ACCEPT_REDIRECTS, CONF6_FORWARDING, IFA_F_TENTATIVE, SNMP6_ICMP_INERRORS } from "../abi/net6";
 import { NetDevice, Netns, Skb } from "../layout";
 import { NDISC_REDIRECT, ND_OPT_REDIRECT_HDR, ND_OPT_TARGET_LL_ADDR } from "../wire/icmp6";
 import { IPV6_HEADER_LEN, IPV6_MIN_MTU, Ipv6View, isLinkLocal6, isMulticast6 } from "../wire/ipv6";
 import { Address6, linkLocalOf } from "./addrconf";
-import { conf6 } from "./inet6";
+import { conf6, snmp6Inc } from "./inet6";
+import { NEXTHDR_BAD, foundAt, ip6Follow } from "./ip6-ext";
 import { route6Lookup } from "./ip6-route";
 import { ndiscAlloc, ndiscOption, ndiscSend, optionAt, putLinkOption } from "./ndisc";
 import {
@@ -14,6 +15,7 @@ import {
 } from "./neighbour";
 import { peerAllowEvery, redirectLearn6 } from "./peers";
 import { RTF_GATEWAY, Route } from "./route";
+import { sockIcmpError6 } from "../sock/receive6";
 import { skbLength } from "./skb";
 
 const MESSAGE: u32 = 40; // {137, 0, checksum, 0} target, destination
@@ -63,6 +65,9 @@ export function ndiscRedirect(skb: Skb, ns: Netns, dev: NetDevice): i32 {
   if (!direct && !isLinkLocal6(targetHi)) return DROP_NOT_SPECIFIED;
   if (conf6(dev, CONF6_FORWARDING) != 0 || conf6(dev, CONF6_ACCEPT_REDIRECTS) == 0) return DROP_NOT_SPECIFIED;
   if (link != 0 && load<u8>(link, 1) != 1) return DROP_NOT_SPECIFIED;
+  // About a flow of ours, where it quotes one (icmpv6_notify, ip6_redirect_no_header).
+  ndiscOption(at + MESSAGE, skb.tail, ND_OPT_REDIRECT_HDR);
+  if (optionAt != 0 && !quotesOurs(ns, optionAt + 8, optionAt + (<usize>load<u8>(optionAt, 1) << 3))) return DROP_NOT_SPECIFIED;
   const route = changetype<Route>(ns.scratch);
   if (route6Lookup(ns, hi, lo, 0, 0, dev.ifindex, 0, 0, route) != 0) return DROP_NOT_SPECIFIED;
   if (route.dev != changetype<usize>(dev) || route.gatewayHi != ip.sourceHi || route.gatewayLo != ip.sourceLo) return DROP_NOT_SPECIFIED;
@@ -72,4 +77,14 @@ export function ndiscRedirect(skb: Skb, ns: Netns, dev: NetDevice): i32 {
     NEIGH_WEAK_OVERRIDE | NEIGH_OVERRIDE | (direct ? 0 : NEIGH_OVERRIDE_ISROUTER | NEIGH_ISROUTER));
   redirectLearn6(ns, hi, lo, targetHi, targetLo, ip.sourceHi, ip.sourceLo);
   return -1;
+}
+
+function quotesOurs(ns: Netns, inner: usize, end: usize): bool {
+  const next = inner + <usize>IPV6_HEADER_LEN > end ? NEXTHDR_BAD
+    : ip6Follow(inner + <usize>IPV6_HEADER_LEN, end, Ipv6View.at(inner).nextHeader, false);
+  if (next == NEXTHDR_BAD || foundAt + 8 > end) {
+    snmp6Inc(ns, SNMP6_ICMP_INERRORS);
+    return false;
+  }
+  return sockIcmpError6(ns, NDISC_REDIRECT, 0, 0, inner, foundAt, next);
 }

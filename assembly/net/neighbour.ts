@@ -269,6 +269,19 @@ export function neighFlush(dev: NetDevice, permanent: bool): void {
   }
 }
 
+/** IPv6 goes down on the device: all of its neighbours of that family, those set by hand too (neigh_ifdown of nd_tbl). */
+export function neighFlush6(dev: NetDevice): void {
+  const table = changetype<NeighbourTable>(changetype<Netns>(dev.ns).neighbours);
+  for (let b: u32 = 0; b <= table.mask; b++) {
+    let link = table.buckets + <usize>(b << 2);
+    for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
+      const n = changetype<Neighbour>(at);
+      if (n.dev == changetype<usize>(dev) && !isMapped4(n.hi, n.lo & 0xffffffff)) remove(table, link, at);
+      else link = at + offsetof<Neighbour>("next");
+    }
+  }
+}
+
 /** A device ends: no waiting packet may go on naming it as the one it came by. */
 export function neighForgetDevice(ns: Netns, dev: NetDevice): void {
   const table = changetype<NeighbourTable>(ns.neighbours);

@@ -65,7 +65,8 @@ export function peersExit(ns: Netns): void {
 
 /** inet_peer_xrlim_allow: one in `cost` jiffies, six at once. */
 export function peerAllowEvery(ns: Netns, hi: u64, lo: u64, cost: u32): bool {
-  return cost == 0 || take(ns, hi, lo, cost, 6 * cost);
+  // With 0 the host keeps no tokens for what else is limited by them.
+  return take(ns, hi, lo, cost, 6 * cost);
 }
 
 /** May one more of the limited ICMP messages go to this host (inet_peer_xrlim_allow)? */

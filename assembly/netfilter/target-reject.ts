@@ -39,7 +39,9 @@ function unreachable(how: u32, skb: Skb, ns: Netns): void {
   const header = (<u32>load<u8>(ip) & 15) << 2;
   if ((load<u16>(ip, 6) & 0xff1f) != 0 || header > length) return;
   const l4 = ip + <usize>header, room = length - header, protocol = <u32>load<u8>(ip, 9);
-  if (room != 0 && verifies(protocol, l4, room) && !l4ChecksumOk(ip, l4, room, protocol)) return;
+  // No payload is a right one where there is no pseudo-header.
+  const nothing = room == 0 && protocol != IPPROTO_TCP && protocol != IPPROTO_UDP;
+  if (!nothing && verifies(protocol, l4, room) && !l4ChecksumOk(ip, l4, room, protocol)) return;
   let code = how;
   if (how == REJECT_NET_PROHIBITED) code = 9;
   else if (how == REJECT_HOST_PROHIBITED) code = 10;

@@ -1,33 +1,37 @@
 // The driver's requests about sockets (the system calls). Every field of a record is checked here.
 import {
-  EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EBADF, EDESTADDRREQ, EINPROGRESS, EINVAL, EISCONN, ENOENT, ENOMEM, ENOTCONN, EOPNOTSUPP,
+  EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EBADF, EDESTADDRREQ, EINPROGRESS, EINVAL, EISCONN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, ENOTCONN, EOPNOTSUPP,
   EPIPE, EPROTONOSUPPORT, MAILBOX_BYTES,
 } from "../abi/core";
 import { RTN_LOCAL, SNMP_UDP_INDATAGRAMS, SYSCTL_CORE_SOMAXCONN, SYSCTL_IP_NONLOCAL_BIND } from "../abi/net";
 import {
-  READY_READ, READY_WRITE, SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH,
+  READY_READ, READY_WRITE, SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH, SOCK_INET6, SOCK_SCOPE, SOCKOPT_V6ONLY,
   SOCK_LENGTH, SOCK_LIST, SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
   SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_RCVBUF, SOCKOPT_REUSEADDR,
   SOCKOPT_GID, SOCKOPT_MARK, SOCKOPT_SNDBUF, SOCKOPT_TRANSPARENT, SOCKOPT_UID, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT,
 } from "../abi/sock";
 import { FULL } from "../features";
-import { Netns, Skb } from "../layout";
+import { NetDevice, Netns, Skb } from "../layout";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
 import { charge, node } from "../mm/node";
 import { COST_COPY_KIB, COST_SYSCALL } from "../net/costs";
 import { addressType } from "../net/ip-output";
 import { netnsGet } from "../net/netns";
 import { skbLength } from "../net/skb";
-import { snmpInc } from "../net/snmp";
 import { sysctl } from "../net/sysctl";
-import { isMapped4, mapped4 } from "../wire/bytes";
-import { Ipv4View } from "../wire/ipv4";
+import { SYSCTL6_BINDV6ONLY, SYSCTL6_IP_NONLOCAL_BIND } from "../abi/net6";
+import { checkAddress } from "../net/addrconf";
+import { deviceFind } from "../net/devices";
+import { sysctl6 } from "../net/inet6";
+import { isMapped4 } from "../wire/bytes";
+import { isLinkLocal6, isMulticast6 } from "../wire/ipv6";
+import { fromHi, fromLo, readAddresses, SK_INET6, SK_V6ONLY, toHi, toLo } from "./family";
 import { UdpView } from "../wire/udp";
 import { sockList } from "./list";
 import { pingSend } from "./ping";
 import { rawSend } from "./raw";
 import {
-  isAny, localPort, queueFreeFirst, remotePort, SK_BOUND, SK_BOUND_ADDRESS, SK_BOUND_PORT, SK_NODELAY, SK_RCV_SHUTDOWN, SK_REUSE,
+  isAny, localPort, queueFreeFirst, remotePort, scopeOf, setScope, SK_BOUND, SK_BOUND_ADDRESS, SK_BOUND_PORT, SK_NODELAY, SK_RCV_SHUTDOWN, SK_REUSE,
   SK_SEND_SHUTDOWN, SK_TRANSPARENT, Socket, sockCreds, socketFree, socketGiveHandle, takeError,
 } from "./socket";
 import { bindConflict, bindPort, boundInsert, SockNetns, tableRemove } from "./table";
@@ -36,10 +40,12 @@ import { acceptNext } from "./tcp/listen";
 import { pushPending, queueWrite } from "./tcp/output";
 import { afterRead } from "./tcp/rcv";
 import { Listener, Tcp, tcpNew } from "./tcp/tcp";
-import { datagramConnect, datagramNew, udpSend } from "./udp";
+import { datagramConnect, datagramNew, udpCount, udpSend } from "./udp";
 
 /** The low word of ::ffff:127.0.0.1. */
 const LOOPBACK: u64 = 0x0100007fffff0000;
+/** Of ::1. */
+const LOOPBACK6: u64 = 0x0100000000000000;
 
 /** `op` is one of SOCK_* (abi/sock.ts); the record stands at `record`, the answer replaces it. */
 export function sockCommand(op: u32, record: usize, length: u32): i32 {
@@ -54,11 +60,16 @@ export function sockCommand(op: u32, record: usize, length: u32): i32 {
   const arg = load<u32>(record, SOCK_ARG), port = load<u32>(record, SOCK_PORT), bytes = load<u32>(record, SOCK_LENGTH);
   const hi = load<u64>(record, SOCK_ADDRESS), lo = load<u64>(record, SOCK_ADDRESS + 8);
   switch (op) {
-    case SOCK_BIND: return bind(sk, hi, lo, port);
+    case SOCK_BIND: {
+      const refused = takesFamily(sk, hi, lo, record);
+      return refused != 0 ? refused : bind(sk, hi, lo, port);
+    }
     case SOCK_CONNECT: {
-      if (port == 0 || port > 65535 || !isMapped4(hi, lo)) return sk.kind == SOCK_UDP ? -EINVAL : -EADDRNOTAVAIL;
-      // 0.0.0.0 as a destination is this host.
-      const to = isAny(hi, lo) ? LOOPBACK : lo;
+      const refused = takesFamily(sk, hi, lo, record);
+      if (refused != 0) return refused;
+      if (port == 0 || port > 65535) return sk.kind == SOCK_UDP ? -EINVAL : -EADDRNOTAVAIL;
+      // 0.0.0.0 and :: as a destination are this host.
+      const to = isAny(hi, lo) ? (FULL && lo == 0 ? LOOPBACK6 : LOOPBACK) : lo;
       if (sk.kind == SOCK_UDP) return datagramConnect(sk, hi, to, port);
       if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
       const result = tcpConnect(changetype<Tcp>(at), hi, to, port);
@@ -95,11 +106,37 @@ function chargeCopy(bytes: u32): void {
   charge(((bytes + 1023) >> 10) * COST_COPY_KIB);
 }
 
-function open(ns: Netns, kind: u32): i32 {
+/**
+ * May the socket speak to, or be, `hi:lo`? 0, -EAFNOSUPPORT or -EINVAL. An address of the link brings the device it is of (`scope` of the
+ * record), or has it from before.
+ */
+function takesFamily(sk: Socket, hi: u64, lo: u64, record: usize): i32 {
+  if (!FULL) return isMapped4(hi, lo & 0xffffffff) ? 0 : -EINVAL;
+  const six = !isMapped4(hi, lo & 0xffffffff);
+  if (six && (sk.flags & SK_INET6) == 0) return -EAFNOSUPPORT;
+  if (!six && (sk.flags & (SK_INET6 | SK_V6ONLY)) == (SK_INET6 | SK_V6ONLY)) return -ENETUNREACH;
+  const scope = load<u32>(record, SOCK_SCOPE);
+  if (six && (isLinkLocal6(hi) || isMulticast6(hi))) {
+    if (scope != 0) {
+      if (deviceFind(changetype<Netns>(sk.ns), scope) == 0) return -ENODEV;
+      if (!setScope(sk, scope)) return -ENOMEM;
+    }
+    if (scopeOf(sk) == 0 && isLinkLocal6(hi)) return -EINVAL;
+  }
+  return 0;
+}
+
+function open(ns: Netns, kindAndFamily: u32): i32 {
+  const six = FULL && (kindAndFamily & SOCK_INET6) != 0, kind = six ? kindAndFamily & ~SOCK_INET6 : kindAndFamily;
   if (changetype<usize>(ns) == 0 || ns.sock == 0) return -EBADF;
   if (kind < SOCK_UDP || kind > SOCK_RAW) return -EPROTONOSUPPORT;
   const sk = kind == SOCK_TCP ? changetype<Socket>(tcpNew(ns)) : datagramNew(ns, kind);
   if (changetype<usize>(sk) == 0) return -ENOMEM;
+  if (six) {
+    sk.localLo = 0;
+    sk.remoteLo = 0;
+    sk.flags |= SK_INET6 | (sysctl6(ns, SYSCTL6_BINDV6ONLY) != 0 ? SK_V6ONLY : 0);
+  }
   if (!socketGiveHandle(sk)) {
     if (kind == SOCK_TCP) tcpDestroy(changetype<Tcp>(sk));
     else socketFree(sk, <u32>offsetof<Socket>());
@@ -118,9 +155,13 @@ function bind(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
   if (sk.flags & SK_BOUND || sk.state != TCP_CLOSE || port > 65535) return -EINVAL;
   const ns = changetype<Netns>(sk.ns);
   const any = isAny(hi, lo);
-  if (!any && !sysctl(ns, SYSCTL_IP_NONLOCAL_BIND)
-    && (!isMapped4(hi, lo) || addressType(ns, hi, lo) != RTN_LOCAL)) return -EADDRNOTAVAIL;
-  const result = bindPort(sk, any ? 0 : hi, any ? 0xffff0000 : lo, port);
+  if (FULL && !isMapped4(hi, lo & 0xffffffff)) {
+    const own = any || isMulticast6(hi) || sysctl6(ns, SYSCTL6_IP_NONLOCAL_BIND) != 0 || checkAddress(ns, hi, lo,
+      scopeOf(sk) == 0 ? 0 : deviceFind(ns, scopeOf(sk)), false);
+    if (!own) return -EADDRNOTAVAIL;
+  } else if (!any && !sysctl(ns, SYSCTL_IP_NONLOCAL_BIND) && addressType(ns, hi, lo) != RTN_LOCAL) return -EADDRNOTAVAIL;
+  if (FULL && any && lo != 0 && (sk.flags & SK_INET6) != 0) sk.localLo = lo; // "::ffff:0.0.0.0"
+  const result = bindPort(sk, any ? 0 : hi, any ? sk.localLo : lo, port);
   if (result < 0) return result;
   if (!any) {
     sk.localHi = hi;
@@ -186,12 +227,15 @@ function send(sk: Socket, record: usize, ttl: u32, port: u32, bytes: u32, hi: u6
   if (sk.error != 0) return takeError(sk);
   chargeCopy(bytes);
   if (kind == SOCK_RAW) return rawSend(sk, record + SOCK_BYTES, bytes);
-  if (port != 0 && !isMapped4(hi, lo)) return -EINVAL;
+  if (port != 0) {
+    const refused = takesFamily(sk, hi, lo, record);
+    if (refused != 0) return refused;
+  }
   const here = isAny(hi, lo);
-  const toLo = here ? LOOPBACK : lo;
+  const toLo = here ? (FULL && lo == 0 && hi == 0 && (sk.flags & SK_INET6) != 0 ? LOOPBACK6 : LOOPBACK) : lo;
   if (kind == SOCK_PING) return here ? -EDESTADDRREQ : pingSend(sk, hi, lo, port, ttl, record + SOCK_BYTES, bytes);
   const sourceHi = load<u64>(record, SOCK_SOURCE), sourceLo = load<u64>(record, SOCK_SOURCE + 8);
-  return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, record + SOCK_BYTES, bytes);
+  return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, scopeOf(sk), record + SOCK_BYTES, bytes);
 }
 
 function receive(sk: Socket, record: usize, room: u32): i32 {
@@ -199,17 +243,19 @@ function receive(sk: Socket, record: usize, room: u32): i32 {
   if (sk.error != 0) return takeError(sk);
   if (sk.rcvHead == 0) return wait(sk, READY_READ, -EAGAIN);
   const skb = changetype<Skb>(sk.rcvHead);
-  const ip = Ipv4View.at(skb.network);
+  readAddresses(skb.network);
+  const six = FULL && load<u8>(skb.network) >>> 4 == 6;
   const bytes = min<u32>(min<u32>(skbLength(skb), room), MAILBOX_BYTES - SOCK_BYTES);
   store<u32>(record, sk.kind == SOCK_UDP ? UdpView.at(skb.transport).sourcePort : 0, SOCK_PORT);
   store<u32>(record, bytes, SOCK_LENGTH);
-  store<u32>(record, ip.ttl, SOCK_ARG);
-  putAddress(record + SOCK_ADDRESS, 0, mapped4(ip.source));
-  putAddress(record + SOCK_SOURCE, 0, mapped4(ip.destination));
+  store<u32>(record, <u32>load<u8>(skb.network + (six ? 7 : 8)), SOCK_ARG);
+  putAddress(record + SOCK_ADDRESS, fromHi, fromLo);
+  putAddress(record + SOCK_SOURCE, toHi, toLo);
+  store<u32>(record, six && skb.inDev != 0 && isLinkLocal6(fromHi) ? changetype<NetDevice>(skb.inDev).ifindex : 0, SOCK_SCOPE);
   memory.copy(record + SOCK_BYTES, skb.data, <usize>bytes);
   chargeCopy(bytes);
   queueFreeFirst(sk);
-  if (sk.kind == SOCK_UDP) snmpInc(changetype<Netns>(sk.ns), SNMP_UDP_INDATAGRAMS);
+  if (sk.kind == SOCK_UDP) udpCount(changetype<Netns>(sk.ns), SNMP_UDP_INDATAGRAMS, six);
   return <i32>(SOCK_BYTES + bytes);
 }
 
@@ -273,6 +319,7 @@ function name(sk: Socket, record: usize): i32 {
   store<u32>(record, sk.state, SOCK_ARG);
   store<u32>(record, localPort(sk), SOCK_PORT);
   store<u32>(record, remotePort(sk), SOCK_LENGTH);
+  store<u32>(record, scopeOf(sk), SOCK_SCOPE);
   putAddress(record + SOCK_ADDRESS, sk.remoteHi, sk.remoteLo);
   putAddress(record + SOCK_SOURCE, sk.localHi, sk.localLo);
   return SOCK_BYTES;
@@ -291,6 +338,9 @@ function option(sk: Socket, which: u32, value: u32): i32 {
     sk.sndBuf = max<u32>(4608, min<u32>(value, 1 << 23));
   } else if (FULL && which == SOCKOPT_TRANSPARENT) {
     sk.flags = value != 0 ? sk.flags | SK_TRANSPARENT : sk.flags & ~SK_TRANSPARENT;
+  } else if (FULL && which == SOCKOPT_V6ONLY) {
+    if ((sk.flags & SK_INET6) == 0 || (sk.flags & SK_BOUND) != 0) return -EINVAL;
+    sk.flags = value != 0 ? sk.flags | SK_V6ONLY : sk.flags & ~SK_V6ONLY;
   } else if (FULL && which >= SOCKOPT_MARK && which <= SOCKOPT_GID) {
     const creds = sockCreds(sk);
     if (changetype<usize>(creds) == 0) return -ENOMEM;

@@ -6,13 +6,18 @@ import { Netns, Skb } from "../layout";
 import { ipSend, routeOutput } from "../net/ip-output";
 import { skbAlloc, skbDrop, skbLength } from "../net/skb";
 import { sysctl } from "../net/sysctl";
-import { mapped4 } from "../wire/bytes";
+import { FULL } from "../features";
+import { icmp6Checksum, icmp6OutCount } from "../net/icmp6";
+import { ip6Send } from "../net/ip6-output";
+import { ICMPV6_ECHO_REQUEST } from "../wire/icmp6";
+import { IPPROTO_ICMPV6 } from "../wire/ipv6";
+import { fromHi, fromLo, isSix, readAddresses, SK_INET6, toHi, toLo } from "./family";
 import { checksum } from "../wire/checksum";
 import { ICMP_ECHO, ICMP_HEADER_LEN, IcmpView } from "../wire/icmp";
-import { IPPROTO_ICMP, IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { IPPROTO_ICMP, IPV4_HEADER_LEN } from "../wire/ipv4";
 import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
-import { isAny, localPort, scratchRoute, SK_BOUND, Socket } from "./socket";
+import { isAny, localPort, scopeOf, scratchRoute, SK_BOUND, Socket } from "./socket";
 import { bindPort, boundFirst } from "./table";
 import { datagramQueue } from "./udp";
 
@@ -25,9 +30,10 @@ export function pingSend(sk: Socket, hi: u64, lo: u64, sequence: u32, ttl: u32, 
     if (bound < 0) return bound;
   }
   const route = scratchRoute();
-  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, 0, 0, 0, route);
+  const six = isSix(hi, lo);
+  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route);
   if (result < 0) return result;
-  if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST) return -EACCES;
+  if (!six && (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST)) return -EACCES;
   const own = !isAny(sk.localHi, sk.localLo);
   const sourceHi = own ? sk.localHi : route.sourceHi, sourceLo = own ? sk.localLo : route.sourceLo;
   if (isAny(sourceHi, sourceLo)) return -EADDRNOTAVAIL;
@@ -38,11 +44,18 @@ export function pingSend(sk: Socket, hi: u64, lo: u64, sequence: u32, ttl: u32, 
   skb.tail = skb.data + <usize>bytes;
   skb.transport = skb.data;
   const icmp = IcmpView.at(skb.data);
-  icmp.write(ICMP_ECHO, 0, (localPort(sk) << 16) | (sequence & 0xffff));
+  icmp.write(six ? ICMPV6_ECHO_REQUEST : ICMP_ECHO, 0, (localPort(sk) << 16) | (sequence & 0xffff));
   memory.copy(skb.data + ICMP_HEADER_LEN, from, <usize>length);
-  store<u16>(icmp.checksumAt, <u16>checksum(skb.data, bytes));
+  if (six) icmp6Checksum(skb.data, bytes, sourceHi, sourceLo, hi, lo);
+  else store<u16>(icmp.checksumAt, <u16>checksum(skb.data, bytes));
   skb.sock = <usize>sk.handle;
   observeSend(skb, ns, IPPROTO_ICMP, sk.handle);
+  if (six) {
+    icmp6OutCount(ns, ICMPV6_ECHO_REQUEST);
+    const hops6 = ttl != 0 ? ttl : route.type == RTN_MULTICAST ? 1 : 0;
+    const result6 = ip6Send(skb, ns, sourceHi, sourceLo, hi, lo, scopeOf(sk), IPPROTO_ICMPV6, 0, hops6, true);
+    return result6 < 0 && result6 != -ENOBUFS ? result6 : <i32>length;
+  }
   const hops = ttl != 0 ? ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
   const sent = ipSend(skb, ns, sourceHi, sourceLo, hi, lo, IPPROTO_ICMP, 0, hops, fits);
   return sent < 0 && sent != -ENOBUFS ? sent : <i32>length;
@@ -54,16 +67,22 @@ function pingFind(ns: Netns, hi: u64, lo: u64, id: u32): usize {
   while (at != 0) {
     const sk = changetype<Socket>(at);
     if (sk.kind == SOCK_PING && localPort(sk) == id
-      && (isAny(sk.localHi, sk.localLo) || (sk.localLo == lo && sk.localHi == hi))) return at;
+      && (isAny(sk.localHi, sk.localLo) || (sk.localLo == lo && sk.localHi == hi))
+      && (!FULL || ((sk.flags & SK_INET6) != 0) == isSix(hi, lo))) return at;
     at = sk.bindNext;
   }
   return 0;
 }
 
+function pingTo(ns: Netns, skb: Skb): usize {
+  readAddresses(skb.network);
+  return pingFind(ns, toHi, toLo, IcmpView.at(skb.data).id);
+}
+
 /** An echo reply, `data` at the ICMP header (ping_rcv). Takes it. The payload a program gets begins with that header. */
 export function pingReceive(skb: Skb, ns: Netns): void {
   const at: usize = skbLength(skb) < ICMP_HEADER_LEN
-    ? 0 : pingFind(ns, 0, mapped4(Ipv4View.at(skb.network).destination), IcmpView.at(skb.data).id);
+    ? 0 : pingTo(ns, skb);
   if (at == 0) {
     skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
     return;
@@ -74,11 +93,11 @@ export function pingReceive(skb: Skb, ns: Netns): void {
 }
 
 /** An ICMP error about an echo of ours: as with IP_RECVERR, every one is reported (ping_err). */
-export function pingError(ns: Netns, inner: usize, errno: i32): void {
-  const ip = Ipv4View.at(inner);
-  const icmp = IcmpView.at(inner + <usize>ip.headerLength);
-  if (icmp.type != ICMP_ECHO) return;
-  const at = pingFind(ns, 0, mapped4(ip.source), icmp.id);
+export function pingError(ns: Netns, inner: usize, l4: usize, errno: i32): void {
+  const icmp = IcmpView.at(l4);
+  readAddresses(inner);
+  if (icmp.type != (isSix(fromHi, fromLo) ? ICMPV6_ECHO_REQUEST : ICMP_ECHO)) return;
+  const at = pingFind(ns, fromHi, fromLo, icmp.id);
   if (at == 0) return;
   const sk = changetype<Socket>(at);
   sk.error = errno;

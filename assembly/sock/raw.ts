@@ -2,7 +2,9 @@
 // and send packets whole through OUTPUT.
 import { EINVAL, EMSGSIZE, ENOBUFS } from "../abi/core";
 import { SOCK_RAW } from "../abi/sock";
+import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
+import { rawSend6 } from "./raw6";
 import { ipPartialChecksum, ipRawVisible } from "../net/ip-input";
 import { ipRawOut } from "../net/ip-output";
 import { skbAlloc } from "../net/skb";
@@ -48,6 +50,7 @@ export function rawShared(skb: Skb, ns: Netns, at: usize, length: u32): void {
 export function rawSend(sk: Socket, from: usize, length: u32): i32 {
   const ns = changetype<Netns>(sk.ns);
   if (length > 65535) return -EMSGSIZE;
+  if (FULL && length != 0 && load<u8>(from) >>> 4 == 6) return rawSend6(sk, from, length);
   if (length < IPV4_HEADER_LEN) return -EINVAL;
   const ip = Ipv4View.at(from);
   const header = ip.headerLength;

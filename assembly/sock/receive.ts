@@ -2,7 +2,9 @@
 import {
   ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO,
 } from "../abi/core";
+import { SNMP_ICMP_INERRORS } from "../abi/net";
 import { SOCK_TCP } from "../abi/sock";
+import { snmpInc } from "../net/snmp";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_SOCKET } from "../net/costs";
@@ -76,9 +78,12 @@ export function sockIcmpError(ns: Netns, type: u32, code: u32, info: u32, inner:
   }
   const protocol = ip.protocol;
   const frag = type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED;
-  if (protocol == IPPROTO_TCP) tcpError(ns, inner, errno, frag, info);
-  else if (protocol == IPPROTO_UDP) udpError(ns, inner, length, errno, hard);
-  else if (protocol == IPPROTO_ICMP && errno != 0) pingError(ns, inner, errno);
+  const l4 = inner + <usize>ip.headerLength;
+  let known = true;
+  if (protocol == IPPROTO_TCP) known = tcpError(ns, inner, l4, errno, frag, info);
+  else if (protocol == IPPROTO_UDP) known = udpError(ns, inner, l4, inner + <usize>length, errno, hard);
+  else if (protocol == IPPROTO_ICMP && errno != 0) pingError(ns, inner, l4, errno);
+  if (!known) snmpInc(ns, SNMP_ICMP_INERRORS);
 }
 
 function unreachableErrno(code: u32): i32 {

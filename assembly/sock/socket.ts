@@ -1,5 +1,6 @@
 // What all sockets have: their place in the tables of the namespace, their queue, their news for the driver.
 import { READY_ERROR, READY_HANGUP, READY_READ, READY_WRITE, SOCK_TCP } from "../abi/sock";
+import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { HANDLE_SOCKET, handleFree, handleNew } from "../mm/handle";
 import { node } from "../mm/node";
@@ -57,6 +58,8 @@ export const SK_TRANSPARENT: u32 = 512; // IP_TRANSPARENT
 @unmanaged export class SockCreds {
   uid: u32; gid: u32;
   mark: u32;
+  /** ifindex that its addresses of the link are of, 0: none (sk_bound_dev_if). */
+  scope: u32;
 }
 const CREDS_BYTES: u32 = <u32>offsetof<SockCreds>();
 
@@ -64,6 +67,19 @@ const CREDS_BYTES: u32 = <u32>offsetof<SockCreds>();
 export function sockCreds(sk: Socket): SockCreds {
   if (sk.creds == 0) sk.creds = kmalloc(CREDS_BYTES);
   return changetype<SockCreds>(sk.creds);
+}
+
+/** The device that its addresses of the link are of: an ifindex, 0: none. */
+export function scopeOf(sk: Socket): u32 {
+  return !FULL || sk.creds == 0 ? 0 : changetype<SockCreds>(sk.creds).scope;
+}
+/** False: no memory. */
+export function setScope(sk: Socket, scope: u32): bool {
+  if (scope == 0) return true;
+  const creds = sockCreds(sk);
+  if (changetype<usize>(creds) == 0) return false;
+  creds.scope = scope;
+  return true;
 }
 
 /** Scratch of the node's sockets: filled and read at once, like registers. */

@@ -8,6 +8,8 @@ import { hashWord, mix32 } from "../mm/hash";
 import { random32, randomBelow } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { sysctl } from "../net/sysctl";
+import { FULL } from "../features";
+import { anyTakes, SK_V6ONLY } from "./family";
 import { Endpoint, isAny, localPort, SK_BOUND, SK_HASHED, SK_REUSE, Socket } from "./socket";
 
 const CONNECTIONS_FIRST: u32 = 16;
@@ -177,6 +179,15 @@ export function tableRemove(sk: Socket): void {
   if (sk.flags & SK_BOUND) boundRemove(sk);
 }
 
+/** Would a socket at `hi:lo` with these flags and `other` take packets of each other? */
+function overlaps(hi: u64, lo: u64, flags: u32, other: Socket): bool {
+  const any = isAny(hi, lo), otherAny = isAny(other.localHi, other.localLo);
+  if (any && otherAny) return !FULL || lo == other.localLo || ((lo == 0 ? flags : other.flags) & SK_V6ONLY) == 0;
+  if (any) return anyTakes(lo, flags, other.localHi, other.localLo);
+  if (otherAny) return anyTakes(other.localLo, other.flags, hi, lo);
+  return other.localHi == hi && other.localLo == lo;
+}
+
 /** May `sk` have this address and port? inet_csk_bind_conflict and udp_lib_lport_inuse. */
 export function bindConflict(sk: Socket, hi: u64, lo: u64, port: u32): bool {
   let at = boundFirst(changetype<Netns>(sk.ns), sk.kind, port);
@@ -184,8 +195,7 @@ export function bindConflict(sk: Socket, hi: u64, lo: u64, port: u32): bool {
     const other = changetype<Socket>(at);
     at = other.bindNext;
     if (other.kind != sk.kind || localPort(other) != port || changetype<usize>(other) == changetype<usize>(sk)) continue;
-    const overlap = isAny(hi, lo) || isAny(other.localHi, other.localLo) || (other.localHi == hi && other.localLo == lo);
-    if (!overlap) continue;
+    if (!overlaps(hi, lo, sk.flags, other)) continue;
     if (sk.kind == SOCK_TCP && (sk.flags & other.flags & SK_REUSE) != 0 && other.state != TCP_LISTEN) continue;
     return true;
   }

@@ -2,7 +2,7 @@
 import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS } from "../abi/core";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
-  SNMP_ICMP_INERRORS, SNMP_IP_OUTNOROUTES, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS, SNMP_UDP_SNDBUFERRORS,
+  SNMP_IP_OUTNOROUTES, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS, SNMP_UDP_SNDBUFERRORS,
   SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
@@ -13,16 +13,21 @@ import { nfSkbReset } from "../netfilter/hooks";
 import { skbAlloc, skbCopy, skbDrop, skbLength, skbPull } from "../net/skb";
 import { snmpInc } from "../net/snmp";
 import { sysctl } from "../net/sysctl";
-import { mapped4, raw4 } from "../wire/bytes";
-import { checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
+import { SNMP6_UDP_INDATAGRAMS } from "../abi/net6";
+import { icmp6Send } from "../net/icmp6";
+import { snmp6Inc } from "../net/inet6";
+import { ip6Send } from "../net/ip6-output";
+import { ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH } from "../wire/icmp6";
+import { anyTakes, fromHi, fromLo, isSix, pseudoSum, readAddresses, toHi, toLo } from "./family";
+import { checksumAdd, checksumFold } from "../wire/checksum";
 import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from "../wire/icmp";
-import { IPPROTO_UDP, IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { IPPROTO_UDP, IPV4_HEADER_LEN } from "../wire/ipv4";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { observeDelivery, observeSend } from "./deliver";
 import { sockWake } from "./events";
 import { vxlanErrorKnown } from "../net/vxlan-options";
 import { flowOwner, flowSet } from "../net/multipath";
-import { isAny, localPort, queueAppend, remotePort, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
+import { isAny, localPort, queueAppend, remotePort, scopeOf, scratchRoute, SK_BOUND, SockCreds, Socket, socketNew } from "./socket";
 import { bindPort, boundFirst } from "./table";
 import { FULL } from "../features";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
@@ -42,7 +47,7 @@ export function datagramNew(ns: Netns, kind: u32): Socket {
 /** connect(): the peer, and our address towards it (__ip4_datagram_connect). 0 or -errno. */
 export function datagramConnect(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
   const route = scratchRoute();
-  const result = routeOutput(changetype<Netns>(sk.ns), hi, lo, sk.localHi, sk.localLo, 0, 0, 0, route);
+  const result = routeOutput(changetype<Netns>(sk.ns), hi, lo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route);
   if (result < 0) return result;
   if (route.type == RTN_BROADCAST) return -EACCES;
   const sourceHi = route.sourceHi, sourceLo = route.sourceLo;
@@ -62,14 +67,14 @@ export function datagramConnect(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
 }
 
 /** Sends one datagram (udp_sendmsg). `source`: our address, if not any. Returns `length` or -errno. */
-export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, sourceLo: u64, ttl: u32, from: usize, length: u32): i32 {
+export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, sourceLo: u64, ttl: u32, scope: u32, from: usize, length: u32): i32 {
   const ns = changetype<Netns>(sk.ns);
   if (length > DATAGRAM_MAX) return -EMSGSIZE;
-  let toHi = hi, toLo = lo, toPort = port;
+  let destinationHi = hi, destinationLo = lo, toPort = port;
   if (port == 0) {
     if (sk.state != TCP_ESTABLISHED) return isAny(hi, lo) ? -EDESTADDRREQ : -EINVAL;
-    toHi = sk.remoteHi;
-    toLo = sk.remoteLo;
+    destinationHi = sk.remoteHi;
+    destinationLo = sk.remoteLo;
     toPort = remotePort(sk);
   }
   if ((sk.flags & SK_BOUND) == 0) {
@@ -82,16 +87,17 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
     flowSet(IPPROTO_UDP, localPort(sk), toPort, 0);
     if (sk.creds != 0) flowOwner(changetype<SockCreds>(sk.creds).uid);
   }
-  const result = routeOutput(ns, toHi, toLo, asked ? sourceHi : sk.localHi, asked ? sourceLo : sk.localLo, 0, 0, 0, route);
-  if (result == -ENETUNREACH) snmpInc(ns, SNMP_IP_OUTNOROUTES);
+  const result = routeOutput(ns, destinationHi, destinationLo, asked ? sourceHi : sk.localHi, asked ? sourceLo : sk.localLo, scope, 0, 0, route);
+  const six = isSix(destinationHi, destinationLo);
+  if (result == -ENETUNREACH && !six) snmpInc(ns, SNMP_IP_OUTNOROUTES);
   if (result < 0) return result;
-  if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST) return -EACCES;
-  let fromHi = asked ? sourceHi : sk.localHi, fromLo = asked ? sourceLo : sk.localLo;
-  if (isAny(fromHi, fromLo)) {
-    fromHi = route.sourceHi;
-    fromLo = route.sourceLo;
+  if (!six && (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST)) return -EACCES;
+  let ownHi = asked ? sourceHi : sk.localHi, ownLo = asked ? sourceLo : sk.localLo;
+  if (isAny(ownHi, ownLo)) {
+    ownHi = route.sourceHi;
+    ownLo = route.sourceLo;
   }
-  if (isAny(fromHi, fromLo)) return -EADDRNOTAVAIL;
+  if (isAny(ownHi, ownLo)) return -EADDRNOTAVAIL;
   const bytes = UDP_HEADER_LEN + length;
   const fits = bytes + IPV4_HEADER_LEN <= route.mtu;
   const skb = skbAlloc(bytes);
@@ -101,13 +107,19 @@ export function udpSend(sk: Socket, hi: u64, lo: u64, port: u32, sourceHi: u64, 
   const uh = UdpView.at(skb.data);
   uh.write(localPort(sk), toPort, bytes);
   memory.copy(skb.data + UDP_HEADER_LEN, from, <usize>length);
-  const sum = ~checksumFold(checksumAdd(pseudo4(raw4(fromLo), raw4(toLo), IPPROTO_UDP, bytes), skb.data, bytes)) & 0xffff;
+  const sum = ~checksumFold(checksumAdd(pseudoSum(ownHi, ownLo, destinationHi, destinationLo, IPPROTO_UDP, bytes), skb.data, bytes)) & 0xffff;
   uh.checksum = sum == 0 ? 0xffff : sum;
   skb.sock = <usize>sk.handle;
   observeSend(skb, ns, IPPROTO_UDP, sk.handle);
+  if (six) {
+    udpCount(ns, SNMP_UDP_OUTDATAGRAMS, true);
+    const hops6 = ttl != 0 ? ttl : route.type == RTN_MULTICAST ? 1 : 0;
+    const result6 = ip6Send(skb, ns, ownHi, ownLo, destinationHi, destinationLo, scope, IPPROTO_UDP, 0, hops6, true);
+    return result6 < 0 && result6 != -ENOBUFS ? result6 : <i32>length;
+  }
   const hops = ttl != 0 ? ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
   skb.ipFlags |= IPSKB_CSUM_PARTIAL;
-  const sent = ipSend(skb, ns, fromHi, fromLo, toHi, toLo, IPPROTO_UDP, 0, hops, fits);
+  const sent = ipSend(skb, ns, ownHi, ownLo, destinationHi, destinationLo, IPPROTO_UDP, 0, hops, fits);
   if (sent >= 0) snmpInc(ns, SNMP_UDP_OUTDATAGRAMS);
   else if (sent == -ENOBUFS) snmpInc(ns, SNMP_UDP_SNDBUFERRORS);
   // A full queue further down is not the program's business (net_xmit_errno).
@@ -127,7 +139,7 @@ export function udpFind(ns: Netns, localHi: u64, localLo: u64, port: u32, remote
       if (!isAny(sk.localHi, sk.localLo)) {
         fits = sk.localLo == localLo && sk.localHi == localHi;
         score += 8;
-      }
+      } else fits = anyTakes(sk.localLo, sk.flags, localHi, localLo);
       if (sk.state == TCP_ESTABLISHED) {
         fits = fits && sk.remoteLo == remoteLo && sk.remoteHi == remoteHi && remotePort(sk) == peerPort;
         score += 4;
@@ -147,19 +159,22 @@ export function udpReceive(skb: Skb, ns: Netns): void {
   const length = skbLength(skb);
   const uh = UdpView.at(skb.data);
   const bytes: u32 = length < UDP_HEADER_LEN ? 0 : uh.length;
+  const six = FULL && load<u8>(skb.network) >>> 4 == 6;
   if (bytes < UDP_HEADER_LEN || bytes > length) {
-    snmpInc(ns, SNMP_UDP_INERRORS);
+    udpCount(ns, SNMP_UDP_INERRORS, six);
     skbDrop(skb, ns, skb.dev, DROP_HDR_TRUNC);
     return;
   }
   skb.tail = skb.data + <usize>bytes;
   skb.transport = skb.data;
-  const ip = Ipv4View.at(skb.network);
+  readAddresses(skb.network);
+  const localHi = toHi, localLo = toLo, remoteHi = fromHi, remoteLo = fromLo;
   // Our own broadcast coming back has a checksum that nobody looks at (CHECKSUM_UNNECESSARY).
-  if (uh.checksum != 0 && (skb.ipFlags & IPSKB_LOOPED) == 0
-    && checksumFold(checksumAdd(pseudo4(ip.source, ip.destination, IPPROTO_UDP, bytes), skb.data, bytes)) != 0xffff) {
-    snmpInc(ns, SNMP_UDP_INCSUMERRORS);
-    snmpInc(ns, SNMP_UDP_INERRORS);
+  // IPv6 has no datagrams without one (RFC 8200 section 8.1).
+  if ((uh.checksum != 0 || six) && (skb.ipFlags & IPSKB_LOOPED) == 0
+    && checksumFold(checksumAdd(pseudoSum(remoteHi, remoteLo, localHi, localLo, IPPROTO_UDP, bytes), skb.data, bytes)) != 0xffff) {
+    udpCount(ns, SNMP_UDP_INCSUMERRORS, six);
+    udpCount(ns, SNMP_UDP_INERRORS, six);
     skbDrop(skb, ns, skb.dev, DROP_UDP_CSUM);
     return;
   }
@@ -169,11 +184,12 @@ export function udpReceive(skb: Skb, ns: Netns): void {
   }
   const at = FULL && skb.nfFlags & NFF_TPROXY
     ? handleGet(HANDLE_SOCKET, <u32>skb.sock)
-    : udpFind(ns, 0, mapped4(ip.destination), uh.destinationPort, 0, mapped4(ip.source), uh.sourcePort);
+    : udpFind(ns, localHi, localLo, uh.destinationPort, remoteHi, remoteLo, uh.sourcePort);
   if (at == 0) {
-    snmpInc(ns, SNMP_UDP_NOPORTS);
+    udpCount(ns, SNMP_UDP_NOPORTS, six);
     nfSkbReset(skb);
-    icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+    if (six) icmp6Send(skb, ns, ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH, 0);
+    else icmpSend(skb, ns, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
     skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
     return;
   }
@@ -181,23 +197,30 @@ export function udpReceive(skb: Skb, ns: Netns): void {
 }
 
 function deliver(sk: Socket, skb: Skb, ns: Netns): void {
+  const six = FULL && load<u8>(skb.network) >>> 4 == 6;
   observeDelivery(skb, ns, IPPROTO_UDP, sk.handle);
   if (datagramQueue(sk, skb, UDP_HEADER_LEN)) return;
-  snmpInc(ns, SNMP_UDP_RCVBUFERRORS);
-  snmpInc(ns, SNMP_UDP_INERRORS);
+  udpCount(ns, SNMP_UDP_RCVBUFERRORS, six);
+  udpCount(ns, SNMP_UDP_INERRORS, six);
+}
+
+/** Counts one SNMP_UDP_*, those of IPv6 beside them in the same order. */
+export function udpCount(ns: Netns, number: u32, six: bool): void {
+  if (FULL && six) snmp6Inc(ns, number - SNMP_UDP_INDATAGRAMS + SNMP6_UDP_INDATAGRAMS);
+  else snmpInc(ns, number);
 }
 
 /** A datagram to a broadcast or multicast address: a copy for every socket that takes it (__udp4_lib_mcast_deliver). */
 function deliverToAll(skb: Skb, ns: Netns): void {
-  const ip = Ipv4View.at(skb.network);
   const uh = UdpView.at(skb.data);
-  const localLo = mapped4(ip.destination), remoteLo = mapped4(ip.source);
+  readAddresses(skb.network);
+  const localHi = toHi, localLo = toLo, remoteLo = fromLo;
   const port = uh.destinationPort, peer = uh.sourcePort;
   let last: usize = 0;
   let at = boundFirst(ns, SOCK_UDP, port);
   while (at != 0) {
     const sk = changetype<Socket>(at);
-    if (sk.kind == SOCK_UDP && localPort(sk) == port && (isAny(sk.localHi, sk.localLo) || sk.localLo == localLo)
+    if (sk.kind == SOCK_UDP && localPort(sk) == port && (isAny(sk.localHi, sk.localLo) ? anyTakes(sk.localLo, sk.flags, localHi, localLo) : sk.localLo == localLo)
       && (sk.state != TCP_ESTABLISHED || (sk.remoteLo == remoteLo && remotePort(sk) == peer))) {
       if (last != 0) {
         const copy = skbCopyAll(skb);
@@ -211,7 +234,7 @@ function deliverToAll(skb: Skb, ns: Netns): void {
     deliver(changetype<Socket>(last), skb, ns);
     return;
   }
-  snmpInc(ns, SNMP_UDP_IGNOREDMULTI);
+  udpCount(ns, SNMP_UDP_IGNOREDMULTI, FULL && load<u8>(skb.network) >>> 4 == 6);
   skbDrop(skb, ns, skb.dev, DROP_NO_SOCKET);
 }
 
@@ -238,17 +261,18 @@ export function datagramQueue(sk: Socket, skb: Skb, header: u32): bool {
   return true;
 }
 
-/** An ICMP error about a datagram of ours that reads `errno` (__udp4_lib_err): only connected sockets hear of it. */
-export function udpError(ns: Netns, inner: usize, quoted: u32, errno: i32, hard: bool): void {
-  const ip = Ipv4View.at(inner);
-  const uh = UdpView.at(inner + <usize>ip.headerLength);
-  const at = udpFind(ns, 0, mapped4(ip.source), uh.sourcePort, 0, mapped4(ip.destination), uh.destinationPort);
-  if (at == 0) {
-    if (!FULL || !vxlanErrorKnown(ns, changetype<usize>(uh), inner + <usize>quoted)) snmpInc(ns, SNMP_ICMP_INERRORS);
-    return;
-  }
+/**
+ * An ICMP error about a datagram of ours (its UDP header at `l4`, `end` of what is quoted) that reads `errno` (__udp4_lib_err): only connected sockets hear of it.
+ * False: there is no such socket.
+ */
+export function udpError(ns: Netns, inner: usize, l4: usize, end: usize, errno: i32, hard: bool): bool {
+  const uh = UdpView.at(l4);
+  readAddresses(inner);
+  const at = udpFind(ns, fromHi, fromLo, uh.sourcePort, toHi, toLo, uh.destinationPort);
+  if (at == 0) return FULL && vxlanErrorKnown(ns, l4, end);
   const sk = changetype<Socket>(at);
-  if (!hard || sk.state != TCP_ESTABLISHED) return;
+  if (!hard || errno == 0 || sk.state != TCP_ESTABLISHED) return true;
   sk.error = errno;
   sockWake(sk, READY_READ | READY_WRITE | READY_ERROR);
+  return true;
 }

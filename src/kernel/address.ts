@@ -25,56 +25,24 @@ export const parseIpv4 = (text: string): number | undefined => {
 export const formatIpv4 = (value: number): string =>
   `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 
-/** Parses an IPv6 address (RFC 4291 section 2.2) into eight numbers of 16 bits, or undefined. No zone, no prefix length. */
-export const parseIpv6 = (text: string): number[] | undefined => {
-  const gap = text.indexOf("::");
-  const words = (part: string): number[] | undefined => {
-    const found: number[] = [];
-    const pieces = part === "" ? [] : part.split(":");
-    for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i]!;
-      if (i === pieces.length - 1 && piece.includes(".")) {
-        const value = parseIpv4(piece);
-        if (value === undefined) return undefined;
-        found.push(value >>> 16, value & 0xffff);
-      } else if (/^[0-9a-fA-F]{1,4}$/.test(piece)) found.push(parseInt(piece, 16));
-      else return undefined;
-    }
-    return found;
-  };
-  if (gap < 0) {
-    const all = words(text);
-    return all?.length === 8 ? all : undefined;
-  }
-  const head = words(text.slice(0, gap));
-  const tail = words(text.slice(gap + 2));
-  if (head === undefined || tail === undefined || text.slice(0, gap).includes(".") || head.length + tail.length > 7) return undefined;
-  return [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
+/** IPv6 as text, of the 16 bytes: only the driver of the full kernel knows it (devices.ts), what pages load does not. */
+export interface Ipv6Text {
+  readonly parse: (text: string) => Uint8Array | undefined;
+  readonly format: (bytes: Uint8Array) => string;
+}
+let six: Ipv6Text | undefined;
+export const useIpv6Text = (text: Ipv6Text): void => {
+  six = text;
 };
-
-/** Text of the 16 bytes at `offset` (RFC 5952): the longest run of zeros left out, lower case; mapped addresses end in dotted decimal. */
-export const formatIpv6 = (view: DataView, offset: number): string => {
-  const words = Array.from({ length: 8 }, (_, i) => view.getUint16(offset + 2 * i));
-  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) return `::ffff:${formatIpv4(view.getUint32(offset + 12))}`;
-  let from = -1;
-  let length = 1;
-  for (let i = 0; i < 8; i++) {
-    let end = i;
-    while (end < 8 && words[end] === 0) end++;
-    if (end - i > length) [from, length] = [i, end - i];
-    if (end > i) i = end;
-  }
-  const hex = (part: number[]): string => part.map((word) => word.toString(16)).join(":");
-  return from < 0 ? hex(words) : `${hex(words.slice(0, from))}::${hex(words.slice(from + length))}`;
-};
+export const parseIpv6 = (text: string): Uint8Array | undefined => six?.parse(text);
 
 /** Writes an address at `offset`, that of an IPv4 text mapped; false when the text is no address. */
 export const putAddress = (view: DataView, offset: number, text: string): boolean => {
   const value = parseIpv4(text);
   if (value === undefined) {
-    const words = parseIpv6(text);
-    words?.forEach((word, i) => view.setUint16(offset + 2 * i, word));
-    return words !== undefined;
+    const bytes = parseIpv6(text);
+    bytes?.forEach((byte, i) => view.setUint8(offset + i, byte));
+    return bytes !== undefined;
   }
   view.setUint32(offset, 0);
   view.setUint32(offset + 4, 0);
@@ -89,7 +57,8 @@ export const isMapped = (view: DataView, offset: number): boolean =>
 
 /** Reads an address as text, a mapped one as IPv4's. */
 export const getAddress = (view: DataView, offset: number): string =>
-  isMapped(view, offset) ? formatIpv4(view.getUint32(offset + 12)) : formatIpv6(view, offset);
+  six === undefined || isMapped(view, offset) ? formatIpv4(view.getUint32(offset + 12))
+    : six.format(new Uint8Array(view.buffer, view.byteOffset + offset, 16));
 
 /** Parses `aa:bb:cc:dd:ee:ff`, or undefined. */
 export const parseMac = (text: string): Uint8Array | undefined => {

@@ -3,6 +3,7 @@
  * used by the calls of links, iptables, conntrack and sockets.
  */
 import type { Clock } from "../time/clock.ts";
+import type { Ipv6Text } from "./address.ts";
 import type { KernelInstance } from "./memory.ts";
 import type { AddressOptions, Netns, NexthopSpec, RouteSpec, RuleSpec, StackedLinkSpec, VxlanOptions } from "./netns.ts";
 
@@ -31,6 +32,7 @@ export interface DriverExtension {
   /** One ROUTE_* record of a route with several next hops: the next hops so far, or true when they went to those of the route before. */
   readNexthop(view: DataView, at: number, before: ListedNexthop[] | undefined): ListedNexthop[] | true | undefined;
   rule(rule: RuleSpec, ifindex: (name: string) => number): RecordPart;
+  readonly ipv6Text: Ipv6Text;
   /** The value of a name below net.ipv6, written first where `value` is given; undefined: there is no such name. */
   sysctl6(context: NodeContext, netns: number, name: string, find: (dev: string) => number | undefined, value?: string): string | undefined;
 }

@@ -6,7 +6,8 @@ import * as abi from "../../assembly/abi/net.ts";
 import {
   IFA_F_HOMEADDRESS, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_OPTIMISTIC, LIFETIME_INFINITY,
 } from "../../assembly/abi/net6.ts";
-import { formatMac, getAddress, parseMac } from "./address.ts";
+import { formatMac, getAddress, parseMac, useIpv6Text } from "./address.ts";
+import { formatIpv6, parseIpv6 } from "./address6.ts";
 import type { DriverExtension, ListedNexthop } from "./context.ts";
 import { rtnetlinkError } from "./errors.ts";
 import { readSysctl6, sysctl6Of, writeSysctl6 } from "./ipv6.ts";
@@ -53,6 +54,7 @@ function bits(change: object, of: Readonly<Record<string, number>>): [number, nu
 /** Give it to `createNodeKernel` as `devices`. */
 export const devices: DriverExtension = {
   kinds: KINDS,
+  ipv6Text: { parse: parseIpv6, format: formatIpv6 },
   link: encodeLink,
   vxlan: encodeVxlan,
   change(change, view) {
@@ -159,6 +161,7 @@ export const devices: DriverExtension = {
 /** From here on the node of `netns` knows all kinds of devices, as if it had been created with `devices`. */
 export function knowDevices(netns: Netns): void {
   kernelOf(netns).context.devices ??= devices;
+  useIpv6Text(devices.ipv6Text);
 }
 
 function encodeLink(spec: StackedLinkSpec, view: DataView, putIp: (at: number, text: string) => void): number {

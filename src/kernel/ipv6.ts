@@ -295,7 +295,8 @@ export function ipv6Of(netns: Netns): Ipv6Calls {
     neighbours() {
       const found: Neigh6Info[] = [];
       list(abi.NET_NEIGH_LIST, abi.NEIGH_BYTES, 0, (view, at) => {
-        if (isMapped(view, at + abi.NEIGH_IP)) return;
+        // NUD_NONE is not shown.
+        if (isMapped(view, at + abi.NEIGH_IP) || view.getUint32(at + abi.NEIGH_STATE, true) === 0) return;
         const flags = view.getUint32(at + abi.NEIGH_FLAGS, true);
         const state = view.getUint32(at + abi.NEIGH_STATE, true);
         const known = (state & (abi.NUD_INCOMPLETE | abi.NUD_FAILED)) === 0 && (flags & abi6.NTF_PROXY) === 0;

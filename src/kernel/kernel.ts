@@ -7,6 +7,7 @@ import {
   OBSERVE_CAPTURE, OBSERVE_TRACE, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX,
 } from "../../assembly/abi/core.ts";
 import type { Clock } from "../time/clock.ts";
+import { useIpv6Text } from "./address.ts";
 import type { DriverExtension, NodeContext } from "./context.ts";
 import { errnoName, type KernelInstance, type RunStatus } from "./memory.ts";
 import { KernelError, type Netns, type NodeKernel } from "./netns.ts";
@@ -62,6 +63,7 @@ export interface NodeKernelHandle extends NodeKernel {
 
 /** Creates a node in the kernel. Throws KernelError ENOMEM or ENFILE. */
 export function createNodeKernel(instance: KernelInstance, options: NodeKernelOptions): NodeKernelHandle {
+  if (options.devices !== undefined) useIpv6Text(options.devices.ipv6Text);
   const { name, clock, onFrame, onObserved, onKick, onEvents, onTrap } = options;
   const handle = instance.createNode(options.seed >>> 0, clock.nowNs());
   let flagged = 0;

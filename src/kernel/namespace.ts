@@ -231,7 +231,7 @@ class NetnsCalls implements Netns {
   }
 
   addRoute(route: RouteSpec): void {
-    this.#route(abi.NET_ROUTE_ADD, route, 0);
+    this.#route(abi.NET_ROUTE_ADD, route, route.append === true ? abi.ROUTE_F_APPEND : 0);
   }
 
   replaceRoute(route: RouteSpec): void {
@@ -396,7 +396,7 @@ class NetnsCalls implements Netns {
   }
 
   get sockets(): NetnsSockets {
-    return (this.#sockets ??= createSockets(this.#context, this.#handle));
+    return (this.#sockets ??= createSockets(this.#context, this.#handle, (dev) => this.#find(dev)));
   }
 
   drops(): Readonly<Record<string, number>> {

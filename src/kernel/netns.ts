@@ -147,6 +147,8 @@ export interface RouteSpec {
   /** Of IPv6: the router's preference (RFC 4191), and for how many seconds it holds. */
   readonly pref?: "low" | "medium" | "high";
   readonly expires?: number;
+  /** `ip route append`: beside one that is there. */
+  readonly append?: boolean;
   readonly scope?: "global" | "link" | "host";
   /** Routing table; default main (254), or local (255) for local and broadcast routes. */
   readonly table?: number;

@@ -5,8 +5,8 @@
 import { EAGAIN, EINPROGRESS, MAILBOX_BYTES } from "../../assembly/abi/core.ts";
 import {
   SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH, SOCK_HANDLE, SOCK_LENGTH,
-  SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
-  SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_REUSEADDR,
+  SOCK_LISTEN, SOCK_NAME, SOCK_OPEN, SOCK_INET6, SOCK_OPTION, SOCK_PING, SOCK_PORT, SOCK_RAW, SOCK_READ, SOCK_RECEIVE, SOCK_SEND,
+  SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_REUSEADDR, SOCKOPT_V6ONLY, SOCK_SCOPE,
 } from "../../assembly/abi/sock.ts";
 import { getAddress, putAddress } from "./address.ts";
 import type { NodeContext } from "./context.ts";
@@ -16,6 +16,7 @@ import {
 } from "./sockets.ts";
 
 const ANY = "0.0.0.0";
+const ANY6 = "::";
 const SOMAXCONN = 4096;
 const READ_BYTES = 65536;
 const WRITE_BYTES = MAILBOX_BYTES - SOCK_BYTES;
@@ -68,7 +69,7 @@ interface Handle {
 }
 
 /** The socket calls of the namespace `netns`. */
-export function createSockets(context: NodeContext, netns: number): NetnsSockets {
+export function createSockets(context: NodeContext, netns: number, findDevice: (name: string) => number | undefined = () => undefined): NetnsSockets {
   const { instance, clock } = context;
   const open = new Set<Handle>();
 
@@ -88,10 +89,33 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
     view.setUint32(SOCK_ARG, arg, true);
     view.setUint32(SOCK_PORT, port, true);
     view.setUint32(SOCK_LENGTH, length, true);
+    view.setUint32(SOCK_SCOPE, 0, true);
   };
   const putIp = (offset: number, address: string, call: string): void => {
-    if (address.includes(":")) throw new SocketError("EAFNOSUPPORT", call);
-    if (!putAddress(instance.view, offset, address)) throw new SocketError("EINVAL", call);
+    const zone = address.indexOf("%");
+    if (zone >= 0) {
+      const scope = zoneOf(address.slice(zone + 1));
+      if (scope === undefined) throw new SocketError("ENODEV", call);
+      instance.view.setUint32(SOCK_SCOPE, scope, true);
+    }
+    if (!putAddress(instance.view, offset, zone < 0 ? address : address.slice(0, zone))) {
+      throw new SocketError(address.includes(":") ? "EAFNOSUPPORT" : "EINVAL", call);
+    }
+  };
+  /** The ifindex that a zone names, by number or by name. */
+  const zoneOf = (zone: string): number | undefined => {
+    if (/^\d+$/.test(zone)) return Number(zone);
+    // Looking a name up is a request of its own: the one that is being written waits.
+    const written = instance.u8.slice(0, SOCK_BYTES);
+    const found = findDevice(zone);
+    instance.u8.set(written);
+    return found;
+  };
+  /** An address with the zone it is of, where that counts. */
+  const address = (view: DataView, offset: number): string => {
+    const text = getAddress(view, offset);
+    const scope = view.getUint32(SOCK_SCOPE, true);
+    return scope !== 0 && text.startsWith("fe8") ? `${text}%${scope}` : text;
   };
   const checkPort = (port: number, call: string): void => {
     if (!(Number.isInteger(port) && port >= 0 && port <= 65535)) throw new SocketError("EINVAL", call);
@@ -111,8 +135,9 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
     return handle;
   };
 
-  const openSocket = (kind: number): Handle => {
-    put(netns, kind);
+  /** `address` tells the family: one of IPv6 makes an AF_INET6 socket. */
+  const openSocket = (kind: number, address = ANY): Handle => {
+    put(netns, kind | (address.includes(":") ? SOCK_INET6 : 0));
     return adopt(request(SOCK_OPEN, SOCK_BYTES, "socket")! >>> 0);
   };
 
@@ -191,8 +216,8 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
     request(SOCK_NAME, SOCK_BYTES, "getsockname");
     const view = instance.view;
     return {
-      local: { address: getAddress(view, SOCK_SOURCE), port: view.getUint32(SOCK_PORT, true) },
-      remote: { address: getAddress(view, SOCK_ADDRESS), port: view.getUint32(SOCK_LENGTH, true) },
+      local: { address: address(view, SOCK_SOURCE), port: view.getUint32(SOCK_PORT, true) },
+      remote: { address: address(view, SOCK_ADDRESS), port: view.getUint32(SOCK_LENGTH, true) },
     };
   };
 
@@ -213,8 +238,8 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
     if (bytes === undefined) return undefined;
     const view = instance.view;
     return {
-      from: { address: getAddress(view, SOCK_ADDRESS), port: view.getUint32(SOCK_PORT, true) },
-      to: getAddress(view, SOCK_SOURCE),
+      from: { address: address(view, SOCK_ADDRESS), port: view.getUint32(SOCK_PORT, true) },
+      to: address(view, SOCK_SOURCE),
       data: instance.copy(SOCK_BYTES, bytes - SOCK_BYTES),
     };
   };
@@ -305,9 +330,10 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
 
   return {
     udp({ local, remote } = {}): UdpSocket {
-      const handle = openSocket(SOCK_UDP);
+      const family = local?.address ?? remote?.address ?? ANY;
+      const handle = openSocket(SOCK_UDP, family);
       return building(handle, () => {
-        bind(handle, local?.address ?? ANY, local?.port ?? 0);
+        bind(handle, local?.address ?? (family.includes(":") ? ANY6 : ANY), local?.port ?? 0);
         if (remote !== undefined) connectRequest(handle, remote);
         const name = names(handle).local;
         return {
@@ -328,9 +354,10 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
       });
     },
 
-    listen(local, { backlog = SOMAXCONN, noDelay = true } = {}) {
-      const handle = openSocket(SOCK_TCP);
+    listen(local, { backlog = SOMAXCONN, noDelay = true, v6only = false } = {}) {
+      const handle = openSocket(SOCK_TCP, local.address);
       return building(handle, () => {
+        if (v6only) setOption(handle, SOCKOPT_V6ONLY, 1);
         // As servers do: a port whose last connections are in time-wait may be listened on again.
         setOption(handle, SOCKOPT_REUSEADDR, 1);
         setOption(handle, SOCKOPT_NODELAY, noDelay ? 1 : 0);
@@ -343,9 +370,9 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
 
     async connect(remote, { local, signal, noDelay = true } = {}) {
       signal?.throwIfAborted();
-      const handle = openSocket(SOCK_TCP);
+      const handle = openSocket(SOCK_TCP, remote.address);
       try {
-        if (local !== undefined) bind(handle, local.address ?? ANY, local.port ?? 0);
+        if (local !== undefined) bind(handle, local.address ?? (remote.address.includes(":") ? ANY6 : ANY), local.port ?? 0);
         setOption(handle, SOCKOPT_NODELAY, noDelay ? 1 : 0);
         if (!connectRequest(handle, remote)) {
           context.kick();
@@ -362,7 +389,7 @@ export function createSockets(context: NodeContext, netns: number): NetnsSockets
     },
 
     async ping(address, { timeoutMs = 1000, bytes = 56, ttl = 0 } = {}) {
-      const handle = openSocket(SOCK_PING);
+      const handle = openSocket(SOCK_PING, address);
       const started = clock.nowNs();
       const timeout = new AbortController();
       const cancel = clock.after(timeoutMs, () => timeout.abort(new SocketError("ETIMEDOUT", "ping")));

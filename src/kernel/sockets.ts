@@ -60,8 +60,12 @@ export interface TcpListener {
 export interface Sockets {
   /** A UDP socket bound to `local` (default any address, an ephemeral port), connected when `remote` is given. */
   udp(options?: { readonly local?: Partial<SocketAddress>; readonly remote?: SocketAddress }): UdpSocket;
-  /** `noDelay` (TCP_NODELAY, on unless false): small writes are sent at once; accepted streams have it from their listener. */
-  listen(local: Partial<SocketAddress> & { readonly port: number }, options?: { readonly backlog?: number; readonly noDelay?: boolean }): TcpListener;
+  /**
+   * `noDelay` (TCP_NODELAY, on unless false): small writes are sent at once; accepted streams have it from their listener. An address of
+   * IPv6 makes an AF_INET6 socket; one on "::" takes IPv4 too, whose peers it sees by their own addresses, unless `v6only`.
+   */
+  listen(local: Partial<SocketAddress> & { readonly port: number }, options?: { readonly backlog?: number; readonly noDelay?: boolean;
+    readonly v6only?: boolean }): TcpListener;
   connect(remote: SocketAddress, options?: { readonly local?: Partial<SocketAddress>; readonly signal?: AbortSignal;
     readonly noDelay?: boolean }): Promise<TcpStream>;
   /** One ICMP echo; resolves with the round trip in nanoseconds of virtual time, rejects with ETIMEDOUT or the ICMP error's errno. */

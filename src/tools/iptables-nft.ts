@@ -3,6 +3,7 @@
  * `iptables-restore-translate`, which say in nft's words what they are asked for and change nothing (iptables/xtables-translate.c).
  */
 import { parseCommand, type Command } from "../kernel/iptables/commands.ts";
+import { ipv4Family, ipv6Family } from "../kernel/iptables/family.ts";
 import { isTargetName, parseRule } from "../kernel/iptables/rule.ts";
 import { Refusal, usage, words } from "../kernel/iptables/text.ts";
 import { translateRule } from "../kernel/iptables/translate.ts";
@@ -19,8 +20,28 @@ function print(streams: Streams, { stdout, stderr }: IptablesNftOutput): number 
   return 0;
 }
 
+const HINT = "Try `iptables -h' or 'iptables --help' for more information.\n";
+
 export function iptablesNft({ netns }: ToolHost, args: readonly string[], streams: Streams): number {
+  if (args.includes("-6") || args.includes("--ipv6")) throw new ToolExit(2, HINT);
+  if (args.includes("-W") || args.some((arg) => arg.startsWith("--wait-interval"))) {
+    const wait = args.some((arg) => arg === "-w" || arg === "--wait");
+    streams.stderr += "Ignoring deprecated --wait-interval option.\n";
+    if (!wait) throw new ToolExit(2, `iptables ${VERSION}: --wait-interval only makes sense with --wait\n\n${HINT}`);
+    const at = args.findIndex((arg) => arg === "-W" || arg === "--wait-interval");
+    return iptablesNft({ netns } as ToolHost, args.filter((arg, i) => (at < 0 ? !arg.startsWith("--wait-interval") : i !== at && i !== at + 1)), streams);
+  }
+  for (const range of reversedRanges(args)) streams.stderr += `xt_iprange: range ${range} is reversed and will never match\n`;
   return print(streams, iptablesNftOf(netns).run(args));
+}
+
+/** Ranges of addresses whose end comes before their begin. */
+function reversedRanges(args: readonly string[]): string[] {
+  const value = (address: string): number => address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  return args.filter((arg, i) => {
+    const [from = "", to] = arg.split("-");
+    return /^--(src|dst)-range$/.test(args[i - 1] ?? "") && to !== undefined && value(from) > value(to);
+  });
 }
 
 const RESTORE_USAGE =
@@ -79,13 +100,15 @@ export function iptablesNftSave({ netns }: ToolHost, args: readonly string[], st
 const shown = (list: readonly string[]): string => list.map((word) => (word === "!" ? "" : word)).join(" ");
 
 /** The commands in nft's words, one to a line; undefined where the tool has none. */
-function translate(command: Command, typed: string): string[] | undefined {
+function translate(command: Command, typed: string, family: "ip" | "ip6" = "ip"): string[] | undefined {
+  const known = family === "ip" ? ipv4Family() : ipv6Family();
+  const surroundings = { isChain: (name: string) => !isTargetName(name, known), setExists: () => true, ...(known === undefined ? {} : { family: known }) };
   const { verb, chain, table } = command;
   switch (verb) {
     case "A": case "I": {
       let parsed: ReturnType<typeof parseRule>;
       try {
-        parsed = parseRule(command.words, 0, "", { isChain: (name) => !isTargetName(name), setExists: () => true });
+        parsed = parseRule(command.words, 0, "", surroundings);
       } catch (error) {
         // Extensions that the kernel does not have: the tool knows their options all the same.
         if (error instanceof Refusal && error.kind === "other") return [`# ${typed} `];
@@ -93,38 +116,39 @@ function translate(command: Command, typed: string): string[] | undefined {
       }
       const lines: string[] = [];
       for (const { text } of parsed.rules) {
-        const made = translateRule(text, "ip", (name) => !isTargetName(name));
+        const made = translateRule(text, family, surroundings.isChain);
         if (made === undefined) {
           lines.push(`# ${typed} `);
           continue;
         }
-        for (const set of made.sets) lines.push(`add set ip ${table} ${set}`);
-        lines.push(`${verb === "A" ? "add" : "insert"} rule ip ${table} ${chain} ${made.rule}`);
+        for (const set of made.sets) lines.push(`add set ${family} ${table} ${set}`);
+        lines.push(`${verb === "A" ? "add" : "insert"} rule ${family} ${table} ${chain} ${made.rule}`);
       }
       return lines;
     }
-    case "N": return [`add chain ip ${table} ${chain}`];
-    case "X": return [`delete chain ip ${table} ${chain ?? "(null)"}`];
-    case "F": return [chain === undefined ? `flush table ip ${table}` : `flush chain ip ${table} ${chain}`];
-    case "L": return [chain === undefined ? `list table ip ${table}` : `list chain ip ${table} ${chain}`];
+    case "N": return [`add chain ${family} ${table} ${chain}`];
+    case "X": return [`delete chain ${family} ${table} ${chain ?? "(null)"}`];
+    case "F": return [chain === undefined ? `flush table ${family} ${table}` : `flush chain ${family} ${table} ${chain}`];
+    case "L": return [chain === undefined ? `list table ${family} ${table}` : `list chain ${family} ${table} ${chain}`];
     default: return undefined;
   }
 }
 
 const QUOTED = /^(add|insert) (rule|set) /;
 
-export function iptablesTranslate(_host: ToolHost, args: readonly string[], streams: Streams): number {
+export const iptablesTranslate = (family: "ip" | "ip6") => (_host: ToolHost, args: readonly string[], streams: Streams): number => {
+  const tool = family === "ip" ? "iptables-translate" : "ip6tables-translate";
   try {
     const command = parseCommand(args, false);
     if (command.verb === "V") {
-      streams.stdout += `iptables-translate ${VERSION}\n`;
+      streams.stdout += `${tool} ${VERSION}\n`;
       return 0;
     }
     if (command.verb === "") {
       parseRule(command.words, 0, "", { isChain: (name) => !isTargetName(name), setExists: () => true });
       throw usage("no command specified");
     }
-    const lines = translate(command, shown(args));
+    const lines = translate(command, shown(args), family);
     if (lines === undefined) {
       streams.stdout += "nft ";
       streams.stderr += "Translation not implemented\n";
@@ -138,12 +162,12 @@ export function iptablesTranslate(_host: ToolHost, args: readonly string[], stre
     return 0;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    const hint = "Try `iptables-translate -h' or 'iptables-translate --help' for more information.";
-    if (error.kind === "usage") throw new IptablesError(`iptables-translate ${VERSION}: ${error.message}\n${hint}`, 0, 2);
+    const hint = `Try \`${tool} -h' or '${tool} --help' for more information.`;
+    if (error.kind === "usage") throw new IptablesError(`${tool} ${VERSION}: ${error.message}\n${hint}`, 0, 2);
     if (error.kind === "plain") throw new IptablesError(error.exitCode === 2 ? `${error.message}${error.message === "" ? "" : "\n"}${hint}` : error.message, 0, error.exitCode);
-    throw new IptablesError(`iptables-translate: ${error.message}.`, 0, error.exitCode);
+    throw new IptablesError(`${tool}: ${error.message}.`, 0, error.exitCode);
   }
-}
+};
 
 function destinationsOf(args: readonly string[]): number {
   const at = args.findIndex((arg) => ["-d", "--destination", "--dst"].includes(arg));

@@ -48,7 +48,10 @@ export function nft({ netns }: ToolHost, args: readonly string[], streams: Strea
     return 1;
   }
   try {
-    streams.stdout += nftOf(netns).run(file === undefined ? args.slice(at).join(" ") : stdin, file === undefined ? options : { ...options, source: "/dev/stdin" });
+    const warn = (line: string): void => {
+      streams.stderr += line;
+    };
+    streams.stdout += nftOf(netns).run(file === undefined ? args.slice(at).join(" ") : stdin, { ...options, warn, ...(file === undefined ? {} : { source: "/dev/stdin" }) });
     return 0;
   } catch (error) {
     if (!(error instanceof NftError)) throw error;

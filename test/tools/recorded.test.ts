@@ -21,7 +21,7 @@ const KNOWN: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   "follows from these": ["ip route show", "ip rule show"],
   "bridges have no table of addresses of their own": ["bridge fdb add 00:11:22:33:44:55 dev br0 self", "bridge fdb get 00:11:22:33:44:55 br br0"],
   "multicast groups": ["bridge mdb show"],
-  "iptables of the nf_tables kind": [/^iptables\S*\(nf_tables\)/],
+  "pages of help": ["iptables(nf_tables) -h nosuch -Q"],
   "counts of the whole machine": ["ss -s"],
 };
 const known = (title: string): boolean =>

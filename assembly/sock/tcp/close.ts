@@ -16,9 +16,10 @@ import { snmpInc } from "../../net/snmp";
 import { sysctl } from "../../net/sysctl";
 import { sockWake } from "../events";
 import {
-  isAny, queuePurge, randomId, READY_ALL, scratchRoute, SK_BOUND_ADDRESS, SK_DEAD, SK_RCV_SHUTDOWN, SK_SEND_SHUTDOWN,
+  isAny, queuePurge, randomId, READY_ALL, scopeOf, scratchRoute, SK_BOUND_ADDRESS, SK_DEAD, SK_RCV_SHUTDOWN, SK_SEND_SHUTDOWN,
   socketTakeHandle,
 } from "../socket";
+import { ipHeader } from "../family";
 import { IPV4_MAX_PMTU, TCP_TIMEWAIT_NS } from "../limits";
 import { connectPort, tableRemove } from "../table";
 import { acceptNext, Request, requestDrop } from "./listen";
@@ -35,7 +36,7 @@ export function tcpConnect(sk: Tcp, hi: u64, lo: u64, port: u32): i32 {
   if (sk.state != TCP_CLOSE) return sk.state == TCP_SYN_SENT ? -EALREADY : -EISCONN;
   const ns = changetype<Netns>(sk.ns);
   const route = scratchRoute();
-  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, 0, 0, 0, route);
+  const result = routeOutput(ns, hi, lo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route);
   if (result < 0) return result;
   if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST) return -ENETUNREACH;
   const mtu = route.mtu;
@@ -65,7 +66,8 @@ export function tcpConnect(sk: Tcp, hi: u64, lo: u64, port: u32): i32 {
   // tcp_connect_init
   sk.headerBytes = sk.features & FEATURE_TIMESTAMPS ? 32 : 20;
   sk.mssClamp = 0xffff;
-  sk.advmss = max<u32>(mtu < 40 ? 0 : min<u32>(mtu, IPV4_MAX_PMTU) - 40, 256);
+  const headers = ipHeader(hi, lo) + 20;
+  sk.advmss = max<u32>(mtu < headers ? 0 : min<u32>(mtu, IPV4_MAX_PMTU) - headers, 256);
   syncMss(sk, mtu);
   sk.rcvWscale = sk.features & FEATURE_WSCALE ? <u8>RCV_WSCALE : 0;
   sk.windowClamp = <u32>65535 << <u32>sk.rcvWscale;

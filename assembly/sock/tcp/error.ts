@@ -1,10 +1,7 @@
 // ICMP errors about our segments (tcp_v4_err of net/ipv4/tcp_ipv4.c).
-import { SNMP_ICMP_INERRORS } from "../../abi/net";
 import { SOCK_TCP, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "../../abi/sock";
 import { Netns } from "../../layout";
-import { snmpInc } from "../../net/snmp";
-import { mapped4 } from "../../wire/bytes";
-import { Ipv4View } from "../../wire/ipv4";
+import { fromHi, fromLo, isSix, readAddresses, toHi, toLo } from "../family";
 import { TcpView } from "../../wire/tcp";
 import { Endpoint, KIND_REQUEST } from "../socket";
 import { connectionFind } from "../table";
@@ -13,18 +10,22 @@ import { Request, requestDrop } from "./listen";
 import { retransmitLost } from "./output";
 import { between, SEG_LOST, SEG_RETRANS, Segment, syncMss, Tcp } from "./tcp";
 
-/** `inner`: the quoted IP header with at least eight bytes behind it. `frag`: it was too big for a link of MTU `mtu`. */
-export function tcpError(ns: Netns, inner: usize, errno: i32, frag: bool, mtu: u32): void {
-  const ip = Ipv4View.at(inner);
-  const th = TcpView.at(inner + <usize>ip.headerLength);
+/**
+ * `inner`: the quoted IP header, `l4`: at least eight bytes of the TCP header behind it. `frag`: it was too big for a link of MTU `mtu`.
+ * False: there is no such connection.
+ */
+export function tcpError(ns: Netns, inner: usize, l4: usize, errno: i32, frag: bool, mtu: u32): bool {
+  const th = TcpView.at(l4);
   const ports = (th.sourcePort << 16) | th.destinationPort;
-  const at = connectionFind(ns, 0, mapped4(ip.source), 0, mapped4(ip.destination), ports);
-  if (at == 0) {
-    snmpInc(ns, SNMP_ICMP_INERRORS);
-    return;
-  }
-  if (errno == 0) return;
-  const endpoint = changetype<Endpoint>(at);
+  readAddresses(inner);
+  const at = connectionFind(ns, fromHi, fromLo, toHi, toLo, ports);
+  if (at == 0) return false;
+  if (errno != 0) heard(changetype<Endpoint>(at), th, errno, frag, mtu);
+  return true;
+}
+
+function heard(endpoint: Endpoint, th: TcpView, errno: i32, frag: bool, mtu: u32): void {
+  const at = changetype<usize>(endpoint);
   const seq = th.sequence;
   if (endpoint.kind == KIND_REQUEST) {
     // Only a routing failure ends it before the peer has answered (tcp_req_err).
@@ -50,7 +51,7 @@ export function tcpError(ns: Netns, inner: usize, errno: i32, frag: bool, mtu: u
 /** A link of the path takes less: smaller segments from now on, and those too large again (tcp_v4_mtu_reduced). */
 function pathMtu(sk: Tcp, mtu: u32): void {
   // net.ipv4.route.min_pmtu
-  const reduced = max<u32>(mtu, 552);
+  const reduced = max<u32>(mtu, isSix(sk.remoteHi, sk.remoteLo) ? 1280 : 552);
   if (reduced >= sk.pmtu) return;
   const mss = syncMss(sk, reduced);
   // tcp_simple_retransmit

@@ -13,9 +13,9 @@ import {
 import { Netns, Skb } from "../../layout";
 import { snmpInc } from "../../net/snmp";
 import { skbDrop, skbFree, skbLength, skbPull } from "../../net/skb";
-import { mapped4 } from "../../wire/bytes";
-import { checksumAdd, checksumFold, pseudo4 } from "../../wire/checksum";
-import { IPPROTO_TCP, Ipv4View } from "../../wire/ipv4";
+import { checksumAdd, checksumFold } from "../../wire/checksum";
+import { IPPROTO_TCP } from "../../wire/ipv4";
+import { fromHi, fromLo, pseudoSum, readAddresses, toHi, toLo } from "../family";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
 import { nfSkbReset } from "../../netfilter/hooks";
 import { observeDelivery } from "../deliver";
@@ -65,8 +65,9 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
     skbDrop(skb, ns, skb.dev, DROP_HDR_TRUNC);
     return;
   }
-  const ip = Ipv4View.at(skb.network);
-  if (checksumFold(checksumAdd(pseudo4(ip.source, ip.destination, IPPROTO_TCP, length), skb.data, length)) != 0xffff) {
+  readAddresses(skb.network);
+  const localHi = toHi, localLo = toLo, remoteHi = fromHi, remoteLo = fromLo;
+  if (checksumFold(checksumAdd(pseudoSum(remoteHi, remoteLo, localHi, localLo, IPPROTO_TCP, length), skb.data, length)) != 0xffff) {
     snmpInc(ns, SNMP_TCP_INCSUMERRORS);
     snmpInc(ns, SNMP_TCP_INERRS);
     skbDrop(skb, ns, skb.dev, DROP_TCP_CSUM);
@@ -82,8 +83,7 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
   const ports = (th.destinationPort << 16) | th.sourcePort;
   skbPull(skb, header);
 
-  const localLo = mapped4(ip.destination), remoteLo = mapped4(ip.source);
-  const found = connectionFind(ns, 0, localLo, 0, remoteLo, ports);
+  const found = connectionFind(ns, localHi, localLo, remoteHi, remoteLo, ports);
   if (found != 0) {
     const endpoint = changetype<Endpoint>(found);
     if (endpoint.kind == SOCK_TCP) {
@@ -102,13 +102,13 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
     if (endpoint.kind == KIND_TIMEWAIT) {
       const isn = timewaitReceive(changetype<Timewait>(found), skb, ns);
       if (isn == 0) return;
-      const again = listenerFind(ns, 0, localLo, ports >>> 16);
+      const again = listenerFind(ns, localHi, localLo, ports >>> 16);
       if (again != 0) listenReceive(changetype<Listener>(again), skb, ns, isn);
       else dropUnwanted(skb, ns);
       return;
     }
   }
-  const listener = FULL && skb.nfFlags & NFF_TPROXY ? handleGet(HANDLE_SOCKET, <u32>skb.sock) : listenerFind(ns, 0, localLo, ports >>> 16);
+  const listener = FULL && skb.nfFlags & NFF_TPROXY ? handleGet(HANDLE_SOCKET, <u32>skb.sock) : listenerFind(ns, localHi, localLo, ports >>> 16);
   if (listener == 0) {
     dropUnwanted(skb, ns);
     return;

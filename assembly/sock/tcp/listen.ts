@@ -5,7 +5,8 @@ import {
   SNMP_TCP_PASSIVEOPENS, SNMP_TCP_RETRANSSEGS, SYSCTL_TCP_SACK, SYSCTL_TCP_SYNACK_RETRIES, SYSCTL_TCP_TIMESTAMPS, SYSCTL_TCP_WINDOW_SCALING,
 } from "../../abi/net";
 import { READY_READ, SOCK_TCP, TCP_LISTEN, TCP_SYN_RECV } from "../../abi/sock";
-import { Netns, Skb } from "../../layout";
+import { FULL } from "../../features";
+import { NetDevice, Netns, Skb } from "../../layout";
 import { kfree, kmalloc } from "../../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../../mm/timer";
 import { node } from "../../mm/node";
@@ -15,11 +16,11 @@ import { skbAlloc, skbDrop, skbFree } from "../../net/skb";
 import { snmpInc } from "../../net/snmp";
 import { sysctl } from "../../net/sysctl";
 import { TIMER_TCP_REQUEST } from "../../net/timers";
-import { mapped4 } from "../../wire/bytes";
-import { Ipv4View } from "../../wire/ipv4";
+import { isLinkLocal6 } from "../../wire/ipv6";
+import { anyTakes, fromHi, fromLo, ipHeader, readAddresses, SK_INET6, toHi, toLo } from "../family";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
 import { sockWake } from "../events";
-import { Endpoint, isAny, KIND_REQUEST, localPort, remotePort, scratch, scratchRoute, SK_HASHED } from "../socket";
+import { Endpoint, isAny, KIND_REQUEST, localPort, remotePort, scratch, scratchRoute, setScope, SK_HASHED } from "../socket";
 import { IPV4_MAX_PMTU, TCP_INVALID_RATELIMIT_MS } from "../limits";
 import { boundFirst, connectionInsert, connectionRemove } from "../table";
 import { rttSample } from "./ack";
@@ -27,7 +28,7 @@ import { ackOf, endOf, flagsOf, pawsReject, readOptions, seqOf, windowOf } from 
 import {
   SAW_MSS, SAW_SACK_PERM, SAW_TIMESTAMP, SAW_WSCALE, synOptionBytes, writeSynOptions,
 } from "./options";
-import { ipv4Send } from "./output";
+import { tcpSend } from "./output";
 import { sendBareAck, sendReset } from "./reset";
 import {
   after, before, elapsedUs, FEATURE_SACK, FEATURE_TIMESTAMPS, FEATURE_WSCALE, initialSequence, initialWindow, Listener, nowMs, RCV_WSCALE,
@@ -49,6 +50,7 @@ import {
   resent: u32; // and in all
   lastOow: u32;
   sentAt: u64;
+  scope: u32; // ifindex, where the peer is one of the link
 }
 
 const TIMER_AT: usize = (offsetof<Request>() + 7) & ~7;
@@ -67,7 +69,7 @@ export function listenerFind(ns: Netns, hi: u64, lo: u64, port: u32): usize {
     const sk = changetype<Tcp>(at);
     if (sk.kind == SOCK_TCP && sk.state == TCP_LISTEN && localPort(sk) == port) {
       if (sk.localLo == lo && sk.localHi == hi) return at;
-      if (isAny(sk.localHi, sk.localLo)) any = at;
+      if (isAny(sk.localHi, sk.localLo) && anyTakes(sk.localLo, sk.flags, hi, lo)) any = at;
     }
     at = sk.bindNext;
   }
@@ -105,16 +107,19 @@ function openRequest(listener: Listener, skb: Skb, ns: Netns, isn: u32): void {
     return;
   }
   const request = changetype<Request>(at);
-  const ip = Ipv4View.at(skb.network);
+  readAddresses(skb.network);
   const th = TcpView.at(skb.transport);
   request.kind = KIND_REQUEST;
   request.state = TCP_SYN_RECV;
   request.ns = changetype<usize>(ns);
-  request.localLo = mapped4(ip.destination);
-  request.remoteLo = mapped4(ip.source);
+  request.localHi = toHi;
+  request.localLo = toLo;
+  request.remoteHi = fromHi;
+  request.remoteLo = fromLo;
+  if (FULL && skb.inDev != 0 && isLinkLocal6(fromHi)) request.scope = changetype<NetDevice>(skb.inDev).ifindex;
   request.ports = (th.destinationPort << 16) | th.sourcePort;
   const route = scratchRoute();
-  if (routeOutput(ns, 0, request.remoteLo, 0, request.localLo, 0, 0, 0, route) < 0) {
+  if (routeOutput(ns, request.remoteHi, request.remoteLo, request.localHi, request.localLo, request.scope, 0, 0, route) < 0) {
     kfree(at, REQUEST_BYTES);
     skbDrop(skb, ns, skb.dev, DROP_NO_MEMORY);
     return;
@@ -135,10 +140,10 @@ function openRequest(listener: Listener, skb: Skb, ns: Netns, isn: u32): void {
   request.features = features;
   request.mss = s.saw & SAW_MSS ? s.mss : 536;
   request.mtu = route.mtu;
-  request.advmss = max<u32>(min<u32>(route.mtu, IPV4_MAX_PMTU) - 40, 256);
+  request.advmss = max<u32>(min<u32>(route.mtu, IPV4_MAX_PMTU) - ipHeader(request.remoteHi, request.remoteLo) - 20, 256);
   request.rcvIsn = seqOf(skb);
-  request.sntIsn = isn != 0 ? isn : initialSequence(ns, 0, request.localLo, 0, request.remoteLo, request.ports);
-  request.tsOffset = timestampOffset(ns, 0, request.localLo, 0, request.remoteLo);
+  request.sntIsn = isn != 0 ? isn : initialSequence(ns, request.localHi, request.localLo, request.remoteHi, request.remoteLo, request.ports);
+  request.tsOffset = timestampOffset(ns, request.localHi, request.localLo, request.remoteHi, request.remoteLo);
   const mss = request.advmss - (features & FEATURE_TIMESTAMPS ? 12 : 0);
   request.rcvWnd = initialWindow(listener.rcvBuf, mss);
   request.windowClamp = <u32>65535 << request.rcvWscale;
@@ -171,7 +176,7 @@ function sendSynAck(request: Request): void {
     nowMs() + request.tsOffset, request.tsRecent);
   skb.sock = <usize>changetype<Listener>(request.listener).handle;
   skb.ipFlags |= IPSKB_CSUM_PARTIAL;
-  ipv4Send(skb, ns, request.localLo, request.remoteLo, 0, 0);
+  tcpSend(skb, ns, request.localHi, request.localLo, request.remoteHi, request.remoteLo, 0, 0, true, request.scope);
 }
 
 /** tcp_rtx_synack */
@@ -272,7 +277,10 @@ function makeChild(request: Request, listener: Listener, skb: Skb, ns: Netns): T
   const sk = tcpNew(ns);
   if (changetype<usize>(sk) == 0) return sk;
   sk.state = TCP_SYN_RECV;
-  sk.flags = listener.flags & 0x108; // SK_REUSE, SK_NODELAY
+  sk.flags = listener.flags & (0x108 | SK_INET6); // SK_REUSE, SK_NODELAY
+  sk.localHi = request.localHi;
+  sk.remoteHi = request.remoteHi;
+  setScope(sk, request.scope);
   sk.rcvBuf = listener.rcvBuf;
   sk.sndBuf = listener.sndBuf;
   sk.localLo = request.localLo;

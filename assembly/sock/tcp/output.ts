@@ -8,6 +8,8 @@ import { kfree, kmallocRaw, kmallocSize } from "../../mm/slab";
 import { timerDelete } from "../../mm/timer";
 import { IPSKB_CSUM_PARTIAL } from "../../net/ip-input";
 import { Route, ipLocalOut, routeOutput } from "../../net/ip-output";
+import { ip6Send } from "../../net/ip6-output";
+import { isSix, pseudoSum } from "../family";
 import { skbAlloc, skbPush } from "../../net/skb";
 import { snmpInc } from "../../net/snmp";
 import { sysctl } from "../../net/sysctl";
@@ -16,7 +18,7 @@ import { checksumAdd, checksumFold, pseudo4 } from "../../wire/checksum";
 import { IP_DF, IPPROTO_TCP, IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
 import { TCP_ACK, TCP_FIN, TCP_HEADER_LEN, TCP_PSH, TCP_RST, TCP_SYN, TcpView } from "../../wire/tcp";
 import { observeSend } from "../deliver";
-import { localPort, remotePort, scratchRoute, SK_NODELAY } from "../socket";
+import { scopeOf, localPort, remotePort, scratchRoute, SK_NODELAY } from "../socket";
 import { TCP_INIT_CWND } from "../limits";
 import { optionBytes, sackBlocks, synOptionBytes, writeOptions, writeSynOptions } from "./options";
 import {
@@ -54,6 +56,18 @@ export function ipv4Send(skb: Skb, ns: Netns, localLo: u64, remoteLo: u64, tos: 
   if (tcp.flags & TCP_RST) snmpInc(ns, SNMP_TCP_OUTRSTS);
   snmpInc(ns, SNMP_TCP_OUTSEGS);
   return ipLocalOut(skb, ns, counted);
+}
+
+/** The same for the family of its addresses: without options, `label` the flow label of IPv6. */
+export function tcpSend(skb: Skb, ns: Netns, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, tos: u32, id: u32, label: bool,
+  scope: u32): i32 {
+  if (!isSix(remoteHi, remoteLo)) return ipv4Send(skb, ns, localLo, remoteLo, tos, id);
+  const length = <u32>(skb.tail - skb.data);
+  const tcp = TcpView.at(skb.data);
+  tcp.checksum = ~checksumFold(checksumAdd(pseudoSum(localHi, localLo, remoteHi, remoteLo, IPPROTO_TCP, length), skb.data, length));
+  if (tcp.flags & TCP_RST) snmpInc(ns, SNMP_TCP_OUTRSTS);
+  snmpInc(ns, SNMP_TCP_OUTSEGS);
+  return ip6Send(skb, ns, localHi, localLo, remoteHi, remoteLo, scope, IPPROTO_TCP, tos, 0, label);
 }
 
 /** Sends `length` bytes at `data` as one segment of this connection (__tcp_transmit_skb). 0 or -errno. */
@@ -98,11 +112,11 @@ export function transmit(sk: Tcp, seq: u32, flags: u32, data: usize, length: u32
   // A SYN-ACK carries no id: it is sent before there is a connection.
   const id: u32 = (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 0 : <u32>++sk.ipId;
   skb.ipFlags |= IPSKB_CSUM_PARTIAL;
-  const sent = ipv4Send(skb, ns, sk.localLo, sk.remoteLo, 0, id);
+  const sent = tcpSend(skb, ns, sk.localHi, sk.localLo, sk.remoteHi, sk.remoteLo, 0, id, true, scopeOf(sk));
   if (sent == -EMSGSIZE) {
     // The path was found to take less since: the retransmission will fit.
     const route = scratchRoute();
-    if (routeOutput(ns, sk.remoteHi, sk.remoteLo, sk.localHi, sk.localLo, 0, 0, 0, route) == 0 && route.mtu < sk.pmtu) {
+    if (routeOutput(ns, sk.remoteHi, sk.remoteLo, sk.localHi, sk.localLo, scopeOf(sk), 0, 0, route) == 0 && route.mtu < sk.pmtu) {
       syncMss(sk, route.mtu);
     }
   }

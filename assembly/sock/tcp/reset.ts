@@ -1,13 +1,15 @@
 // Answers that belong to no connection: RST, and ACKs of what is only half a connection (tcp_v4_send_reset, tcp_v4_send_ack).
-import { Netns, Skb } from "../../layout";
+import { FULL } from "../../features";
+import { NetDevice, Netns, Skb } from "../../layout";
 import { ipOptionsEcho } from "../../net/ip-options";
 import { Route, discarded } from "../../net/ip-output";
 import { skbAlloc, skbFree } from "../../net/skb";
 import { mapped4, putBe32 } from "../../wire/bytes";
 import { IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
+import { Ipv6View, isLinkLocal6 } from "../../wire/ipv6";
 import { TCP_ACK, TCP_HEADER_LEN, TCP_RST, TcpView } from "../../wire/tcp";
 import { ackOf, endOf, flagsOf } from "./input";
-import { ipv4Send } from "./output";
+import { ipv4Send, tcpSend } from "./output";
 
 const ECN_MASK: u32 = 3;
 
@@ -38,6 +40,12 @@ function reply(about: Skb, ns: Netns, seq: u32, ack: u32, flags: u32, window: u3
     putBe32(skb.data, TCP_HEADER_LEN, 0x0101080a);
     putBe32(skb.data, TCP_HEADER_LEN + 4, tsval);
     putBe32(skb.data, TCP_HEADER_LEN + 8, tsecr);
+  }
+  if (FULL && load<u8>(about.network) >>> 4 == 6) {
+    const ip = Ipv6View.at(about.network);
+    const scope: u32 = about.inDev != 0 && isLinkLocal6(ip.sourceHi) ? changetype<NetDevice>(about.inDev).ifindex : 0;
+    tcpSend(skb, ns, ip.destinationHi, ip.destinationLo, ip.sourceHi, ip.sourceLo, ip.trafficClass & ~ECN_MASK, 0, true, scope);
+    return;
   }
   // ip_send_unicast_reply: nothing of congestion is taken over, and options go back.
   const ip = Ipv4View.at(about.network);

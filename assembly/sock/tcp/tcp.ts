@@ -11,6 +11,7 @@
 //   timer.ts    retransmission, probes, delayed ACK                               RFC 6298, 1122
 //   close.ts    connect, shutdown, close, abort, end
 //   timewait.ts what remains of a closed connection                               RFC 9293 section 3.6.1
+import { ipHeader } from "../family";
 import { Netns, Skb } from "../../layout";
 import { hashWord, mix32 } from "../../mm/hash";
 import { node } from "../../mm/node";
@@ -324,7 +325,8 @@ export function initialSequence(ns: Netns, localHi: u64, localLo: u64, remoteHi:
  */
 export function syncMss(sk: Tcp, mtu: u32): u32 {
   sk.pmtu = mtu;
-  let mss: u32 = mtu < 40 ? 0 : mtu - 40;
+  const headers = ipHeader(sk.remoteHi, sk.remoteLo) + 20;
+  let mss: u32 = mtu < headers ? 0 : mtu - headers;
   if (mss > sk.mssClamp) mss = sk.mssClamp;
   mss = mss < 48 ? 48 : mss;
   mss -= <u32>sk.headerBytes - 20;

@@ -82,6 +82,7 @@ export function chainBlock(commands: Commands, table: Table, name: Token, verb: 
         ...(names === undefined ? {} : { devices: names }),
       };
     }
+    cursor.separated();
   }
   const end = cursor.is("}") ? cursor.token.to + 1 : whole.to;
   const place = { from: whole.from, to: end };
@@ -147,7 +148,10 @@ export function chainCommand(commands: Commands, verb: string, start: number): v
         }
       }
       const chain = chainBlock(commands, table, name, verb, { from: start, to: end });
-      for (cursor.separators(); !cursor.is("}"); cursor.separators()) appendRule(commands, chain, "add", undefined, undefined);
+      for (cursor.separators(); !cursor.is("}"); cursor.separators()) {
+        appendRule(commands, chain, "add", undefined, undefined);
+        cursor.separated();
+      }
       cursor.next();
       return;
     }

@@ -161,9 +161,20 @@ function tableCommand(commands: Commands, verb: string, start: number): void {
   const [comment, flags] = tableOptions(cursor);
   table ??= newTable(commands, named.family, name.text, comment, flags);
   const definitions: (() => void)[] = [];
-  for (cursor.separators(); !cursor.is("}"); cursor.separators()) definitions.push(...blockPart(commands, table, start));
+  let wrong: Refused | undefined;
+  for (cursor.separators(); !cursor.is("}"); cursor.separators()) {
+    definitions.push(...blockPart(commands, table, start));
+    // What is wrong within a chain comes before what follows it.
+    try {
+      cursor.separated();
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      wrong ??= error;
+    }
+  }
   cursor.next();
   for (const later of definitions) later();
+  if (wrong !== undefined) throw wrong;
 }
 
 function tableOptions(cursor: Cursor): readonly [string | undefined, readonly string[]] {
@@ -228,7 +239,10 @@ function blockPart(commands: Commands, table: Table, start: number): (() => void
         cursor.at = at;
         for (cursor.separators(); !cursor.is("}"); cursor.separators()) {
           if (cursor.is("type", "policy") || (cursor.is("comment") && cursor.peek().kind === "string")) skipStatement(cursor);
-          else appendRule(commands, chain, "add", undefined, undefined);
+          else {
+            appendRule(commands, chain, "add", undefined, undefined);
+            cursor.separated();
+          }
         }
         cursor.at = Math.max(back, after);
       }];

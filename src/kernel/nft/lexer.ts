@@ -49,7 +49,13 @@ export const refusedByKernel = (errno: string, ...places: readonly Place[]): Ref
   new Refused(`Could not process rule: ${errno}`, ...places);
 
 function render(text: string, { message, places }: Complaint, source: string | undefined): string {
-  const first = places[0] ?? { from: 0, to: 0 };
+  let first = places[0] ?? { from: 0, to: 0 };
+  // At the end of the text the line before is shown, and the place is the begin of the one that is missing.
+  const ended = first.from >= text.length && message.endsWith("unexpected end of file");
+  if (ended) {
+    const at = text.lastIndexOf("\n", text.endsWith("\n") ? text.length - 2 : text.length - 1) + 1;
+    first = { from: at, to: at + 1 };
+  }
   const lineStart = text.lastIndexOf("\n", first.from - 1) + 1;
   let lineEnd = text.indexOf("\n", lineStart);
   if (lineEnd < 0) lineEnd = text.length;
@@ -64,7 +70,7 @@ function render(text: string, { message, places }: Complaint, source: string | u
   for (let i = 0; i < marks.length; i++) under += marks[i] ?? (line[i] === "\t" ? "\t" : " ");
   let where = "";
   if (source !== undefined) {
-    let number = 1;
+    let number = ended ? 2 : 1;
     for (let i = text.indexOf("\n"); i >= 0 && i < lineStart; i = text.indexOf("\n", i + 1)) number++;
     where = `${source}:${number}:${first.from - lineStart + 1}-${Math.max(first.to - lineStart, first.from - lineStart + 1)}: `;
   }
@@ -203,6 +209,12 @@ export class Cursor {
     const { kind } = this.token;
     if (kind !== "word" && kind !== "string") throw this.syntax(expecting);
     return this.next();
+  }
+  /** What stands in a block ends with a newline or `;`. A brace there is taken for garbage, and then one is missing at the end. */
+  separated(expecting = "newline or semicolon"): void {
+    if (this.token.kind === "newline" || this.is(";")) return;
+    const wrong = this.syntax(expecting);
+    throw this.is("}") ? wrong.also("syntax error, unexpected end of file", { from: this.text.length, to: this.text.length + 1 }) : wrong;
   }
   newlines(): void {
     while (this.token.kind === "newline") this.at++;

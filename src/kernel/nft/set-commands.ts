@@ -115,6 +115,7 @@ export function newSet(commands: Commands, table: Table, kind: string, name: Tok
         cursor.at--;
         throw cursor.syntax();
     }
+    if (token.text !== "elements") cursor.separated(`newline or semicolon${token.text === "type" ? " or ." : token.text === "flags" ? " or comma" : ""}`);
   }
   const lastEnd = cursor.previous.to;
   cursor.next();

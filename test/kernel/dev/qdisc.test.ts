@@ -208,3 +208,16 @@ test("mirred copies, a verdict drops", async () => {
   expect(node.takeFrames()).toEqual([]);
   expect(host.drops()).toMatchObject({ TC_INGRESS: 1 });
 });
+
+// What `tc -s qdisc` said on Linux 6.18.44 after twenty frames of 1,000 bytes at once into a veth: the queue stands still at 8 kbit/s.
+test.each([
+  [{ rate: 1000, burst: 5000, limit: 6000 }, { packets: 5, bytes: 5000, dropped: 9, overlimits: 15, backlog: 6000, qlen: 6 }],
+  [{ rate: 1000, burst: 2000, limit: 3000 }, { packets: 2, bytes: 2000, dropped: 15, overlimits: 18, backlog: 3000, qlen: 3 }],
+  [{ rate: 1000, burst: 1500, limit: 1500 }, { packets: 1, bytes: 1000, dropped: 18, overlimits: 19, backlog: 1000, qlen: 1 }],
+  [{ rate: 1000, burst: 4000, limit: 20000, peak: 2000, peakBurst: 1600 }, { packets: 1, bytes: 1000, dropped: 0, overlimits: 19, backlog: 19000, qlen: 19 }],
+])("tbf passes, keeps and drops as Linux does: %o", async (spec, stats) => {
+  const { node, host } = await nic();
+  deviceCalls(host).setQdisc("eth0", { kind: "tbf", ...spec });
+  await burst(node, 20, 958, { ms: 1 });
+  expect(deviceCalls(host).qdiscs("eth0")[0]!.stats).toMatchObject(stats);
+});

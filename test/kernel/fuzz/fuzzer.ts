@@ -175,8 +175,11 @@ function withoutQuotedIds(result: OracleResult, { interfaces }: FuzzCase): Oracl
   };
   const out = result["out"] as { frame: string }[] | undefined;
   const local = result["local_in"] as { packet: string }[] | undefined;
+  const entries = result["conntrack"] as unknown[] | undefined;
   return {
     ...result,
+    // One tuple in two zones: in either order.
+    ...(entries === undefined ? {} : { conntrack: [...entries].sort((a, b) => (canonical(a) < canonical(b) ? -1 : 1)) }),
     ...(out === undefined ? {} : { out: out.map((one) => (one.frame.slice(24, 28) === "0800" ? { ...one, frame: masked(one.frame, 14) } : one)) }),
     ...(local === undefined ? {} : { local_in: local.map((one) => ({ ...one, packet: masked(one.packet, 0) })) }),
   };

@@ -48,9 +48,9 @@ test("rules and commands in nft's words", async () => {
   const wrong: string[] = [];
   let total = 0;
   for (const { tool, table, chain, args, command, stdin, exit, stdout, stderr } of recorded) {
-    if (tool === "ip6tables" || OTHERWISE.test((args ?? command ?? []).join(" "))) continue;
+    if (OTHERWISE.test((args ?? command ?? []).join(" "))) continue;
     total++;
-    const argv = stdin !== undefined ? [tool, "-f", "/dev/stdin"] : ["iptables-translate", ...(command ?? ["-t", table!, "-A", chain!, ...args!])];
+    const argv = stdin !== undefined ? [tool, "-f", "/dev/stdin"] : [`${tool}-translate`, ...(command ?? ["-t", table!, "-A", chain!, ...args!])];
     const got = runTool(machine, argv, stdin);
     const want = { exitCode: exit, stdout: undated(stdout), stderr };
     if (JSON.stringify(got) !== JSON.stringify({ exitCode: got.exitCode, stdout: want.stdout, stderr }) || got.exitCode !== exit) {
