@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { setIpv6 } from "../../../src/kernel/ipv6.ts";
+import type { NetnsSockets } from "../../../src/kernel/socket-calls.ts";
 import { createTestNode } from "../harness.ts";
 import type { Case6 } from "../oracle6/replay6.ts";
 
@@ -26,7 +27,7 @@ test("cut and changed frames", async () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".json")).sort()) {
     const { case: given } = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as { case: Case6 };
     for (const { in: on, frame = "" } of given.packets) {
-      if (on !== "eth0" || frame.length > 260 || seen.has(frame) || seen.size >= 24) continue;
+      if (on !== "eth0" || frame.length > 500 || seen.has(frame)) continue;
       seen.add(frame);
       const bytes = Uint8Array.from(Buffer.from(frame, "hex"));
       for (let cut = 0; cut < bytes.length; cut++) {
@@ -51,10 +52,10 @@ test("cut and changed frames", async () => {
       node.takeFrames();
     }
   }
-  expect(injected).toBeGreaterThan(5_000);
+  expect(injected).toBeGreaterThan(20_000);
   socket.close();
   // Fragments, neighbours that do not answer, and what waits for them.
   await node.advance(120_000);
   node.takeFrames();
-  expect(host.sockets.stats().skbs).toBe(0);
+  expect((host.sockets as NetnsSockets).stats().skbs).toBe(0);
 });
