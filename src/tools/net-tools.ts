@@ -2,7 +2,8 @@
 import { parseIpv4 } from "../kernel/address.ts";
 import { KernelError, type Netns } from "../kernel/netns.ts";
 import { RTN_UNICAST, RTN_UNREACHABLE } from "../../assembly/abi/net.ts";
-import { addressRecords, linkRecords, routeRecords, type LinkRecord } from "./kernel.ts";
+import { addressRecords, linkRecords, type LinkRecord } from "./kernel.ts";
+import { routeRecords } from "./kernel-routes.ts";
 import { attributesOf } from "./ip/attributes.ts";
 import { peerOf } from "./ip/address-show.ts";
 import { socketList, type SocketInfo } from "./sockets.ts";

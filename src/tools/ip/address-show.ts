@@ -108,6 +108,9 @@ function shownOf(context: IpContext, link: LinkRecord, all: readonly LinkRecord[
   return { link, flags, state, lower, peerNetns: peer !== undefined && peer.id >= 0 ? { name: peer.name, id: peer.id } : undefined };
 }
 
+/** Does the device have a carrier (netif_carrier_ok())? */
+export const hasCarrier = (host: ToolHost, link: LinkRecord): boolean => isRunning(link, linkRecords(host.netns), peerOf(host, link)?.link);
+
 /** IFF_RUNNING: both ends of a veth are up; a port of the bridge is; others have a carrier when they are up. */
 function isRunning(link: LinkRecord, all: readonly LinkRecord[], peer: LinkRecord | undefined): boolean {
   if (!link.up) return false;
@@ -123,7 +126,7 @@ function isRunning(link: LinkRecord, all: readonly LinkRecord[], peer: LinkRecor
 export function listLinks(context: IpContext, words: Words, linkOnly: boolean): void {
   const filter = addressFilter(context, words, linkOnly);
   const { netns, brief, oneline, streams } = context;
-  const family = linkOnly ? undefined : context.family;
+  const family = linkOnly ? undefined : (context.family ?? filter.to?.family ?? (filter.label === undefined ? undefined : "inet"));
   const all = linkRecords(netns);
   const addresses = linkOnly ? [] : addressRecords(netns);
   const p = printer(context);
@@ -132,11 +135,13 @@ export function listLinks(context: IpContext, words: Words, linkOnly: boolean): 
       if (!passes(link, filter)) continue;
       const own = addresses.filter(({ ifindex }) => ifindex === link.ifindex);
       const matching = own.filter((record) => addressPasses(netns, link, record, filter, context.family));
-      if (!linkOnly && matching.length === 0 && (own.length > 0 || (family !== undefined && family !== "link"))) continue;
+      // What chooses addresses of one family leaves out the links without any.
+      const chooses = filter.to !== undefined || filter.label !== undefined || (family !== undefined && family !== "link");
+      if (!linkOnly && matching.length === 0 && (own.length > 0 || chooses)) continue;
       const shown = shownOf(context, link, all);
       p.object(undefined, () => {
         if (brief) return printBrief(p, shown, matching, linkOnly || family === "link");
-        if (linkOnly || family === "link" || !oneline || context.json) printLink(context, p, shown, linkOnly, family);
+        if (linkOnly || family === "link" || (!oneline && filter.label === undefined) || context.json) printLink(context, p, shown, linkOnly, family);
         if (!linkOnly) {
           p.array("addr_info", () => {
             for (const record of matching) p.object(undefined, () => printAddress(context, p, link, record));
@@ -157,14 +162,14 @@ const passes = (link: LinkRecord, { dev, master, nomaster, type, up }: Filter): 
   (type === undefined || link.kind === type || (type === "bridge_slave" && link.master !== undefined));
 
 export const addressPasses = (netns: Netns, link: LinkRecord, record: AddressRecord, filter: Filter, family: IpContext["family"]): boolean => {
-  const { label, secondary } = attributesOf(netns, link, record);
+  const { label, secondary, lifetimes } = attributesOf(netns, link, record);
   return (
     (family === undefined || family === "link" || record.family === family) &&
     (filter.scope === undefined || record.scope === filter.scope) &&
     (filter.to === undefined || inPrefix(record.address, filter.to)) &&
     (filter.label === undefined || wildcard(filter.label, label)) &&
     (filter.primary === undefined || filter.primary === !secondary) &&
-    filter.permanent !== false
+    (filter.permanent === undefined || filter.permanent === (lifetimes === undefined || !Number.isFinite(lifetimes.valid)))
   );
 };
 
@@ -193,11 +198,12 @@ function printBrief(p: Printer, { link, flags, state, lower }: Shown, addresses:
     p.fp(`<${flags.join(",")}> `);
   } else {
     p.array("addr_info", () => {
-      for (const { address, bits } of addresses) {
+      for (const { address, bits, peer } of addresses) {
         p.object(undefined, () => {
           p.js("local", address);
+          if (peer !== undefined) p.js("address", peer);
           p.js("prefixlen", bits);
-          p.fp(`${address}/${bits} `);
+          p.fp(`${address}${peer === undefined ? "" : ` peer ${peer}`}/${bits} `);
         });
       }
     });
@@ -264,22 +270,30 @@ const attributesOfLink = (link: LinkRecord): { qdisc: string } => ({ qdisc: link
 
 function printAddress(context: IpContext, p: Printer, link: LinkRecord, record: AddressRecord): void {
   const sep = line(context);
-  const { label, secondary, broadcast } = attributesOf(context.netns, link, record);
-  const { family, address, bits, scope } = record;
+  const { label, secondary, broadcast, lifetimes } = attributesOf(context.netns, link, record);
+  const { family, address, bits, scope, peer } = record;
   if (context.oneline) p.fp(`${link.ifindex}: ${link.name}`);
   p.any("family", family, `    ${family} `);
   p.any("local", address, address);
+  if (peer !== undefined) p.any("address", peer, ` peer ${peer}`);
   p.any("prefixlen", bits, `/${bits} `);
   if (broadcast !== undefined) p.any("broadcast", broadcast, `brd ${broadcast} `);
   const name = SCOPES.name(scope, context.numeric);
   p.any("scope", name, `scope ${name} `);
   if (secondary) p.any("secondary", true, "secondary ");
+  if (lifetimes !== undefined && Number.isFinite(lifetimes.valid)) p.any("dynamic", true, "dynamic ");
+  if (lifetimes?.preferred === 0) p.any("deprecated", true, "deprecated ");
   if (family === "inet") p.any("label", label, label);
   p.fp(`${sep}       `);
-  p.any("valid_life_time", 4294967295, "valid_lft forever ");
-  p.any("preferred_life_time", 4294967295, "preferred_lft forever");
+  const life = (key: string, name: string, seconds: number, end: string): void =>
+    p.any(key, Number.isFinite(seconds) ? seconds : FOREVER, `${name} ${Number.isFinite(seconds) ? `${seconds}sec` : "forever"}${end}`);
+  life("valid_life_time", "valid_lft", lifetimes?.valid ?? Infinity, " ");
+  life("preferred_life_time", "preferred_lft", Number.isFinite(lifetimes?.valid ?? Infinity) ? (lifetimes?.preferred ?? Infinity) : Infinity, "");
   p.fp("\n");
 }
+
+/** INFINITY_LIFE_TIME */
+const FOREVER = 0xffffffff;
 
 /** print_stats64(): columns as wide as their widest number. */
 function printStats(context: IpContext, p: Printer, link: LinkRecord): void {
