@@ -7,7 +7,7 @@ import { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
 import { manualClock } from "./clock.ts";
 
 /** Kinds of links, queueing disciplines and ipset types that the recorded machine's kernel was built without. */
-const MISSING_KINDS = ["dummy", "vlan", "vrf", "ipvlan", "bond", "gre", "gretap", "ipip", "sit", "geneve"];
+const MISSING_KINDS = ["dummy", "vlan", "vrf", "ipvlan", "bond", "gre", "gretap", "ipip", "sit", "geneve", "vlan filtering of bridges"];
 const MISSING_TC = ["netem", "fw", "matchall", "gact"];
 const MISSING_SETS = ["hash:mac", "hash:net,net", "hash:ip,mark", "hash:net,port,net", "hash:ip,mac"];
 

@@ -2,6 +2,7 @@
 import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_MCAST_FLOOD } from "../../assembly/abi/net.ts";
 import type { FdbEntry, Netns } from "../kernel/netns.ts";
 import { FDB, LINK, MDB, BRIDGE, VLAN } from "./bridge-usage.ts";
+import { filtersOf } from "./fdb-filters.ts";
 import { linkRecords, setPortFlags, type LinkRecord } from "./kernel.ts";
 import { Printer } from "./printer.ts";
 import { address, answers, noDevice, talk } from "./ip/context.ts";
@@ -133,17 +134,8 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
   talk(() => netns.setFdb({ dev: name, lladdr: mac, ...(dst === undefined ? {} : { dst }), ...(verb === "append" ? { append: true } : {}) }), 255);
 }
 
-/**
- * Addresses that a device which is no switch was told to receive as well (dev_uc_add, ndo_dflt_fdb_add). These devices receive every
- * frame, as veth does on Linux: the list is only kept.
- */
-const filters = new WeakMap<Netns, Map<string, Set<string>>>();
-
-function unicastFilter(netns: Netns, { name }: LinkRecord, mac: string, verb: "add" | "append" | "replace" | "delete"): void {
-  let table = filters.get(netns);
-  if (table === undefined) filters.set(netns, (table = new Map()));
-  const list = table.get(name) ?? new Set();
-  table.set(name, list);
+function unicastFilter(netns: Netns, link: LinkRecord, mac: string, verb: "add" | "append" | "replace" | "delete"): void {
+  const list = filtersOf(netns, link);
   if (verb === "delete") {
     if (!list.delete(mac)) throw answers("No such file or directory", 255);
     return;
@@ -168,7 +160,7 @@ function fdbLines(netns: Netns): FdbLine[] {
       for (const entry of netns.fdb(found.name)) lines.push({ entry, self: found.kind === "vxlan", master: found.kind === "vxlan" ? undefined : found.name });
     }
     if (found.kind === "vxlan" || found.kind === "loopback") continue;
-    for (const lladdr of filters.get(netns)?.get(found.name) ?? []) {
+    for (const lladdr of filtersOf(netns, found)) {
       lines.push({ entry: { dev: found.name, lladdr, state: "permanent" }, self: true, master: undefined });
     }
     // The all-hosts group, which every device that is up has joined.
