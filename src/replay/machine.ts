@@ -46,6 +46,7 @@ export function newMachine(instance: KernelInstance): Machine {
   const host: ToolHost = {
     netns: kernel.host, namespaces, ipsetWithout: MISSING_SETS,
     hasKind: (kind) => !MISSING_KINDS.includes(kind), hasTc: (_what, kind) => !MISSING_TC.includes(kind),
+    wait: (ms) => run(ms),
     addNetns: (name) => {
       const netns = kernel.addNetns(name);
       namespaces.set(name, netns);

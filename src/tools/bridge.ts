@@ -1,5 +1,5 @@
 /** `bridge` (bridge/bridge.c, fdb.c, link.c, vlan.c, mdb.c). */
-import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_MCAST_FLOOD } from "../../assembly/abi/net.ts";
+import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_LOCKED, BRPORT_MCAST_FLOOD } from "../../assembly/abi/net.ts";
 import type { FdbEntry, Netns } from "../kernel/netns.ts";
 import { FDB, LINK, MDB, BRIDGE, VLAN } from "./bridge-usage.ts";
 import { filtersOf } from "./fdb-filters.ts";
@@ -308,7 +308,7 @@ function linkSet({ netns }: BridgeContext, words: Words): void {
 const PORT_FLAGS = [
   ["hairpin", BRPORT_HAIRPIN], ["guard", 0], ["root_block", 0], ["fastleave", 0], ["learning", BRPORT_LEARNING], ["flood", BRPORT_FLOOD],
   ["mcast_flood", BRPORT_MCAST_FLOOD], ["bcast_flood", BRPORT_BCAST_FLOOD], ["mcast_to_unicast", 0], ["neigh_suppress", 0],
-  ["vlan_tunnel", 0], ["isolated", BRPORT_ISOLATED], ["locked", 0], ["mab", 0],
+  ["vlan_tunnel", 0], ["isolated", BRPORT_ISOLATED], ["locked", BRPORT_LOCKED], ["mab", 0],
 ] as const;
 
 function linkShow(context: BridgeContext, words: Words): void {
@@ -358,6 +358,8 @@ function printPort(context: BridgeContext, p: Printer, port: LinkRecord, details
   if (details) {
     p.fp(`${newline(context)}    `);
     for (const [name, flag] of PORT_FLAGS) {
+      if (name === "mab") continue;
+      if (name === "mcast_to_unicast") p.any("mcast_router", 1, "mcast_router 1 ");
       const on = flag !== 0 && (port.portFlags & flag) !== 0;
       p.any(name, on, `${name} ${on ? "on" : "off"} `);
     }

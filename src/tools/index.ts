@@ -13,6 +13,7 @@ import {
 } from "./iptables-nft.ts";
 import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ipset, nft } from "./nft.ts";
+import { ping } from "./ping.ts";
 import { ss } from "./ss.ts";
 import { tc } from "./tc/index.ts";
 import { Streams, ToolExit, type Tool, type ToolHost, type ToolResult } from "./tool.ts";
@@ -83,6 +84,7 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["ipset", ipset],
   ["ifconfig", ifconfig],
   ["netstat", netstat],
+  ["ping", ping],
   ["sysctl", sysctl],
   ["cat", cat],
   ["true", () => 0],
