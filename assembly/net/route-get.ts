@@ -6,8 +6,9 @@ import {
   ROUTE_SOURCE, ROUTE_TYPE, RTN_UNREACHABLE,
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
-import { putBe16, raw4 } from "../wire/bytes";
+import { isMapped4, putBe16, raw4 } from "../wire/bytes";
 import { ETH_P_IP } from "../wire/ethernet";
+import { route6Get } from "./command6";
 import { deviceFind } from "./devices";
 import { flowClear, flowSet } from "./multipath";
 import { RTF_REDIRECT, Route, routeInput, routeOutputKey } from "./route";
@@ -18,6 +19,10 @@ export function routeGetFull(ns: Netns, record: usize): i32 {
   const hi = load<u64>(record, GET_DST), lo = load<u64>(record, GET_DST + 8), sourceLo = load<u64>(record, GET_SRC + 8);
   flowSet(load<u32>(record, GET_PROTOCOL), load<u32>(record, GET_SPORT), load<u32>(record, GET_DPORT), load<u32>(record, GET_TOS));
   const iif = load<u32>(record, GET_IIF);
+  if (!isMapped4(hi, lo & 0xffffffff)) {
+    flowClear();
+    return route6Get(ns, record);
+  }
   return iif == 0 ? output(ns, record, hi, lo, sourceLo) : input(ns, record, hi, lo, sourceLo, iif);
 }
 

@@ -1,6 +1,7 @@
 /** A machine for recordings of tools: named namespaces of one kernel, a clock that is turned by hand, the kinds that it has no driver for. */
 import { devices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
+import { setIpv6 } from "../kernel/ipv6.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { Netns } from "../kernel/netns.ts";
 import { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
@@ -27,6 +28,7 @@ export function newMachine(instance: KernelInstance): Machine {
   const { clock, set, nextNs, fire } = manualClock();
   let kicked = false;
   const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock, onKick: () => { kicked = true; } });
+  setIpv6(kernel.host, true);
   const namespaces = new Map<string, Netns>();
   let deadlineNs = Infinity;
   const run = (ms = 5): void => {

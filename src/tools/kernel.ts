@@ -1,5 +1,6 @@
 /** What the tools list that `Netns` does not tell: the kernel's own records (assembly/abi/net.ts), decoded. */
 import * as abi from "../../assembly/abi/net.ts";
+import { LIFETIME_INFINITY } from "../../assembly/abi/net6.ts";
 import { getAddress, putAddress } from "../kernel/address.ts";
 import { rtnetlinkError } from "../kernel/errors.ts";
 import { kernelOf } from "../kernel/namespace.ts";
@@ -62,7 +63,17 @@ export interface AddressRecord {
   /** The other end of a point-to-point address, whose prefix is the address' then. */
   readonly peer: string | undefined;
   readonly broadcast: string | undefined;
+  /** IFA_F_* of IPv6. */
+  readonly flags: number;
+  /** Seconds that are left of an IPv6 address, Infinity: for ever. */
+  readonly valid: number;
+  readonly preferred: number;
 }
+
+const seconds = (view: DataView, at: number): number => {
+  const value = view.getUint32(at, true);
+  return value === LIFETIME_INFINITY ? Infinity : value;
+};
 
 /** All addresses in the kernel's order: by device, first ones first. */
 export function addressRecords(netns: Netns): AddressRecord[] {
@@ -73,7 +84,9 @@ export function addressRecords(netns: Netns): AddressRecord[] {
     found.push({
       ifindex: view.getUint32(at + abi.ADDRESS_IFINDEX, true), family: v6 ? "inet6" : "inet", address,
       bits: view.getUint32(at + abi.ADDRESS_PREFIX, true) - (v6 ? 0 : 96), scope: view.getUint32(at + abi.ADDRESS_SCOPE, true),
-      peer: optionalAddress(view, at + abi.ADDRESS_PEER), broadcast: optionalAddress(view, at + abi.ADDRESS_BROADCAST),
+      peer: optionalAddress(view, at + abi.ADDRESS_PEER), broadcast: v6 ? undefined : optionalAddress(view, at + abi.ADDRESS_BROADCAST),
+      flags: view.getUint32(at + abi.ADDRESS_FLAGS, true), valid: v6 ? seconds(view, at + abi.ADDRESS_VALID) : Infinity,
+      preferred: v6 ? seconds(view, at + abi.ADDRESS_PREFERRED) : Infinity,
     });
   });
   return found;
@@ -95,6 +108,10 @@ export function setPortFlags(netns: Netns, ifindex: number, flags: number, mask:
 
 /** What an address is given beside its prefix. */
 export interface AddressMore {
+  /** IFA_F_* of IPv6, and its lifetimes in seconds. */
+  readonly flags?: number;
+  readonly valid?: number;
+  readonly preferred?: number;
   readonly peer?: string | undefined;
   readonly broadcast?: string | undefined;
 }
@@ -111,7 +128,14 @@ export function addAddress(netns: Netns, ifindex: number, address: string, bits:
   putAddress(view, abi.ADDRESS_IP, address);
   if (more.peer !== undefined) putAddress(view, abi.ADDRESS_PEER, more.peer);
   if (more.broadcast !== undefined) putAddress(view, abi.ADDRESS_BROADCAST, more.broadcast);
+  const v6 = address.includes(":");
+  if (v6) {
+    view.setUint32(abi.ADDRESS_FLAGS, more.flags ?? 0, true);
+    for (const [at, value] of [[abi.ADDRESS_VALID, more.valid], [abi.ADDRESS_PREFERRED, more.preferred]] as const) {
+      view.setUint32(at, value === undefined ? 0 : Number.isFinite(value) ? value : LIFETIME_INFINITY, true);
+    }
+  }
   const result = context.command(abi.NET_ADDRESS_ADD, abi.ADDRESS_BYTES, "address", true);
-  if (result < 0) throw rtnetlinkError(-result, "address");
+  if (result < 0) throw rtnetlinkError(-result, v6 ? undefined : "address");
   context.kick();
 }

@@ -1,13 +1,17 @@
 /** `ip link show` and `ip addr show` (ip/ipaddress.c): links with their addresses, as text, in one line, in brief, as JSON. */
 import type { Netns } from "../../kernel/netns.ts";
 import { IFF_ALLMULTI, IFF_NOARP, IFF_POINTOPOINT, IFF_PROMISC } from "../../../assembly/abi/net.ts";
+import {
+  IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_HOMEADDRESS, IFA_F_MANAGETEMPADDR, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_OPTIMISTIC, IFA_F_PERMANENT,
+  IFA_F_STABLE_PRIVACY, IFA_F_TEMPORARY, IFA_F_TENTATIVE,
+} from "../../../assembly/abi/net6.ts";
 import { filtersOf } from "../fdb-filters.ts";
 import { addressRecords, linkRecords, type AddressRecord, type LinkRecord } from "../kernel.ts";
 import type { Printer } from "../printer.ts";
 import { garbage, invalid, ToolExit, unsigned, type ToolHost, type Words } from "../tool.ts";
 import { shown as shownQdiscs } from "../tc/qdisc.ts";
 import { attributesOf } from "./attributes.ts";
-import { findLink, line, prefix, printer, SCOPES, type IpContext, type Prefix } from "./context.ts";
+import { findLink, line, parseIpv6, prefix, printer, SCOPES, type IpContext, type Prefix } from "./context.ts";
 import { extrasOf, queueLength } from "./extras.ts";
 import { printKind } from "./kind-show.ts";
 import { ADDRESS, LINK } from "./usage.ts";
@@ -232,10 +236,15 @@ const wildcard = (pattern: string, text: string): boolean =>
 /** Is the address within the prefix? */
 export function inPrefix(text: string, wanted: Prefix): boolean {
   if (text.includes(":") !== (wanted.family === "inet6")) return false;
-  if (wanted.family === "inet6") return wanted.bits === 0 || text === wanted.address;
-  const number = (address: string): number => address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  const size = 2 ** (32 - wanted.bits);
-  return Math.floor(number(text) / size) === Math.floor(number(wanted.address) / size);
+  const [a, b] = [text, wanted.address].map(bitsOf);
+  return a!.slice(0, wanted.bits) === b!.slice(0, wanted.bits);
+}
+
+/** An address as zeros and ones. */
+export function bitsOf(text: string): string {
+  const v6 = text.includes(":");
+  const parts = v6 ? (parseIpv6(text) ?? []) : text.split(".").map(Number);
+  return parts.map((part) => part.toString(2).padStart(v6 ? 16 : 8, "0")).join("");
 }
 
 function printBrief(p: Printer, { link, flags, state, lower }: Shown, addresses: readonly AddressRecord[], linkOnly: boolean): void {
@@ -373,8 +382,13 @@ function printAddress(context: IpContext, p: Printer, link: LinkRecord, record: 
   const name = SCOPES.name(scope, context.numeric);
   p.any("scope", name, `scope ${name} `);
   if (secondary) p.any("secondary", true, "secondary ");
-  if (lifetimes !== undefined && Number.isFinite(lifetimes.valid)) p.any("dynamic", true, "dynamic ");
-  if (lifetimes?.preferred === 0) p.any("deprecated", true, "deprecated ");
+  if (family === "inet6") {
+    for (const [bit, word] of FLAG_NAMES) if ((record.flags & bit) !== 0) p.any(word, true, `${word} `);
+    if ((record.flags & IFA_F_PERMANENT) === 0) p.any("dynamic", true, "dynamic ");
+  } else {
+    if (lifetimes?.preferred === 0) p.any("deprecated", true, "deprecated ");
+    if (lifetimes !== undefined && Number.isFinite(lifetimes.valid)) p.any("dynamic", true, "dynamic ");
+  }
   if (family === "inet") p.any("label", label, label);
   p.fp(`${sep}       `);
   const life = (key: string, name: string, seconds: number, end: string): void =>
@@ -383,6 +397,13 @@ function printAddress(context: IpContext, p: Printer, link: LinkRecord, record: 
   life("preferred_life_time", "preferred_lft", Number.isFinite(lifetimes?.valid ?? Infinity) ? (lifetimes?.preferred ?? Infinity) : Infinity, "");
   p.fp("\n");
 }
+
+/** ifa_flag_data: the order in which they are printed. */
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [IFA_F_TEMPORARY, "temporary"], [IFA_F_NODAD, "nodad"], [IFA_F_OPTIMISTIC, "optimistic"], [IFA_F_DADFAILED, "dadfailed"], [IFA_F_HOMEADDRESS, "home"],
+  [IFA_F_DEPRECATED, "deprecated"], [IFA_F_TENTATIVE, "tentative"], [IFA_F_MANAGETEMPADDR, "mngtmpaddr"], [IFA_F_NOPREFIXROUTE, "noprefixroute"],
+  [IFA_F_STABLE_PRIVACY, "stable-privacy"],
+];
 
 /** INFINITY_LIFE_TIME */
 const FOREVER = 0xffffffff;

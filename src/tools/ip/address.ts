@@ -1,10 +1,11 @@
 /** `ip address` (ip/ipaddress.c): add, change, replace, delete, flush; listing is address-show.ts. */
+import { IFA_F_HOMEADDRESS, IFA_F_MANAGETEMPADDR, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_OPTIMISTIC } from "../../../assembly/abi/net6.ts";
 import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from "../../../assembly/abi/net.ts";
 import { addAddress, addressRecords, linkRecords, type LinkRecord } from "../kernel.ts";
 import { abbreviates, duplicate, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
 import { addressFilter, addressPasses, listLinks } from "./address-show.ts";
 import { forget, remember } from "./attributes.ts";
-import { answers, needLink, noFamily, prefix, SCOPES, talk, type IpContext, type Prefix } from "./context.ts";
+import { answers, needLink, prefix, SCOPES, talk, type IpContext, type Prefix } from "./context.ts";
 import { ADDRESS } from "./usage.ts";
 import { KernelError, type Netns } from "../../kernel/netns.ts";
 
@@ -26,7 +27,9 @@ export function ipAddress(context: IpContext, words: Words): void {
 
 /** Words that say something this kernel does not keep. */
 const REFUSED = ["metric", "priority", "preference", "anycast", "proto"];
-const FLAGS = ["nodad", "noprefixroute", "home", "mngtmpaddr", "autojoin", "optimistic"];
+const FLAGS: Readonly<Record<string, number>> = {
+  nodad: IFA_F_NODAD, noprefixroute: IFA_F_NOPREFIXROUTE, home: IFA_F_HOMEADDRESS, mngtmpaddr: IFA_F_MANAGETEMPADDR, autojoin: 0, optimistic: IFA_F_OPTIMISTIC,
+};
 
 function modify(context: IpContext, words: Words, verb: Verb): void {
   const { netns, streams } = context;
@@ -39,6 +42,7 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   let scope: number | undefined;
   const lifetimes = { valid: Infinity, preferred: Infinity };
   let limited = false;
+  let flags = 0;
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
     if (word === "peer" || word === "remote") peer = prefix(words.next(), context.family);
@@ -49,8 +53,9 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
       if (scope === undefined) throw invalid("invalid scope value.", text);
     } else if (word === "dev") dev = words.next();
     else if (word === "label") label = words.next();
-    else if (FLAGS.includes(word)) {
-      if (word !== "nodad") throw answers("Operation not supported");
+    else if (word in FLAGS) {
+      if (FLAGS[word] === 0) throw answers("Operation not supported");
+      flags |= FLAGS[word]!;
     } else if (word === "valid_lft" || word === "preferred_lft") {
       const text = words.next();
       const key = word === "valid_lft" ? "valid" : "preferred";
@@ -82,7 +87,9 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
     if (verb === "delete" && context.family === "inet") return removeAny(netns, link);
     throw answers(context.family === "inet" ? "Invalid argument" : "Operation not supported");
   }
-  if (peer !== undefined && local.family === "inet6") throw answers("Operation not supported");
+  const v6 = local.family === "inet6";
+  // IPv4 knows no flag but NOPREFIXROUTE, whose route it has here in any case.
+  if (!v6 && (flags & IFA_F_NOPREFIXROUTE) !== 0) throw answers("Operation not supported");
   const { address } = local;
   // With a peer the prefix is the peer's.
   const { bits, explicit } = peer ?? local;
@@ -101,19 +108,20 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   if (there && verb === "add") {
     throw local.family === "inet" ? new ToolExit(2, "Error: ipv4: Address already assigned.\n") : new ToolExit(2, "Error: ipv6: address already assigned.\n");
   }
-  const wide = broadcastOf(broadcast, { ...local, bits });
-  if (!there) {
+  const wide = v6 ? undefined : broadcastOf(broadcast, { ...local, bits });
+  if (!there || v6) {
     try {
       // default_scope(): that of 127.0.0.0/8 is the host.
       addAddress(netns, link.ifindex, address, bits, scope ?? (address.startsWith("127.") ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE),
-        { peer: peer?.address, broadcast: wide });
+        { peer: peer?.address, broadcast: wide, flags, valid: lifetimes.valid, preferred: lifetimes.preferred });
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      if (local.family === "inet6") throw noFamily();
+      if (v6 && error.code === "EEXIST") throw new ToolExit(2, "Error: ipv6: address already assigned.\n");
+      if (v6 && error.code === "EACCES") throw answers("Permission denied");
       throw new ToolExit(2, `${error.message}\n`);
     }
   }
-  if (label !== undefined || limited) remember(netns, { ifindex: link.ifindex, address, bits }, { label, ...(limited ? { lifetimes } : {}) });
+  if (!v6 && (label !== undefined || limited)) remember(netns, { ifindex: link.ifindex, address, bits }, { label, ...(limited ? { lifetimes } : {}) });
 }
 
 /** inet_rtm_deladdr() without an address: the device's first one goes. */

@@ -78,7 +78,7 @@ export function attributesOf(netns: Netns, link: LinkRecord, record: AddressReco
       if (other.bits === record.bits && subnet(other) === subnet(record)) secondary = true;
     }
   }
-  let lifetimes: Lifetimes | undefined;
+  let lifetimes: Lifetimes | undefined = record.family === "inet6" ? { valid: record.valid, preferred: record.preferred } : undefined;
   if (found?.lifetimes !== undefined) {
     const { valid, preferred, sinceNs } = found.lifetimes;
     const gone = Math.floor((kernelOf(netns).context.clock.nowNs() - sinceNs) / 1e9);
