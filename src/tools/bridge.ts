@@ -3,6 +3,7 @@ import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPO
 import type { FdbEntry, Netns } from "../kernel/netns.ts";
 import { FDB, LINK, MDB, BRIDGE, VLAN } from "./bridge-usage.ts";
 import { filtersOf } from "./fdb-filters.ts";
+import { linkAddresses, linkGroups } from "./multicast.ts";
 import { linkRecords, setPortFlags, type LinkRecord } from "./kernel.ts";
 import { Printer } from "./printer.ts";
 import { address, answers, noDevice, talk } from "./ip/context.ts";
@@ -123,7 +124,8 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
   if (link === undefined) throw noDevice(name, 255);
   if (!self && !master) self = true;
   if (master && link.master === undefined) throw answers("Operation not supported", 255);
-  if (self && link.kind !== "vxlan" && link.kind !== "bridge") return unicastFilter(netns, link, mac, verb);
+  if (self && link.kind === "bridge") return ownEntry(netns, name, mac, verb);
+  if (self && link.kind !== "vxlan") return unicastFilter(netns, link, mac, verb);
   const same = netns.fdb(link.kind === "vxlan" || link.kind === "bridge" ? name : link.master!)
     .filter((entry) => entry.lladdr === mac && (link.kind === "vxlan" || entry.dev === name));
   if (verb === "delete") {
@@ -132,6 +134,17 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
   }
   if (verb === "add" && same.length > 0) throw answers("File exists", 255);
   talk(() => netns.setFdb({ dev: name, lladdr: mac, ...(dst === undefined ? {} : { dst }), ...(verb === "append" ? { append: true } : {}) }), 255);
+}
+
+/** `bridge fdb add … dev BRIDGE self`: the bridge's own port (br_fdb_add without a port). */
+function ownEntry(netns: Netns, name: string, lladdr: string, verb: "add" | "append" | "replace" | "delete"): void {
+  const there = netns.fdb(name).some((entry) => entry.lladdr === lladdr && entry.dev === name);
+  if (verb === "delete") {
+    if (!there) throw answers("No such file or directory", 255);
+    return talk(() => netns.deleteFdb(name, lladdr), 255);
+  }
+  if (verb === "add" && there) throw answers("File exists", 255);
+  talk(() => netns.setFdb({ dev: name, lladdr, local: true }), 255);
 }
 
 function unicastFilter(netns: Netns, link: LinkRecord, mac: string, verb: "add" | "append" | "replace" | "delete"): void {
@@ -151,20 +164,31 @@ interface FdbLine {
   readonly master: string | undefined;
 }
 
-/** All entries as RTM_GETNEIGH dumps them: of each bridge, then of each device. */
+/**
+ * All entries as RTM_GETNEIGH dumps them, device by device: of the bridge that it is a port of, those of its port; then its own; a bridge
+ * tells what it hears itself before what it switches by.
+ */
 function fdbLines(netns: Netns): FdbLine[] {
   const links = linkRecords(netns);
+  const groups = linkGroups(netns, links);
   const lines: FdbLine[] = [];
-  for (const found of links) {
-    if (found.kind === "bridge" || found.kind === "vxlan") {
-      for (const entry of netns.fdb(found.name)) lines.push({ entry, self: found.kind === "vxlan", master: found.kind === "vxlan" ? undefined : found.name });
-    }
-    if (found.kind === "vxlan" || found.kind === "loopback") continue;
-    for (const lladdr of filtersOf(netns, found)) {
+  const own = (found: LinkRecord): void => {
+    if (found.kind === "loopback") return;
+    for (const lladdr of [...linkAddresses(links, found), ...filtersOf(netns, found), ...(groups.get(found.ifindex) ?? []).map(({ mac }) => mac)]) {
       lines.push({ entry: { dev: found.name, lladdr, state: "permanent" }, self: true, master: undefined });
     }
-    // The all-hosts group, which every device that is up has joined.
-    if (found.up) lines.push({ entry: { dev: found.name, lladdr: "01:00:5e:00:00:01", state: "permanent" }, self: true, master: undefined });
+  };
+  for (const found of links) {
+    if (found.master !== undefined) {
+      for (const entry of netns.fdb(found.master)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.master });
+    }
+    if (found.kind === "vxlan") {
+      for (const entry of netns.fdb(found.name)) lines.push({ entry, self: true, master: undefined });
+      continue;
+    }
+    own(found);
+    if (found.kind !== "bridge") continue;
+    for (const entry of netns.fdb(found.name)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.name });
   }
   return lines;
 }
@@ -196,21 +220,28 @@ function fdbShow(context: BridgeContext, words: Words): void {
     for (const line of fdbLines(netns)) {
       const { entry, master } = line;
       if (dev !== undefined && entry.dev !== dev.name) continue;
-      if (br !== undefined && master !== br.name) continue;
+      const bridgeName = br?.name;
+      // NDA_MASTER: the ports' entries and the bridge's, their own addresses too.
+      if (bridgeName !== undefined && master !== bridgeName && entry.dev !== bridgeName && links.find(({ name }) => name === entry.dev)?.master !== bridgeName) continue;
       if (state !== undefined && state !== "all" && !entry.state.startsWith(state)) continue;
       if (dynamic && entry.state !== "reachable") continue;
-      printFdb(p, line, dev === undefined);
+      printFdb(p, line, dev === undefined, context.stats);
     }
   });
   streams.stdout += p.take();
 }
 
-function printFdb(p: Printer, { entry, self, master }: FdbLine, withDev: boolean): void {
+function printFdb(p: Printer, { entry, self, master }: FdbLine, withDev: boolean, stats = false): void {
   const { lladdr, dev, dst, state } = entry;
   p.object(undefined, () => {
     p.any("mac", lladdr, lladdr);
     if (withDev) p.any("ifname", dev, ` dev ${dev}`);
     if (dst !== undefined) p.any("dst", dst, ` dst ${dst}`);
+    // What a device hears has no times.
+    if (stats && (!self || dst !== undefined)) {
+      p.any("used", 0, " used 0");
+      p.any("updated", 0, "/0");
+    }
     p.array("flags", () => {
       if (self) p.any(undefined, "self", " self");
     });

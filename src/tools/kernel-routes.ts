@@ -29,6 +29,10 @@ export interface RouteRecord {
   readonly via: string | undefined;
   readonly src: string | undefined;
   readonly onlink: boolean;
+  /** ICMPV6_ROUTER_PREF_* */
+  readonly pref: number;
+  /** Seconds that an IPv6 route has left, 0: no end. */
+  readonly expires: number;
   /** `ip route get`: a redirect is in order. */
   readonly redirect: boolean;
   /** Several next hops, of which `via` and `ifindex` are the first; empty: one. */
@@ -44,13 +48,14 @@ function route(view: DataView, at: number): RouteRecord {
     bits: u32(abi.ROUTE_PREFIX) - (v6 ? 0 : 96), scope: u32(abi.ROUTE_SCOPE), ifindex: u32(abi.ROUTE_IFINDEX),
     metric: u32(abi.ROUTE_METRIC), mtu: u32(abi.ROUTE_MTU), protocol: u32(abi.ROUTE_PROTOCOL), via: optionalAddress(view, at + abi.ROUTE_GATEWAY),
     src: optionalAddress(view, at + abi.ROUTE_SOURCE), onlink: (u32(abi.ROUTE_FLAGS) & abi.ROUTE_F_ONLINK) !== 0, nexthops: [],
+    pref: v6 ? u32(abi.ROUTE_PREF) : 0, expires: v6 ? u32(abi.ROUTE_EXPIRES) : 0,
     redirect: (u32(abi.ROUTE_FLAGS) & abi.ROUTE_F_REDIRECT) !== 0,
   };
 }
 
 /** Routes as the kernel dumps them: main before local when `table` is 0 (all), each by prefix, the longer one of two first. */
 export function routeRecords(netns: Netns, table: number): RouteRecord[] {
-  const found: { key: number; order: number; record: RouteRecord }[] = [];
+  const found: { key: number; bits: string; order: number; record: RouteRecord }[] = [];
   let hops: NexthopRecord[] = [];
   let left = 0;
   list(netns, abi.NET_ROUTE_LIST, abi.ROUTE_BYTES, table, (view, at) => {
@@ -65,13 +70,29 @@ export function routeRecords(netns: Netns, table: number): RouteRecord[] {
       left--;
       if (hops.length > 1) return;
     }
-    found.push({ key: view.getUint32(at + abi.ROUTE_DST + 12), order: found.length, record: count > 1 ? { ...record, nexthops: hops } : record });
+    found.push({ key: view.getUint32(at + abi.ROUTE_DST + 12), bits: record.family === "inet6" ? prefixBits(view, at + abi.ROUTE_DST, record.bits) : "",
+      order: found.length, record: count > 1 ? { ...record, nexthops: hops } : record });
   });
   return found
-    .sort((a, b) => tableOrder(a.record.table) - tableOrder(b.record.table) || Number(a.record.family === "inet6") - Number(b.record.family === "inet6") ||
-      (a.record.family === "inet6" ? a.order - b.order
+    .sort((a, b) => Number(a.record.family === "inet6") - Number(b.record.family === "inet6") || tableOrder(a.record.table) - tableOrder(b.record.table) ||
+      (a.record.family === "inet6" ? treeOrder(a.bits, b.bits) || a.record.metric - b.record.metric || a.order - b.order
         : a.key - b.key || b.record.bits - a.record.bits || a.record.metric - b.record.metric || a.order - b.order))
     .map(({ record }) => record);
+}
+
+/** The first `bits` of the 16 bytes at `at`, as zeros and ones. */
+function prefixBits(view: DataView, at: number, bits: number): string {
+  let text = "";
+  for (let i = 0; i * 8 < bits; i++) text += view.getUint8(at + i).toString(2).padStart(8, "0");
+  return text.slice(0, bits);
+}
+
+/** fib6_walk(): what is below a prefix comes before it, else by the bits. */
+function treeOrder(a: string, b: string): number {
+  if (a === b) return 0;
+  if (a.startsWith(b)) return -1;
+  if (b.startsWith(a)) return 1;
+  return a < b ? -1 : 1;
 }
 
 /** fib_table_hash order of a dump: tables by number modulo 256 buckets, user tables first. */
@@ -91,6 +112,8 @@ export interface RouteChange {
   readonly mtu?: number | undefined;
   readonly protocol?: number | undefined;
   readonly onlink?: boolean;
+  readonly pref?: number;
+  readonly expires?: number;
   readonly nexthops?: readonly NexthopRecord[];
   /** NLM_F_REPLACE, NLM_F_APPEND */
   readonly mode?: "replace" | "append" | undefined;
@@ -124,6 +147,8 @@ function send(netns: Netns, op: number, change: RouteChange, protocol: number, a
   put(abi.ROUTE_METRIC, change.metric ?? 0);
   put(abi.ROUTE_MTU, change.mtu ?? 0);
   put(abi.ROUTE_PROTOCOL, protocol);
+  put(abi.ROUTE_PREF, change.pref ?? 0);
+  put(abi.ROUTE_EXPIRES, change.expires ?? 0);
   put(abi.ROUTE_NEXTHOPS, nexthops.length);
   putAddress(view, abi.ROUTE_DST, change.dst);
   if (change.via !== undefined) putAddress(view, abi.ROUTE_GATEWAY, change.via);
@@ -136,7 +161,7 @@ function send(netns: Netns, op: number, change: RouteChange, protocol: number, a
     if (hop.via !== undefined) putAddress(view, at + abi.NEXTHOP_GATEWAY, hop.via);
   });
   const result = context.command(op, bytes, "route", true);
-  if (result < 0) throw rtnetlinkError(-result, asked);
+  if (result < 0) throw rtnetlinkError(-result, change.dst.includes(":") && asked !== "route-delete" ? undefined : asked);
   context.kick();
 }
 

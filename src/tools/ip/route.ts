@@ -1,5 +1,5 @@
 /** `ip route` (ip/iproute.c). */
-import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RT_SCOPE_UNIVERSE,
+import { RTN_ANYCAST, RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RT_SCOPE_UNIVERSE,
   RTPROT_BOOT } from "../../../assembly/abi/net.ts";
 import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH } from "../../../assembly/abi/core.ts";
 import type { Netns } from "../../kernel/netns.ts";
@@ -9,7 +9,7 @@ import {
 } from "../kernel-routes.ts";
 import type { Printer } from "../printer.ts";
 import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
-import { hasCarrier, inPrefix } from "./address-show.ts";
+import { bitsOf, hasCarrier, inPrefix } from "./address-show.ts";
 import {
   address, answers, line, needLink, numberArgument, prefix, printer, PROTOCOLS, ROUTE_TYPES, SCOPES, TABLES, talk, type Family, type IpContext, type Prefix,
 } from "./context.ts";
@@ -44,10 +44,10 @@ const typeNumber = (word: string): number | undefined => {
   return found > 0 ? found : undefined;
 };
 
-const KNOWN_TYPES: readonly number[] = [RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
+const KNOWN_TYPES: readonly number[] = [RTN_UNICAST, RTN_ANYCAST, RTN_LOCAL, RTN_BROADCAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
 const DEAD_ENDS: readonly number[] = [RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
 /** Attributes that this kernel's routes do not have. */
-const REFUSED = ["tos", "dsfield", "features", "congctl", "rto_min", "realms", "nhid", "pref", "encap", "expires", "ttl-propagate", "fastopen_no_cookie", "as"];
+const REFUSED = ["tos", "dsfield", "features", "congctl", "rto_min", "realms", "nhid", "encap", "ttl-propagate", "fastopen_no_cookie", "as"];
 
 /** Numbers about a route that this kernel has no use for but to list (RTAX_*): what they tune it does not do. */
 const METRICS = ["advmss", "window", "rtt", "rttvar", "ssthresh", "cwnd", "initcwnd", "initrwnd", "reordering", "hoplimit", "quickack"];
@@ -104,12 +104,20 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   let scope: number | undefined;
   let nexthops: NexthopRecord[] | undefined;
   const metrics = new Map<string, number>();
+  let pref = 0;
+  let expires = 0;
   let onlink = false;
   let typed = false;
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
-    const family = context.family ?? (dst === undefined || (dst.bits === 0 && dst.family === "inet") ? undefined : dst.family);
-    if (word === "src") src = address(words.next(), family).address;
+    const family: Family = context.family ?? (dst === undefined || (dst.bits === 0 && dst.family === "inet") ? undefined : dst.family);
+    if (word === "pref") {
+      const text = words.next();
+      const found = ["medium", "high", "", "low"].indexOf(text);
+      if (found < 0) throw invalid("\"pref\" value is invalid\n", text);
+      pref = found;
+    } else if (word === "expires") expires = numberArgument(words.next(), '"expires" value is invalid\n');
+    else if (word === "src") src = address(words.next(), family).address;
     else if (word === "via") {
       const gateway = gatewayOf(words, family);
       if (gateway.family === "inet6" && (context.family ?? dst?.family) !== "inet6" && dst?.bits !== 0) throw answers("Operation not supported");
@@ -163,12 +171,13 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   if (dst === undefined) throw usage();
   const { address: target, bits } = dst;
   const ifindex = dev === undefined ? undefined : needLink(netns, dev).ifindex;
-  if (dst.family === "inet6") throw noIpv6(dst, via, dev);
+  const v6 = dst.family === "inet6";
+  if (v6 && via !== undefined && dev === undefined && /^fe[89ab]/.test(via)) throw new ToolExit(2, "Error: Egress device not specified.\n");
   if (!KNOWN_TYPES.includes(type)) throw answers("Operation not supported");
   if (!isNetwork(dst)) throw new ToolExit(2, "Error: Invalid prefix for given prefix length.\n");
-  if (verb !== "delete" && nexthops === undefined) check(context, { type, via, dev, src });
+  if (verb !== "delete" && nexthops === undefined && !v6) check(context, { type, via, dev, src });
   const where = table ?? (type === RTN_LOCAL || type === RTN_BROADCAST ? LOCAL : MAIN);
-  const change: RouteChange = { dst: target, bits, type, table, scope, ifindex, via, src, metric, mtu, protocol, onlink, ...(nexthops === undefined ? {} : { nexthops }) };
+  const change: RouteChange = { dst: target, bits, type, table, scope, ifindex, via, src, metric, mtu, protocol, onlink, pref, expires, ...(nexthops === undefined ? {} : { nexthops }) };
   const key = metricsKey(where, dst, metric ?? 0);
   if (verb === "delete") {
     if (nexthops !== undefined && nexthops.length > 0) {
@@ -180,7 +189,7 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
     metricsOf(netns).delete(key);
     return;
   }
-  const there = routeRecords(netns, where).some((record) => record.dst === target && record.bits === bits && record.metric === (metric ?? 0));
+  const there = routeRecords(netns, where).some((record) => record.dst === target && record.bits === bits && record.metric === (metric ?? (v6 ? 1024 : 0)));
   if (verb === "change" && !there) throw answers("No such file or directory");
   const mode = verb === "add" ? undefined : verb === "append" ? verb : "replace";
   talk(() => addRoute(netns, { ...change, mode }));
@@ -197,15 +206,8 @@ function metricsOf(netns: Netns): Map<string, ReadonlyMap<string, number>> {
 }
 const metricsKey = (table: number, { address: text, bits }: Pick<Prefix, "address" | "bits">, metric: number): string => `${table} ${text}/${bits} ${metric}`;
 
-/** What a kernel without IPv6 routes says first about one. */
-function noIpv6({ family }: Prefix, via: string | undefined, dev: string | undefined): ToolExit {
-  if (family === "inet6" && via !== undefined && dev === undefined && /^fe[89ab]/.test(via)) return new ToolExit(2, "Error: Egress device not specified.\n");
-  return answers("Operation not supported");
-}
-
 function isNetwork({ address: text, bits }: Prefix): boolean {
-  const number = text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  return number % 2 ** (32 - bits) === 0;
+  return !bitsOf(text).slice(bits).includes("1");
 }
 
 /** What fib_create_info() and rtm_to_fib_config() refuse before they look for the next hop. */
@@ -329,7 +331,7 @@ function printRoute(context: IpContext, p: Printer, route: RouteRecord, names: R
   const protocol = PROTOCOLS.name(route.protocol, numeric);
   if ((route.protocol !== RTPROT_BOOT || details) && filter.protocol === undefined) p.any("protocol", protocol, `proto ${protocol} `);
   const scope = SCOPES.name(route.scope, numeric);
-  if ((route.scope !== RT_SCOPE_UNIVERSE || details) && filter.scope === undefined) p.any("scope", scope, `scope ${scope} `);
+  if ((route.scope !== RT_SCOPE_UNIVERSE || details) && route.family === "inet" && filter.scope === undefined) p.any("scope", scope, `scope ${scope} `);
   if (route.src !== undefined && filter.src === undefined) p.any("prefsrc", route.src, `src ${route.src} `);
   if ((route.metric !== 0 || route.family === "inet6") && filter.metric === undefined) p.any("metric", route.metric, `metric ${route.metric} `);
   p.array("flags", () => {
@@ -347,13 +349,18 @@ function printRoute(context: IpContext, p: Printer, route: RouteRecord, names: R
       }
     }));
   }
+  if (route.expires !== 0) p.any("expires", route.expires, `expires ${route.expires}sec `);
   if (several) {
     p.array("nexthops", () => {
       for (const hop of route.nexthops) p.object(undefined, () => printNexthop(context, p, hop, names));
     });
   }
+  if (route.family === "inet6") p.any("pref", PREFERENCES[route.pref] ?? "medium", `pref ${PREFERENCES[route.pref] ?? "medium"}`);
   p.fp("\n");
 }
+
+/** ICMPV6_ROUTER_PREF_* */
+const PREFERENCES = ["medium", "high", "medium", "low"];
 
 /** By number of the attribute (RTAX_*). */
 const METRIC_ORDER = ["window", "rtt", "rttvar", "ssthresh", "cwnd", "advmss", "reordering", "hoplimit", "initcwnd", "quickack", "initrwnd"];
@@ -415,6 +422,7 @@ function get(context: IpContext, words: Words): void {
   if (dst === undefined) throw new ToolExit(1, "need at least a destination address\n");
   if (dst.family === "inet6" && !addressRecords(netns).some(({ family }) => family === "inet6")) throw answers("Network is unreachable");
   const { address: target } = dst;
+  const v6 = dst.family === "inet6";
   const found = routeGet(netns, target, options);
   // A source that is not this host's (ip_route_output_key_hash_rcu()).
   const foreign = options.source !== undefined && options.iif === undefined && !addressRecords(netns).some((record) => record.address === options.source);
@@ -431,16 +439,25 @@ function get(context: IpContext, words: Words): void {
   p.array(undefined, () => p.object(undefined, () => {
     if (found.type !== RTN_UNICAST || context.details) p.any("type", type, `${type} `);
     p.any("dst", target, `${target} `);
-    if (options.source !== undefined) p.any("from", options.source, `from ${options.source} `);
+    const from = options.source ?? (v6 ? "::" : undefined);
+    if (from !== undefined) p.any("from", from, `from ${from} `);
     if (found.via !== undefined && found.via !== target) p.any("gateway", found.via, `via ${found.via} `);
     p.any("dev", dev, `dev ${dev} `);
-    if (context.details) p.any("table", TABLES.name(local ? LOCAL : MAIN), `table ${TABLES.name(local ? LOCAL : MAIN)} `);
+    if (context.details && !v6) p.any("table", TABLES.name(local ? LOCAL : MAIN), `table ${TABLES.name(local ? LOCAL : MAIN)} `);
+    if (v6 && found.protocol !== RTPROT_BOOT && found.protocol !== 0) p.any("protocol", PROTOCOLS.name(found.protocol), `proto ${PROTOCOLS.name(found.protocol)} `);
     if (found.src !== undefined && options.source === undefined) p.any("prefsrc", found.src, `src ${found.src} `);
+    if (v6) p.any("metric", found.metric, `metric ${found.metric} `);
     if (options.mark !== undefined && options.mark !== 0) {
       const mark = options.mark >= 16 ? `0x${options.mark.toString(16)}` : String(options.mark);
       p.any("mark", options.mark >= 16 ? mark : options.mark, `mark ${mark} `);
     }
     p.array("flags", () => {});
+    if (v6) {
+      const preference = PREFERENCES[found.pref] ?? "medium";
+      p.any("pref", preference, `pref ${preference}`);
+      p.fp("\n");
+      return;
+    }
     if (options.iif === undefined) p.any("uid", 0, "uid 0 ");
     p.fp(`${line(context)}    cache `);
     p.array("cache", () => {

@@ -1,7 +1,8 @@
 /** `ip rule` (ip/iprule.c). */
 import {
-  FR_ACT_BLACKHOLE, FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_PROHIBIT, FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, NET_RULE_ADD, NET_RULE_DELETE,
+  FR_ACT_BLACKHOLE, FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_PROHIBIT, FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, NET_RULE_ADD, NET_RULE_DELETE, NET_RULE_LIST,
 } from "../../../assembly/abi/net.ts";
+import { NET_RULE6_ADD, NET_RULE6_DELETE, NET_RULE6_LIST } from "../../../assembly/abi/net6.ts";
 import type { Netns } from "../../kernel/netns.ts";
 import { linkRecords } from "../kernel.ts";
 import { changeRule, DETACHED, routeRecords, ruleRecords, type RuleRecord } from "../kernel-routes.ts";
@@ -153,13 +154,14 @@ export function attachRules(netns: Netns): void {
 }
 
 /** Takes one rule away: those of its preference go and come back around it, as the kernel's request knows no more than that. */
-function remove(netns: Netns, rule: RuleRecord): void {
-  const same = ruleRecords(netns).filter(({ pref, table }) => pref === rule.pref && table === rule.table);
-  if (same.length < 2) return changeRule(netns, NET_RULE_DELETE, rule);
-  for (const one of same) changeRule(netns, NET_RULE_DELETE, one);
+function remove(netns: Netns, rule: RuleRecord, v6 = false): void {
+  const [listing, adding, deleting] = v6 ? [NET_RULE6_LIST, NET_RULE6_ADD, NET_RULE6_DELETE] : [NET_RULE_LIST, NET_RULE_ADD, NET_RULE_DELETE];
+  const same = ruleRecords(netns, listing).filter(({ pref, table }) => pref === rule.pref && table === rule.table);
+  if (same.length < 2) return changeRule(netns, deleting, rule);
+  for (const one of same) changeRule(netns, deleting, one);
   const gone = same.findIndex((one) => JSON.stringify(one) === JSON.stringify(rule));
   same.forEach((one, i) => {
-    if (i !== gone) changeRule(netns, NET_RULE_ADD, one);
+    if (i !== gone) changeRule(netns, adding, one);
   });
 }
 
@@ -178,12 +180,12 @@ function modify(context: IpContext, words: Words, add: boolean): void {
   const { netns } = context;
   if (words.word === undefined) throw new ToolExit(1, `"ip rule ${add ? "add" : "del"}" requires arguments.\n`);
   const wanted = read(context, words);
-  if (wanted.family === "inet6" || context.family === "inet6") throw answers("Operation not supported");
-  const rules = ruleRecords(netns);
+  const v6 = wanted.family === "inet6" || context.family === "inet6";
+  const rules = ruleRecords(netns, v6 ? NET_RULE6_LIST : NET_RULE_LIST);
   if (!add) {
     const found = rules.find((rule) => matches(netns, rule, wanted));
     if (found === undefined) throw answers("No such file or directory");
-    return talk(() => remove(netns, found));
+    return talk(() => remove(netns, found, v6));
   }
   const action = wanted.action ?? FR_ACT_TO_TBL;
   const index = (name: string | undefined): number => (name === undefined ? 0 : (findLink(netns, name)?.ifindex ?? DETACHED));
@@ -193,7 +195,7 @@ function modify(context: IpContext, words: Words, add: boolean): void {
     // An action is added to what selects; without a table that is main.
     pref, table: wanted.table ?? (action !== FR_ACT_TO_TBL ? 0 : wanted.action === undefined ? 254 : emptyTable(netns)),
     mark: wanted.mark ?? 0, mask: wanted.mask ?? 0, iif: index(wanted.iif), oif: index(wanted.oif),
-    src: wanted.src ?? "0.0.0.0", srcBits: wanted.srcBits ?? 0, dst: wanted.dst ?? "0.0.0.0", dstBits: wanted.dstBits ?? 0, action,
+    src: wanted.src ?? (v6 ? "::" : "0.0.0.0"), srcBits: wanted.srcBits ?? 0, dst: wanted.dst ?? (v6 ? "::" : "0.0.0.0"), dstBits: wanted.dstBits ?? 0, action,
     target: wanted.target ?? 0, invert: wanted.invert ?? false, tos: wanted.tos ?? 0, ipproto: wanted.ipproto ?? 0, sport: wanted.sport ?? 0,
     dport: wanted.dport ?? 0, suppress: wanted.suppress ?? -1,
   };
@@ -201,7 +203,7 @@ function modify(context: IpContext, words: Words, add: boolean): void {
   const { iif, oif } = wanted;
   const same = rules.some((one) => keyOf(one) === keyOf(rule) && namesOf(netns, one).iif === iif && namesOf(netns, one).oif === oif);
   if (same && wanted.pref !== undefined) throw answers("File exists");
-  talk(() => changeRule(netns, NET_RULE_ADD, rule));
+  talk(() => changeRule(netns, v6 ? NET_RULE6_ADD : NET_RULE_ADD, rule));
   if (iif === undefined && oif === undefined) return;
   let table = named.get(netns);
   if (table === undefined) named.set(netns, (table = new Map()));
@@ -282,10 +284,10 @@ function show(context: IpContext, words: Words, flush: boolean): void {
       (filter.from === undefined || filter.from.bits === 0 || (rule.srcBits > 0 && inPrefix(rule.src, filter.from))) &&
       (filter.to === undefined || filter.to.bits === 0 || (rule.dstBits > 0 && inPrefix(rule.dst, filter.to)));
   };
-  const rules = (inet6 ? DEFAULT_IPV6 : ruleRecords(netns)).filter(passes);
+  const rules = ruleRecords(netns, inet6 ? NET_RULE6_LIST : NET_RULE_LIST).filter(passes);
   if (flush) {
     // All but those of preference 0.
-    if (!inet6) for (const rule of rules) if (rule.pref !== 0) talk(() => remove(netns, rule));
+    for (const rule of rules) if (rule.pref !== 0) talk(() => remove(netns, rule, inet6));
     return;
   }
   const p = printer(context);
@@ -354,8 +356,3 @@ function show(context: IpContext, words: Words, flush: boolean): void {
 
 /** Preferences of the rules that a new namespace has. */
 const ORIGINAL = [0, 32766, 32767];
-
-const DEFAULT_IPV6: readonly RuleRecord[] = [[0, 255], [32766, 254]].map(([pref = 0, table = 0]) => ({
-  pref, table, mark: 0, mask: 0, iif: 0, oif: 0, src: "::", srcBits: 0, dst: "::", dstBits: 0, action: FR_ACT_TO_TBL, target: 0, invert: false, tos: 0, ipproto: 0,
-  sport: 0, dport: 0, suppress: -1,
-}));
