@@ -229,7 +229,10 @@ export function shape(text: string): string {
     .replaceAll(/^cpu=[1-9].*\n/gm, "")
     .replaceAll(/\b(insert|found)=\d+/g, "$1=N")
     .replaceAll(/^# .*\n/gm, "")
-    .replaceAll(/^((?:ipv[46] +\d+ )?\w+ +\d+) \d+ /gm, "$1 N ")
+    .replaceAll(/^((?:ipv[46] +\d+ )?(?:tcp|udp|icmp|icmpv6|sctp|gre|udplite|dccp|unknown) +\d+) \d+ /gm, "$1 N ")
+    // Reference counts of routes.
+    .replaceAll(/^([0-9a-f]{32} [0-9a-f]{2} [0-9a-f]{32} 00 [0-9a-f]{32} [0-9a-f]{8}) [0-9a-f]{8} /gm, "$1 N ")
+    .replaceAll(/^fe800000000000000(?!0{15})[0-9a-f]{15} /gm, "<linklocal> ")
     .replaceAll(/ (use|id)=\d+/g, " $1=N")
     .replaceAll(/<(id|timeout)>\d+</g, "<$1>N<")
     .replaceAll(/(\bqdisc \w+ |"handle": ?"|class tbf | parent )(80[0-9a-f]{2}):/g, "$180xx:");

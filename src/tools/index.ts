@@ -11,9 +11,10 @@ import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
 import {
   ebtables, ebtablesRestore, ebtablesSave, iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate,
 } from "./iptables-nft.ts";
-import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
+import { ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ipset, nft } from "./nft.ts";
 import { ping } from "./ping.ts";
+import { cat } from "./proc-net.ts";
 import { ss } from "./ss.ts";
 import { tc } from "./tc/index.ts";
 import { Streams, ToolExit, type Tool, type ToolHost, type ToolResult } from "./tool.ts";

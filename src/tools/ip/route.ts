@@ -291,8 +291,7 @@ function show(context: IpContext, words: Words, flush: boolean): void {
   if (flush && words.word === undefined) throw new ToolExit(255, '"ip route flush" requires arguments.\n');
   const filter = readFilter(context, words);
   const family = context.family === "inet6" ? "inet6" : context.family === undefined && filter.table === "all" ? undefined : "inet";
-  const all = filter.table === "all" ? [...new Set(routeRecords(netns, 0).map(({ table }) => table))].flatMap((table) => routeRecords(netns, table))
-    : routeRecords(netns, filter.table);
+  const all = routeRecords(netns, filter.table === "all" ? 0 : filter.table);
   // inet_dump_fib(): main, local and default are always there, others by their first route.
   if (!flush && typeof filter.table === "number" && all.length === 0 && ![MAIN, LOCAL, DEFAULT_TABLE].includes(filter.table) && family !== "inet6") {
     throw new ToolExit(2, "Error: ipv4: FIB table does not exist.\nDump terminated\n");
