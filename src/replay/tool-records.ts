@@ -191,10 +191,15 @@ export function compareCommand(record: CommandRecord, got: ToolResult): string |
 }
 
 /** Listings in the order of a hash with a seed of the boot: neighbours, connections. */
-const HASHED = /^ip (?:-\S+ )*neigh|^conntrack |^cat \/proc\/net\/(?:arp|nf_conntrack)/;
+const HASHED = /^ifconfig|^ipset (?:list|save)|^ip (?:-\S+ )*neigh|^conntrack |^cat \/proc\/net\/(?:arp|nf_conntrack|if_inet6)/;
 
 /** The items of a listing in an order of its own. */
 function sorted(text: string): string {
+  if (text.startsWith("lo: flags") || text.includes("\nlo: flags")) return text.split("\n\n").map((part) => {
+    const lines = part.split("\n");
+    const six = lines.filter((line) => line.startsWith("        inet6 ")).sort();
+    return lines.map((line) => (line.startsWith("        inet6 ") ? six.shift()! : line)).join("\n");
+  }).join("\n\n");
   if (text.startsWith("[{")) return text.slice(1).trimEnd().replace(/\]$/, "").split(/,(?=\{"dst":)/).sort().join("\n");
   return text.split("\n").sort().join("\n");
 }
@@ -233,6 +238,9 @@ export function shape(text: string): string {
     // Reference counts of routes.
     .replaceAll(/^([0-9a-f]{32} [0-9a-f]{2} [0-9a-f]{32} 00 [0-9a-f]{32} [0-9a-f]{8}) [0-9a-f]{8} /gm, "$1 N ")
     .replaceAll(/^fe800000000000000(?!0{15})[0-9a-f]{15} /gm, "<linklocal> ")
+    .replaceAll(/"(used|confirmed|updated|probes)": ?\d+/g, '"$1":N')
+    .replaceAll(/(Size in memory: |<memsize>)\d+/g, "$1N")
+    .replaceAll(/(initval[> ]*)0x[0-9a-f]+/g, "$1N")
     .replaceAll(/ (use|id)=\d+/g, " $1=N")
     .replaceAll(/<(id|timeout)>\d+</g, "<$1>N<")
     .replaceAll(/(\bqdisc \w+ |"handle": ?"|class tbf | parent )(80[0-9a-f]{2}):/g, "$180xx:");

@@ -7,7 +7,7 @@ import { bridge } from "./bridge.ts";
 import { conntrack } from "./conntrack.ts";
 import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
-import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
+import { ip6tables, ip6tablesRestore, ip6tablesSave, iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
 import {
   ebtables, ebtablesRestore, ebtablesSave, iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate,
 } from "./iptables-nft.ts";
@@ -66,6 +66,12 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["iptables-legacy-save", iptablesSave],
   ["iptables-restore", iptablesRestore],
   ["iptables-legacy-restore", iptablesRestore],
+  ["ip6tables", ip6tables],
+  ["ip6tables-legacy", ip6tables],
+  ["ip6tables-save", ip6tablesSave],
+  ["ip6tables-legacy-save", ip6tablesSave],
+  ["ip6tables-restore", ip6tablesRestore],
+  ["ip6tables-legacy-restore", ip6tablesRestore],
   ["iptables-nft", iptablesNft],
   ["iptables-nft-save", iptablesNftSave],
   ["iptables-nft-restore", iptablesNftRestore],

@@ -1,7 +1,8 @@
 /** Which groups devices are in: of IPv4 the all-hosts group of those that are up, of IPv6 what the kernel keeps, and what both ask of the link. */
 import { ipv6Of } from "../kernel/ipv6.ts";
 import type { Netns } from "../kernel/netns.ts";
-import type { LinkRecord } from "./kernel.ts";
+import { linkRecords, type LinkRecord } from "./kernel.ts";
+import { hasIpv6 } from "./ip/tuntap.ts";
 import { parseIpv6 } from "./ip/context.ts";
 
 export interface LinkGroup {
@@ -16,6 +17,12 @@ export function groups6(netns: Netns): ReadonlyMap<number, readonly { readonly a
     const list = found.get(ifindex) ?? [];
     found.set(ifindex, list);
     list.push({ address, users });
+  }
+  // What has never been up is in the groups of all nodes from its making on (ipv6_add_dev()); the kernel here joins them as it comes up.
+  if (found.size > 0 || hasIpv6(netns)) {
+    for (const { ifindex, mtu } of linkRecords(netns)) {
+      if (!found.has(ifindex) && mtu >= 1280) found.set(ifindex, [{ address: "ff02::1", users: 1 }, { address: "ff01::1", users: 1 }]);
+    }
   }
   return found;
 }

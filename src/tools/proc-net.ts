@@ -1,5 +1,5 @@
 /** `cat` of the files of /proc/net that this kernel can tell, and of /proc/sys. */
-import { RTN_ANYCAST, RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE } from "../../assembly/abi/net.ts";
+import { RTN_ANYCAST, RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNREACHABLE } from "../../assembly/abi/net.ts";
 import { parseIpv4 } from "../kernel/address.ts";
 import { listConntrack } from "../kernel/conntrack.ts";
 import { kernelOf } from "../kernel/namespace.ts";
@@ -8,6 +8,7 @@ import { conntrackLine } from "./conntrack.ts";
 import { extraOf } from "./conntrack-change.ts";
 import { trieText, type TrieRoute } from "./fib-trie.ts";
 import { parseIpv6 } from "./ip/context.ts";
+import { rememberedMetrics } from "./ip/route.ts";
 import { addressRecords, linkRecords } from "./kernel.ts";
 import { routeRecords, ruleRecords } from "./kernel-routes.ts";
 import { mask } from "./net-tools.ts";
@@ -52,13 +53,17 @@ function procIpv6Route(netns: Netns): string {
   const hex = (value: number): string => value.toString(16).padStart(8, "0");
   const row = (dst: string, bits: number, via: string, metric: number, references: number, flags: number, dev: string): string =>
     `${dst} ${bits.toString(16).padStart(2, "0")} ${none} 00 ${via} ${hex(metric)} ${hex(references)} 00000000 ${hex(flags >>> 0)} ${dev.padStart(8)}\n`;
-  const rows = routeRecords(netns, 0).filter(({ family }) => family === "inet6").map((route) => {
+  const routes = routeRecords(netns, 0).filter(({ family }) => family === "inet6");
+  const rowsOf = (local: boolean): readonly string[] => routes.filter(({ table }) => (table === 255) === local).map((route) => {
     const rejects = [RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW].includes(route.type);
     const flags = (rejects ? RTF_REJECT | RTF_NONEXTHOP : RTF_UP) | (route.via === undefined ? 0 : RTF_GATEWAY) |
       (route.type === RTN_LOCAL || route.type === RTN_ANYCAST ? RTF_LOCAL | RTF_NONEXTHOP : 0);
     return row(plainIpv6(route.dst), route.bits, route.via === undefined ? none : plainIpv6(route.via), route.metric, 1, flags, names.get(route.ifindex) ?? "lo");
   });
-  return rows.join("") + row(none, 0, none, 0xffffffff, 1, RTF_REJECT | RTF_NONEXTHOP, "lo");
+  const end = row(none, 0, none, 0xffffffff, 1, RTF_REJECT | RTF_NONEXTHOP, "lo");
+  // Tables are one behind the other; where one has no default route stands its null entry.
+  const nullOf = (local: boolean): readonly string[] => (routes.some(({ table, bits }) => bits === 0 && (table === 255) === local) ? [] : [end]);
+  return [...rowsOf(false), ...nullOf(false), ...rowsOf(true), ...nullOf(true)].join("");
 }
 // include/uapi/linux/ipv6_route.h
 const [RTF_UP, RTF_GATEWAY, RTF_REJECT, RTF_NONEXTHOP, RTF_LOCAL] = [1, 2, 0x200, 0x200000, 0x80000000] as const;
@@ -125,9 +130,11 @@ function procRoute(netns: Netns): string {
   const pad = (line: string): string => `${line.padEnd(127)}\n`;
   const rows = routeRecords(netns, 254).filter(({ family }) => family === "inet").map((route) => {
     const dev = links.find(({ ifindex }) => ifindex === route.ifindex)?.name ?? "*";
-    const flags = (route.type === RTN_UNICAST ? 1 : 0x201) | (route.via === undefined ? 0 : 2) | (route.bits === 32 ? 4 : 0);
+    const known = rememberedMetrics(netns, route);
+    const advmss = known?.get("advmss") ?? 0;
+    const flags = ([RTN_UNREACHABLE, RTN_PROHIBIT].includes(route.type) ? 0x201 : 1) | (route.via === undefined ? 0 : 2) | (route.bits === 32 ? 4 : 0);
     return pad(`${dev}\t${hexAddress(route.dst)}\t${hexAddress(route.via ?? "0.0.0.0")}\t${flags.toString(16).toUpperCase().padStart(4, "0")}\t0\t0\t${route.metric}\t` +
-      `${hexAddress(mask(route.bits))}\t${route.mtu === 0 ? 0 : route.mtu + 40}\t0\t0`);
+      `${hexAddress(mask(route.bits))}\t${advmss === 0 ? 0 : advmss + 40}\t${known?.get("window") ?? 0}\t${(known?.get("rtt") ?? 0) >> 3}`);
   });
   return pad("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT") + rows.join("");
 }

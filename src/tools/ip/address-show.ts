@@ -275,6 +275,13 @@ function printBrief(p: Printer, { link, flags, state, lower }: Shown, addresses:
 
 const groupName = (group: number, numeric: boolean): string => (group === 0 && !numeric ? "default" : String(group));
 
+/** inet6_fill_ifinfo() tells the other end's number and not where it is: what has that number here is shown. */
+function lower6(netns: Netns, { link }: Shown): string {
+  const index = link.kind === "veth" ? link.peer : LOWER_KINDS.includes(link.kind) ? link.linkIfindex : 0;
+  if (index === 0 || index === link.ifindex) return "";
+  return `@${linkRecords(netns).find(({ ifindex }) => ifindex === index)?.name ?? `if${index}`}`;
+}
+
 function printLink(context: IpContext, p: Printer, shown: Shown, linkOnly: boolean, family: IpContext["family"]): void {
   const { link, flags, state, lower, peerNetns } = shown;
   const { netns } = context;
@@ -282,7 +289,7 @@ function printLink(context: IpContext, p: Printer, shown: Shown, linkOnly: boole
   const inet6 = family === "inet6";
   p.any("ifindex", link.ifindex, `${link.ifindex}: `);
   if (lower !== undefined && !inet6) p.js(...lower.json);
-  p.any("ifname", link.name, lower === undefined || inet6 ? `${link.name}: ` : `${link.name}@${lower.name}: `);
+  p.any("ifname", link.name, `${link.name}${inet6 ? lower6(netns, shown) : lower === undefined ? "" : `@${lower.name}`}: `);
   p.array("flags", () => {
     for (const flag of flags) p.js(undefined, flag);
   });

@@ -162,7 +162,13 @@ function add(context: IpContext, words: Words, replace = false): void {
     throw new ToolExit(1, `Garbage instead of arguments "${words.word} ...". Try "ip link help".\n`);
   }
   if (found.link !== undefined) needLink(netns, found.link);
-  const spec = parse?.(context, words, found, (peer) => parseLink(context, peer));
+  let spec: Parameters<Netns["addLink"]>[0] | undefined;
+  try {
+    spec = parse?.(context, words, found, (peer) => parseLink(context, peer));
+  } catch (error) {
+    // What the kernel would say of the options it says only when it has the driver.
+    if (!(error instanceof ToolExit) || error.exitCode !== 2 || host.hasKind?.(type) !== false) throw error;
+  }
   if (spec === undefined || host.hasKind?.(type) === false) throw new ToolExit(2, "Error: Unknown device type.\n");
   const before = new Set(linkRecords(netns).map(({ ifindex }) => ifindex));
   talk(() => netns.addLink(spec));

@@ -26,13 +26,14 @@ export function ipMaddress(context: IpContext, words: Words): void {
     dev = name;
   }
   const links = linkRecords(netns);
-  const wanted = dev === undefined ? undefined : needLink(netns, dev);
+  // Files of /proc are filtered by name; no device need have it.
+  const wanted = dev;
   const onLink = linkGroups(netns, links);
   const v6 = groups6(netns);
   const p = printer(context);
   p.array(undefined, () => {
     for (const link of links) {
-      if (wanted !== undefined && link.ifindex !== wanted.ifindex) continue;
+      if (wanted !== undefined && link.name !== wanted) continue;
       const lists = {
         link: family === undefined || family === "link" ? (onLink.get(link.ifindex) ?? []) : [],
         inet: (family === undefined || family === "inet") && link.up ? ["224.0.0.1"] : [],

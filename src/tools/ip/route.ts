@@ -204,6 +204,9 @@ function metricsOf(netns: Netns): Map<string, ReadonlyMap<string, number>> {
   if (table === undefined) remembered.set(netns, (table = new Map()));
   return table;
 }
+/** The metrics of a route that are only remembered. */
+export const rememberedMetrics = (netns: Netns, route: RouteRecord): ReadonlyMap<string, number> | undefined =>
+  metricsOf(netns).get(metricsKey(route.table, { address: route.dst, bits: route.bits }, route.metric));
 const metricsKey = (table: number, { address: text, bits }: Pick<Prefix, "address" | "bits">, metric: number): string => `${table} ${text}/${bits} ${metric}`;
 
 function isNetwork({ address: text, bits }: Prefix): boolean {
@@ -274,7 +277,8 @@ function readFilter(context: IpContext, words: Words): Filter {
 }
 
 const passes = (record: RouteRecord, filter: Filter): boolean =>
-  (filter.dev === undefined || record.ifindex === filter.dev) &&
+  // Of several next hops none is the route's device.
+  (filter.dev === undefined || (record.ifindex === filter.dev && record.nexthops.length < 2)) &&
   (filter.protocol === undefined || record.protocol === filter.protocol) &&
   (filter.scope === undefined || record.scope === filter.scope) &&
   (filter.type === undefined || record.type === filter.type) &&
@@ -337,7 +341,7 @@ function printRoute(context: IpContext, p: Printer, route: RouteRecord, names: R
     if (route.onlink && !several) p.any(undefined, "onlink", "onlink ");
     if (isDown(context, link)) p.any(undefined, "linkdown", "linkdown ");
   });
-  const metrics = metricsOf(context.netns).get(metricsKey(route.table, { address: route.dst, bits: route.bits }, route.metric));
+  const metrics = rememberedMetrics(context.netns, route);
   if (route.mtu !== 0 || metrics !== undefined) {
     p.array("metrics", () => p.object(undefined, () => {
       if (route.mtu !== 0) p.any("mtu", route.mtu, `mtu ${route.mtu} `);

@@ -121,7 +121,7 @@ function read(context: IpContext, words: Words): Wanted {
 
 /** Names that rules were given, by rule: a device that is not there has no number. */
 const named = new WeakMap<Netns, Map<string, { iif?: string; oif?: string }>>();
-const keyOf = (rule: RuleRecord): string => JSON.stringify([rule.pref, rule.src, rule.srcBits, rule.dst, rule.dstBits, rule.mark, rule.mask, rule.table, rule.action,
+const keyOf = (rule: RuleRecord): string => JSON.stringify([rule.pref, rule.srcBits === 0 ? "" : rule.src, rule.srcBits, rule.dstBits === 0 ? "" : rule.dst, rule.dstBits, rule.mark, rule.mask, rule.table, rule.action,
   rule.target, rule.invert, rule.tos, rule.ipproto, rule.sport, rule.dport, rule.suppress]);
 
 function namesOf(netns: Netns, rule: RuleRecord): { iif: string | undefined; oif: string | undefined; iifGone: boolean; oifGone: boolean } {

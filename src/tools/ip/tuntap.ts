@@ -1,4 +1,5 @@
 /** `ip tuntap` (ip/iptuntap.c): persistent tun and tap devices; a program opens them (src/kernel/devices.ts, openTap). */
+import type { Netns } from "../../kernel/netns.ts";
 import { linkRecords } from "../kernel.ts";
 import { abbreviates, ToolExit, unsigned, type Words } from "../tool.ts";
 import { findLink, isInterfaceName, printer, talk, type IpContext } from "./context.ts";
@@ -46,7 +47,10 @@ function change({ netns }: IpContext, words: Words, adding: boolean): void {
   const found = findLink(netns, dev);
   if (adding) {
     if (found !== undefined) throw new ToolExit(1, found.kind === kind ? "ioctl(TUNSETIFF): Device or resource busy\n" : "ioctl(TUNSETIFF): Invalid argument\n");
-    return talk(() => netns.addLink({ kind, name: dev }));
+    talk(() => netns.addLink({ kind, name: dev }));
+    // Nobody holds it, so it has no carrier, and without one a device gets no link address.
+    if (hasIpv6(netns)) netns.setSysctl(`net.ipv6.conf.${dev}.addr_gen_mode`, "1");
+    return;
   }
   if (found === undefined) return;
   if (found.kind !== kind) throw new ToolExit(1, "ioctl(TUNSETIFF): Invalid argument\n");
@@ -68,4 +72,13 @@ function show(context: IpContext): void {
     }
   });
   context.streams.stdout += p.take();
+}
+
+/** Whether the namespace speaks IPv6. */
+export function hasIpv6(netns: Netns): boolean {
+  try {
+    return netns.sysctl("net.ipv6.conf.default.addr_gen_mode") !== undefined;
+  } catch {
+    return false;
+  }
 }
