@@ -4,6 +4,7 @@ import type { Netns } from "../kernel/netns.ts";
 import { linkRecords, type LinkRecord } from "./kernel.ts";
 import { hasIpv6 } from "./ip/tuntap.ts";
 import { parseIpv6 } from "./ip/context.ts";
+import { extrasOf } from "./ip/extras.ts";
 
 export interface LinkGroup {
   readonly mac: string;
@@ -18,6 +19,11 @@ export function groups6(netns: Netns): ReadonlyMap<number, readonly { readonly a
     found.set(ifindex, list);
     list.push({ address, users });
   }
+  // Bridges that listen to memberships are in the group of those that do (br_multicast_join_snoopers()), before they have an address.
+  for (const link of linkRecords(netns)) {
+    const list = found.get(link.ifindex);
+    if (list !== undefined && snoops(netns, link)) list.splice(Math.max(0, list.findIndex(({ address }) => address === "ff02::1")), 0, { address: SNOOPERS, users: 1 });
+  }
   // What has never been up is in the groups of all nodes from its making on (ipv6_add_dev()); the kernel here joins them as it comes up.
   if (found.size > 0 || hasIpv6(netns)) {
     for (const { ifindex, mtu } of linkRecords(netns)) {
@@ -26,6 +32,12 @@ export function groups6(netns: Netns): ReadonlyMap<number, readonly { readonly a
   }
   return found;
 }
+
+const SNOOPERS = "ff02::6a";
+const snoops = (netns: Netns, link: LinkRecord): boolean => link.kind === "bridge" && link.up && extrasOf(netns, link).bridge?.mcast_snooping !== 0;
+/** Groups of IPv4 by device. */
+export const groups4 = (netns: Netns, link: LinkRecord): readonly string[] =>
+  (!link.up ? [] : snoops(netns, link) ? ["224.0.0.1", "224.0.0.106"] : ["224.0.0.1"]);
 
 /** ipv6_eth_mc_map() */
 function macOf(group: string): string {
@@ -49,6 +61,8 @@ export function linkGroups(netns: Netns, links: readonly LinkRecord[]): Readonly
     const joined = [...(v6.get(link.ifindex) ?? [])].reverse().map(({ address }) => address).filter((address) => !address.startsWith("ff01:"));
     const [first, ...rest] = joined;
     if (first !== undefined) list.push({ mac: macOf(first), users: 1 });
+    if (snoops(netns, link)) list.push({ mac: "01:00:5e:00:00:6a", users: 1 });
+    if (rest.includes(SNOOPERS)) list.push({ mac: macOf(SNOOPERS), users: 1 });
     if (link.up) list.push({ mac: "01:00:5e:00:00:01", users: 1 });
     for (const address of rest) if (!list.some(({ mac }) => mac === macOf(address))) list.push({ mac: macOf(address), users: 1 });
   }

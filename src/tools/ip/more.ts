@@ -2,7 +2,7 @@
 import type { Netns } from "../../kernel/netns.ts";
 import { KernelError } from "../../kernel/netns.ts";
 import { linkRecords, type LinkRecord } from "../kernel.ts";
-import { groups6, linkGroups } from "../multicast.ts";
+import { groups4, groups6, linkGroups } from "../multicast.ts";
 import { abbreviates, garbage, ToolExit, type Words } from "../tool.ts";
 import { needLink, printer, answers, type IpContext } from "./context.ts";
 
@@ -36,7 +36,7 @@ export function ipMaddress(context: IpContext, words: Words): void {
       if (wanted !== undefined && link.name !== wanted) continue;
       const lists = {
         link: family === undefined || family === "link" ? (onLink.get(link.ifindex) ?? []) : [],
-        inet: (family === undefined || family === "inet") && link.up ? ["224.0.0.1"] : [],
+        inet: family === undefined || family === "inet" ? groups4(netns, link) : [],
         inet6: family === undefined || family === "inet6" ? (v6.get(link.ifindex) ?? []) : [],
       };
       if (lists.link.length + lists.inet.length + lists.inet6.length === 0) continue;

@@ -135,7 +135,7 @@ function print(context: IpContext, found: readonly Neigh[], dev: string | undefi
         if (neigh.lladdr !== undefined) p.any("lladdr", neigh.lladdr, `lladdr ${neigh.lladdr} `);
         if (context.stats > 0) {
           // Times since it was used, found right and changed, which the kernel does not tell.
-          if (neigh.state === "DELAY" || neigh.state === "PROBE" || neigh.state === "INCOMPLETE") p.any("refcnt", 1, " ref 1 ");
+          if (neigh.state === "DELAY" || neigh.state === "PROBE" || neigh.state === "INCOMPLETE") p.any("refcnt", 1, " ref 1");
           p.js("used", 0);
           p.js("confirmed", 0);
           p.js("updated", 0);
