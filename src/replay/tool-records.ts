@@ -229,7 +229,7 @@ export function shape(text: string): string {
     .replaceAll(/"valid_life_time":(?!4294967295)\d+/g, '"valid_life_time":N')
     .replaceAll(/fe80::[0-9a-f:]*[0-9a-f]/g, "<linklocal>")
     // Timers of bridges, which run while the tools do.
-    .replaceAll(/((?:gc|hello|forward_delay)_timer"?:? *)\d+\.\d\d/g, "$1T")
+    .replaceAll(/((?:gc|hello|forward_delay)_timer"?:?) *\d+\.\d\d/g, "$1 T")
     .replaceAll(/used \d+\/\d+(?:\/\d+)?/g, "used N")
     .replaceAll(/^cpu=[1-9].*\n/gm, "")
     .replaceAll(/\b(insert|found)=\d+/g, "$1=N")
