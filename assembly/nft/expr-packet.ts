@@ -98,6 +98,8 @@ export function nftPayloadSet(op: usize, register: usize, skb: Skb): u32 {
   const inner: usize = load<u8>(op, 9) != 0 ? l4Checksum(skb) : 0;
   // A UDP datagram without checksum stays without.
   const none = base > NFTBASE_NETWORK && protocolOf(skb) == IPPROTO_UDP && field != 0 && load<u16>(field) == 0;
+  // Where the next hop is the destination itself, it is the new one (rt6_nexthop).
+  const six = isV6(ip), direct = six && base == NFTBASE_NETWORK && skb.rtGatewayHi == load<u64>(ip, 24) && skb.rtGatewayLo == load<u64>(ip, 32);
   const start = at & 1 ? (at - ip) & 1 ? at - 1 : at : (at - ip) & 1 ? at - 1 : at;
   for (let word = start; word < at + <usize>length; word += 2) {
     const before = <u32>load<u16>(word);
@@ -109,6 +111,10 @@ export function nftPayloadSet(op: usize, register: usize, skb: Skb): u32 {
     if (after == before) continue;
     if (field != 0 && !none) checksumPatch16(field, before, after);
     if (inner != 0) checksumPatch16(inner, before, after);
+  }
+  if (direct) {
+    skb.rtGatewayHi = load<u64>(ip, 24);
+    skb.rtGatewayLo = load<u64>(ip, 32);
   }
   return NFTV_CONTINUE;
 }
