@@ -49,6 +49,7 @@ export const IPSETO_COUNTERS: u32 = 2;
 export const IPSETO_COMMENT: u32 = 4;
 export const IPSETO_SKBINFO: u32 = 8;
 export const IPSETO_FORCEADD: u32 = 16;
+export const IPSETO_INET6: u32 = 32; // addresses of IPv6: IPSETE_IP6, IPSETE_IP26 in place of IPSETE_IP, IPSETE_IP2; the mask is a prefix length
 
 // An element
 export const IPSETE_IP: u32 = 0; // u32 raw
@@ -70,7 +71,9 @@ export const IPSETE_MARK: u32 = 64; // u32
 export const IPSETE_MARKMASK: u32 = 68; // u32
 export const IPSETE_PRIO: u32 = 72; // u32
 export const IPSETE_MEMBER: u32 = 80; // 32 bytes: the name of a list:set's member
-export const IPSETE_BYTES: u32 = 112;
+export const IPSETE_IP6: u32 = 112; // 16 bytes
+export const IPSETE_IP26: u32 = 128; // 16 bytes
+export const IPSETE_BYTES: u32 = 144;
 
 export const IPSET_NOMATCH: u32 = 1;
 export const IPSET_OP_ADD: u32 = 0;

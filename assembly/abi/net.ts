@@ -49,7 +49,7 @@ export const NET_SYSCTL_SET: u32 = 0x119;
 export const NET_DROPS: u32 = 0x11a;
 /** {netns}: u64 by SNMP_* number. */
 export const NET_SNMP: u32 = 0x11b;
-/** {netns, u32 oif, u32 mark, u32 -, 16 bytes destination, 16 bytes source}: one ROUTE_* record (type, ifindex, gateway, src, mtu), as `ip route get`. */
+/** GET_* record (without its last 16 bytes where only `oif` and `mark` are asked about): one ROUTE_* record (type, ifindex, gateway, src, mtu), as `ip route get`. */
 export const NET_ROUTE_GET: u32 = 0x11c;
 /** BRIDGE_* record. */
 export const NET_BRIDGE_SET: u32 = 0x11d;
@@ -290,6 +290,19 @@ export const NEXTHOP_BYTES: u32 = 32;
 export const ROUTE_F_REPLACE: u32 = 1;
 export const ROUTE_F_ONLINK: u32 = 2;
 export const ROUTE_F_APPEND: u32 = 4;
+export const ROUTE_F_REDIRECT: u32 = 0x100; // NET_ROUTE_GET: an ICMP redirect is in order
+
+// NET_ROUTE_GET
+export const GET_OIF: u32 = 4;
+export const GET_MARK: u32 = 8;
+export const GET_IIF: u32 = 12; // 0: a packet of this host
+export const GET_DST: u32 = 16;
+export const GET_SRC: u32 = 32; // all zero: any
+export const GET_TOS: u32 = 48;
+export const GET_PROTOCOL: u32 = 52;
+export const GET_SPORT: u32 = 56;
+export const GET_DPORT: u32 = 60;
+export const GET_BYTES: u32 = 64;
 
 // include/uapi/linux/rtnetlink.h
 export const RTN_UNSPEC: u32 = 0;

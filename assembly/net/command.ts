@@ -10,7 +10,7 @@ import {
   LINKINFO_OPTIONS, NET_BRIDGE_GET, NET_BRIDGE_SET, NET_BRVLAN_DELETE, NET_BRVLAN_LIST, NET_BRVLAN_SET, NET_FILTER_ADD,
   NET_FILTER_DELETE, NET_FILTER_LIST, NET_MACVLAN_SOURCE, NET_MACVLAN_SOURCES, NET_QDISC_DELETE, NET_QDISC_LIST, NET_QDISC_SET,
   NET_TAP_OPEN, NET_TAP_SEND, NET_VLAN_MAP, NET_VXLAN_MISSES, SETLINK_FLAGS, SETLINK_FLAGS_MASK, SET_FLAGS,
-  DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, LINKINFO_BYTES,
+  DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, GET_BYTES, LINKINFO_BYTES,
   LINKINFO_MAC, LINKINFO_NAME, LINKINFO_PORT_FLAGS, LINKINFO_STATS, LINKINFO_VNI, LINK_BYTES, LINK_DSTPORT,
   LINK_F_MAC, LINK_F_PEER_MAC, LINK_FLAGS, LINK_KIND, LINK_LOCAL, LINK_LOWER, LINK_MAC, LINK_MTU, LINK_NAME,
   LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME, LINK_PEER_NETNS, LINK_VNI, NEIGH_BYTES, NEIGH_FLAGS, NEIGH_IFINDEX, NEIGH_IP,
@@ -55,6 +55,7 @@ import { Neighbour, neighBucket, neighBuckets, neighDelete, neighSet } from "./n
 import { macvlanSource, macvlanSourceList } from "./macvlan";
 import { netnsCreate, netnsDelete, netnsGet } from "./netns";
 import { Route, inetAddrType, routeOutputKey } from "./route";
+import { routeGetFull } from "./route-get";
 import { schedCommand } from "./sched/command";
 import { isStacked, stackedCheck, stackedInit } from "./stacked";
 import { sysctlGet, sysctlSet } from "./sysctl";
@@ -137,7 +138,7 @@ export function netCommand(op: u32, record: usize, length: u32): i32 {
     case NET_ROUTE_ADD:
     case NET_ROUTE_DELETE: return length < ROUTE_BYTES ? -EINVAL : routeChange(ns, record, op == NET_ROUTE_ADD, length);
     case NET_ROUTE_LIST: return routeList(ns, record, load<u32>(record, 4), load<u32>(record, 8));
-    case NET_ROUTE_GET: return routeGet(ns, record);
+    case NET_ROUTE_GET: return FULL && length >= GET_BYTES ? routeGetFull(ns, record) : routeGet(ns, record);
     case NET_RULE_ADD: return length < RULE_BYTES ? -EINVAL : ruleChange(ns, changetype<usize>(ns) + offsetof<Netns>("rules"), record);
     case NET_RULE_DELETE: return ruleDelete(ns, changetype<usize>(ns) + offsetof<Netns>("rules"), load<u32>(record, 4), load<u32>(record, 8));
     case NET_RULE_LIST: return ruleList(ns.rules, record, load<u32>(record, 4));

@@ -5,7 +5,7 @@ import {
   NF_LOCAL_OUT, NF_REPLACE, NF_SET, NF_STAT, NF_ZERO, TABLES_ALL,
 } from "../abi/netfilter";
 import {
-  IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
+  IPSETE_BYTES, IPSETH_BYTES, IPSETH_FIRST, IPSETH_LAST, NF_IPSET_COMMAND, NF_IPSET_ELEMENT, NF_IPSET_HEADER,
   NF_IPSET_LIST, NF_IPSET_NEW, NF_IPSET_TEST,
 } from "../abi/ipset";
 import { NF_NFT_COMMIT, NF_NFT_XT_PLACE } from "../abi/nft";
@@ -99,7 +99,7 @@ function setCommand(nf: NfNet, op: u32, record: usize, length: u32): i32 {
     }
     case NF_IPSET_ELEMENT: {
       const element = name + SET_NAME + 8;
-      if (length < 44 + IPSETE_BYTES + 68 || <u32>load<u8>(element, IPSETE_CIDR) > 32 || <u32>load<u8>(element, IPSETE_CIDR2) > 32) return -EINVAL;
+      if (length < 44 + IPSETE_BYTES + 68) return -EINVAL;
       return ipsetElement(nf, name, load<u32>(name, SET_NAME), load<u32>(name, SET_NAME + 4), element, element + IPSETE_BYTES);
     }
     case NF_IPSET_TEST: return length < 36 ? -EINVAL : ipsetTest(nf, name);

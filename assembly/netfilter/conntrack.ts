@@ -757,7 +757,7 @@ export function ctList(ns: Netns, cursor: u32, to: usize, room: u32): u32 {
         tupleCopy(at + CT_RECORD_REPLY, ctTuple(ct, true));
         if (FULL && Tuple.at(ctTuple(ct, false)).family != 0) {
           for (let i: usize = 0; i < 4; i++) copyBytes(at + CT_RECORD_ADDRESSES + (i << 4), bytes6(load<u32>(ctTuple(ct, i > 1) + ((i & 1) << 2))), 16);
-        }
+        } else memory.fill(at + CT_RECORD_ADDRESSES, 0, 64);
         store<u32>(at, ct.state | (<u32>ct.helper << 24), CT_RECORD_STATE);
         const tcp = <u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP;
         const seen = changetype<usize>(ct) + CT_STREAM_AT;

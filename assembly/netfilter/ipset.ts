@@ -1,25 +1,28 @@
 // IP sets, net/netfilter/ipset/: one store for all types. An element is a key of 32 bytes (abi/ipset.ts) in a hash; a look-up of a
 // type with networks tries the prefix lengths that are in use, longest first. Elements are listed in the order in which they came.
-import { EBUSY, EEXIST, ENOENT, ENOMEM } from "../abi/core";
+import { EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM } from "../abi/core";
 import {
   IPSETE_BYTE_COUNT, IPSETE_BYTES, IPSETE_CIDR, IPSETE_CIDR2, IPSETE_FLAGS, IPSETE_ID, IPSETE_IP, IPSETE_IP2, IPSETE_KEY_BYTES,
   IPSETE_MARK, IPSETE_MARKMASK, IPSETE_MEMBER, IPSETE_NAME, IPSETE_PACKETS, IPSETE_PORT, IPSETE_PRIO,
   IPSETE_QUEUE, IPSETE_TIMEOUT, IPSETH_BYTES, IPSETH_ELEMENTS, IPSETH_REFERENCES, IPSETO_FORCEADD,
-  IPSETO_TIMEOUT, IPSET_CMD_DESTROY, IPSET_CMD_FLUSH, IPSET_CMD_RENAME, IPSET_ERR_CIDR, IPSET_ERR_EXIST, IPSET_ERR_EXIST_SETNAME2, IPSET_ERR_FULL,
+  IPSETE_IP26, IPSETE_IP6, IPSETO_INET6, IPSETO_TIMEOUT, IPSET_CMD_DESTROY, IPSET_CMD_FLUSH, IPSET_CMD_RENAME, IPSET_ERR_CIDR, IPSET_ERR_EXIST, IPSET_ERR_EXIST_SETNAME2, IPSET_ERR_FULL,
   IPSET_ERR_LOOP, IPSET_ERR_NAME, IPSET_ERR_NAMEREF, IPSET_ERR_NULL, IPSET_ERR_RANGE, IPSET_ERR_REFERENCED, IPSET_ERR_TYPE_MISMATCH,
-  IPSET_EXIST, IPSET_NOMATCH, IPSET_OP_ADD, IPSET_OP_DEL, KIND_BITMAP, KIND_IFACE, KIND_IP, KIND_LIST, KIND_MAC, KIND_NET,
+  IPSET_EXIST, IPSET_NOMATCH, IPSET_OP_ADD, IPSET_OP_DEL, KIND_BITMAP, KIND_IFACE, KIND_IP, KIND_IP2, KIND_LIST, KIND_MAC, KIND_NET,
   KIND_NET2, KIND_PORT,
 } from "../abi/ipset";
 import { hashWords } from "../mm/hash";
 import { node } from "../mm/node";
 import { randomBelow } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
+import { FULL } from "../features";
+import { address6, address6Known, bytes6, hold6, release6 } from "./address6";
 import { NfNet } from "./state";
 
 export const SET_NAME: u32 = 32;
 const FIRST_BUCKETS: u32 = 64;
 const KEY: usize = 16;
 const NS: u64 = 1_000_000_000;
+const KIND_SECOND: u32 = KIND_IP2 | KIND_NET2;
 const FOR_EVER: u32 = 0xffffffff;
 
 @unmanaged export class IpSet {
@@ -40,6 +43,7 @@ const FOR_EVER: u32 = 0xffffffff;
   head: usize; tail: usize; // elements as they came
   sweep: usize; // where the search for what is over goes on
   lengths0: u32; lengths1: u32; lengths2: u32; lengths3: u32; // bit by prefix length in use, address; second address
+  long0: u64; long1: u64; long2: u64; long3: u64; // the same of IPv6, without the length 0: bit by length less one
 }
 const SET_BYTES: u32 = <u32>offsetof<IpSet>();
 const SWAP_AT: usize = offsetof<IpSet>("kind");
@@ -120,7 +124,7 @@ export function ipsetCommand(nf: NfNet, command: u32, name: usize, other: usize)
     return 0;
   }
   if (second == 0) return -IPSET_ERR_EXIST_SETNAME2;
-  if (set.type != changetype<IpSet>(second).type) return -IPSET_ERR_TYPE_MISMATCH;
+  if (set.type != changetype<IpSet>(second).type || isSix(set) != isSix(changetype<IpSet>(second))) return -IPSET_ERR_TYPE_MISMATCH;
   const bytes = <usize>SET_BYTES - SWAP_AT;
   const copy = kmalloc(<u32>bytes);
   if (copy == 0) return -ENOMEM;
@@ -158,7 +162,7 @@ export function ipsetExit(nf: NfNet): void {
 
 function flush(set: IpSet): void {
   while (set.head != 0) remove(set, changetype<Element>(set.head));
-  memory.fill(changetype<usize>(set) + offsetof<IpSet>("lengths0"), 0, 16);
+  memory.fill(changetype<usize>(set) + offsetof<IpSet>("lengths0"), 0, 48);
 }
 
 @inline function bucketOf(set: IpSet, key: usize): usize {
@@ -184,6 +188,10 @@ function remove(set: IpSet, e: Element): void {
   if (e.after != 0) changetype<Element>(e.after).before = e.before;
   else set.tail = e.before;
   set.elements--;
+  if (isSix(set)) {
+    release6(load<u32>(at + KEY, IPSETE_IP));
+    if (set.kind & KIND_SECOND) release6(load<u32>(at + KEY, IPSETE_IP2));
+  }
   kfree(at, ELEMENT_BYTES);
 }
 
@@ -206,8 +214,40 @@ function exact(set: IpSet, key: usize): usize {
   return length == 0 ? 0 : bswap<u32>(0xffffffff << (32 - length));
 }
 
+/** Are addresses numbers (address6.ts)? */
+@inline export function isSix(set: IpSet): bool {
+  return FULL && (set.options & IPSETO_INET6) != 0;
+}
+
+/** The length of a whole address. */
+@inline export function hostBits(set: IpSet): u32 {
+  return isSix(set) ? 128 : 32;
+}
+
+@inline function highMask(length: u32): u64 {
+  return length == 0 ? 0 : length >= 64 ? ~<u64>0 : bswap<u64>(~<u64>0 << (64 - length));
+}
+
+/** The number of the network in which an address is; with `make` it is made if there is none. */
+export function network6(number: u32, length: u32, make: bool): u32 {
+  if (length >= 128 || number == 0) return number;
+  const at = bytes6(number), hi = load<u64>(at) & highMask(length), lo = length <= 64 ? 0 : load<u64>(at, 8) & highMask(length - 64);
+  return make ? address6(hi, lo) : address6Known(hi, lo);
+}
+
+/** An address of IPv6 in a key: a number, 0 if there is no such one and none is to be made. */
+export function keyAddress6(from: usize, make: bool): u32 {
+  const hi = load<u64>(from), lo = load<u64>(from, 8);
+  return make ? address6(hi, lo) : address6Known(hi, lo);
+}
+
 /** lengths: bits 0 to 32 of 64. */
 @inline function lengthUsed(set: IpSet, second: bool, length: u32): bool {
+  if (isSix(set)) {
+    if (length == 0) return ((second ? set.lengths2 : set.lengths0) & 1) != 0;
+    const low = second ? set.long2 : set.long0, high = second ? set.long3 : set.long1;
+    return (((length > 64 ? high : low) >>> <u64>((length - 1) & 63)) & 1) != 0;
+  }
   const low = second ? set.lengths2 : set.lengths0, high = second ? set.lengths3 : set.lengths1;
   return length == 32 ? high != 0 : ((low >>> length) & 1) != 0;
 }
@@ -217,18 +257,20 @@ export function ipsetLookup(set: IpSet, key: usize): usize {
   if (!(set.kind & (KIND_NET | KIND_NET2))) return exact(set, key);
   const first = load<u32>(key, IPSETE_IP), second = load<u32>(key, IPSETE_IP2);
   const isNet = (set.kind & KIND_NET) != 0, isNet2 = (set.kind & KIND_NET2) != 0;
-  for (let a: i32 = 32; a >= 0; a--) {
+  const six = isSix(set), whole = <i32>hostBits(set);
+  for (let a = whole; a >= 0; a--) {
     if (isNet) {
       if (!lengthUsed(set, false, <u32>a)) continue;
-      store<u32>(key, first & prefixMask(<u32>a), IPSETE_IP);
+      store<u32>(key, six ? network6(first, <u32>a, false) : first & prefixMask(<u32>a), IPSETE_IP);
       store<u8>(key, <u8>a, IPSETE_CIDR);
-    } else if (a != 32) break;
-    for (let b: i32 = 32; b >= 0; b--) {
+      if (six && load<u32>(key, IPSETE_IP) == 0) continue;
+    } else if (a != whole) break;
+    for (let b = whole; b >= 0; b--) {
       if (isNet2) {
         if (!lengthUsed(set, true, <u32>b)) continue;
-        store<u32>(key, second & prefixMask(<u32>b), IPSETE_IP2);
+        store<u32>(key, six ? network6(second, <u32>b, false) : second & prefixMask(<u32>b), IPSETE_IP2);
         store<u8>(key, <u8>b, IPSETE_CIDR2);
-      } else if (b != 32) break;
+      } else if (b != whole) break;
       const found = exact(set, key);
       if (found != 0) return found;
       // The same network with another interface: no wider one is asked (IP_SET_HASH_WITH_MULTI).
@@ -260,8 +302,8 @@ function grow(set: IpSet): void {
 
 /** The longest prefix in use, as -j SET adds networks; 32 where there is none. */
 export function ipsetLongest(set: IpSet, second: bool): u32 {
-  for (let a: i32 = 32; a >= 0; a--) if (lengthUsed(set, second, <u32>a)) return <u32>a;
-  return 32;
+  for (let a = <i32>hostBits(set); a >= 0; a--) if (lengthUsed(set, second, <u32>a)) return <u32>a;
+  return hostBits(set);
 }
 
 /** Looks at a few elements each time, so that what is over does not pile up. */
@@ -282,8 +324,7 @@ export function ipsetAdd(set: IpSet, from: usize, exist: bool): i32 {
     if (value < set.first || value > set.last) return -IPSET_ERR_RANGE;
   } else {
     if (set.kind & KIND_NET && load<u8>(from, IPSETE_CIDR) == 0 && !(set.kind & (KIND_IFACE | KIND_NET2))) return -IPSET_ERR_CIDR;
-    // An IPv6 address stands where others have a name.
-    if (set.kind & KIND_IP && !(set.kind & KIND_NET) && load<u32>(from, IPSETE_IP) == 0 && load<u64>(from, IPSETE_NAME) == 0) return -IPSET_ERR_NULL;
+    if (set.kind & KIND_IP && !(set.kind & KIND_NET) && isNull(set, load<u32>(from, IPSETE_IP))) return -IPSET_ERR_NULL;
     if (set.kind == KIND_MAC && load<u64>(from, IPSETE_NAME) == 0) return -IPSET_ERR_NULL;
   }
   let at = exact(set, from);
@@ -300,6 +341,10 @@ export function ipsetAdd(set: IpSet, from: usize, exist: bool): i32 {
     at = kmalloc(ELEMENT_BYTES);
     if (at == 0) return -ENOMEM;
     memory.copy(at + KEY, from, IPSETE_KEY_BYTES);
+    if (isSix(set)) {
+      hold6(load<u32>(from, IPSETE_IP));
+      if (set.kind & KIND_SECOND) hold6(load<u32>(from, IPSETE_IP2));
+    }
     append(set, at);
     const bucket = bucketOf(set, from);
     changetype<Element>(at).chain = load<usize>(bucket);
@@ -310,8 +355,25 @@ export function ipsetAdd(set: IpSet, from: usize, exist: bool): i32 {
   return settle(set, changetype<Element>(at), from);
 }
 
+function isNull(set: IpSet, address: u32): bool {
+  return address == 0 || (isSix(set) && (load<u64>(bytes6(address)) | load<u64>(bytes6(address), 8)) == 0);
+}
+
 function use(set: IpSet, key: usize): void {
   const a = <u32>load<u8>(key, IPSETE_CIDR), b = <u32>load<u8>(key, IPSETE_CIDR2);
+  if (isSix(set)) {
+    if (set.kind & KIND_NET) {
+      if (a == 0) set.lengths0 = 1;
+      else if (a > 64) set.long1 |= <u64>1 << <u64>(a - 65);
+      else set.long0 |= <u64>1 << <u64>(a - 1);
+    }
+    if (set.kind & KIND_NET2) {
+      if (b == 0) set.lengths2 = 1;
+      else if (b > 64) set.long3 |= <u64>1 << <u64>(b - 65);
+      else set.long2 |= <u64>1 << <u64>(b - 1);
+    }
+    return;
+  }
   if (set.kind & KIND_NET) {
     if (a == 32) set.lengths1 = 1;
     else set.lengths0 |= 1 << a;
@@ -367,14 +429,27 @@ export function ipsetElement(nf: NfNet, name: usize, operation: u32, flags: u32,
   if (at == 0) return -ENOENT;
   const set = changetype<IpSet>(at), exist = (flags & IPSET_EXIST) != 0;
   if (set.kind & KIND_LIST) return listElement(nf, set, operation, exist, element, names);
+  const host = hostBits(set);
+  if (<u32>load<u8>(element, IPSETE_CIDR) > host || <u32>load<u8>(element, IPSETE_CIDR2) > host) return -EINVAL;
+  if (isSix(set)) {
+    // To find a network that there is, the address itself need not be one that is known.
+    const first = keyAddress6(element + IPSETE_IP6, true);
+    if (first == 0) return -ENOMEM;
+    store<u32>(element, first, IPSETE_IP);
+    if (set.kind & KIND_SECOND) {
+      const second = keyAddress6(element + IPSETE_IP26, true);
+      if (second == 0) return -ENOMEM;
+      store<u32>(element, second, IPSETE_IP2);
+    }
+  }
   if (operation == IPSET_OP_ADD) return ipsetAdd(set, element, exist);
   if (operation == IPSET_OP_DEL) {
     const result = ipsetDel(set, element);
     return result == -IPSET_ERR_EXIST && exist ? 0 : result;
   }
   // A network is looked for as it is, an address in any network.
-  const whole = (!(set.kind & KIND_NET) || load<u8>(element, IPSETE_CIDR) == 32)
-    && (!(set.kind & KIND_NET2) || load<u8>(element, IPSETE_CIDR2) == 32);
+  const whole = (!(set.kind & KIND_NET) || load<u8>(element, IPSETE_CIDR) == host)
+    && (!(set.kind & KIND_NET2) || load<u8>(element, IPSETE_CIDR2) == host);
   const found = whole ? ipsetLookup(set, element) : exact(set, element);
   return found == 0 ? 0 : changetype<Element>(found).flags & IPSET_NOMATCH ? 2 : 1;
 }
@@ -473,6 +548,11 @@ export function ipsetList(nf: NfNet, name: usize, first: u32, to: usize, room: u
     const e = changetype<Element>(at);
     const out = to + <usize>bytes;
     memory.copy(out, at + KEY, IPSETE_KEY_BYTES);
+    memory.fill(out + IPSETE_IP6, 0, 32);
+    if (isSix(set)) {
+      memory.copy(out + IPSETE_IP6, bytes6(load<u32>(out, IPSETE_IP)), 16);
+      if (set.kind & KIND_SECOND) memory.copy(out + IPSETE_IP26, bytes6(load<u32>(out, IPSETE_IP2)), 16);
+    }
     store<u32>(out, e.id, IPSETE_ID);
     store<u32>(out, e.flags, IPSETE_FLAGS);
     store<u32>(out, e.expires == 0 ? 0 : <u32>((e.expires - now) / NS), IPSETE_TIMEOUT);

@@ -1,12 +1,13 @@
 // What netfilter asks of IPv6's routes and addresses: net/netfilter/xt_addrtype.c, net/ipv6/netfilter/ip6t_rpfilter.c, nf_reject_ipv6.c,
 // nf_dup_ipv6.c, net/netfilter/nf_nat_masquerade.c, nf_nat_redirect.c.
 import { RTN_ANYCAST, RTN_BLACKHOLE, RTN_LOCAL, RTN_MULTICAST, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RTN_UNSPEC } from "../abi/net";
+import { EACCES, EINVAL } from "../abi/core";
 import { IFA_F_OPTIMISTIC, IFA_F_TENTATIVE } from "../abi/net6";
 import { NetDevice, Netns, Skb } from "../layout";
 import { Address6, anycastOf, checkAddress } from "../net/addrconf";
 import { saddrHi, saddrLo, sourceFor } from "../net/addrconf-select";
 import { FibEntry } from "../net/fib";
-import { fib6Error, fib6Lookup } from "../net/fib6";
+import { LOOKUP_IFACE, fib6Error, fib6Lookup } from "../net/fib6";
 import { inet6Of } from "../net/inet6";
 import { ipRouteMeHarder } from "../net/ip-output";
 import { hopLimitOf, ip6LocalOutBuilt, ip6RouteMeHarder } from "../net/ip6-output";
@@ -17,7 +18,6 @@ import { Ipv6View, isAny6, isLinkLocal6, isLoopback6, isMulticast6, isSiteLocal6
 import { isV6 } from "./l3";
 
 const LOOPBACK_IFINDEX: u32 = 1;
-const STRICT: u32 = 1; // the route has to go by the device asked for (RT6_LOOKUP_F_IFACE)
 
 /** The packet of either family is routed anew. 0 or -errno. */
 export function routeMeHarder(skb: Skb, ns: Netns): i32 {
@@ -56,12 +56,38 @@ export function nf6Reverse(ns: Netns, skb: Skb, inDev: usize, loose: bool, accep
   const unicast = !isMulticast6(ip.destinationHi) && !isAny6(ip.destinationHi, ip.destinationLo);
   const link = isLinkLocal6(ip.sourceHi);
   const found = fib6Lookup(ns, ip.sourceHi, ip.sourceLo, unicast ? ip.destinationHi : 0, unicast ? ip.destinationLo : 0, LOOPBACK_IFINDEX,
-    link || !loose ? dev.ifindex : 0, mark, link ? STRICT : 0);
+    link || !loose ? dev.ifindex : 0, mark, link ? LOOKUP_IFACE : 0);
   if (found == 0 || fib6Error != 0) return false;
   const entry = changetype<FibEntry>(found);
   if (isError(entry.type) || entry.type == RTN_ANYCAST) return false;
   if (entry.type == RTN_LOCAL) return acceptLocal;
   return loose || entry.dev == inDev;
+}
+
+/** __nft_fib6_eval_type: RTN_* of the address at `at`. */
+export function nf6FibType(ns: Netns, skb: Skb, dev: usize, at: usize, mark: u32): u32 {
+  const hi = load<u64>(at), lo = load<u64>(at, 8);
+  if (isMulticast6(hi)) return RTN_MULTICAST;
+  const own = checkAddress(ns, hi, lo, dev, true);
+  const found = fib6Lookup(ns, hi, lo, 0, 0, LOOPBACK_IFINDEX, dev == 0 ? 0 : changetype<NetDevice>(dev).ifindex, mark, dev == 0 ? 0 : LOOKUP_IFACE);
+  if (found == 0) return own ? RTN_LOCAL : RTN_UNREACHABLE;
+  const entry = changetype<FibEntry>(found);
+  if (fib6Error != 0 || isError(entry.type)) return fib6Error == -<i32>EACCES ? RTN_PROHIBIT : fib6Error == -<i32>EINVAL ? RTN_BLACKHOLE : RTN_UNREACHABLE;
+  if (entry.type == RTN_ANYCAST || (entry.dev != 0 && anycastOf(ns, changetype<NetDevice>(entry.dev), hi, lo))) return RTN_ANYCAST;
+  return own || (dev == 0 && entry.type == RTN_LOCAL) ? RTN_LOCAL : RTN_UNICAST;
+}
+
+/** nft_fib6_eval: the device by which the address at `at` is reached from `from`, only `dev` if that is not 0; 0: none. */
+export function nf6FibDevice(ns: Netns, skb: Skb, dev: usize, at: usize, from: usize, mark: u32): usize {
+  const unicast = !isMulticast6(load<u64>(from)) && !isAny6(load<u64>(from), load<u64>(from, 8));
+  const link = isLinkLocal6(load<u64>(at));
+  const index = dev == 0 ? 0 : changetype<NetDevice>(dev).ifindex;
+  const found = fib6Lookup(ns, load<u64>(at), load<u64>(at, 8), unicast ? load<u64>(from) : 0, unicast ? load<u64>(from, 8) : 0, LOOPBACK_IFINDEX,
+    index, mark, dev != 0 && link ? LOOKUP_IFACE : 0);
+  if (found == 0 || fib6Error != 0) return 0;
+  const entry = changetype<FibEntry>(found);
+  if (isError(entry.type) || entry.type == RTN_LOCAL || entry.type == RTN_ANYCAST) return 0;
+  return dev != 0 && entry.dev != dev ? 0 : entry.dev;
 }
 
 /** ipv6_dev_get_saddr for the destination at `destination`: the source goes to `into`; false: there is none. */

@@ -183,6 +183,11 @@ function findHeader(skb: Skb, want: u32): i32 {
   return TRUNCATED;
 }
 
+/** Where the first header `kind` of the chain is, 0: there is none. */
+export function extensionHeader(skb: Skb, kind: u32): usize {
+  return findHeader(skb, kind) == FOUND ? findAt : 0;
+}
+
 /** frag_mt6 */
 function matchFrag(d: usize, skb: Skb): u32 {
   const found = findHeader(skb, NEXTHDR_FRAGMENT);

@@ -13,7 +13,7 @@ import { be16 } from "../wire/bytes";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 import { IPPROTO_ICMPV6 } from "../wire/ipv6";
 import { fragmentUnits, ipBytes, ipLength, isV6, l4Offset, l4Protocol } from "./l3";
-import { Element, IpSet, ipsetAdd, ipsetDel, ipsetFind, ipsetLongest, ipsetLookup } from "./ipset";
+import { Element, IpSet, hostBits, ipsetAdd, ipsetDel, ipsetFind, ipsetLongest, ipsetLookup, isSix, keyAddress6, network6, prefixMask } from "./ipset";
 import { NfNet, XtTable } from "./state";
 import { protoHasPorts } from "./tuple";
 
@@ -113,17 +113,20 @@ function compare(operation: u32, have: u64, want: u64): bool {
 function keyOf(set: IpSet, key: usize, dims: u32, skb: Skb, inDev: usize, outDev: usize): bool {
   const ip = skb.network, kind = set.kind;
   memory.fill(key, 0, IPSETE_KEY_BYTES);
+  // ip_set_test: sets of the other family; those without addresses are of both.
+  const six = isSix(set);
+  if (kind & (KIND_IP | KIND_NET | KIND_IP2 | KIND_NET2) && isV6(ip) != six) return false;
   let next: u32 = 0;
   if (kind & (KIND_IP | KIND_NET)) {
     const direction = dimension(dims, next++);
     if (direction == 0) return false;
-    const address = load<u32>(ip + (direction == SETDIM_DESTINATION ? 16 : 12)) & set.mask;
+    const address = six ? address6Of(set, ip, direction) : load<u32>(ip + (direction == SETDIM_DESTINATION ? 16 : 12)) & set.mask;
     if (kind & KIND_BITMAP) {
       const host = bswap<u32>(address);
       if (host < set.first || host > set.last) return false;
-    } else if (address == 0 && !(kind & KIND_NET)) return false;
+    } else if (address == 0 && (six || !(kind & KIND_NET))) return false;
     store<u32>(key, address, IPSETE_IP);
-    store<u8>(key, 32, IPSETE_CIDR);
+    store<u8>(key, <u8>hostBits(set), IPSETE_CIDR);
   }
   if (kind & KIND_PORT) {
     const direction = dimension(dims, next++);
@@ -138,8 +141,11 @@ function keyOf(set: IpSet, key: usize, dims: u32, skb: Skb, inDev: usize, outDev
   if (kind & (KIND_IP2 | KIND_NET2)) {
     const direction = dimension(dims, next++);
     if (direction == 0) return false;
-    store<u32>(key, load<u32>(ip + (direction == SETDIM_DESTINATION ? 16 : 12)), IPSETE_IP2);
-    store<u8>(key, 32, IPSETE_CIDR2);
+    const address = six ? keyAddress6(ip + (direction == SETDIM_DESTINATION ? 24 : 8), true)
+      : load<u32>(ip + (direction == SETDIM_DESTINATION ? 16 : 12));
+    if (six && address == 0) return false;
+    store<u32>(key, address, IPSETE_IP2);
+    store<u8>(key, <u8>hostBits(set), IPSETE_CIDR2);
   }
   if (kind & KIND_MAC) {
     const direction = dimension(dims, next++);
@@ -156,6 +162,14 @@ function keyOf(set: IpSet, key: usize, dims: u32, skb: Skb, inDev: usize, outDev
     store<u64>(key, changetype<NetDevice>(dev).name1, IPSETE_NAME + 8);
   }
   return true;
+}
+
+/** The number of the address, or 0: it is none, or there is no memory. */
+function address6Of(set: IpSet, ip: usize, direction: u32): u32 {
+  const at = ip + (direction == SETDIM_DESTINATION ? 24 : 8);
+  if ((load<u64>(at) | load<u64>(at, 8)) == 0 && !(set.kind & KIND_NET)) return 0;
+  const whole = keyAddress6(at, true);
+  return set.kind & (KIND_MARK | KIND_NET) ? whole : network6(whole, set.mask, true);
 }
 
 /** ip_set_get_ip4_port: the port, or type and code of ICMP. */
@@ -204,8 +218,8 @@ export function targetSet(d: usize, skb: Skb, t: XtTable, inDev: usize, outDev: 
       const set = changetype<IpSet>(list ? changetype<Element>(member).member : member);
       memory.fill(key, 0, SCRATCH);
       if (keyOf(set, key, dims, skb, inDev, outDev)) {
-        if (set.kind & KIND_NET) widen(key, IPSETE_IP, IPSETE_CIDR, ipsetLongest(set, false));
-        if (set.kind & KIND_NET2) widen(key, IPSETE_IP2, IPSETE_CIDR2, ipsetLongest(set, true));
+        if (set.kind & KIND_NET) widen(set, key, IPSETE_IP, IPSETE_CIDR, ipsetLongest(set, false));
+        if (set.kind & KIND_NET2) widen(set, key, IPSETE_IP2, IPSETE_CIDR2, ipsetLongest(set, true));
         store<u32>(key, load<u32>(d, 8 + 3 * PART_BYTES), IPSETE_TIMEOUT);
         const result = i == 0 ? ipsetAdd(set, key, (flags & SETT_EXIST) != 0) : ipsetDel(set, key);
         if (result >= 0) break;
@@ -227,7 +241,8 @@ export function targetSet(d: usize, skb: Skb, t: XtTable, inDev: usize, outDev: 
   kfree(key, SCRATCH);
 }
 
-function widen(key: usize, address: usize, length: usize, bits: u32): void {
-  store<u32>(key + address, load<u32>(key + address) & (bits == 0 ? 0 : bswap<u32>(0xffffffff << (32 - bits))));
+function widen(set: IpSet, key: usize, address: usize, length: usize, bits: u32): void {
+  const given = load<u32>(key + address);
+  store<u32>(key + address, isSix(set) ? network6(given, bits, true) : given & prefixMask(bits));
   store<u8>(key + length, <u8>bits);
 }

@@ -4,7 +4,7 @@ import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_STOLEN } from "../abi/netfilter";
 import {
   NFTCHAIN_COUNTERS, NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
   NFTDYN_UPDATE, NFTLOOKUP_DATA, NFTLOOKUP_NOT, NFTLOOKUP_VERDICT, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_CONNLIMIT, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET,
-  NFTOP_DUP, NFTOP_DYNSET, NFTOP_EBT, NFTOP_FIB, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
+  NFTOP_DUP, NFTOP_DYNSET, NFTOP_EBT, NFTOP_EXTHDR, NFTOP_FIB, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
   NFTOP_META_SET, NFTOP_NAT, NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET,
   NFTOP_QUOTA, NFTOP_RANGE, NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET,
   NFTOP_VERDICT, NFTOP_XT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
@@ -15,11 +15,11 @@ import { randomBelow } from "../mm/rng";
 import { jhashBytes } from "../mm/hash";
 import { COST_RULE } from "../net/costs";
 import { observeRecord, tracing } from "../trace/observe";
-import { be16 } from "../wire/bytes";
+import { fragmentUnits, ipLength, isV6, l4Offset, l4Protocol } from "../netfilter/l3";
 import { conncount } from "../netfilter/connlimit";
 import { NfNet } from "../netfilter/state";
 import { nftCt, nftCtSet, nftNat, nftNotrack, nftRedirect, nftReject } from "./expr-ct";
-import { nftFib, nftMeta, nftMetaSet, nftPayload, nftPayloadSet, nftRt, nftTcpOption, nftTcpOptionSet } from "./expr-packet";
+import { nftExthdr, nftFib, nftMeta, nftMetaSet, nftPayload, nftPayloadSet, nftRt, nftTcpOption, nftTcpOptionSet } from "./expr-packet";
 import { DYNSET_OPS, NFF_FRAME, limitMax, padded } from "./ops";
 import { nftEbt } from "./ebt";
 import { nftDup, nftFwd } from "./redirect";
@@ -80,7 +80,7 @@ function run(n: NftNet, frame: usize, base: NftChain, skb: Skb, ns: Netns, nf: N
       if (depth == 0) {
         if (base.flags & NFTCHAIN_COUNTERS) {
           base.packets++;
-          base.octets += <u64>be16(skb.network, 2);
+          base.octets += <u64>ipLength(skb);
         }
         trace(skb, ns, base, 0, base.policy, frame, base.hook, inDev, outDev);
         return base.policy;
@@ -194,7 +194,8 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
     case NFTOP_NAT: return nftNat(op, frame, skb, ns, hook);
     case NFTOP_MASQ: return nftRedirect(op, frame, skb, ns, hook, inDev, outDev, true);
     case NFTOP_REDIR: return nftRedirect(op, frame, skb, ns, hook, inDev, outDev, false);
-    case NFTOP_REJECT: return nftReject(load<u32>(op, 4), skb, ns);
+    case NFTOP_REJECT: return nftReject(load<u32>(op, 4), load<u32>(op, 8), skb, ns);
+    case NFTOP_EXTHDR: return nftExthdr(op, register, skb);
     case NFTOP_NOTRACK:
       nftNotrack(skb);
       return NFTV_CONTINUE;
@@ -301,12 +302,13 @@ function numgen(op: usize, register: usize): u32 {
 
 /** __skb_get_hash_symmetric: the kernel's has a key of its own in every boot, so any hash that is the same both ways will do. */
 function symmetric(skb: Skb): u32 {
-  const ip = skb.network, protocol = <u32>load<u8>(ip, 9), header = (<u32>load<u8>(ip) & 15) << 2;
+  const ip = skb.network, six = isV6(ip), protocol = l4Protocol(skb), header = l4Offset(skb);
   let ports: u32 = 0;
-  if ((protocol == 6 || protocol == 17) && (load<u16>(ip, 6) & 0xff1f) == 0 && ip + <usize>header + 4 <= skb.tail) {
+  if ((protocol == 6 || protocol == 17) && fragmentUnits(skb) == 0 && ip + <usize>header + 4 <= skb.tail) {
     ports = <u32>load<u16>(ip + <usize>header) ^ <u32>load<u16>(ip + <usize>header, 2);
   }
-  let h = (load<u32>(ip, 12) ^ load<u32>(ip, 16)) * 0x85ebca6b ^ (ports << 8 | protocol) * 0xc2b2ae35;
+  const both = load<u64>(ip, 8) ^ load<u64>(ip, 16) ^ load<u64>(ip, 24) ^ load<u64>(ip, 32);
+  let h = (six ? <u32>both ^ <u32>(both >> 32) : load<u32>(ip, 12) ^ load<u32>(ip, 16)) * 0x85ebca6b ^ (ports << 8 | protocol) * 0xc2b2ae35;
   h = (h ^ (h >>> 16)) * 0x85ebca6b;
   return h ^ (h >>> 13);
 }
@@ -315,7 +317,7 @@ function symmetric(skb: Skb): u32 {
 function stateful(op: usize, skb: Skb, ns: Netns): u32 {
   const state = <usize>load<u32>(op, 4);
   if (state == 0) return NFTV_CONTINUE;
-  const length = skb.nfFlags & NFF_FRAME ? <u64>(skb.tail - skb.data) : <u64>be16(skb.network, 2);
+  const length = skb.nfFlags & NFF_FRAME ? <u64>(skb.tail - skb.data) : <u64>ipLength(skb);
   switch (<u32>load<u8>(op)) {
     case NFTOP_CONNLIMIT: {
       const count = conncount(state, skb, ns);

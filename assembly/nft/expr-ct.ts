@@ -8,13 +8,18 @@ import {
   NFTCT_AVGPKT, NFTCT_BYTES, NFTCT_DIRECTION, NFTCT_DST, NFTCT_EXPIRATION, NFTCT_HELPER, NFTCT_L3PROTO, NFTCT_MARK, NFTCT_PKTS, NFTCT_PROTOCOL, NFTCT_PROTO_DST,
   NFTCT_PROTO_SRC, NFTCT_SRC, NFTCT_STATE, NFTCT_STATUS, NFTCT_ZONE, NFTV_BREAK, NFTV_CONTINUE, NFT_NO_REGISTER,
 } from "../abi/nft";
-import { HELPER_FTP, HELPER_TFTP } from "../abi/xtables";
+import {
+  HELPER_FTP, HELPER_TFTP, NAT_RANGE6_BYTES, REJECT6_TCP_RESET, TARGET_DNAT6, TARGET_MASQUERADE6, TARGET_REDIRECT6, TARGET_SNAT6,
+} from "../abi/xtables";
 import { Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { IPPROTO_TCP } from "../wire/ipv4";
 import { ctAcct } from "../netfilter/conntrack-ext";
 import { Conntrack, ctExpires, ctIsReply, ctTuple, skbCt } from "../netfilter/conntrack";
-import { NatRange, natSetup, natTarget } from "../netfilter/nat";
+import { bytes6 } from "../netfilter/address6";
+import { isV6 } from "../netfilter/l3";
+import { NatRange, natSetup, natTarget, natTarget6 } from "../netfilter/nat";
+import { reject6 } from "../netfilter/target-ipv6";
 import { reject } from "../netfilter/target-reject";
 import { Tuple } from "../netfilter/tuple";
 
@@ -39,10 +44,16 @@ export function nftCt(op: usize, register: usize, skb: Skb): u32 {
     case NFTCT_STATUS: return put(register, ct.status);
     case NFTCT_MARK: return put(register, ct.mark);
     case NFTCT_EXPIRATION: return put(register, !(ct.status & IPS_CONFIRMED) ? 0 : <u32>min<u64>(ctExpires(ct) / 1_000_000, 0xffffffff));
-    case NFTCT_L3PROTO: return put(register, 2 << 24);
+    case NFTCT_L3PROTO: return put(register, (tuple.family != 0 ? <u32>10 : 2) << 24);
     case NFTCT_PROTOCOL: return put(register, <u32>tuple.proto << 24);
-    case NFTCT_SRC: store<u32>(register, tuple.src); return NFTV_CONTINUE;
-    case NFTCT_DST: store<u32>(register, tuple.dst); return NFTV_CONTINUE;
+    case NFTCT_SRC: case NFTCT_DST: {
+      const family = <u32>load<u8>(op, 6);
+      if (family != 0 && (family == 10) != (tuple.family != 0)) return NFTV_BREAK;
+      const address = key == NFTCT_SRC ? tuple.src : tuple.dst;
+      if (tuple.family != 0) memory.copy(register, bytes6(address), 16);
+      else store<u32>(register, address);
+      return NFTV_CONTINUE;
+    }
     case NFTCT_PROTO_SRC: store<u32>(register, <u32>tuple.sport); return NFTV_CONTINUE;
     case NFTCT_PROTO_DST: store<u32>(register, <u32>tuple.dport); return NFTV_CONTINUE;
     case NFTCT_PKTS: case NFTCT_BYTES: case NFTCT_AVGPKT: {
@@ -95,6 +106,8 @@ export function nftNotrack(skb: Skb): void {
   if (skb.nfct == 0) skb.ctinfo = IP_CT_UNTRACKED;
 }
 
+const NOT: u32 = 0xffffffff;
+
 @inline function addressAt(frame: usize, register: u32): u32 {
   return bswap<u32>(load<u32>(frame + (<usize>register << 2)));
 }
@@ -112,6 +125,10 @@ function ports(range: NatRange, frame: usize, lo: u32, hi: u32): void {
 /** nft_nat_eval. */
 export function nftNat(op: usize, frame: usize, skb: Skb, ns: Netns, hook: u32): u32 {
   if (skb.nfct == 0) return NF_DROP;
+  // nft_nat_inet_eval: packets of the other family are not its concern.
+  const six = isV6(skb.network);
+  if ((load<u8>(op, 9) == 10) != six) return NFTV_CONTINUE;
+  if (six) return nat6(op, frame, skb, ns);
   const at = kmalloc(NAT_RANGE_BYTES);
   if (at == 0) return NF_DROP;
   const range = changetype<NatRange>(at), destination = load<u8>(op, 4) != 0, lo = <u32>load<u8>(op, 5), hi = <u32>load<u8>(op, 6);
@@ -134,9 +151,51 @@ export function nftNat(op: usize, frame: usize, skb: Skb, ns: Netns, hook: u32):
   return verdict;
 }
 
+/** A port of a range of IPv6 (the data of TARGET_SNAT6). */
+function ports6(at: usize, frame: usize, lo: u32, hi: u32): void {
+  if (lo == NFT_NO_REGISTER) return;
+  store<u32>(at, load<u32>(at) | NAT_RANGE_PROTO_SPECIFIED);
+  store<u16>(at, portAt(frame, lo), 36);
+  store<u16>(at, portAt(frame, hi == NFT_NO_REGISTER ? lo : hi), 38);
+}
+
+function nat6(op: usize, frame: usize, skb: Skb, ns: Netns): u32 {
+  const at = kmalloc(NAT_RANGE6_BYTES);
+  if (at == 0) return NF_DROP;
+  const destination = load<u8>(op, 4) != 0, lo = <u32>load<u8>(op, 5), hi = <u32>load<u8>(op, 6);
+  store<u32>(at, load<u32>(op, 12) & 63);
+  if (lo != NFT_NO_REGISTER) {
+    const from = frame + (<usize>lo << 2), to = frame + (<usize>(hi == NFT_NO_REGISTER ? lo : hi) << 2);
+    store<u32>(at, load<u32>(at) | NAT_RANGE_MAP_IPS);
+    memory.copy(at + 4, from, 16);
+    memory.copy(at + 20, to, 16);
+    if (load<u32>(op, 12) & RANGE_NETMAP) {
+      const address = skb.network + (destination ? 24 : 8);
+      for (let i: usize = 0; i < 16; i += 8) {
+        const mask = ~(load<u64>(from + i) ^ load<u64>(to + i)), value = (load<u64>(address + i) & ~mask) | (load<u64>(from + i) & mask);
+        store<u64>(at + 4 + i, value);
+        store<u64>(at + 20 + i, value);
+      }
+    }
+  }
+  ports6(at, frame, <u32>load<u8>(op, 7), <u32>load<u8>(op, 8));
+  const verdict = natTarget6(destination ? TARGET_DNAT6 : TARGET_SNAT6, skb, ns, 0, 0, 0, at);
+  kfree(at, NAT_RANGE6_BYTES);
+  return verdict;
+}
+
 /** nft_masq_ipv4_eval, nft_redir_ipv4_eval. */
 export function nftRedirect(op: usize, frame: usize, skb: Skb, ns: Netns, hook: u32, inDev: usize, outDev: usize,
   masquerade: bool): u32 {
+  if (isV6(skb.network)) {
+    const range6 = kmalloc(NAT_RANGE6_BYTES);
+    if (range6 == 0) return NF_DROP;
+    store<u32>(range6, load<u32>(op, 8) & 63);
+    ports6(range6, frame, <u32>load<u8>(op, 4), <u32>load<u8>(op, 5));
+    const result = natTarget6(masquerade ? TARGET_MASQUERADE6 : TARGET_REDIRECT6, skb, ns, hook, inDev, outDev, range6);
+    kfree(range6, NAT_RANGE6_BYTES);
+    return result;
+  }
   const at = kmalloc(NAT_RANGE_BYTES);
   if (at == 0) return NF_DROP;
   const range = changetype<NatRange>(at);
@@ -147,6 +206,9 @@ export function nftRedirect(op: usize, frame: usize, skb: Skb, ns: Netns, hook: 
   return verdict;
 }
 
-export function nftReject(how: u32, skb: Skb, ns: Netns): u32 {
+export function nftReject(how: u32, how6: u32, skb: Skb, ns: Netns): u32 {
+  const six = isV6(skb.network);
+  if ((six ? how6 : how) == NOT) return NFTV_BREAK;
+  if (six) return how6 == REJECT6_TCP_RESET && skb.nextHeader != IPPROTO_TCP ? NF_DROP : reject6(how6, skb, ns);
   return how == REJECT_TCP_RESET && <u32>load<u8>(skb.network, 9) != IPPROTO_TCP ? NF_DROP : reject(how, skb, ns);
 }

@@ -1,6 +1,6 @@
 // The operations of rules: their form, checked once when they are loaded, and the state that some of them keep.
 import {
-  NFTOPS, NFTOP_CONNLIMIT, NFTOP_DUP, NFTOP_EBT, NFTOP_FWD, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET, NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE,
+  NFTOPS, NFTOP_CONNLIMIT, NFTOP_DUP, NFTOP_EBT, NFTOP_EXTHDR, NFTOP_FWD, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET, NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE,
   NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META, NFTOP_META_SET, NFTOP_NAT, NFTOP_NEVER,
   NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET, NFTOP_QUOTA, NFTOP_RANGE,
   NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET, NFTOP_VERDICT, NFTOP_XT, NFTMETA_IIFNAME,
@@ -72,8 +72,8 @@ function opValid(op: usize, bytes: u32): bool {
         : load<u32>(op, 8) == NFTFIBR_OIFNAME;
       return (kind == NFTOP_FIB || bytes == 8) && fits(register, name ? 16 : 8);
     }
-    case NFTOP_META_SET: case NFTOP_CT_SET: case NFTOP_RT: case NFTOP_SWAP: return bytes == 8 && fits(register, 4);
-    case NFTOP_CT: return bytes == 8 && fits(register, 8);
+    case NFTOP_META_SET: case NFTOP_CT_SET: case NFTOP_RT: case NFTOP_SWAP: return bytes == 8 && fits(register, kind == NFTOP_RT ? 16 : 4);
+    case NFTOP_CT: return bytes == 8 && fits(register, 16);
     case NFTOP_LOOKUP: {
       const data = <u32>load<u8>(op, 11);
       return bytes == 12 && fits(register, <u32>load<u8>(op, 10)) && (data == 0 || fits(<u32>load<u8>(op, 9), data));
@@ -89,7 +89,9 @@ function opValid(op: usize, bytes: u32): bool {
     case NFTOP_COUNTER: return bytes == 24;
     case NFTOP_LIMIT: return bytes == 32 && load<u64>(op, 8) != 0;
     case NFTOP_QUOTA: return bytes == 28;
-    case NFTOP_LAST: case NFTOP_OBJECT: case NFTOP_REJECT: return bytes == 8;
+    case NFTOP_LAST: case NFTOP_OBJECT: return bytes == 8;
+    case NFTOP_REJECT: return bytes == 12;
+    case NFTOP_EXTHDR: return bytes == 8 && fits(register, <u32>max<u8>(load<u8>(op, 6), 1));
     case NFTOP_NAT:
       return bytes == 16 && fitsOrNone(b) && fitsOrNone(<u32>load<u8>(op, 6)) && fitsOrNone(<u32>load<u8>(op, 7))
         && fitsOrNone(<u32>load<u8>(op, 8));

@@ -204,7 +204,7 @@ export function parseLabelSelector(text: string): Selector {
       throw e instanceof SelectorError ? wrap(e.message) : e;
     }
     if ((operator === "gt" || operator === "lt") && !/^[+-]?\d+$/.test(values[0]!))
-      throw wrap(`values[0][${key.text}]: Invalid value: "${values[0]}": for 'Gt', 'Lt' operators, the value must be an integer`);
+      throw wrap(`values[0]: Invalid value: "${values[0]}": for 'Gt', 'Lt' operators, the value must be an integer`);
     values.forEach((value, i) => {
       const errors = validateLabelValue(value);
       if (errors.length > 0) throw wrap(`values[${i}][${key.text}]: Invalid value: "${value}": ${errors.join("; ")}`);

@@ -1,10 +1,10 @@
 /** `ipset` 7.17 of one namespace: commands as typed, `ipset restore` input, listings, errors as the tool words them. */
 import { EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM } from "../../assembly/abi/core.ts";
 import {
-  IPSETE_BYTES, IPSETE_BYTE_COUNT, IPSETE_CIDR, IPSETE_CIDR2, IPSETE_FLAGS, IPSETE_ID, IPSETE_IP, IPSETE_IP2, IPSETE_MARK,
+  IPSETE_BYTES, IPSETE_BYTE_COUNT, IPSETE_CIDR, IPSETE_CIDR2, IPSETE_FLAGS, IPSETE_ID, IPSETE_IP, IPSETE_IP2, IPSETE_IP26, IPSETE_IP6, IPSETE_MARK,
   IPSETE_MARKMASK, IPSETE_MEMBER, IPSETE_NAME, IPSETE_PACKETS, IPSETE_PHYSDEV, IPSETE_PORT, IPSETE_PRIO, IPSETE_PROTO, IPSETE_QUEUE,
   IPSETE_TIMEOUT, IPSETH_BYTES, IPSETH_ELEMENTS, IPSETH_FIRST, IPSETH_KIND, IPSETH_LAST, IPSETH_MASK, IPSETH_MAXELEM, IPSETH_OPTIONS,
-  IPSETH_REFERENCES, IPSETH_TIMEOUT, IPSETH_TYPE, IPSETO_COMMENT, IPSETO_COUNTERS, IPSETO_FORCEADD, IPSETO_SKBINFO, IPSETO_TIMEOUT,
+  IPSETH_REFERENCES, IPSETH_TIMEOUT, IPSETH_TYPE, IPSETO_COMMENT, IPSETO_COUNTERS, IPSETO_FORCEADD, IPSETO_INET6, IPSETO_SKBINFO, IPSETO_TIMEOUT,
   IPSET_CMD_DESTROY, IPSET_CMD_FLUSH, IPSET_CMD_RENAME, IPSET_CMD_SWAP, IPSET_ERR_CIDR, IPSET_ERR_EXIST, IPSET_ERR_EXIST_SETNAME2,
   IPSET_ERR_FULL, IPSET_ERR_LOOP, IPSET_ERR_NAME, IPSET_ERR_NAMEREF, IPSET_ERR_NULL, IPSET_ERR_RANGE, IPSET_ERR_REFERENCED,
   IPSET_ERR_TYPE_MISMATCH, IPSET_EXIST, IPSET_NOMATCH, IPSET_OP_ADD, IPSET_OP_DEL, IPSET_OP_TEST, KIND_BITMAP, KIND_IFACE, KIND_IP,
@@ -12,6 +12,7 @@ import {
   NF_IPSET_LIST, NF_IPSET_NEW,
 } from "../../assembly/abi/ipset.ts";
 import { formatIpv4, parseIpv4 } from "./address.ts";
+import { formatIpv6, parseIpv6 } from "./address6.ts";
 import type { NodeContext } from "./context.ts";
 import { portNumber, protocolName, parseNumber, words } from "./iptables/text.ts";
 import { KernelError } from "./netns.ts";
@@ -91,6 +92,9 @@ interface Notes {
 interface Element {
   ip: number;
   ip2: number;
+  /** Of IPv6: 16 bytes. */
+  ip6?: Uint8Array;
+  ip26?: Uint8Array;
   port: number;
   proto: number;
   cidr: number;
@@ -133,6 +137,26 @@ function address(text: string): number {
   return value;
 }
 
+/** `ADDRESS[/LENGTH]` of IPv6: the first address of the network. */
+function host6(text: string): { readonly ip: Uint8Array; readonly bits: number } {
+  const slash = text.indexOf("/");
+  const word = slash < 0 ? text : text.slice(0, slash);
+  const ip = parseIpv6(word);
+  if (ip === undefined) throw syntax(`cannot parse ${word}: resolving to IPv6 address failed`);
+  const bits = slash < 0 ? 128 : numberIn(text.slice(slash + 1), 0, 128);
+  return { ip: masked6(ip, bits), bits };
+}
+
+const masked6 = (ip: Uint8Array, bits: number): Uint8Array =>
+  ip.map((byte, i) => (bits >= 8 * i + 8 ? byte : bits <= 8 * i ? 0 : byte & (0xff00 >> (bits - 8 * i))));
+
+const ICMP6: Readonly<Record<string, number>> = {
+  "no-route": 0x0100, "communication-prohibited": 0x0101, "address-unreachable": 0x0103, "port-unreachable": 0x0104, "packet-too-big": 0x0200,
+  "ttl-zero-during-transit": 0x0300, "ttl-zero-during-reassembly": 0x0301, "bad-header": 0x0400, "unknown-header-type": 0x0401,
+  "unknown-option": 0x0402, "echo-request": 0x8000, ping: 0x8000, "echo-reply": 0x8100, pong: 0x8100, "router-solicitation": 0x8500,
+  "router-advertisement": 0x8600, "neighbour-solicitation": 0x8700, "neigbour-solicitation": 0x8700, "neighbour-advertisement": 0x8800,
+  "neigbour-advertisement": 0x8800, redirect: 0x8900,
+};
 const ICMP: Readonly<Record<string, number>> = {
   "echo-reply": 0x0000, pong: 0x0000, "network-unreachable": 0x0300, "host-unreachable": 0x0301, "protocol-unreachable": 0x0302,
   "port-unreachable": 0x0303, "fragmentation-needed": 0x0304, "source-route-failed": 0x0305, "network-unknown": 0x0306,
@@ -162,12 +186,13 @@ function ports(text: string): [number, number, number] {
   const colon = text.indexOf(":");
   const proto = colon < 0 ? "tcp" : text.slice(0, colon).toLowerCase();
   const rest = text.slice(colon + 1);
-  if (proto === "icmp") {
-    const found = ICMP[rest] ?? ((): number => {
+  if (proto === "icmp" || proto === "icmpv6" || proto === "ipv6-icmp") {
+    const six = proto !== "icmp";
+    const found = (six ? ICMP6 : ICMP)[rest] ?? ((): number => {
       const [type = "", code = "0"] = rest.split("/");
       return (numberIn(type, 0, 255) << 8) | numberIn(code, 0, 255);
     })();
-    return [1, found, found];
+    return [six ? 58 : 1, found, found];
   }
   const number_ = PORT_PROTOCOLS[proto];
   if (number_ === undefined) {
@@ -262,8 +287,9 @@ function elementsOf(set: Header, notes: Notes, text: string): Element[] {
   if (kind & KIND_IP) {
     const word = given[at++]!;
     if (notes.family === "inet6") {
-      if (!word.includes(":")) throw syntax(`cannot parse ${word}: resolving to IPv6 address failed`);
-      all = [{ ...empty, text16: word }];
+      const { ip, bits } = host6(word);
+      if (!(kind & KIND_NET) && bits !== 128) throw new Failure("The value of the CIDR parameter of the IP address is invalid");
+      all = [{ ...empty, ip6: masked6(ip, kind & KIND_NET ? 128 : notes.netmask ?? 128), cidr: bits }];
     } else spread((element) => networks(word, (kind & KIND_NET) !== 0).map(([ip, cidr]) => ({ ...element, ip, cidr })));
   }
   if (kind & KIND_PORT) {
@@ -279,8 +305,14 @@ function elementsOf(set: Header, notes: Notes, text: string): Element[] {
   if (kind & (KIND_IP2 | KIND_NET2)) {
     const word = given[at++]!;
     const net = (kind & KIND_NET2) !== 0;
-    const list = net ? networks(word, true) : cover(hosts(word).first, hosts(word).last).flatMap(([ip, bits]) => Array.from({ length: 2 ** (32 - bits) }, (_, i): [number, number] => [ip + i, 32]));
-    spread((element) => list.map(([ip2, cidr2]) => ({ ...element, ip2, cidr2 })));
+    if (notes.family === "inet6") {
+      const { ip, bits } = host6(word);
+      if (!net && bits !== 128) throw new Failure("The value of the CIDR parameter of the IP address is invalid");
+      all = all.map((element) => ({ ...element, ip26: ip, cidr2: bits }));
+    } else {
+      const list = net ? networks(word, true) : cover(hosts(word).first, hosts(word).last).flatMap(([ip, bits]) => Array.from({ length: 2 ** (32 - bits) }, (_, i): [number, number] => [ip + i, 32]));
+      spread((element) => list.map(([ip2, cidr2]) => ({ ...element, ip2, cidr2 })));
+    }
   }
   if (kind & KIND_MARK) {
     const value = parseNumber(given[at++]!);
@@ -398,7 +430,8 @@ export function createIpset(context: NodeContext, netns: number, { without = [] 
           const value = next();
           const bits = parseNumber(value);
           if (bits === undefined) throw syntax(`'${value}' is invalid as number`);
-          if (bits < 1 || bits > 32) throw syntax(`'${value}' is out of range 1-32\nSyntax error: netmask is out of the inclusive range of 1-32`);
+          const most = family === "inet6" ? 128 : 32;
+          if (bits < 1 || bits > most) throw syntax(`'${value}' is out of range 1-${most}\nSyntax error: netmask is out of the inclusive range of 1-${most}`);
           netmask = bits;
           break;
         }
@@ -429,12 +462,14 @@ export function createIpset(context: NodeContext, netns: number, { without = [] 
     putName(4, name);
     const at = 4 + NAME;
     view.setUint32(at + IPSETH_KIND, type.kind, true);
-    view.setUint32(at + IPSETH_OPTIONS, options, true);
+    const six = family === "inet6" && (type.kind & KIND_IP) !== 0;
+    view.setUint32(at + IPSETH_OPTIONS, options | (six ? IPSETO_INET6 : 0), true);
     view.setUint32(at + IPSETH_TIMEOUT, timeout, true);
     view.setUint32(at + IPSETH_MAXELEM, maxelem, true);
     view.setUint32(at + IPSETH_FIRST, first, true);
     view.setUint32(at + IPSETH_LAST, last, true);
     if (type.kind & KIND_MARK) view.setUint32(at + IPSETH_MASK, markmask, true);
+    else if (six) view.setUint32(at + IPSETH_MASK, netmask ?? 128, true);
     else view.setUint32(at + IPSETH_MASK, maskOf(netmask ?? 32));
     view.setUint32(at + IPSETH_TYPE, TYPES.indexOf(type), true);
     const result = call(NF_IPSET_NEW, 4 + NAME + IPSETH_BYTES);
@@ -450,6 +485,8 @@ export function createIpset(context: NodeContext, netns: number, { without = [] 
     u8.fill(0, at, at + IPSETE_BYTES);
     view.setUint32(at + IPSETE_IP, element.ip);
     view.setUint32(at + IPSETE_IP2, element.ip2);
+    if (element.ip6 !== undefined) u8.set(element.ip6, at + IPSETE_IP6);
+    if (element.ip26 !== undefined) u8.set(element.ip26, at + IPSETE_IP26);
     view.setUint16(at + IPSETE_PORT, element.port, true);
     u8[at + IPSETE_PROTO] = element.proto;
     u8[at + IPSETE_CIDR] = element.cidr;
@@ -587,19 +624,22 @@ export function createIpset(context: NodeContext, netns: number, { without = [] 
         const { view, u8 } = instance;
         const part: string[] = [];
         const net = (ip: number, cidr: number): string => formatIpv4(ip) + (cidr === 32 || cidr === 0 ? "" : `/${cidr}`);
+        const six = (set.options & IPSETO_INET6) !== 0;
+        const net6 = (offset: number, cidr: number): string => formatIpv6(u8, offset) + (cidr === 128 ? "" : `/${cidr}`);
         if (kind & KIND_LIST) part.push(getName(at + IPSETE_MEMBER));
         if (kind & KIND_IP) {
-          const v6 = notesOf(set.name).family === "inet6" && !(kind & KIND_IFACE);
-          part.push(v6 ? getName(at + IPSETE_NAME, 16) : net(view.getUint32(at + IPSETE_IP), kind & KIND_NET ? u8[at + IPSETE_CIDR]! : 32));
+          part.push(six ? net6(at + IPSETE_IP6, kind & KIND_NET ? u8[at + IPSETE_CIDR]! : 128) : net(view.getUint32(at + IPSETE_IP), kind & KIND_NET ? u8[at + IPSETE_CIDR]! : 32));
         }
         if (kind & KIND_PORT) {
           const port = view.getUint16(at + IPSETE_PORT, true);
           const proto = u8[at + IPSETE_PROTO]!;
-          const icmp = proto === 1 ? Object.keys(ICMP).find((key) => ICMP[key] === port && key !== "pong" && key !== "ping") : undefined;
-          const text = proto === 1 ? (icmp ?? `${port >> 8}/${port & 255}`) : String(port);
+          const known = proto === 1 ? ICMP : proto === 58 ? ICMP6 : undefined;
+          const icmp = known === undefined ? undefined : Object.keys(known).find((key) => known[key] === port && key !== "pong" && key !== "ping");
+          const text = known !== undefined ? (icmp ?? `${port >> 8}/${port & 255}`) : String(port);
           part.push(kind & KIND_BITMAP ? text : `${protocolName(proto)}:${text}`);
         }
-        if (kind & (KIND_IP2 | KIND_NET2)) part.push(net(view.getUint32(at + IPSETE_IP2), kind & KIND_NET2 ? u8[at + IPSETE_CIDR2]! : 32));
+        if (six && kind & (KIND_IP2 | KIND_NET2)) part.push(net6(at + IPSETE_IP26, kind & KIND_NET2 ? u8[at + IPSETE_CIDR2]! : 128));
+        else if (kind & (KIND_IP2 | KIND_NET2)) part.push(net(view.getUint32(at + IPSETE_IP2), kind & KIND_NET2 ? u8[at + IPSETE_CIDR2]! : 32));
         if (kind & KIND_MARK) part.push(`0x${view.getUint32(at + IPSETE_IP2).toString(16).padStart(8, "0")}`);
         if (kind & KIND_MAC) {
           const mac = [...u8.slice(at + IPSETE_NAME, at + IPSETE_NAME + 6)];
@@ -640,7 +680,7 @@ export function createIpset(context: NodeContext, netns: number, { without = [] 
       words_.push(["hashsize", String(note.hashsize)], ["maxelem", String(set.maxelem)]);
     } else if (kind & KIND_LIST) words_.push(["size", String(set.maxelem)]);
     else words_.push(["range", kind & KIND_PORT ? `${set.first}-${set.last}` : `${formatIpv4(set.first)}-${formatIpv4(set.last)}`]);
-    if (note.netmask !== undefined && note.netmask !== 32) words_.push(["netmask", String(note.netmask)]);
+    if (note.netmask !== undefined && note.netmask !== (note.family === "inet6" ? 128 : 32)) words_.push(["netmask", String(note.netmask)]);
     if (set.options & IPSETO_TIMEOUT) words_.push(["timeout", String(set.timeout)]);
     if (set.options & IPSETO_COUNTERS) words_.push(["counters", undefined]);
     if (set.options & IPSETO_COMMENT) words_.push(["comment", undefined]);

@@ -74,7 +74,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
     };
   };
   const namespaces = byResource.get("namespaces")!;
-  const storeOf = (descriptor: Descriptor): Storage<KubeObject> => descriptor.custom?.view ?? storage;
+  const views = new Map<Descriptor, Storage<KubeObject>>();
+  for (const d of given.registry) if (d.view !== undefined) views.set(d, d.view(storage));
+  const storeOf = (descriptor: Descriptor): Storage<KubeObject> => descriptor.custom?.view ?? views.get(descriptor) ?? storage;
+  const invalid = ({ name: { group, kind }, internalGroup }: Descriptor, name: string, errors: FieldErrors): ApiError => newInvalid({ group: internalGroup ?? group, kind }, name, errors.list);
   const reader = createReader({ storeOf, clock });
   /** Where decoded objects had empty lists and maps. */
   const emptied = new WeakMap<object, ReadonlySet<string>>();
@@ -130,7 +133,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Decoding and defaulting: a fresh object from what the client sent, and what is wrong with it but tolerated. */
-  function decodeBody(info: RequestInfo, body: unknown, duplicates: readonly string[] = []): { object: Mutable; headers: Readonly<Record<string, string>> } {
+  function decodeBody(info: RequestInfo, body: unknown, duplicates: readonly string[] = [], fault?: (why: string) => ApiError): { object: Mutable; headers: Readonly<Record<string, string>> } {
     const { descriptor, query } = info;
     const { kind } = descriptor.name;
     const apiVersion = apiVersionOf(descriptor.name);
@@ -150,7 +153,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     try {
       object = ((own ? descriptor.decode?.(body, report) : undefined) ?? decodeStruct(typeOf(sentAs), body, report)) as unknown as Mutable;
     } catch (e) {
-      if (e instanceof DecodeError) throw refused(e.message);
+      if (e instanceof DecodeError) throw (fault ?? refused)(e.message);
       throw e;
     }
     if (!own) throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
@@ -162,7 +165,17 @@ export function createHandlers(given: HandlersOptions): Handlers {
     // What is under an unknown field is not looked at.
     const twice = duplicates.filter((path) => !unknown.some((text) => path.startsWith(text.slice("unknown field \"".length, -1))));
     const strict = [...twice.map((path) => `duplicate field "${path}"`), ...unknown];
-    return { object, headers: strictness(query.get("fieldValidation"), strict, info.verb === "patch" ? newBadRequest : refused) };
+    return { object, headers: strictness(query.get("fieldValidation"), strict, fault ?? (info.verb === "patch" ? newBadRequest : refused)) };
+  }
+
+  /** A patched object that cannot be decoded is the patch's fault. */
+  function decodePatched(info: RequestInfo, patched: unknown): { object: Mutable; headers: Readonly<Record<string, string>> } {
+    const fault = (why: string): ApiError => {
+      const errors = new FieldErrors();
+      errors.invalid("patch", JSON.stringify(patched), why);
+      return newInvalid({ group: "", kind: "" }, "", errors.list);
+    };
+    return decodeBody(info, patched, [], info.descriptor.custom === undefined ? fault : undefined);
   }
 
   function strictness(mode: string | null, strict: readonly string[], refused: (why: string) => ApiError): Readonly<Record<string, string>> {
@@ -215,12 +228,14 @@ export function createHandlers(given: HandlersOptions): Handlers {
       after: after as unknown as Record<string, unknown>,
       managed: before?.metadata.managedFields ?? [],
       manager: managerOf(info, user),
-      subresource: info.subresource === "status" || (info.subresource === "scale" && info.descriptor.custom !== undefined) ? info.subresource : "",
+      subresource: info.subresource === "status" || info.subresource === "scale" ? info.subresource : "",
       reset: resetFields(info),
       time: now(),
     });
     // The time of a scaling is not kept (ScaleHandler.ToParent).
     if (info.subresource === "scale") for (const [i, entry] of managed.entries()) if (entry.subresource === "scale") managed[i] = { ...entry, time: undefined } as unknown as typeof entry;
+    // What comes through a built-in kind's Scale is kept without its time (fieldmanager.ScaleHandler).
+    if (info.subresource === "scale" && info.descriptor.custom === undefined) for (const entry of managed) if (entry.subresource === "scale") delete (entry as { time?: string }).time;
     if (managed.length > 0) after.metadata.managedFields = managed;
     else delete after.metadata.managedFields;
   }
@@ -288,7 +303,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     if (errors.list.length > 0) {
       rollback?.();
-      throw newInvalid(descriptor.name, meta.name ?? "", errors.list);
+      throw invalid(descriptor, meta.name ?? "", errors);
     }
     settle(descriptor, object);
     const key = storageKey(descriptor, namespace, meta.name);
@@ -317,7 +332,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
     checkName(info, object);
-    if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storage.get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
+    if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
       delete (object.metadata as { resourceVersion?: string }).resourceVersion;
       const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
       return { status: 201, headers: warned(info, headers, object, undefined), body: stored };
@@ -359,13 +374,16 @@ export function createHandlers(given: HandlersOptions): Handlers {
       throw newInvalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", errors.list);
     }
     let warnings = NO_HEADERS;
+    let old: KubeObject | undefined;
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const { object, headers } = decodeBody(info, applyPatch(request, info.descriptor, current));
+      old = current;
+      const patched = applyPatch(request, info.descriptor, current);
+      const { object, headers } = decodePatched(info, patched);
       warnings = headers;
       checkName(info, object);
       return object;
     });
-    return { status: 200, headers: warnings, body: stored };
+    return { status: 200, headers: warned(info, warnings, stored, old), body: stored };
   }
 
   /** Read, change, write if nobody else did meanwhile; again where the client named no revision. */
@@ -469,7 +487,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       rollback = descriptor.allocate?.(object, old, errors, dryRun ? dry() : options);
       if (errors.list.length > 0) {
         rollback?.();
-        throw newInvalid(descriptor.name, meta.name, errors.list);
+        throw invalid(descriptor, meta.name, errors);
       }
       // Once as any object (rest.BeforeUpdate), once more as one of its kind: causes come twice, as upstream.
       validateObjectMetaUpdate(object, old, errors);
@@ -481,7 +499,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
     if (errors.list.length === 0) return rollback;
     rollback?.();
-    throw newInvalid(descriptor.name, meta.name, errors.list);
+    throw invalid(descriptor, meta.name, errors);
   }
 
   /** GET, PUT and PATCH of the Scale of an object. Follows pkg/registry/apps/deployment/storage ScaleREST. */
@@ -692,6 +710,7 @@ function applyPatch(request: ApiRequest, descriptor: Descriptor, current: unknow
   switch (mediaType(request)) {
     case "application/merge-patch+json":
       if (Array.isArray(body)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+      if (typeof body !== "object" || body === null) throw newBadRequest("Invalid JSON Patch");
       return mergePatch(current, body);
     case "application/json-patch+json": return jsonPatch(current, body);
     case "application/strategic-merge-patch+json":

@@ -145,6 +145,8 @@ function mergeStruct(type: string, target: Json, patch: Json): Json {
     const value = patch[key];
     const field = fields.get(key);
     if (value === null) delete out[key];
+    // A directive for what is not there leaves nothing (removeDirectives).
+    else if (out[key] === undefined && isObject(value) && value["$patch"] !== undefined) continue;
     else out[key] = field === undefined ? mergePatch(out[key], value) : mergeField(field, out[key], value, patch[`$setElementOrder/${key}`]);
   }
   for (const key of Object.keys(patch)) {

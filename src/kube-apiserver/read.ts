@@ -44,6 +44,7 @@ export function createReader({ storeOf, clock }: { storeOf: (descriptor: Descrip
       const { descriptor, namespace, query } = info;
       const storage = storeOf(descriptor);
       const match = selection(info);
+      if (query.has("sendInitialEvents")) throw listOptionsError("sendInitialEvents", "sendInitialEvents is forbidden for list");
       intParam(query, "timeoutSeconds");
       const prefix = storagePrefixOf(descriptor, namespace);
       const token = query.get("continue") ?? "";
@@ -72,6 +73,8 @@ export function createReader({ storeOf, clock }: { storeOf: (descriptor: Descrip
         result = await storage.range(prefix, { ...(from === undefined ? {} : { from }), ...(revision === undefined ? {} : { revision }), ...(match === undefined && limit > 0 ? { limit } : {}) });
       } catch (e) {
         if (e instanceof CompactedError) throw newExpired(token === "" ? `The resourceVersion for the provided list is too old.` : TOO_OLD_LIST);
+        if (e instanceof FutureRevisionError && query.get("resourceVersionMatch") === "Exact")
+          throw new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", code: 500, message: "etcdserver: mvcc: required revision is a future revision" });
         if (e instanceof FutureRevisionError) throw tooLarge(revision!, await storage.revision());
         throw e;
       }

@@ -1,13 +1,14 @@
 /** A machine for recordings of tools: named namespaces of one kernel, a clock that is turned by hand, the kinds that it has no driver for. */
 import { devices } from "../kernel/devices.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
+import { setIpv6 } from "../kernel/ipv6.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { Netns } from "../kernel/netns.ts";
 import { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
 import { manualClock } from "./clock.ts";
 
 /** Kinds of links, queueing disciplines and ipset types that the recorded machine's kernel was built without. */
-const MISSING_KINDS = ["dummy", "vlan", "vrf", "ipvlan", "bond", "gre", "gretap", "ipip", "sit", "geneve"];
+const MISSING_KINDS = ["dummy", "vlan", "vrf", "ipvlan", "bond", "gre", "gretap", "ipip", "sit", "geneve", "vlan filtering of bridges"];
 const MISSING_TC = ["netem", "fw", "matchall", "gact"];
 const MISSING_SETS = ["hash:mac", "hash:net,net", "hash:ip,mark", "hash:net,port,net", "hash:ip,mac"];
 
@@ -27,6 +28,7 @@ export function newMachine(instance: KernelInstance): Machine {
   const { clock, set, nextNs, fire } = manualClock();
   let kicked = false;
   const kernel = createNodeKernel(instance, { name: "recorded", seed: 1, devices, clock, onKick: () => { kicked = true; } });
+  setIpv6(kernel.host, true);
   const namespaces = new Map<string, Netns>();
   let deadlineNs = Infinity;
   const run = (ms = 5): void => {
@@ -46,6 +48,7 @@ export function newMachine(instance: KernelInstance): Machine {
   const host: ToolHost = {
     netns: kernel.host, namespaces, ipsetWithout: MISSING_SETS,
     hasKind: (kind) => !MISSING_KINDS.includes(kind), hasTc: (_what, kind) => !MISSING_TC.includes(kind),
+    wait: (ms) => run(ms),
     addNetns: (name) => {
       const netns = kernel.addNetns(name);
       namespaces.set(name, netns);

@@ -1,7 +1,9 @@
 /** `bridge` (bridge/bridge.c, fdb.c, link.c, vlan.c, mdb.c). */
-import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_MCAST_FLOOD } from "../../assembly/abi/net.ts";
+import { BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_LOCKED, BRPORT_MCAST_FLOOD } from "../../assembly/abi/net.ts";
 import type { FdbEntry, Netns } from "../kernel/netns.ts";
 import { FDB, LINK, MDB, BRIDGE, VLAN } from "./bridge-usage.ts";
+import { filtersOf } from "./fdb-filters.ts";
+import { linkAddresses, linkGroups } from "./multicast.ts";
 import { linkRecords, setPortFlags, type LinkRecord } from "./kernel.ts";
 import { Printer } from "./printer.ts";
 import { address, answers, noDevice, talk } from "./ip/context.ts";
@@ -122,7 +124,8 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
   if (link === undefined) throw noDevice(name, 255);
   if (!self && !master) self = true;
   if (master && link.master === undefined) throw answers("Operation not supported", 255);
-  if (self && link.kind !== "vxlan" && link.kind !== "bridge") return unicastFilter(netns, link, mac, verb);
+  if (self && link.kind === "bridge") return ownEntry(netns, name, mac, verb);
+  if (self && link.kind !== "vxlan") return unicastFilter(netns, link, mac, verb);
   const same = netns.fdb(link.kind === "vxlan" || link.kind === "bridge" ? name : link.master!)
     .filter((entry) => entry.lladdr === mac && (link.kind === "vxlan" || entry.dev === name));
   if (verb === "delete") {
@@ -133,17 +136,19 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
   talk(() => netns.setFdb({ dev: name, lladdr: mac, ...(dst === undefined ? {} : { dst }), ...(verb === "append" ? { append: true } : {}) }), 255);
 }
 
-/**
- * Addresses that a device which is no switch was told to receive as well (dev_uc_add, ndo_dflt_fdb_add). These devices receive every
- * frame, as veth does on Linux: the list is only kept.
- */
-const filters = new WeakMap<Netns, Map<string, Set<string>>>();
+/** `bridge fdb add … dev BRIDGE self`: the bridge's own port (br_fdb_add without a port). */
+function ownEntry(netns: Netns, name: string, lladdr: string, verb: "add" | "append" | "replace" | "delete"): void {
+  const there = netns.fdb(name).some((entry) => entry.lladdr === lladdr && entry.dev === name);
+  if (verb === "delete") {
+    if (!there) throw answers("No such file or directory", 255);
+    return talk(() => netns.deleteFdb(name, lladdr), 255);
+  }
+  if (verb === "add" && there) throw answers("File exists", 255);
+  talk(() => netns.setFdb({ dev: name, lladdr, local: true }), 255);
+}
 
-function unicastFilter(netns: Netns, { name }: LinkRecord, mac: string, verb: "add" | "append" | "replace" | "delete"): void {
-  let table = filters.get(netns);
-  if (table === undefined) filters.set(netns, (table = new Map()));
-  const list = table.get(name) ?? new Set();
-  table.set(name, list);
+function unicastFilter(netns: Netns, link: LinkRecord, mac: string, verb: "add" | "append" | "replace" | "delete"): void {
+  const list = filtersOf(netns, link);
   if (verb === "delete") {
     if (!list.delete(mac)) throw answers("No such file or directory", 255);
     return;
@@ -159,20 +164,31 @@ interface FdbLine {
   readonly master: string | undefined;
 }
 
-/** All entries as RTM_GETNEIGH dumps them: of each bridge, then of each device. */
+/**
+ * All entries as RTM_GETNEIGH dumps them, device by device: of the bridge that it is a port of, those of its port; then its own; a bridge
+ * tells what it hears itself before what it switches by.
+ */
 function fdbLines(netns: Netns): FdbLine[] {
   const links = linkRecords(netns);
+  const groups = linkGroups(netns, links);
   const lines: FdbLine[] = [];
-  for (const found of links) {
-    if (found.kind === "bridge" || found.kind === "vxlan") {
-      for (const entry of netns.fdb(found.name)) lines.push({ entry, self: found.kind === "vxlan", master: found.kind === "vxlan" ? undefined : found.name });
-    }
-    if (found.kind === "vxlan" || found.kind === "loopback") continue;
-    for (const lladdr of filters.get(netns)?.get(found.name) ?? []) {
+  const own = (found: LinkRecord): void => {
+    if (found.kind === "loopback") return;
+    for (const lladdr of [...linkAddresses(links, found), ...filtersOf(netns, found), ...(groups.get(found.ifindex) ?? []).map(({ mac }) => mac)]) {
       lines.push({ entry: { dev: found.name, lladdr, state: "permanent" }, self: true, master: undefined });
     }
-    // The all-hosts group, which every device that is up has joined.
-    if (found.up) lines.push({ entry: { dev: found.name, lladdr: "01:00:5e:00:00:01", state: "permanent" }, self: true, master: undefined });
+  };
+  for (const found of links) {
+    if (found.master !== undefined) {
+      for (const entry of netns.fdb(found.master)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.master });
+    }
+    if (found.kind === "vxlan") {
+      for (const entry of netns.fdb(found.name)) lines.push({ entry, self: true, master: undefined });
+      continue;
+    }
+    own(found);
+    if (found.kind !== "bridge") continue;
+    for (const entry of netns.fdb(found.name)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.name });
   }
   return lines;
 }
@@ -204,21 +220,28 @@ function fdbShow(context: BridgeContext, words: Words): void {
     for (const line of fdbLines(netns)) {
       const { entry, master } = line;
       if (dev !== undefined && entry.dev !== dev.name) continue;
-      if (br !== undefined && master !== br.name) continue;
+      const bridgeName = br?.name;
+      // NDA_MASTER: the ports' entries and the bridge's, their own addresses too.
+      if (bridgeName !== undefined && master !== bridgeName && entry.dev !== bridgeName && links.find(({ name }) => name === entry.dev)?.master !== bridgeName) continue;
       if (state !== undefined && state !== "all" && !entry.state.startsWith(state)) continue;
       if (dynamic && entry.state !== "reachable") continue;
-      printFdb(p, line, dev === undefined);
+      printFdb(p, line, dev === undefined, context.stats);
     }
   });
   streams.stdout += p.take();
 }
 
-function printFdb(p: Printer, { entry, self, master }: FdbLine, withDev: boolean): void {
+function printFdb(p: Printer, { entry, self, master }: FdbLine, withDev: boolean, stats = false): void {
   const { lladdr, dev, dst, state } = entry;
   p.object(undefined, () => {
     p.any("mac", lladdr, lladdr);
     if (withDev) p.any("ifname", dev, ` dev ${dev}`);
     if (dst !== undefined) p.any("dst", dst, ` dst ${dst}`);
+    // What a device hears has no times.
+    if (stats && (!self || dst !== undefined)) {
+      p.any("used", 0, " used 0");
+      p.any("updated", 0, "/0");
+    }
     p.array("flags", () => {
       if (self) p.any(undefined, "self", " self");
     });
@@ -316,7 +339,7 @@ function linkSet({ netns }: BridgeContext, words: Words): void {
 const PORT_FLAGS = [
   ["hairpin", BRPORT_HAIRPIN], ["guard", 0], ["root_block", 0], ["fastleave", 0], ["learning", BRPORT_LEARNING], ["flood", BRPORT_FLOOD],
   ["mcast_flood", BRPORT_MCAST_FLOOD], ["bcast_flood", BRPORT_BCAST_FLOOD], ["mcast_to_unicast", 0], ["neigh_suppress", 0],
-  ["vlan_tunnel", 0], ["isolated", BRPORT_ISOLATED], ["locked", 0], ["mab", 0],
+  ["vlan_tunnel", 0], ["isolated", BRPORT_ISOLATED], ["locked", BRPORT_LOCKED], ["mab", 0],
 ] as const;
 
 function linkShow(context: BridgeContext, words: Words): void {
@@ -366,6 +389,8 @@ function printPort(context: BridgeContext, p: Printer, port: LinkRecord, details
   if (details) {
     p.fp(`${newline(context)}    `);
     for (const [name, flag] of PORT_FLAGS) {
+      if (name === "mab") continue;
+      if (name === "mcast_to_unicast") p.any("mcast_router", 1, "mcast_router 1 ");
       const on = flag !== 0 && (port.portFlags & flag) !== 0;
       p.any(name, on, `${name} ${on ? "on" : "off"} `);
     }

@@ -350,6 +350,16 @@ function format(entries: readonly ConntrackRecord[], output: string, extra: (ent
 
 const countersText = ([packets, bytes]: readonly [number, number]): string => `packets=${packets} bytes=${bytes} `;
 
+/** An entry as /proc/net/nf_conntrack has it. */
+export function conntrackLine(entry: ConntrackRecord, { counters }: Extra): string {
+  const number = protocolOf(entry.proto);
+  const v6 = entry.orig.src.includes(":");
+  const state = entry.state === undefined ? "" : `${entry.state} `;
+  return `${v6 ? "ipv6     10" : "ipv4     2"} ${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} ${state}${tuple(entry.orig)}` +
+    `${counters === undefined ? "" : countersText(counters[0]!)}${entry.flags.includes("SEEN_REPLY") ? "" : "[UNREPLIED] "}${tuple(entry.reply)}` +
+    `${counters === undefined ? "" : countersText(counters[1]!)}${entry.flags.includes("ASSURED") ? "[ASSURED] " : ""}mark=${entry.mark} zone=${entry.zone} use=2\n`;
+}
+
 /** `-o save`: the command that makes the entry (ct_save_snprintf()). */
 function saved(entry: ConntrackRecord): string {
   const { orig, reply, flags, zone } = entry;

@@ -7,12 +7,14 @@ import { bridge } from "./bridge.ts";
 import { conntrack } from "./conntrack.ts";
 import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
-import { iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
+import { ip6tables, ip6tablesRestore, ip6tablesSave, iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
 import {
   ebtables, ebtablesRestore, ebtablesSave, iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate,
 } from "./iptables-nft.ts";
-import { cat, ifconfig, netstat, sysctl } from "./net-tools.ts";
+import { ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ipset, nft } from "./nft.ts";
+import { ping } from "./ping.ts";
+import { cat } from "./proc-net.ts";
 import { ss } from "./ss.ts";
 import { tc } from "./tc/index.ts";
 import { Streams, ToolExit, type Tool, type ToolHost, type ToolResult } from "./tool.ts";
@@ -64,6 +66,12 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["iptables-legacy-save", iptablesSave],
   ["iptables-restore", iptablesRestore],
   ["iptables-legacy-restore", iptablesRestore],
+  ["ip6tables", ip6tables],
+  ["ip6tables-legacy", ip6tables],
+  ["ip6tables-save", ip6tablesSave],
+  ["ip6tables-legacy-save", ip6tablesSave],
+  ["ip6tables-restore", ip6tablesRestore],
+  ["ip6tables-legacy-restore", ip6tablesRestore],
   ["iptables-nft", iptablesNft],
   ["iptables-nft-save", iptablesNftSave],
   ["iptables-nft-restore", iptablesNftRestore],
@@ -83,6 +91,7 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["ipset", ipset],
   ["ifconfig", ifconfig],
   ["netstat", netstat],
+  ["ping", ping],
   ["sysctl", sysctl],
   ["cat", cat],
   ["true", () => 0],

@@ -19,6 +19,14 @@ const LEGACY: IptablesPrograms = {
 };
 const TABLES = ["raw", "mangle", "nat", "filter", "security"];
 
+const LEGACY6: IptablesPrograms = {
+  name: "ip6tables", kind: "legacy", of: ({ netns }) => netns.ip6tables!,
+  noTable: () => "ip6tables-save v1.8.9 (legacy): Cannot initialize: Table does not exist (do you need to insmod?)\n",
+};
+export const ip6tables: Tool = ({ netns }, args, streams) => {
+  streams.stdout += netns.ip6tables!.run(args);
+  return 0;
+};
 export const iptables: Tool = ({ netns }, args, streams) => {
   streams.stdout += netns.iptables.run(args);
   return 0;
@@ -125,3 +133,5 @@ export const restoreTool = (programs: IptablesPrograms): Tool => (host, args, st
 
 export const iptablesSave: Tool = saveTool(LEGACY);
 export const iptablesRestore: Tool = restoreTool(LEGACY);
+export const ip6tablesSave: Tool = saveTool(LEGACY6);
+export const ip6tablesRestore: Tool = restoreTool(LEGACY6);

@@ -1,5 +1,6 @@
 /** What the tools list that `Netns` does not tell: the kernel's own records (assembly/abi/net.ts), decoded. */
 import * as abi from "../../assembly/abi/net.ts";
+import { LIFETIME_INFINITY } from "../../assembly/abi/net6.ts";
 import { getAddress, putAddress } from "../kernel/address.ts";
 import { rtnetlinkError } from "../kernel/errors.ts";
 import { kernelOf } from "../kernel/namespace.ts";
@@ -16,9 +17,9 @@ export interface LinkRecord extends LinkInfo {
   readonly activated: boolean;
 }
 
-type Each = (view: DataView, at: number, u8: Uint8Array) => void;
+export type Each = (view: DataView, at: number, u8: Uint8Array) => void;
 
-function list(netns: Netns, op: number, size: number, wanted: number, each: Each): void {
+export function list(netns: Netns, op: number, size: number, wanted: number, each: Each): void {
   const { context, handle } = kernelOf(netns);
   const { instance } = context;
   for (let skip = 0; ;) {
@@ -47,13 +48,32 @@ export function linkRecords(netns: Netns): LinkRecord[] {
   return found.sort((a, b) => a.ifindex - b.ifindex);
 }
 
+/** An address of a record; all zero: none. */
+export function optionalAddress(view: DataView, at: number): string | undefined {
+  const text = getAddress(view, at);
+  return text === "0.0.0.0" || text === "::" ? undefined : text;
+}
+
 export interface AddressRecord {
   readonly ifindex: number;
   readonly family: "inet" | "inet6";
   readonly address: string;
   readonly bits: number;
   readonly scope: number;
+  /** The other end of a point-to-point address, whose prefix is the address' then. */
+  readonly peer: string | undefined;
+  readonly broadcast: string | undefined;
+  /** IFA_F_* of IPv6. */
+  readonly flags: number;
+  /** Seconds that are left of an IPv6 address, Infinity: for ever. */
+  readonly valid: number;
+  readonly preferred: number;
 }
+
+const seconds = (view: DataView, at: number): number => {
+  const value = view.getUint32(at, true);
+  return value === LIFETIME_INFINITY ? Infinity : value;
+};
 
 /** All addresses in the kernel's order: by device, first ones first. */
 export function addressRecords(netns: Netns): AddressRecord[] {
@@ -64,100 +84,12 @@ export function addressRecords(netns: Netns): AddressRecord[] {
     found.push({
       ifindex: view.getUint32(at + abi.ADDRESS_IFINDEX, true), family: v6 ? "inet6" : "inet", address,
       bits: view.getUint32(at + abi.ADDRESS_PREFIX, true) - (v6 ? 0 : 96), scope: view.getUint32(at + abi.ADDRESS_SCOPE, true),
+      peer: optionalAddress(view, at + abi.ADDRESS_PEER), broadcast: v6 ? undefined : optionalAddress(view, at + abi.ADDRESS_BROADCAST),
+      flags: view.getUint32(at + abi.ADDRESS_FLAGS, true), valid: v6 ? seconds(view, at + abi.ADDRESS_VALID) : Infinity,
+      preferred: v6 ? seconds(view, at + abi.ADDRESS_PREFERRED) : Infinity,
     });
   });
   return found;
-}
-
-export interface RouteRecord {
-  readonly family: "inet" | "inet6";
-  readonly table: number;
-  /** RTN_* */
-  readonly type: number;
-  readonly dst: string;
-  readonly bits: number;
-  readonly scope: number;
-  readonly ifindex: number;
-  readonly metric: number;
-  readonly mtu: number;
-  /** RTPROT_* */
-  readonly protocol: number;
-  readonly via: string | undefined;
-  readonly src: string | undefined;
-  readonly onlink: boolean;
-}
-
-function route(view: DataView, at: number): RouteRecord {
-  const u32 = (offset: number): number => view.getUint32(at + offset, true);
-  const dst = getAddress(view, at + abi.ROUTE_DST);
-  const v6 = dst.includes(":") && u32(abi.ROUTE_PREFIX) !== 96;
-  const optional = (offset: number): string | undefined => {
-    const text = getAddress(view, at + offset);
-    return text === "0.0.0.0" || text === "::" ? undefined : text;
-  };
-  return {
-    family: v6 ? "inet6" : "inet", table: u32(abi.ROUTE_TABLE), type: u32(abi.ROUTE_TYPE), dst,
-    bits: u32(abi.ROUTE_PREFIX) - (v6 ? 0 : 96), scope: u32(abi.ROUTE_SCOPE), ifindex: u32(abi.ROUTE_IFINDEX),
-    metric: u32(abi.ROUTE_METRIC), mtu: u32(abi.ROUTE_MTU), protocol: u32(abi.ROUTE_PROTOCOL), via: optional(abi.ROUTE_GATEWAY),
-    src: optional(abi.ROUTE_SOURCE), onlink: (u32(abi.ROUTE_FLAGS) & abi.ROUTE_F_ONLINK) !== 0,
-  };
-}
-
-/** Routes as the kernel dumps them: main before local when `table` is 0 (all), each by prefix, the longer one of two first. */
-export function routeRecords(netns: Netns, table: number): RouteRecord[] {
-  const found: { key: number; record: RouteRecord }[] = [];
-  list(netns, abi.NET_ROUTE_LIST, abi.ROUTE_BYTES, table, (view, at) => {
-    found.push({ key: view.getUint32(at + abi.ROUTE_DST + 12), record: route(view, at) });
-  });
-  return found
-    .sort((a, b) => tableOrder(a.record.table) - tableOrder(b.record.table) || a.key - b.key || b.record.bits - a.record.bits ||
-      a.record.metric - b.record.metric)
-    .map(({ record }) => record);
-}
-
-/** fib_table_hash order of a dump: tables by number modulo 256 buckets, user tables first. */
-const tableOrder = (table: number): number => table % 256;
-
-/** What `ip route add` and the like say of a route; what is left out is by default. */
-export interface RouteChange {
-  readonly dst: string;
-  readonly bits: number;
-  readonly type: number;
-  readonly table?: number | undefined;
-  readonly scope?: number | undefined;
-  readonly ifindex?: number | undefined;
-  readonly via?: string | undefined;
-  readonly src?: string | undefined;
-  readonly metric?: number | undefined;
-  readonly mtu?: number | undefined;
-  readonly protocol?: number | undefined;
-  readonly onlink?: boolean;
-  /** NLM_F_REPLACE, NLM_F_APPEND */
-  readonly mode?: "replace" | "append" | undefined;
-}
-
-/** RTM_NEWROUTE. Throws KernelError in the words of rtnetlink. */
-export function addRoute(netns: Netns, change: RouteChange): void {
-  const { context, handle } = kernelOf(netns);
-  const { u8, view } = context.instance;
-  u8.fill(0, 0, abi.ROUTE_BYTES);
-  const put = (at: number, value: number): void => view.setUint32(at, value, true);
-  view.setUint32(0, handle, true);
-  put(abi.ROUTE_FLAGS, (change.onlink === true ? abi.ROUTE_F_ONLINK : 0) |
-    (change.mode === "replace" ? abi.ROUTE_F_REPLACE : change.mode === "append" ? abi.ROUTE_F_APPEND : 0));
-  put(abi.ROUTE_TABLE, change.table ?? 0);
-  put(abi.ROUTE_TYPE, change.type);
-  put(abi.ROUTE_PREFIX, change.bits + (change.dst.includes(":") ? 0 : 96));
-  put(abi.ROUTE_SCOPE, change.scope ?? abi.RT_SCOPE_NOWHERE);
-  put(abi.ROUTE_IFINDEX, change.ifindex ?? 0);
-  put(abi.ROUTE_METRIC, change.metric ?? 0);
-  put(abi.ROUTE_MTU, change.mtu ?? 0);
-  put(abi.ROUTE_PROTOCOL, change.protocol ?? abi.RTPROT_BOOT);
-  putAddress(view, abi.ROUTE_DST, change.dst);
-  if (change.via !== undefined) putAddress(view, abi.ROUTE_GATEWAY, change.via);
-  if (change.src !== undefined) putAddress(view, abi.ROUTE_SOURCE, change.src);
-  const result = context.command(abi.NET_ROUTE_ADD, abi.ROUTE_BYTES, "route", true);
-  if (result < 0) throw rtnetlinkError(-result, change.via === undefined ? "route" : "gateway");
 }
 
 /** Switches flags of a bridge port (BRPORT_*): those in `mask` become what they are in `flags`. */
@@ -174,8 +106,18 @@ export function setPortFlags(netns: Netns, ifindex: number, flags: number, mask:
   if (result < 0) throw rtnetlinkError(-result);
 }
 
-/** RTM_NEWADDR with a scope. Throws KernelError in the words of rtnetlink. */
-export function addAddress(netns: Netns, ifindex: number, address: string, bits: number, scope: number): void {
+/** What an address is given beside its prefix. */
+export interface AddressMore {
+  /** IFA_F_* of IPv6, and its lifetimes in seconds. */
+  readonly flags?: number;
+  readonly valid?: number;
+  readonly preferred?: number;
+  readonly peer?: string | undefined;
+  readonly broadcast?: string | undefined;
+}
+
+/** RTM_NEWADDR with a scope; with a peer the prefix is the peer's. Throws KernelError in the words of rtnetlink. */
+export function addAddress(netns: Netns, ifindex: number, address: string, bits: number, scope: number, more: AddressMore = {}): void {
   const { context, handle } = kernelOf(netns);
   const { u8, view } = context.instance;
   u8.fill(0, 0, abi.ADDRESS_BYTES);
@@ -184,49 +126,16 @@ export function addAddress(netns: Netns, ifindex: number, address: string, bits:
   view.setUint32(abi.ADDRESS_PREFIX, bits + (address.includes(":") ? 0 : 96), true);
   view.setUint32(abi.ADDRESS_SCOPE, scope, true);
   putAddress(view, abi.ADDRESS_IP, address);
+  if (more.peer !== undefined) putAddress(view, abi.ADDRESS_PEER, more.peer);
+  if (more.broadcast !== undefined) putAddress(view, abi.ADDRESS_BROADCAST, more.broadcast);
+  const v6 = address.includes(":");
+  if (v6) {
+    view.setUint32(abi.ADDRESS_FLAGS, more.flags ?? 0, true);
+    for (const [at, value] of [[abi.ADDRESS_VALID, more.valid], [abi.ADDRESS_PREFERRED, more.preferred]] as const) {
+      view.setUint32(at, value === undefined ? 0 : Number.isFinite(value) ? value : LIFETIME_INFINITY, true);
+    }
+  }
   const result = context.command(abi.NET_ADDRESS_ADD, abi.ADDRESS_BYTES, "address", true);
-  if (result < 0) throw rtnetlinkError(-result, "address");
+  if (result < 0) throw rtnetlinkError(-result, v6 ? undefined : "address");
   context.kick();
 }
-
-/** `ip route get`: the route, or the errno (negative). */
-export function routeGet(netns: Netns, destination: string, options: { source?: string; oif?: number; mark?: number } = {}): RouteRecord | number {
-  const { context, handle } = kernelOf(netns);
-  const { instance } = context;
-  instance.u8.fill(0, 0, 48);
-  instance.view.setUint32(0, handle, true);
-  instance.view.setUint32(4, options.oif ?? 0, true);
-  instance.view.setUint32(8, options.mark ?? 0, true);
-  putAddress(instance.view, 16, destination);
-  if (options.source !== undefined) putAddress(instance.view, 32, options.source);
-  const result = context.command(abi.NET_ROUTE_GET, 48, "route", true);
-  return result < 0 ? result : route(instance.view, 0);
-}
-
-export interface RuleRecord {
-  readonly pref: number;
-  readonly table: number;
-  readonly mark: number;
-  readonly mask: number;
-  readonly iif: number;
-  readonly src: string;
-  readonly srcBits: number;
-  readonly dst: string;
-  readonly dstBits: number;
-}
-
-/** Routing rules by preference. */
-export function ruleRecords(netns: Netns): RuleRecord[] {
-  const found: RuleRecord[] = [];
-  list(netns, abi.NET_RULE_LIST, abi.RULE_BYTES, 0, (view, at) => {
-    const u32 = (offset: number): number => view.getUint32(at + offset, true);
-    const bits = (offset: number): number => Math.max(0, u32(offset) - 96);
-    found.push({
-      pref: u32(abi.RULE_PREF), table: u32(abi.RULE_TABLE), mark: u32(abi.RULE_MARK), mask: u32(abi.RULE_MASK), iif: u32(abi.RULE_IIF),
-      src: getAddress(view, at + abi.RULE_SRC), srcBits: bits(abi.RULE_SRC_PREFIX),
-      dst: getAddress(view, at + abi.RULE_DST), dstBits: bits(abi.RULE_DST_PREFIX),
-    });
-  });
-  return found.sort((a, b) => a.pref - b.pref);
-}
-

@@ -1,14 +1,15 @@
-/** `ifconfig` and `netstat` (net-tools 2.10), `sysctl` (procps 4), and `cat` of the files of /proc/net that this kernel can tell. */
-import { parseIpv4 } from "../kernel/address.ts";
+/** `ifconfig` and `netstat` (net-tools 2.10), `sysctl` (procps 4). */
 import { KernelError, type Netns } from "../kernel/netns.ts";
-import { RTN_UNICAST, RTN_UNREACHABLE } from "../../assembly/abi/net.ts";
-import { addressRecords, linkRecords, routeRecords, type LinkRecord } from "./kernel.ts";
+import { IFF_ALLMULTI, IFF_NOARP, IFF_POINTOPOINT, IFF_PROMISC, RTN_UNICAST, RTN_UNREACHABLE } from "../../assembly/abi/net.ts";
+import { addressRecords, linkRecords, type AddressRecord, type LinkRecord } from "./kernel.ts";
+import { routeRecords } from "./kernel-routes.ts";
 import { attributesOf } from "./ip/attributes.ts";
-import { peerOf } from "./ip/address-show.ts";
+import { deviceFlags, hasCarrier } from "./ip/address-show.ts";
+import { queueLength } from "./ip/extras.ts";
 import { socketList, type SocketInfo } from "./sockets.ts";
 import { ToolExit, type Streams, type ToolHost } from "./tool.ts";
 
-const mask = (bits: number): string => [24, 16, 8, 0].map((shift) => (bits === 0 ? 0 : ((0xffffffff << (32 - bits)) >>> shift) & 255)).join(".");
+export const mask = (bits: number): string => [24, 16, 8, 0].map((shift) => (bits === 0 ? 0 : ((0xffffffff << (32 - bits)) >>> shift) & 255)).join(".");
 
 /** `ifconfig [-a] [INTERFACE]`: listing only; what it sets, `ip` sets. */
 export function ifconfig(host: ToolHost, args: readonly string[], streams: Streams): number {
@@ -37,24 +38,55 @@ const scaled = (bytes: number): string => {
   return `${(Math.floor(value * 10) / 10).toFixed(1)} ${unit}`;
 };
 
+/** Flags as ifconfig names them, in its order, with their numbers. */
+function flagsText(host: ToolHost, link: LinkRecord): string {
+  const { kind, up, flags } = link;
+  const running = up && hasCarrier(host, link);
+  const named = deviceFlags(link, running);
+  const list: [string, number][] = [];
+  const add = (on: boolean, name: string, bit: number): void => {
+    if (on) list.push([name, bit]);
+  };
+  add(up, "UP", 1);
+  add(named.includes("BROADCAST"), "BROADCAST", 2);
+  add(kind === "loopback", "LOOPBACK", 8);
+  add((flags & IFF_POINTOPOINT) !== 0, "POINTOPOINT", 16);
+  add(running, "RUNNING", 64);
+  add((flags & IFF_NOARP) !== 0, "NOARP", 128);
+  add((flags & IFF_PROMISC) !== 0, "PROMISC", 256);
+  add((flags & IFF_ALLMULTI) !== 0, "ALLMULTI", 512);
+  add(named.includes("MULTICAST"), "MULTICAST", 4096);
+  return `flags=${list.reduce((sum, [, bit]) => sum + bit, 0)}<${list.map(([name]) => name).join(",")}>  mtu ${link.mtu}`;
+}
+
+const SCOPES_V6: Readonly<Record<number, string>> = { 0: "0x0<global>", 253: "0x20<link>", 254: "0x10<host>", 200: "0x40<site>" };
+
+/** What ifconfig says of a device, and of each label that an address of it has. */
 function interfaceText(host: ToolHost, link: LinkRecord): string {
   const { netns } = host;
   const loopback = link.kind === "loopback";
-  const peer = peerOf(host, link);
-  const running = link.up && (peer === undefined || peer.link.up);
-  const flags: [string, number][] = [];
-  if (link.up) flags.push(["UP", 1]);
-  flags.push(loopback ? ["LOOPBACK", 8] : ["BROADCAST", 2]);
-  if (running) flags.push(["RUNNING", 64]);
-  if (!loopback) flags.push(["MULTICAST", 4096]);
-  const sum = flags.reduce((total, [, flag]) => total + flag, 0);
-  const lines = [`${link.name}: flags=${sum}<${flags.map(([name]) => name).join(",")}>  mtu ${link.mtu}`];
-  const first = addressRecords(netns).find(({ ifindex, family }) => ifindex === link.ifindex && family === "inet");
-  if (first !== undefined) {
-    const { broadcast = "0.0.0.0" } = attributesOf(netns, link, first);
-    lines.push(`        inet ${first.address}  netmask ${mask(first.bits)}${loopback ? "" : `  broadcast ${broadcast}`}`);
+  const own = addressRecords(netns).filter(({ ifindex }) => ifindex === link.ifindex);
+  const flags = flagsText(host, link);
+  const inet = (record: AddressRecord): string => {
+    const far = record.peer === undefined ? "" : `  destination ${record.peer}`;
+    return `        inet ${record.address}  netmask ${mask(record.bits)}${loopback ? "" : far !== "" ? far : `  broadcast ${record.broadcast ?? "0.0.0.0"}`}`;
+  };
+  const hardware = loopback ? `        loop  txqueuelen ${queueLength(netns, link)}  (Local Loopback)`
+    : link.kind === "tun" ? `        unspec 00-00-00-00-00-00-00-00-00-00-00-00-00-00-00-00  txqueuelen ${queueLength(netns, link)}  (UNSPEC)`
+      : `        ether ${link.mac}  txqueuelen ${queueLength(netns, link)}  (Ethernet)`;
+  const labels = new Map<string, AddressRecord>();
+  for (const record of own) {
+    if (record.family !== "inet") continue;
+    const { label } = attributesOf(netns, link, record);
+    if (!labels.has(label)) labels.set(label, record);
   }
-  lines.push(loopback ? "        loop  txqueuelen 1000  (Local Loopback)" : `        ether ${link.mac}  txqueuelen 1000  (Ethernet)`);
+  const lines = [`${link.name}: ${flags}`];
+  const first = labels.get(link.name);
+  if (first !== undefined) lines.push(inet(first));
+  for (const { family, address, bits, scope } of own) {
+    if (family === "inet6") lines.push(`        inet6 ${address}  prefixlen ${bits}  scopeid ${SCOPES_V6[scope] ?? "0x0<global>"}`);
+  }
+  lines.push(hardware);
   const { stats } = link;
   lines.push(
     `        RX packets ${stats.rxPackets}  bytes ${stats.rxBytes} (${scaled(stats.rxBytes)})`,
@@ -62,7 +94,9 @@ function interfaceText(host: ToolHost, link: LinkRecord): string {
     `        TX packets ${stats.txPackets}  bytes ${stats.txBytes} (${scaled(stats.txBytes)})`,
     `        TX errors 0  dropped ${stats.txDropped} overruns 0  carrier 0  collisions 0`,
   );
-  return `${lines.join("\n")}\n`;
+  let text = `${lines.join("\n")}\n`;
+  for (const [label, record] of labels) if (label !== link.name) text += `\n${[`${label}: ${flags}`, inet(record), hardware].join("\n")}\n`;
+  return text;
 }
 
 const NETSTAT_STATES: Readonly<Record<string, string>> = {
@@ -154,77 +188,4 @@ export function sysctl({ netns }: ToolHost, args: readonly string[], streams: St
     }
   }
   return status;
-}
-
-/** `cat FILE…` of /proc/net and /proc/sys. */
-export function cat({ netns }: ToolHost, args: readonly string[], streams: Streams): number {
-  let status = 0;
-  for (const path of args) {
-    const make = path.startsWith("/proc/net/") ? PROC_NET[path.slice("/proc/net/".length)] : undefined;
-    if (make !== undefined) streams.stdout += make(netns);
-    else if (path.startsWith("/proc/sys/")) streams.stdout += `${netns.sysctl(path.slice("/proc/sys/".length).replaceAll(".", "\0").replaceAll("/", ".").replaceAll("\0", "/"))}\n`;
-    else {
-      streams.stderr += `cat: ${path}: No such file or directory\n`;
-      status = 1;
-    }
-  }
-  return status;
-}
-
-const PROC_NET: Readonly<Record<string, (netns: Netns) => string>> = { route: procRoute, arp: procArp, dev: procDev, tcp: (netns) => procSockets(netns, "tcp"), udp: (netns) => procSockets(netns, "udp") };
-
-/** An address as the little-endian number that the kernel prints. */
-const hexAddress = (text: string): string => {
-  const value = parseIpv4(text) ?? 0;
-  return [0, 8, 16, 24].map((shift) => ((value >>> shift) & 255).toString(16).padStart(2, "0")).join("").toUpperCase();
-};
-
-/** fib_route_seq_show() */
-function procRoute(netns: Netns): string {
-  const links = linkRecords(netns);
-  const pad = (line: string): string => `${line.padEnd(127)}\n`;
-  const rows = routeRecords(netns, 254).filter(({ family }) => family === "inet").map((route) => {
-    const dev = links.find(({ ifindex }) => ifindex === route.ifindex)?.name ?? "*";
-    const flags = (route.type === RTN_UNICAST ? 1 : 0x201) | (route.via === undefined ? 0 : 2) | (route.bits === 32 ? 4 : 0);
-    return pad(`${dev}\t${hexAddress(route.dst)}\t${hexAddress(route.via ?? "0.0.0.0")}\t${flags.toString(16).toUpperCase().padStart(4, "0")}\t0\t0\t${route.metric}\t` +
-      `${hexAddress(mask(route.bits))}\t${route.mtu === 0 ? 0 : route.mtu + 40}\t0\t0`);
-  });
-  return pad("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT") + rows.join("");
-}
-
-/** arp_format_neigh_entry() */
-function procArp(netns: Netns): string {
-  const rows = netns.neighbours().filter(({ dst, state }) => !dst.includes(":") && state !== "NOARP").map(({ dev, dst, lladdr, state }) => {
-    const flags = (lladdr === undefined ? 0 : 2) | (state === "PERMANENT" ? 4 : 0);
-    return `${dst.padEnd(16)} 0x${"1".padEnd(10)}0x${flags.toString(16).padEnd(10)}${(lladdr ?? "00:00:00:00:00:00").padEnd(17)}     *        ${dev}\n`;
-  });
-  return `IP address       HW type     Flags       HW address            Mask     Device\n${rows.join("")}`;
-}
-
-/** dev_seq_printf_stats() */
-function procDev(netns: Netns): string {
-  const wide = (value: number, width: number): string => String(value).padStart(width);
-  const rows = linkRecords(netns).map(({ name, stats }) =>
-    `${name.padStart(6)}: ${wide(stats.rxBytes, 7)} ${wide(stats.rxPackets, 7)}    0 ${wide(stats.rxDropped, 4)}    0     0          0         0 ` +
-    `${wide(stats.txBytes, 8)} ${wide(stats.txPackets, 7)}    0 ${wide(stats.txDropped, 4)}    0     0       0          0\n`);
-  return "Inter-|   Receive                                                |  Transmit\n" +
-    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n" + rows.join("");
-}
-
-const TCP_NUMBERS: Readonly<Record<string, number>> = {
-  ESTAB: 1, "SYN-SENT": 2, "SYN-RECV": 3, "FIN-WAIT-1": 4, "FIN-WAIT-2": 5, "TIME-WAIT": 6, UNCONN: 7, "CLOSE-WAIT": 8, "LAST-ACK": 9, LISTEN: 10, CLOSING: 11,
-};
-
-/** tcp4_seq_show() and udp4_seq_show(), as far as there are such columns here. */
-function procSockets(netns: Netns, kind: "tcp" | "udp"): string {
-  const title = kind === "tcp"
-    ? "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode".padEnd(149)
-    : "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops".padEnd(127);
-  const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, "0");
-  const rows = socketList(netns).filter(({ netid, address }) => netid === kind && !address.includes(":")).map((socket, i) => {
-    const line = `${String(i).padStart(kind === "tcp" ? 4 : 5)}: ${hexAddress(socket.address)}:${hex(socket.port, 4)} ${hexAddress(socket.remote)}:${hex(socket.remotePort, 4)} ` +
-      `${hex(TCP_NUMBERS[socket.state] ?? 7, 2)} ${hex(socket.send, 8)}:${hex(socket.receive, 8)} 00:00000000 00000000     0        0 0`;
-    return `${line.padEnd(kind === "tcp" ? 149 : 127)}\n`;
-  });
-  return `${title}\n${rows.join("")}`;
 }

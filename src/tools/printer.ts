@@ -29,6 +29,16 @@ export class Printer {
     this.#out += JSON.stringify(value);
     this.#comma = true;
   }
+  /** A number with two decimals, in JSON too. */
+  fixed(key: string, value: number, text: string): void {
+    if (!this.json) {
+      this.#text += text;
+      return;
+    }
+    this.#name(key);
+    this.#out += value.toFixed(2);
+    this.#comma = true;
+  }
   /** PRINT_FP */
   fp(text: string): void {
     if (!this.json) this.#text += text;

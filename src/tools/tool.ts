@@ -24,6 +24,8 @@ export interface ToolHost {
   hasKind?(kind: string): boolean;
   /** Whether it has the queueing discipline, classifier or action of that name; as `hasKind`. */
   hasTc?(what: "qdisc" | "filter" | "action", kind: string): boolean;
+  /** Lets so many ms of virtual time pass, as tools do that wait. Absent: time stands still while a tool runs. */
+  wait?(ms: number): void;
   /** Types of ipset that the machine's kernel is built without. */
   readonly ipsetWithout?: readonly string[];
 }

@@ -11,7 +11,7 @@ import { newRandom } from "../../src/time/random.ts";
 import { runTool } from "../../src/tools/index.ts";
 import { kernelModule } from "../kernel/harness.ts";
 
-const TOOLS = ["ip", "bridge", "ss", "conntrack", "tc", "ifconfig", "netstat", "sysctl", "cat", "iptables-save"];
+const TOOLS = ["ip", "bridge", "ss", "conntrack", "tc", "ifconfig", "netstat", "sysctl", "cat", "iptables-save", "ping", "nft", "ipset"];
 const WORDS = (
   "add del set show flush get replace change append list save help link addr address route rule neigh netns maddr netconf fdb vlan mdb qdisc class " +
   "dev eth0 eth1 br0 lo nosuch x0 vx1 type veth bridge vxlan peer name id 5 local 10.1.1.1 10.1.1.2/24 10.5.0.0/16 default via src onlink table main " +
@@ -19,6 +19,11 @@ const WORDS = (
   "lladdr nud permanent stale proxy dst self static hairpin on off learning isolated vid -j -d -s -o -br -4 -6 -n -N -p -json -details -L -D -G -I -U " +
   "-C -S -F -E conntrack expect -p tcp udp icmp --sport --dport 80 --state ESTABLISHED -o extended,id xml -t -a -l -u -w state established sport = :80 " +
   "and or not ( ) src net.ipv4.ip_forward=1 net.ipv4.conf.eth0.rp_filter /proc/net/route /proc/net/dev /proc/net/tcp -r -i scope host link global " +
+  "handle 1: parent 1:10 ingress htb tbf netem pfifo_fast rate 1mbit ceil 2mbit burst 16k limit 10 latency 50ms delay 10ms loss 5% prio 2 protocol u32 " +
+  "matchall fw classid 1:1 flowid 1:1 action mirred egress redirect ip 0xffff u8 at 12 tuntap mode tap tun property altname alias grp1 group 5 nexthop " +
+  "prepend append advmss 1300 not suppress_prefixlength goto 1100 valid_lft 60 preferred_lft 30 peer 10.9.9.9 batch -batch -c 1 -W -t 100 -g 10.2.2.2 " +
+  "table inet filter chain input { type filter hook input priority 0; } rule accept list ruleset create hash:ip test destroy members timeout 10 " +
+  "-m 5 -b --orig-src --reply-src any xml labels ktimestamp fd00::/8 /proc/net/fib_trie /proc/net/if_inet6 /proc/net/ipv6_route /proc/net/arp " +
   "label eth0:1 brd + - blackhole unreachable prohibit proto static kernel root match exact nexthop weight fd00::1/64 ::1 \u0000 '' 99999999999 -1 0x"
 ).split(" ");
 

@@ -107,7 +107,7 @@ function line(rule: ListedChain["rules"][number], format: ListFormat, number: nu
   const { own, matches, target, goto } = parts(rule.text);
   const find = (name: string): Option | undefined => own.find((option) => option.name === name);
   let text = format.lineNumbers ? `${String(number).padEnd(4)} ` : "";
-  if (format.verbose) text += count(rule.counter[0], format.exact, 8) + count(rule.counter[1], format.exact, 10);
+  if (format.verbose) text += count(rule.counter[0], format.exact, 8) + count(rule.counter[1], format.exact, 8);
   const shown = target?.name === "NOTRACK" ? "CT" : (target?.name ?? "");
   text += `${shown.padEnd(9)} `;
   const protocol = find("p");

@@ -18,6 +18,8 @@ export interface Expression extends Place {
   readonly names?: "l3" | "l4";
   /** Headers it needs to be there. */
   readonly needs?: { readonly l3?: number; readonly ethertype?: number; readonly l4?: number | readonly number[] };
+  /** Of a concatenation: a part says which protocol it is. */
+  readonly protocolPart?: boolean;
   /** What may be written: `meta mark set`, `tcp dport set`. */
   store?(ops: Writer, register: number): void;
 }
@@ -99,7 +101,7 @@ const HEADERS: Readonly<Record<string, { readonly base: number; readonly fields:
   },
   icmpv6: {
     base: abi.NFTBASE_TRANSPORT,
-    fields: { type: [0, type("icmpv6_type")], code: [8, 8], checksum: [16, 16], id: [32, 16], sequence: [48, 16], mtu: [32, 32] },
+    fields: { type: [0, type("icmpv6_type")], code: [8, type("icmpv6_code")], checksum: [16, 16], id: [32, 16], sequence: [48, 16], mtu: [32, 32] },
   },
   arp: {
     base: abi.NFTBASE_NETWORK,
@@ -131,7 +133,8 @@ function payload(header: string, field: string, place: Place): Expression {
   const first = offset >> 3;
   const length = ((offset & 7) + bits + 7) >> 3;
   const part = (offset & 7) !== 0 || (bits & 7) !== 0;
-  const shift = length * 8 - (offset & 7) - bits;
+  // To the end of the bytes that the value takes: `ip6 dscp` stands in two.
+  const shift = bytesOf(bits) * 8 - (offset & 7) - bits;
   const access = (ops: Writer, register: number): void => {
     ops.op(abi.NFTOP_PAYLOAD, register, (w) => w.u8(base, length).u16(first));
   };
@@ -155,7 +158,7 @@ function payload(header: string, field: string, place: Place): Expression {
       const mask = new Uint8Array(length);
       for (let i = 0; i < bits; i++) mask[((offset & 7) + i) >> 3]! |= 128 >> ((offset + i) & 7);
       ops.op(abi.NFTOP_BITWISE, register, (w) => w.u8(register, length).u16(0).data(mask).data(new Uint8Array(length)));
-      if (shift > 0) ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, 1, shift));
+      if (shift !== 0) ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, shift > 0 ? 1 : 0, Math.abs(shift)));
     },
     ...(header === "vlan" ? {} : {
       store(ops: Writer, register: number) {
@@ -163,7 +166,7 @@ function payload(header: string, field: string, place: Place): Expression {
         if (part) {
           // The other bits of the bytes stay.
           const other = register + 1;
-          ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, 0, shift));
+          ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, shift < 0 ? 1 : 0, Math.abs(shift)));
           access(ops, other);
           const mask = new Uint8Array(length).fill(255);
           for (let i = 0; i < bits; i++) mask[((offset & 7) + i) >> 3]! &= ~(128 >> ((offset + i) & 7));
@@ -171,7 +174,7 @@ function payload(header: string, field: string, place: Place): Expression {
           merge(ops, register, other, length);
           source = register;
         }
-        const addresses = header === "ip" && (field === "saddr" || field === "daddr");
+        const addresses = (header === "ip" || header === "ip6") && (field === "saddr" || field === "daddr");
         ops.op(abi.NFTOP_PAYLOAD_SET, source, (w) => w.u8(base, length).u16(first)
           .u8(checksum === undefined || field === "checksum" ? 0 : 1, addresses ? 1 : 0).u16(checksum ?? 0));
       },
@@ -256,7 +259,7 @@ function ct(context: RuleContext, from: number): Expression {
     ...place,
     types: [keyType],
     text: `ct ${direction === undefined ? "" : `${direction} `}${address ? `${family} ` : ""}${token.text}`,
-    load: (ops, register) => void (family === "ip6" ? ops.op(abi.NFTOP_NEVER, 0) : ops.op(abi.NFTOP_CT, register, (w) => w.u8(key, number, 0, 0))),
+    load: (ops, register) => void ops.op(abi.NFTOP_CT, register, (w) => w.u8(key, number, !address ? 0 : family === "ip6" ? NF_IPV6 : NF_IPV4, 0)),
     ...(token.text === "mark" || (token.text === "zone" && direction === undefined) ? { store: (ops: Writer, register: number) => void ops.op(abi.NFTOP_CT_SET, register, (w) => w.u8(key, 0, 0, 0)) } : {}),
   };
 }
@@ -377,27 +380,77 @@ function tcpOption(context: RuleContext, from: number): Expression {
 
 function rt(context: RuleContext, from: number): Expression {
   const { cursor } = context;
-  if (cursor.is("ip", "ip6")) cursor.next();
+  const six = cursor.is("ip", "ip6") ? cursor.next().text === "ip6" : context.family === "ip6";
   const what = cursor.name().text;
-  const known = what === "nexthop" ? [abi.NFTRT_NEXTHOP, type("ipv4_addr")] as const
+  const known = what === "nexthop" ? [abi.NFTRT_NEXTHOP, type(six ? "ipv6_addr" : "ipv4_addr")] as const
     : what === "mtu" ? [abi.NFTRT_TCPMSS, integerType(16)] as const : undefined;
   if (known === undefined) throw new Refused("syntax error, unexpected string", cursor.previous);
   if (what === "mtu") context.checks.push({ hooks: ["forward", "output", "postrouting"] });
   return {
-    from, to: cursor.previous.to, types: [known[1]], text: `rt ${what === "nexthop" ? "ip " : ""}${what}`,
+    from, to: cursor.previous.to, types: [known[1]], text: `rt ${what === "nexthop" ? six ? "ip6 " : "ip " : ""}${what}`,
     load: (ops, register) => void ops.op(abi.NFTOP_RT, register, (w) => w.u32(known[0])),
+  };
+}
+
+/** Extension headers of IPv6: {number, fields: {bit offset, type}} (src/exthdr.c). */
+const options: Fields = { nexthdr: [0, type("inet_proto")], hdrlength: [8, 8] };
+const EXTENSIONS: Readonly<Record<string, readonly [number: number, fields: Fields]>> = {
+  hbh: [0, options],
+  rt: [43, { ...options, type: [16, 8], "seg-left": [24, 8] }],
+  rt0: [43, { "addr[1]": [64, type("ipv6_addr")] }],
+  rt2: [43, { addr: [64, type("ipv6_addr")] }],
+  srh: [43, { "last-entry": [32, 8], flags: [40, 8], tag: [48, 16] }],
+  frag: [44, { nexthdr: [0, type("inet_proto")], reserved: [8, 8], "frag-off": [16, 13], reserved2: [29, 2], "more-fragments": [31, 1], id: [32, 32] }],
+  dst: [60, options],
+  mh: [135, { ...options, type: [16, 8], reserved: [24, 8], checksum: [32, 16] }],
+};
+
+/** `exthdr hbh`: is the header there? */
+function extensionPresent(context: RuleContext, from: number): Expression {
+  const token = context.cursor.next();
+  const found = EXTENSIONS[token.text];
+  if (found === undefined || token.text === "rt0" || token.text === "rt2" || token.text === "srh") throw new Refused("syntax error, unexpected string", token);
+  return {
+    from, to: token.to, types: [type("boolean")], text: `exthdr ${token.text}`, needs: { l3: NF_IPV6 },
+    load: (ops, register) => void ops.op(abi.NFTOP_EXTHDR, register, (w) => w.u8(found[0], 0, 1, 1)),
+  };
+}
+
+function extension(context: RuleContext, header: string, from: number): Expression {
+  const { cursor } = context;
+  const [number, fields] = EXTENSIONS[header]!;
+  const field = cursor.token;
+  const found = fields[field.text];
+  if (field.kind !== "word" || found === undefined) throw cursor.syntax();
+  cursor.next();
+  const [offset, given] = found;
+  const fieldType = typeOf(given);
+  const { bits } = fieldType;
+  const first = offset >> 3;
+  const length = ((offset & 7) + bits + 7) >> 3;
+  const shift = length * 8 - (offset & 7) - bits;
+  return {
+    from, to: field.to, types: [fieldType], text: `${header} ${field.text}`, needs: { l3: NF_IPV6 },
+    load(ops, register) {
+      ops.op(abi.NFTOP_EXTHDR, register, (w) => w.u8(number, first, length, 0));
+      if ((offset & 7) === 0 && (bits & 7) === 0) return;
+      const mask = new Uint8Array(length);
+      for (let i = 0; i < bits; i++) mask[((offset & 7) + i) >> 3]! |= 128 >> ((offset + i) & 7);
+      ops.op(abi.NFTOP_BITWISE, register, (w) => w.u8(register, length).u16(0).data(mask).data(new Uint8Array(length)));
+      if (shift > 0) ops.op(abi.NFTOP_SHIFT, register, (w) => w.u8(register, length, 1, shift));
+    },
   };
 }
 
 /** Registers that values of these types take. */
 export const registersOf = (types: readonly DataType[]): number => types.reduce((sum, part) => sum + padded(bytesOf(part.bits)) / 4, 0);
 
-const UNSUPPORTED_WORDS = new Set(["socket", "osf", "ipsec", "exthdr", "hbh", "frag", "rt0", "dst", "mh", "vxlan", "geneve", "gre"]);
+const UNSUPPORTED_WORDS = new Set(["socket", "osf", "ipsec", "vxlan", "geneve", "gre"]);
 
 /** Does an expression begin here? */
 export function startsExpression(cursor: Cursor): boolean {
   const { text, kind } = cursor.token;
-  return kind === "word" && (isHeader(text) || UNQUALIFIED.has(text) || ["meta", "ct", "fib", "numgen", "jhash", "symhash", "rt"].includes(text))
+  return kind === "word" && (isHeader(text) || UNQUALIFIED.has(text) || ["meta", "ct", "fib", "numgen", "jhash", "symhash", "rt", "exthdr"].includes(text) || text in EXTENSIONS)
     && !(text === "ct" && (["timeout", "expectation", "count"].includes(cursor.peek().text) || (cursor.peek().text === "helper" && cursor.peek(2).text === "set")));
 }
 
@@ -418,10 +471,15 @@ export function primary(context: RuleContext): Expression {
     case "numgen": return numgen(context, from);
     case "jhash": return hash(context, false, from);
     case "symhash": return hash(context, true, from);
-    case "rt": return rt(context, from);
+    case "rt": {
+      const next = cursor.token.text;
+      return next === "ip" || next === "ip6" || next === "nexthop" || next === "mtu" ? rt(context, from) : extension(context, "rt", from);
+    }
+    case "exthdr": return extensionPresent(context, from);
     default:
   }
   if (UNQUALIFIED.has(text)) return meta(context, text, { from, to: cursor.previous.to });
+  if (text in EXTENSIONS) return extension(context, text, from);
   if (text === "tcp" && cursor.is("option")) {
     cursor.next();
     return tcpOption(context, from);
@@ -459,8 +517,10 @@ export function depend(context: RuleContext, expression: Expression): void {
     }
     if (context.family === "inet") {
       if (context.l3 === undefined) {
-        if (needs.l3 === NF_IPV6) context.ops.op(abi.NFTOP_NEVER, 0);
-        context.l3 = needs.l3;
+        const number = needs.l3;
+        context.ops.op(abi.NFTOP_META, 0, (w) => w.u32(abi.NFTMETA_NFPROTO));
+        context.ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(abi.NFTCMP_EQ, 1).u16(0).data(Uint8Array.of(number)));
+        context.l3 = number;
       } else if (context.l3Segment !== undefined && !expression.text.startsWith("icmp")) {
         context.segments[context.l3Segment] = "";
         context.l3Segment = undefined;
@@ -532,6 +592,7 @@ export function concatenation(context: RuleContext): Expression {
   return {
     from: first.from, to: parts.at(-1)!.to,
     types: parts.flatMap((part) => part.types),
+    protocolPart: parts.some((part) => part.names === "l4"),
     text: parts.map((part) => part.text).join(" . "),
     load(ops, register) {
       let at = register;

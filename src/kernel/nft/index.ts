@@ -77,7 +77,6 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
 
   const states = (chain: Chain, reset = false): (readonly [bigint, bigint])[][] => {
     const all: (readonly [bigint, bigint])[][] = chain.rules.map(() => []);
-    if (chain.table.family === "ip6") return all;
     let first = 0;
     do {
       if (ask(abi.NF_NFT_CHAIN, chain.id, first, reset ? 1 : 0) < 0) return all;
@@ -97,7 +96,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
 
   /** Elements that packets added, and the times that are left. */
   const sync = (set: NftSet): void => {
-    if (set.table.family === "ip6" || set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout") || set.ops.length > 0 || [...set.elements.values()].some((one) => one.ops !== undefined))) return;
+    if (set.anonymous || !(set.flags.has("dynamic") || set.flags.has("timeout") || set.ops.length > 0 || [...set.elements.values()].some((one) => one.ops !== undefined))) return;
     const before = set.elements;
     const now = new Map<string, SetElement>();
     const key = keyBytes(set.keyTypes);
@@ -135,7 +134,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
   };
 
   const objectState = (object: NftObject, reset = false): readonly [bigint, bigint] => {
-    if (object.table.family === "ip6" || ask(abi.NF_NFT_OBJECT, object.id, reset ? 1 : 0) < 0) return [0n, 0n];
+    if (ask(abi.NF_NFT_OBJECT, object.id, reset ? 1 : 0) < 0) return [0n, 0n];
     return [instance.view.getBigUint64(0, true), instance.view.getBigUint64(8, true)];
   };
 
@@ -217,7 +216,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
     describe(id, handle) {
       for (const table of ruleset.tables.values()) {
         for (const chain of table.chains.values()) {
-          if (chain.id !== id || table.family === "ip6") continue;
+          if (chain.id !== id) continue;
           const at = chain.rules.findIndex((one) => one.handle === handle);
           const rule = chain.rules[at];
           if (handle !== 0 && rule === undefined) return undefined;

@@ -222,8 +222,6 @@ export class Ruleset {
   }
 }
 
-const inKernel = (table: Table): boolean => table.family !== "ip6";
-
 export class Transaction {
   readonly ruleset: Ruleset;
   readonly #undo: (() => void)[] = [];
@@ -334,7 +332,6 @@ export class Transaction {
     new DataView(this.#records.bytes.buffer).setUint32(at + 4, this.#records.length - at, true);
   }
   newSet(set: NftSet): void {
-    if (!inKernel(set.table)) return;
     const { keyTypes, dataTypes } = set;
     const data = dataTypes === undefined ? 0 : dataTypes === "verdict" ? 8 : typeof dataTypes === "string" ? 4 : keyBytes(dataTypes);
     this.#record(abi.NFTREC_SET, (writer) => {
@@ -349,13 +346,13 @@ export class Transaction {
     if (!set.anonymous) this.setIn(set.table.sets, set.name, undefined);
     this.touched.add(set.table);
     this.#done.push(() => this.ruleset.ids.set.give(set.id));
-    if (inKernel(set.table)) this.#record(abi.NFTREC_SET_DELETE, (writer) => writer.u32(set.id));
+    this.#record(abi.NFTREC_SET_DELETE, (writer) => writer.u32(set.id));
   }
   flushSet(set: NftSet): void {
     const before = set.elements;
     for (const element of before.values()) this.#elementUse(element, -1);
     this.change(() => (set.elements = new Map()), () => (set.elements = before));
-    if (inKernel(set.table)) this.#record(abi.NFTREC_SET_FLUSH, (writer) => writer.u32(set.id));
+    this.#record(abi.NFTREC_SET_FLUSH, (writer) => writer.u32(set.id));
   }
   #elementUse(element: SetElement, by: number): void {
     if (element.verdict?.chain !== undefined) this.use(element.verdict.chain, by);
@@ -366,7 +363,6 @@ export class Transaction {
     this.setIn(set.elements, key, element);
     this.#elementUse(element, 1);
     if (element.verdict !== undefined) this.touched.add(set.table);
-    if (!inKernel(set.table)) return;
     this.#record(abi.NFTREC_ELEMENT, (writer) => {
       writer.u32(set.id).u32(element.catchall ? abi.NFTELEM_CATCHALL : 0).u64(element.timeout).u64(element.expires);
       writer.data(element.key);
@@ -380,31 +376,32 @@ export class Transaction {
   deleteElement(set: NftSet, element: SetElement): void {
     this.setIn(set.elements, elementKey(element.key, element.end, element.catchall), undefined);
     this.#elementUse(element, -1);
-    if (!inKernel(set.table)) return;
     this.#record(abi.NFTREC_ELEMENT_DELETE, (writer) => {
       writer.u32(set.id).u32(element.catchall ? abi.NFTELEM_CATCHALL : 0).data(element.key);
       if (isInterval(set)) writer.data(element.end);
     });
   }
   newObject(object: NftObject): void {
-    if (inKernel(object.table) && object.kind !== "ct helper") this.#record(abi.NFTREC_OBJECT, (writer) => writer.u32(object.id).data(object.ops));
+    if (object.kind !== "ct helper") this.#record(abi.NFTREC_OBJECT, (writer) => writer.u32(object.id).data(object.ops));
   }
   deleteObject(object: NftObject): void {
     this.setIn(object.table.objects, `${object.kind} ${object.name}`, undefined);
     this.#done.push(() => this.ruleset.ids.object.give(object.id));
-    if (inKernel(object.table) && object.kind !== "ct helper") this.#record(abi.NFTREC_OBJECT_DELETE, (writer) => writer.u32(object.id));
+    if (object.kind !== "ct helper") this.#record(abi.NFTREC_OBJECT_DELETE, (writer) => writer.u32(object.id));
   }
 
   /** What the kernel has to be told; empty if nothing. */
   records(): Uint8Array {
     for (const chain of this.#deleted) {
-      if (inKernel(chain.table)) this.#record(abi.NFTREC_CHAIN_DELETE, (writer) => writer.u32(chain.id));
+      this.#record(abi.NFTREC_CHAIN_DELETE, (writer) => writer.u32(chain.id));
     }
     for (const chain of this.#chains) {
-      if (this.#deleted.has(chain) || !inKernel(chain.table)) continue;
+      if (this.#deleted.has(chain)) continue;
       const { base } = chain;
-      const flags = base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0)
-        | (chain.counted ? abi.NFTCHAIN_COUNTERS : 0) | (chain.counter === undefined ? 0 : abi.NFTCHAIN_COUNTERS_SET);
+      const { family } = chain.table;
+      const packets6 = family === "ip6" ? abi.NFTCHAIN_IP6 : family === "inet" ? abi.NFTCHAIN_INET : 0;
+      const flags = packets6 | (base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0)
+        | (chain.counted ? abi.NFTCHAIN_COUNTERS : 0) | (chain.counter === undefined ? 0 : abi.NFTCHAIN_COUNTERS_SET));
       const [packets, bytes] = chain.counter ?? [0n, 0n];
       this.#record(abi.NFTREC_CHAIN, (writer) => {
         const hook = base === undefined ? 0 : hookNumber(chain.table.family, base.hook)!;

@@ -5,6 +5,9 @@ import {
   REJECT_HOST_UNREACHABLE, REJECT_NET_PROHIBITED, REJECT_NET_UNREACHABLE, REJECT_PORT_UNREACHABLE, REJECT_PROT_UNREACHABLE,
   REJECT_TCP_RESET,
 } from "../../../assembly/abi/netfilter.ts";
+import {
+  REJECT6_ADDR_UNREACH, REJECT6_ADM_PROHIBITED, REJECT6_NO_ROUTE, REJECT6_POLICY_FAIL, REJECT6_PORT_UNREACH, REJECT6_REJECT_ROUTE, REJECT6_TCP_RESET,
+} from "../../../assembly/abi/xtables.ts";
 import { concatenation, startsExpression, type Expression, type RuleContext } from "./expressions.ts";
 import { Refused, type Place } from "./lexer.ts";
 import { mapLookup } from "./rule.ts";
@@ -43,18 +46,23 @@ const REJECTS: Readonly<Record<string, number>> = {
   "port-unreachable": REJECT_PORT_UNREACHABLE, "net-prohibited": REJECT_NET_PROHIBITED, "host-prohibited": REJECT_HOST_PROHIBITED,
   "admin-prohibited": REJECT_ADMIN_PROHIBITED,
 };
-/** Words for both families, and what they are in IPv4 (nft_reject_icmp_code). */
-const REJECTS_BOTH: Readonly<Record<string, number>> = {
-  "no-route": REJECT_NET_UNREACHABLE, "port-unreachable": REJECT_PORT_UNREACHABLE, "host-unreachable": REJECT_HOST_UNREACHABLE,
-  "admin-prohibited": REJECT_ADMIN_PROHIBITED,
+/** Words for both families, and what they are in either (nft_reject_icmp_code, nft_reject_icmpv6_code). */
+const REJECTS_BOTH: Readonly<Record<string, readonly [v4: number, v6: number]>> = {
+  "no-route": [REJECT_NET_UNREACHABLE, REJECT6_NO_ROUTE], "port-unreachable": [REJECT_PORT_UNREACHABLE, REJECT6_PORT_UNREACH],
+  "host-unreachable": [REJECT_HOST_UNREACHABLE, REJECT6_ADDR_UNREACH], "admin-prohibited": [REJECT_ADMIN_PROHIBITED, REJECT6_ADM_PROHIBITED],
 };
-const REJECTS_V6 = ["no-route", "admin-prohibited", "addr-unreachable", "port-unreachable", "policy-fail", "reject-route"];
+const REJECTS_V6: Readonly<Record<string, number>> = {
+  "no-route": REJECT6_NO_ROUTE, "admin-prohibited": REJECT6_ADM_PROHIBITED, "addr-unreachable": REJECT6_ADDR_UNREACH,
+  "port-unreachable": REJECT6_PORT_UNREACH, "policy-fail": REJECT6_POLICY_FAIL, "reject-route": REJECT6_REJECT_ROUTE,
+};
+/** Packets of that family are not rejected so. */
+const NOT = 0xffffffff;
 
 export function rejectStatement(context: RuleContext): void {
   const { cursor, ops, segments } = context;
   cursor.next();
   context.checks.push({ hooks: ["input", "forward", "output", "prerouting"] });
-  let how = REJECT_PORT_UNREACHABLE;
+  let how: readonly [v4: number, v6: number] = [REJECT_PORT_UNREACHABLE, REJECT6_PORT_UNREACH];
   let text = "reject";
   if (cursor.take("with")) {
     const kind = cursor.next();
@@ -67,25 +75,23 @@ export function rejectStatement(context: RuleContext): void {
         ops.op(abi.NFTOP_META, 0, (w) => w.u32(abi.NFTMETA_L4PROTO));
         ops.op(abi.NFTOP_CMP, 0, (w) => w.u8(abi.NFTCMP_EQ, 1).u16(0).data(Uint8Array.of(6)));
       }
-      how = REJECT_TCP_RESET;
+      how = [REJECT_TCP_RESET, REJECT6_TCP_RESET];
       if (context.l4 === undefined && context.family === "inet") text = "meta l4proto tcp reject";
       text += " with tcp reset";
     } else if (kind.text === "icmp" || kind.text === "icmpx" || kind.text === "icmpv6") {
       cursor.take("type");
       const code = cursor.name();
-      const known = kind.text === "icmpx" ? REJECTS_BOTH[code.text] : kind.text === "icmp" ? REJECTS[code.text]
-        : REJECTS_V6.includes(code.text) ? REJECT_PORT_UNREACHABLE : undefined;
+      const known = kind.text === "icmpx" ? REJECTS_BOTH[code.text] : (kind.text === "icmp" ? REJECTS : REJECTS_V6)[code.text];
       if (known === undefined) throw new Refused("Can't parse symbolic invalid expressions", code);
       if (kind.text === "icmpv6") {
         if (context.family === "ip") throw new Refused("conflicting protocols specified: ip vs ip6", kind);
-        if (context.family === "inet") ops.op(abi.NFTOP_NEVER, 0);
       }
-      how = known;
+      how = typeof known !== "number" ? known : kind.text === "icmp" ? [known, NOT] : [NOT, known];
       const plain = code.text === "port-unreachable" && (kind.text === "icmpx" || context.family !== "inet");
       if (!plain) text += ` with ${kind.text} ${code.text}`;
     } else throw new Refused(`syntax error, unexpected ${kind.text}`, kind);
   }
-  ops.op(abi.NFTOP_REJECT, 0, (w) => w.u32(how));
+  ops.op(abi.NFTOP_REJECT, 0, (w) => w.u32(how[0]).u32(how[1]));
   segments.push(text);
 }
 
@@ -148,7 +154,6 @@ export function natStatement(context: RuleContext): void {
     family = context.l3 === 10 ? "ip6" : context.l3 === 2 ? "ip" : "";
   }
   const v6 = family === "ip6" || context.family === "ip6";
-  if (v6 && context.family === "inet") ops.op(abi.NFTOP_NEVER, 0);
   const address = type(v6 ? "ipv6_addr" : "ipv4_addr");
   const registers = [NONE, NONE, NONE, NONE];
   let text: () => string;
@@ -163,7 +168,7 @@ export function natStatement(context: RuleContext): void {
     data.load(ops, 0);
     registers[0] = 0;
     if (data.types.length > 1) {
-      needPorts(context, data, statement);
+      if (key.protocolPart !== true) needPorts(context, data, statement); // nat_evaluate_addr_has_th_expr
       registers[2] = address.bits / 32;
       concatenated = true;
     }
@@ -197,7 +202,7 @@ export function natStatement(context: RuleContext): void {
     text = () => written;
   }
   const [flags, flagText] = natFlags(context);
-  ops.op(abi.NFTOP_NAT, 0, (w) => w.u8(kind === "dnat" ? 1 : 0, registers[0]!, registers[1]!, registers[2]!, registers[3]!, 0, 0, 0).u32(flags | (prefix ? NETMAP : 0)));
+  ops.op(abi.NFTOP_NAT, 0, (w) => w.u8(kind === "dnat" ? 1 : 0, registers[0]!, registers[1]!, registers[2]!, registers[3]!, v6 ? 10 : 2, 0, 0).u32(flags | (prefix ? NETMAP : 0)));
   const familyText = context.family === "inet" && family !== "" ? ` ${family}` : concatenated ? ` ${v6 ? "ip6" : "ip"}` : "";
   segments.push(() => `${kind}${familyText}${prefix ? " prefix" : ""} to ${text()}${flagText}`);
   context.checks.push(kind === "dnat" ? { type: "nat", hooks: ["prerouting", "output"] } : { type: "nat", hooks: ["postrouting", "input"] });

@@ -379,6 +379,9 @@ const list: readonly DataType[] = [
       "nd-neighbor-solicit": 135, "nd-neighbor-advert": 136, "nd-redirect": 137, "mld2-listener-report": 143,
     },
   }),
+  integer("icmpv6_code", 8, {
+    symbols: { "no-route": 0, "admin-prohibited": 1, "addr-unreachable": 3, "port-unreachable": 4, "policy-fail": 5, "reject-route": 6 },
+  }),
   integer("tcp_flag", 8, { bitmask: true, symbols: { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 } }),
   integer("fib_addrtype", 32, { symbols: RTN, host: true }),
   integer("pkt_type", 8, { symbols: { host: 0, unicast: 0, broadcast: 1, multicast: 2, other: 3 } }),

@@ -151,19 +151,31 @@ function mergeField(field: Field, live: unknown, config: unknown): unknown {
   return config;
 }
 
-/** Both lists' elements: the second one's in its order, the others where they stood before those. Follows mergeListItems. */
+/**
+ * Both lists' elements: the applied ones in their order; those that only the live list has keep theirs, and come first where both could
+ * stand. Follows mergeListItems of structured-merge-diff.
+ */
 function interleave(live: readonly string[], wanted: readonly string[]): string[] {
   const out: string[] = [];
-  const asked = new Set(wanted);
-  const known = new Set(live);
-  let at = 0;
-  for (const key of wanted) {
-    if (known.has(key)) while (at < live.length && live[at] !== key && !asked.has(live[at]!)) out.push(live[at++]!);
-    out.push(key);
-    if (live[at] === key) at++;
-    while (at < live.length && out.includes(live[at]!)) at++;
+  const [asked, known] = [new Set(wanted), new Set(live)];
+  let [l, r] = [0, 0];
+  while (l < live.length || r < wanted.length) {
+    if (l < live.length && !asked.has(live[l]!)) out.push(live[l++]!);
+    else if (r < wanted.length && !known.has(wanted[r]!)) out.push(wanted[r++]!);
+    else if (r >= wanted.length) l++;
+    else {
+      // Shared ones come as they are applied; those passed over are met again.
+      if (live[l] === wanted[r]) l++;
+      else if (l < live.length && out.includes(live[l]!)) {
+        l++;
+        continue;
+      } else if (l < live.length && wanted.indexOf(live[l]!) > r) {
+        l++;
+        continue;
+      }
+      out.push(wanted[r++]!);
+    }
   }
-  for (; at < live.length; at++) if (!out.includes(live[at]!)) out.push(live[at]!);
   return out;
 }
 

@@ -7,6 +7,8 @@ import type { KubeObject } from "../../apimachinery/meta.ts";
 import { formatTime } from "../../apimachinery/time.ts";
 import { validateDNS1123Subdomain } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
+import { events } from "../registry/simple.ts";
+import { autoscalerV1, convertedView, eventsV1 } from "./converted.ts";
 import type { Descriptor, RegistryContext } from "../registry/descriptor.ts";
 import { validatePathSegment } from "../registry/meta.ts";
 import { setPodTemplateDefaults } from "../registry/pod-defaults.ts";
@@ -252,7 +254,8 @@ export const KINDS: readonly Descriptor[] = [
     },
   }),
   kind("batch", "Job", "jobs", {
-    status: true, generation: true, orphansByDefault: true,
+    status: true, generation: true, orphansByDefault: true, selectableNames: ["status.successful"],
+    selectable: ({ status }) => ({ "status.successful": String(status?.succeeded ?? 0) }),
     deleteWarning: "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
     setDefaults({ metadata, spec }) {
       jobDefaults(spec);
@@ -285,6 +288,19 @@ export const KINDS: readonly Descriptor[] = [
       behavior.scaleUp = { stabilizationWindowSeconds: 0, selectPolicy: "Max", policies: HPA_POLICIES, ...behavior.scaleUp };
       behavior.scaleDown = { selectPolicy: "Max", policies: HPA_POLICIES.slice(1), ...behavior.scaleDown };
     },
+  }),
+  kind("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", {
+    status: true, newStatus: () => ({ currentReplicas: 0, desiredReplicas: 0 }),
+    view: (storage) => convertedView(storage, autoscalerV1), toStored: autoscalerV1.toStored,
+    setDefaults({ spec }) {
+      spec.minReplicas ??= 1;
+      spec.targetCPUUtilizationPercentage ??= 80;
+    },
+  }),
+  kind("events.k8s.io", "Event", "events", {
+    type: "Event@events.v1", allowCreateOnUpdate: true, internalGroup: "",
+    view: (storage) => convertedView(storage, eventsV1), toStored: eventsV1.toStored,
+    selectableNames: events.selectableNames!, selectable: (o) => events.selectable!(eventsV1.toStored(o)),
   }),
   kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", {
     status: true, generation: true, newStatus: () => ({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }),

@@ -55,13 +55,13 @@ function table({ descriptor, include, version, nowMs }: TableRequest, body: unkn
   const items = one.items ?? [one];
   const { group, resource } = descriptor.name;
   const id = `${group}/${descriptor.name.version}/${resource}`;
-  const { custom } = descriptor;
-  const print = custom !== undefined ? (o: Any): Cells => custom.cells(o as KubeObject, nowMs) : PRINTERS[`${group}/${resource}`] ?? ((o: Any): Cells => [o.metadata.name, o.metadata.creationTimestamp]);
+  const { custom, toStored, internalGroup = group } = descriptor;
+  const print = custom !== undefined ? (o: Any): Cells => custom.cells(o as KubeObject, nowMs) : PRINTERS[`${internalGroup}/${resource}`] ?? ((o: Any): Cells => [o.metadata.name, o.metadata.creationTimestamp]);
   const apiVersion = `meta.k8s.io/${version}`;
   const rows = items.map((item) => {
     const conditions = group === "" && resource === "pods" ? podConditions(item as Any) : {};
     const object = include === "Object" ? item : { kind: "PartialObjectMetadata", apiVersion, metadata: item.metadata };
-    return { cells: print(item as Any, nowMs), ...conditions, object: include === "None" ? null : object };
+    return { cells: print((toStored === undefined ? item : toStored(item)) as Any, nowMs), ...conditions, object: include === "None" ? null : object };
   });
   const list = one.metadata as { resourceVersion?: string; continue?: string; remainingItemCount?: number };
   const metadata: Record<string, unknown> = {};

@@ -81,8 +81,6 @@ export const replicaSets: Descriptor<ReplicaSet> = {
   allowUnconditionalUpdate: true,
   generation: true,
   scalable: true,
-  selectableNames: ["status.replicas"],
-  selectable: ({ status }) => ({ "status.replicas": String(status.replicas ?? 0) }),
   setDefaults({ spec }) {
     spec.replicas ??= 1;
     // The template is required for all practical purposes, but left out of the wire form when it was not given.

@@ -85,6 +85,12 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   /** The scale of resources that have it elsewhere than in `spec.replicas`. */
   readonly scale?: { of(object: T): Scale; set(object: T, replicas: number): void };
   readonly custom?: CustomResource;
+  /** The store as this version shows it, where another one is stored. */
+  readonly view?: (storage: Storage<KubeObject>) => Storage<KubeObject>;
+  /** The object as it is stored, for what is made of that form (Tables). */
+  readonly toStored?: (object: T) => KubeObject;
+  /** The group in messages of validation, where it is not the one that is served. */
+  readonly internalGroup?: string;
   /** The grace period of a deletion; undefined where deletion is immediate. `asked` is the client's. */
   readonly gracePeriod?: (object: T, asked: number | undefined) => number;
 }

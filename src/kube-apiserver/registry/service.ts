@@ -3,9 +3,7 @@
  */
 import type { Service, ServiceSpec } from "../../api/types.generated.ts";
 import { RESOURCES } from "../../api/resources.ts";
-import {
-  parseIPv4, validateDNS1035Label, validateDNS1123Label, validateDNS1123Subdomain, validateLabelKey, validateLabelValue, validatePortName, validatePortNumber,
-} from "../../apimachinery/validation.ts";
+import { parseIPv4, validateDNS1035Label, validatePortNumber } from "../../apimachinery/validation.ts";
 import type { FieldErrors } from "../field.ts";
 import { AllocationError } from "./allocators.ts";
 import type { Descriptor, RegistryContext } from "./descriptor.ts";
@@ -135,79 +133,30 @@ function defaultFamilies(spec: ServiceSpec): void {
 
 const TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const PROTOCOLS = ["SCTP", "TCP", "UDP"];
-const AFFINITIES = ["ClientIP", "None"];
 
-/** Follows ValidateService. */
+/** What a cluster needs to be sure of; ValidateService as a whole is in `complete/validation/service.ts`. */
 function validateService({ spec }: Service, errors: FieldErrors): void {
   const ports = spec.ports ?? [];
   const ips = spec.clusterIPs ?? [];
-  const headless = ips[0] === "None" || spec.clusterIP === "None";
-  if (ports.length === 0 && !headless && spec.type !== "ExternalName") errors.required("spec.ports");
-  if (spec.type === "LoadBalancer" || spec.type === "NodePort") {
-    if (headless) errors.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${spec.type} services`);
-  } else if (spec.type === "ExternalName") {
-    if (ips.length > 0) errors.forbidden("spec.clusterIPs", "may not be set for ExternalName services");
-    if (spec.ipFamilies !== undefined) errors.forbidden("spec.ipFamilies", "may not be set for ExternalName services");
-    if (spec.ipFamilyPolicy !== undefined) errors.forbidden("spec.ipFamilyPolicy", "may not be set for ExternalName services");
-    const name = (spec.externalName ?? "").replace(/\.$/, "");
-    if (name === "") errors.required("spec.externalName");
-    else errors.invalidAll("spec.externalName", name, validateDNS1123Subdomain(name));
-  }
-  const names = new Set<string>();
+  if (!TYPES.includes(spec.type!)) errors.notSupported("spec.type", spec.type, TYPES);
+  if (spec.type === "ExternalName") {
+    if ((spec.externalName ?? "") === "") errors.required("spec.externalName");
+  } else if (ports.length === 0 && spec.clusterIP !== "None") errors.required("spec.ports");
+  if (usesNodePorts(spec) && spec.clusterIP === "None") errors.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${spec.type} services`);
   const taken = new Set<string>();
   for (const [i, port] of ports.entries()) {
     const at = `spec.ports[${i}]`;
     if (ports.length > 1 && port.name === undefined) errors.required(`${at}.name`);
-    else if (port.name !== undefined) {
-      errors.invalidAll(`${at}.name`, port.name, validateDNS1123Label(port.name));
-      if (names.has(port.name)) errors.duplicate(`${at}.name`, port.name);
-      names.add(port.name);
-    }
     errors.invalidAll(`${at}.port`, port.port, validatePortNumber(port.port));
-    if (port.protocol === undefined) errors.required(`${at}.protocol`);
-    else if (!PROTOCOLS.includes(port.protocol)) errors.notSupported(`${at}.protocol`, port.protocol, PROTOCOLS);
+    if (!PROTOCOLS.includes(port.protocol!)) errors.notSupported(`${at}.protocol`, port.protocol, PROTOCOLS);
     if (typeof port.targetPort === "number") errors.invalidAll(`${at}.targetPort`, port.targetPort, validatePortNumber(port.targetPort));
-    else if (port.targetPort !== undefined) errors.invalidAll(`${at}.targetPort`, port.targetPort, validatePortName(port.targetPort));
-    if (port.nodePort !== undefined && !usesNodePorts(spec)) errors.forbidden(`${at}.nodePort`, `may not be used when \`type\` is '${spec.type}'`);
-    const key = `${port.port}/${port.protocol}`;
-    if (taken.has(key)) errors.duplicate(at, { ...(port.name === undefined ? {} : { name: port.name }), protocol: port.protocol, port: port.port });
-    taken.add(key);
+    for (const key of [`${port.port}/${port.protocol}`, port.name ?? `#${i}`]) {
+      if (taken.has(key)) errors.duplicate(at, key);
+      taken.add(key);
+    }
   }
-  if (!AFFINITIES.includes(spec.sessionAffinity!)) errors.notSupported("spec.sessionAffinity", spec.sessionAffinity, AFFINITIES);
-  const timeout = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds;
-  if (spec.sessionAffinity === "ClientIP" && timeout !== undefined && (timeout <= 0 || timeout > 86400))
-    errors.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", timeout, "must be greater than 0 and less than 86400");
-  if (!TYPES.includes(spec.type!)) errors.notSupported("spec.type", spec.type, TYPES);
-  for (const key of Object.keys(spec.selector ?? {})) {
-    errors.invalidAll("spec.selector", key, validateLabelKey(key));
-    errors.invalidAll("spec.selector", spec.selector![key], validateLabelValue(spec.selector![key]!));
-  }
-  for (const [i, ip] of (spec.externalIPs ?? []).entries()) {
-    const value = parseIPv4(ip);
-    if (value === undefined && !ip.includes(":")) errors.invalid(`spec.externalIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-    else if (value === 0) errors.invalid(`spec.externalIPs[${i}]`, ip, "may not be unspecified (0.0.0.0 or ::)");
-    else if (value !== undefined && value >>> 24 === 127) errors.invalid(`spec.externalIPs[${i}]`, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
-  }
-  for (const field of ["internalTrafficPolicy", "externalTrafficPolicy"] as const)
-    if (spec[field] !== undefined && spec[field] !== "Cluster" && spec[field] !== "Local") errors.notSupported(`spec.${field}`, spec[field], ["Cluster", "Local"]);
-  if (spec.healthCheckNodePort !== undefined && !(spec.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local"))
-    errors.invalid("spec.healthCheckNodePort", spec.healthCheckNodePort, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
-  if (spec.type !== "LoadBalancer") {
-    if (spec.allocateLoadBalancerNodePorts !== undefined) errors.forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'");
-    if (spec.loadBalancerClass !== undefined) errors.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
-  } else if (spec.loadBalancerClass !== undefined) errors.invalidAll("spec.loadBalancerClass", spec.loadBalancerClass, validateLabelKey(spec.loadBalancerClass));
-  if (spec.type === "ExternalName") return;
-  if (spec.clusterIP === undefined && ips.length > 0) errors.invalid("spec.clusterIPs", ips, "must be empty when `clusterIP` is not specified");
-  else if (spec.clusterIP !== undefined && ips[0] !== spec.clusterIP) errors.invalid("spec.clusterIPs", ips, "first value must match `clusterIP`");
   for (const [i, ip] of ips.entries())
-    if (ip !== "None" && parseIPv4(ip) === undefined && !ip.includes(":")) errors.invalid(`spec.clusterIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-  const families = spec.ipFamilies ?? [];
-  for (const [i, family] of families.entries()) {
-    if (family !== "IPv4" && family !== "IPv6") errors.notSupported(`spec.ipFamilies[${i}]`, family, ["IPv4", "IPv6"]);
-    else if (families.indexOf(family) < i) errors.duplicate(`spec.ipFamilies[${i}]`, family);
-  }
-  if (spec.ipFamilyPolicy === "SingleStack" && new Set(families).size > 1)
-    errors.invalid("spec.ipFamilyPolicy", spec.ipFamilyPolicy, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
+    if (ip !== "None" && parseIPv4(ip) === undefined) errors.invalid(`spec.clusterIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
 }
 
 /** Claims what the new spec has beyond the old one. Follows alloc.go: allocateCreate, allocateUpdate. */
@@ -281,9 +230,10 @@ const needsHealthCheck = (spec: ServiceSpec): boolean => spec.type === "LoadBala
 
 /** One family is configured: a service that is not headless cannot have the other. Follows initIPFamilyFields. */
 function families(spec: ServiceSpec, errors: FieldErrors): void {
-  if (!needsClusterIP(spec)) return;
-  for (const [i, family] of (spec.ipFamilies ?? []).entries()) if (family === "IPv6") errors.invalid(`spec.ipFamilies[${i}]`, family, "not configured on this cluster");
+  // A headless service without a selector has whatever endpoints it is given.
+  if (spec.type === "ExternalName" || (spec.clusterIP === "None" && Object.keys(spec.selector ?? {}).length === 0)) return;
   if (spec.ipFamilyPolicy === "RequireDualStack") errors.invalid("spec.ipFamilyPolicy", spec.ipFamilyPolicy, "this cluster is not configured for dual-stack services");
+  for (const [i, family] of (spec.ipFamilies ?? []).entries()) if (family === "IPv6") errors.invalid(`spec.ipFamilies[${i}]`, family, "not configured on this cluster");
 }
 
 function releaseSpec(spec: ServiceSpec, context: RegistryContext): void {

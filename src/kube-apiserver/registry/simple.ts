@@ -24,7 +24,7 @@ export const namespaces: Descriptor<Namespace> = {
   prepareForCreate(namespace) {
     namespace.status = { phase: "Active" };
     if (namespace.spec.finalizers?.includes("kubernetes") !== true) (namespace.spec.finalizers ??= []).push("kubernetes");
-    (namespace.metadata.labels ??= {})["kubernetes.io/metadata.name"] = namespace.metadata.name;
+    (namespace.metadata.labels ??= {})["kubernetes.io/metadata.name"] = (namespace.metadata.name as string | undefined) ?? "";
   },
   prepareForUpdate(namespace, old) {
     namespace.spec.finalizers = old.spec.finalizers;

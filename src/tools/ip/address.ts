@@ -1,12 +1,13 @@
 /** `ip address` (ip/ipaddress.c): add, change, replace, delete, flush; listing is address-show.ts. */
+import { IFA_F_HOMEADDRESS, IFA_F_MANAGETEMPADDR, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_OPTIMISTIC } from "../../../assembly/abi/net6.ts";
 import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from "../../../assembly/abi/net.ts";
-import { addAddress, addressRecords, linkRecords } from "../kernel.ts";
-import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
+import { addAddress, addressRecords, linkRecords, type LinkRecord } from "../kernel.ts";
+import { abbreviates, duplicate, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
 import { addressFilter, addressPasses, listLinks } from "./address-show.ts";
 import { forget, remember } from "./attributes.ts";
-import { answers, needLink, noFamily, prefix, SCOPES, talk, type IpContext, type Prefix } from "./context.ts";
+import { answers, needLink, prefix, SCOPES, talk, type IpContext, type Prefix } from "./context.ts";
 import { ADDRESS } from "./usage.ts";
-import { KernelError } from "../../kernel/netns.ts";
+import { KernelError, type Netns } from "../../kernel/netns.ts";
 
 type Verb = "add" | "change" | "replace" | "delete";
 
@@ -25,8 +26,10 @@ export function ipAddress(context: IpContext, words: Words): void {
 }
 
 /** Words that say something this kernel does not keep. */
-const REFUSED = ["valid_lft", "preferred_lft", "metric", "priority", "preference", "anycast", "proto"];
-const FLAGS = ["nodad", "noprefixroute", "home", "mngtmpaddr", "autojoin", "optimistic"];
+const REFUSED = ["metric", "priority", "preference", "anycast", "proto"];
+const FLAGS: Readonly<Record<string, number>> = {
+  nodad: IFA_F_NODAD, noprefixroute: IFA_F_NOPREFIXROUTE, home: IFA_F_HOMEADDRESS, mngtmpaddr: IFA_F_MANAGETEMPADDR, autojoin: 0, optimistic: IFA_F_OPTIMISTIC,
+};
 
 function modify(context: IpContext, words: Words, verb: Verb): void {
   const { netns, streams } = context;
@@ -37,6 +40,9 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   let broadcast: string | undefined;
   let peer: Prefix | undefined;
   let scope: number | undefined;
+  const lifetimes = { valid: Infinity, preferred: Infinity };
+  let limited = false;
+  let flags = 0;
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
     if (word === "peer" || word === "remote") peer = prefix(words.next(), context.family);
@@ -47,12 +53,20 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
       if (scope === undefined) throw invalid("invalid scope value.", text);
     } else if (word === "dev") dev = words.next();
     else if (word === "label") label = words.next();
-    else if (FLAGS.includes(word)) {
-      if (word !== "nodad") throw answers("Operation not supported");
-    } else if (REFUSED.includes(word)) {
+    else if (word in FLAGS) {
+      if (FLAGS[word] === 0) throw answers("Operation not supported");
+      flags |= FLAGS[word]!;
+    } else if (word === "valid_lft" || word === "preferred_lft") {
       const text = words.next();
-      if (word.endsWith("_lft") && text !== "forever" && unsigned(text) === undefined) throw invalid(`${word} value`, text);
-      if (text !== "forever") throw answers("Operation not supported");
+      const key = word === "valid_lft" ? "valid" : "preferred";
+      if (limited && Number.isFinite(lifetimes[key])) throw duplicate(word, text);
+      const seconds = text === "forever" ? Infinity : unsigned(text);
+      if (seconds === undefined) throw invalid(`${word} value`, text);
+      lifetimes[key] = seconds === 0xffffffff ? Infinity : seconds;
+      limited = true;
+    } else if (REFUSED.includes(word)) {
+      words.next();
+      throw answers("Operation not supported");
     } else {
       if (word === "help") throw new ToolExit(255, ADDRESS);
       const text = word === "local" ? words.next() : word;
@@ -68,11 +82,22 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
       "         This special behaviour is likely to disappear in further releases,\n         fix your scripts!\n";
   }
   const link = needLink(netns, dev);
-  if (local === undefined || peer !== undefined) throw answers("Operation not supported");
-  const { address, bits } = local;
+  if (local === undefined && peer !== undefined) [local, peer] = [peer, undefined];
+  if (local === undefined) {
+    if (verb === "delete" && context.family === "inet") return removeAny(netns, link);
+    throw answers(context.family === "inet" ? "Invalid argument" : "Operation not supported");
+  }
+  const v6 = local.family === "inet6";
+  // IPv4 knows no flag but NOPREFIXROUTE, whose route it has here in any case.
+  if (!v6 && (flags & IFA_F_NOPREFIXROUTE) !== 0) throw answers("Operation not supported");
+  const { address } = local;
+  // With a peer the prefix is the peer's.
+  const { bits, explicit } = peer ?? local;
+  if (limited && lifetimes.valid === 0 && verb !== "delete") throw new ToolExit(1, "valid_lft is zero\n");
+  if (limited && lifetimes.valid < lifetimes.preferred && verb !== "delete") throw new ToolExit(1, "preferred_lft is greater than valid_lft\n");
   if (verb === "delete") {
     const found = addressRecords(netns).find((record) =>
-      record.ifindex === link.ifindex && record.address === address && (!local.explicit || record.bits === bits));
+      record.ifindex === link.ifindex && record.address === address && (!explicit || record.bits === bits) && (peer === undefined || record.peer === peer.address));
     if (found === undefined) {
       throw local.family === "inet" ? new ToolExit(2, "Error: ipv4: Address not found.\n") : answers("Cannot assign requested address");
     }
@@ -83,22 +108,28 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   if (there && verb === "add") {
     throw local.family === "inet" ? new ToolExit(2, "Error: ipv4: Address already assigned.\n") : new ToolExit(2, "Error: ipv6: address already assigned.\n");
   }
-  if (!there) {
+  const wide = v6 ? undefined : broadcastOf(broadcast, { ...local, bits });
+  if (!there || v6) {
     try {
       // default_scope(): that of 127.0.0.0/8 is the host.
-      addAddress(netns, link.ifindex, address, bits, scope ?? (address.startsWith("127.") ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE));
+      addAddress(netns, link.ifindex, address, bits, scope ?? (address.startsWith("127.") ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE),
+        { peer: peer?.address, broadcast: wide, flags, valid: lifetimes.valid, preferred: lifetimes.preferred });
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      if (local.family === "inet6") throw noFamily();
+      if (v6 && error.code === "EEXIST") throw new ToolExit(2, "Error: ipv6: address already assigned.\n");
+      if (v6 && error.code === "EACCES") throw answers("Permission denied");
       throw new ToolExit(2, `${error.message}\n`);
     }
   }
-  const wide = broadcastOf(broadcast, local);
-  if (label !== undefined || wide !== undefined) {
-    remember(netns, { ifindex: link.ifindex, address, bits }, {
-      ...(label === undefined ? {} : { label }), ...(wide === undefined ? {} : { broadcast: wide }),
-    });
-  }
+  if (!v6 && (label !== undefined || limited)) remember(netns, { ifindex: link.ifindex, address, bits }, { label, ...(limited ? { lifetimes } : {}) });
+}
+
+/** inet_rtm_deladdr() without an address: the device's first one goes. */
+function removeAny(netns: Netns, link: LinkRecord): void {
+  const found = addressRecords(netns).find((record) => record.ifindex === link.ifindex && record.family === "inet");
+  if (found === undefined) throw new ToolExit(2, "Error: ipv4: Address not found.\n");
+  talk(() => netns.deleteAddress(link.name, `${found.address}/${found.bits}`));
+  forget(netns, found);
 }
 
 /** `brd +`: all ones behind the prefix; `brd -`: all zeros. */
@@ -120,7 +151,10 @@ function flush(context: IpContext, words: Words): void {
     if (filter.dev !== undefined && filter.dev.ifindex !== link.ifindex) continue;
     for (const record of addressRecords(netns)) {
       if (record.ifindex !== link.ifindex || !addressPasses(netns, link, record, filter, context.family)) continue;
-      talk(() => netns.deleteAddress(link.name, `${record.address}/${record.bits}`));
+      // A secondary address went with its primary one.
+      if (addressRecords(netns).some((one) => one.ifindex === record.ifindex && one.address === record.address && one.bits === record.bits)) {
+        talk(() => netns.deleteAddress(link.name, `${record.address}/${record.bits}`));
+      }
       forget(netns, record);
     }
   }

@@ -9,6 +9,7 @@ import { ipNeigh } from "./neighbour.ts";
 import { ipNetns } from "./netns.ts";
 import { ipRoute } from "./route.ts";
 import { ipRule } from "./rule.ts";
+import { ipTuntap } from "./tuntap.ts";
 import { IP, MONITOR } from "./usage.ts";
 
 type Run = (host: ToolHost, argv: readonly string[]) => ToolResult;
@@ -20,7 +21,7 @@ const VERSION = "ip utility, iproute2-6.1.0, libbpf 1.1.2\n";
 const OBJECTS: readonly (readonly [string, ObjectOf | undefined])[] = [
   ["address", ipAddress], ["addrlabel", undefined], ["maddress", ipMaddress], ["route", ipRoute], ["rule", ipRule], ["neighbor", ipNeigh],
   ["neighbour", ipNeigh], ["ntable", undefined], ["ntbl", undefined], ["link", ipLink], ["l2tp", undefined], ["fou", undefined],
-  ["ila", undefined], ["macsec", undefined], ["tunnel", undefined], ["tunl", undefined], ["tuntap", undefined], ["tap", undefined],
+  ["ila", undefined], ["macsec", undefined], ["tunnel", undefined], ["tunl", undefined], ["tuntap", ipTuntap], ["tap", ipTuntap],
   ["token", undefined], ["tcpmetrics", undefined], ["tcp_metrics", undefined], ["monitor", monitor], ["xfrm", undefined],
   ["mroute", undefined], ["mrule", undefined], ["netns", ipNetns], ["netconf", ipNetconf], ["vrf", undefined], ["sr", undefined],
   ["nexthop", undefined], ["mptcp", undefined], ["ioam", undefined], ["help", help], ["stats", undefined],

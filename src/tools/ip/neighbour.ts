@@ -88,7 +88,7 @@ const isShown = (state: NeighState, wanted: readonly NeighState[] | undefined): 
   wanted === undefined ? state !== "NOARP" : wanted.includes(state);
 
 function show(context: IpContext, words: Words, flush: boolean): void {
-  const { netns, streams } = context;
+  const { netns } = context;
   if (flush && words.word === undefined) throw new ToolExit(255, "Flush requires arguments.\n");
   let dev: string | undefined;
   let to: Prefix | undefined;
@@ -123,7 +123,6 @@ function show(context: IpContext, words: Words, flush: boolean): void {
     return;
   }
   print(context, found, dev);
-  void streams;
 }
 
 function print(context: IpContext, found: readonly Neigh[], dev: string | undefined): void {
@@ -134,6 +133,15 @@ function print(context: IpContext, found: readonly Neigh[], dev: string | undefi
         p.any("dst", neigh.dst, `${neigh.dst} `);
         if (dev === undefined) p.any("dev", neigh.dev, `dev ${neigh.dev} `);
         if (neigh.lladdr !== undefined) p.any("lladdr", neigh.lladdr, `lladdr ${neigh.lladdr} `);
+        if (context.stats > 0) {
+          // Times since it was used, found right and changed, which the kernel does not tell.
+          if (neigh.state === "DELAY" || neigh.state === "PROBE" || neigh.state === "INCOMPLETE") p.any("refcnt", 1, " ref 1");
+          p.js("used", 0);
+          p.js("confirmed", 0);
+          p.js("updated", 0);
+          p.fp(" used 0/0/0");
+          p.any("probes", 0, "probes 0 ");
+        }
         p.array("state", () => p.any(undefined, neigh.state, `${neigh.state} `));
         p.fp("\n");
       });

@@ -1,14 +1,17 @@
 /** `ip route` (ip/iproute.c). */
-import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RT_SCOPE_HOST, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE,
+import { RTN_ANYCAST, RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RT_SCOPE_UNIVERSE,
   RTPROT_BOOT } from "../../../assembly/abi/net.ts";
 import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH } from "../../../assembly/abi/core.ts";
-import type { RouteSpec } from "../../kernel/netns.ts";
-import { addRoute, addressRecords, linkRecords, routeGet, routeRecords, type RouteRecord } from "../kernel.ts";
+import type { Netns } from "../../kernel/netns.ts";
+import { addressRecords, linkRecords, type LinkRecord } from "../kernel.ts";
+import {
+  addRoute, deleteRoute, routeGet, routeRecords, type GetOptions, type NexthopRecord, type RouteChange, type RouteRecord,
+} from "../kernel-routes.ts";
 import type { Printer } from "../printer.ts";
 import { abbreviates, garbage, invalid, ToolExit, unsigned, type Words } from "../tool.ts";
-import { inPrefix } from "./address-show.ts";
+import { bitsOf, hasCarrier, inPrefix } from "./address-show.ts";
 import {
-  address, answers, line, needLink, numberArgument, prefix, printer, PROTOCOLS, ROUTE_TYPES, SCOPES, TABLES, talk, type IpContext, type Prefix,
+  address, answers, line, needLink, numberArgument, prefix, printer, PROTOCOLS, ROUTE_TYPES, SCOPES, TABLES, talk, type Family, type IpContext, type Prefix,
 } from "./context.ts";
 import { ROUTE } from "./usage.ts";
 
@@ -41,11 +44,51 @@ const typeNumber = (word: string): number | undefined => {
   return found > 0 ? found : undefined;
 };
 
-const KNOWN_TYPES: readonly number[] = [RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
+const KNOWN_TYPES: readonly number[] = [RTN_UNICAST, RTN_ANYCAST, RTN_LOCAL, RTN_BROADCAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
 const DEAD_ENDS: readonly number[] = [RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW];
 /** Attributes that this kernel's routes do not have. */
-const REFUSED = ["tos", "dsfield", "hoplimit", "advmss", "rtt", "rttvar", "window", "cwnd", "initcwnd", "initrwnd", "features", "quickack", "congctl",
-  "rto_min", "realms", "nhid", "pref", "encap", "expires", "ttl-propagate", "fastopen_no_cookie", "reordering", "ssthresh", "as"];
+const REFUSED = ["tos", "dsfield", "features", "congctl", "rto_min", "realms", "nhid", "encap", "ttl-propagate", "fastopen_no_cookie", "as"];
+
+/** Numbers about a route that this kernel has no use for but to list (RTAX_*): what they tune it does not do. */
+const METRICS = ["advmss", "window", "rtt", "rttvar", "ssthresh", "cwnd", "initcwnd", "initrwnd", "reordering", "hoplimit", "quickack"];
+const TIMES = ["rtt", "rttvar", "rto_min"];
+
+/** What stands between `nexthop`s (parse_one_nh()). */
+function readNexthops(context: IpContext, words: Words, family: Family): NexthopRecord[] {
+  const hops: NexthopRecord[] = [];
+  while (words.word !== undefined) {
+    if (words.word !== "nexthop") throw new ToolExit(255, `Error: "nexthop" or end of line is expected instead of "${words.word}"\n`);
+    if (words.peek() === undefined) throw new ToolExit(255, 'Error: unexpected end of line after "nexthop"\n');
+    let via: string | undefined;
+    let ifindex = 0;
+    let weight = 1;
+    let onlink = false;
+    for (words.skip(); words.word !== undefined && words.word !== "nexthop"; words.skip()) {
+      const word = words.word;
+      if (word === "via") via = gatewayOf(words, family).address;
+      else if (word === "dev") ifindex = needLink(context.netns, words.next()).ifindex;
+      else if (word === "weight") {
+        const text = words.next();
+        const value = unsigned(text);
+        if (value === undefined || value === 0 || value > 256) throw invalid('"weight" is invalid\n', text);
+        weight = value;
+      } else if (word === "onlink") onlink = true;
+      else if (word === "realms" || word === "encap" || word === "as") {
+        words.next();
+        throw answers("Operation not supported");
+      } else throw new ToolExit(255, `Error: "nexthop" or end of line is expected instead of "${word}"\n`);
+    }
+    hops.push({ via, ifindex, weight, onlink });
+  }
+  return hops;
+}
+
+/** `via [FAMILY] ADDRESS` */
+function gatewayOf(words: Words, family: Family): { family: "inet" | "inet6"; address: string } {
+  const text = words.next();
+  if (text === "inet" || text === "inet6") return address(words.next(), text);
+  return address(text, family);
+}
 
 function modify(context: IpContext, words: Words, verb: Verb): void {
   const { netns } = context;
@@ -59,21 +102,27 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
   let table: number | undefined;
   let protocol: number | undefined;
   let scope: number | undefined;
+  let nexthops: NexthopRecord[] | undefined;
+  const metrics = new Map<string, number>();
+  let pref = 0;
+  let expires = 0;
   let onlink = false;
   let typed = false;
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
-    if (word === "src") src = address(words.next(), context.family).address;
+    const family: Family = context.family ?? (dst === undefined || (dst.bits === 0 && dst.family === "inet") ? undefined : dst.family);
+    if (word === "pref") {
+      const text = words.next();
+      const found = ["medium", "high", "", "low"].indexOf(text);
+      if (found < 0) throw invalid("\"pref\" value is invalid\n", text);
+      pref = found;
+    } else if (word === "expires") expires = numberArgument(words.next(), '"expires" value is invalid\n');
+    else if (word === "src") src = address(words.next(), family).address;
     else if (word === "via") {
-      let text = words.next();
-      let family = context.family ?? (dst?.bits === 0 ? undefined : dst?.family);
-      if (text === "inet" || text === "inet6") {
-        family = text;
-        text = words.next();
-      }
-      const parsed = address(text, family);
-      if (parsed.family === "inet6" && (context.family ?? dst?.family) !== "inet6") throw answers("Operation not supported");
-      via = parsed.address;
+      const gateway = gatewayOf(words, family);
+      if (gateway.family === "inet6" && (context.family ?? dst?.family) !== "inet6" && dst?.bits !== 0) throw answers("Operation not supported");
+      via = gateway.address;
+      if (gateway.family === "inet6" && dst !== undefined && dst.bits === 0 && context.family === undefined) dst = { ...dst, family: "inet6", address: "::" };
     } else if (word === "metric" || word === "priority" || word === "preference") metric = numberArgument(words.next(), '"metric" value is invalid\n');
     else if (word === "scope") {
       const text = words.next();
@@ -83,9 +132,18 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
       let text = words.next();
       if (text === "lock") text = words.next();
       mtu = numberArgument(text, '"mtu" value is invalid\n');
+    } else if (METRICS.includes(word)) {
+      let text = words.next();
+      if (text === "lock") text = words.next();
+      if (word === "hoplimit") throw answers("Operation not supported");
+      const unit = !TIMES.includes(word) ? 1 : text.endsWith("ms") ? 1 : text.endsWith("s") ? 1000 : 1;
+      const digits = TIMES.includes(word) ? text.replace(/m?s$/, "") : text;
+      metrics.set(word, numberArgument(digits, word === "advmss" ? '"mss" value is invalid\n' : `"${word}" value is invalid\n`) * unit);
     } else if (word === "onlink") onlink = true;
-    else if (word === "nexthop") throw answers("Operation not supported");
-    else if (abbreviates(word, "protocol")) {
+    else if (word === "nexthop") {
+      nexthops = readNexthops(context, words, family);
+      break;
+    } else if (abbreviates(word, "protocol")) {
       const text = words.next();
       protocol = PROTOCOLS.number(text);
       if (protocol === undefined) throw invalid('"protocol" value is invalid\n', text);
@@ -111,36 +169,48 @@ function modify(context: IpContext, words: Words, verb: Verb): void {
     }
   }
   if (dst === undefined) throw usage();
-  if (dev !== undefined) needLink(netns, dev);
-  if (dst.family === "inet6") throw noIpv6(dst, via, dev);
+  const { address: target, bits } = dst;
+  const ifindex = dev === undefined ? undefined : needLink(netns, dev).ifindex;
+  const v6 = dst.family === "inet6";
+  if (v6 && via !== undefined && dev === undefined && /^fe[89ab]/.test(via)) throw new ToolExit(2, "Error: Egress device not specified.\n");
   if (!KNOWN_TYPES.includes(type)) throw answers("Operation not supported");
   if (!isNetwork(dst)) throw new ToolExit(2, "Error: Invalid prefix for given prefix length.\n");
-  if (verb !== "delete") check(context, { type, via, dev, src });
-  const same = (): boolean => routeRecords(netns, table ?? (type === RTN_LOCAL || type === RTN_BROADCAST ? LOCAL : MAIN))
-    .some((record) => record.dst === dst.address && record.bits === dst.bits && record.metric === (metric ?? 0));
+  if (verb !== "delete" && nexthops === undefined && !v6) check(context, { type, via, dev, src });
+  const where = table ?? (type === RTN_LOCAL || type === RTN_BROADCAST ? LOCAL : MAIN);
+  const change: RouteChange = { dst: target, bits, type, table, scope, ifindex, via, src, metric, mtu, protocol, onlink, pref, expires, ...(nexthops === undefined ? {} : { nexthops }) };
+  const key = metricsKey(where, dst, metric ?? 0);
   if (verb === "delete") {
-    return talk(() => netns.deleteRoute({
-      dst: dst.bits === 0 ? "default" : `${dst.address}/${dst.bits}`, ...(typed ? { type: ROUTE_TYPES[type] as NonNullable<RouteSpec["type"]> } : {}),
-      ...(via === undefined ? {} : { via }), ...(dev === undefined ? {} : { dev }), ...(src === undefined ? {} : { src }),
-      ...(metric === undefined ? {} : { metric }), ...(table === undefined ? {} : { table }),
-      ...(scope === RT_SCOPE_LINK ? { scope: "link" } : scope === RT_SCOPE_HOST ? { scope: "host" } : {}),
-    }));
+    if (nexthops !== undefined && nexthops.length > 0) {
+      const same = (a: readonly NexthopRecord[]): boolean => a.length === nexthops!.length && a.every((hop, i) => hop.via === nexthops![i]!.via);
+      const found = routeRecords(netns, where).some((record) => record.dst === target && record.bits === bits && same(record.nexthops));
+      if (!found) throw answers("No such process");
+    }
+    talk(() => deleteRoute(netns, { ...change, nexthops: [], type: typed ? type : 0 }));
+    metricsOf(netns).delete(key);
+    return;
   }
-  if (verb === "change" && !same()) throw answers("No such file or directory");
-  const ifindex = dev === undefined ? undefined : needLink(netns, dev).ifindex;
+  const there = routeRecords(netns, where).some((record) => record.dst === target && record.bits === bits && record.metric === (metric ?? (v6 ? 1024 : 0)));
+  if (verb === "change" && !there) throw answers("No such file or directory");
   const mode = verb === "add" ? undefined : verb === "append" ? verb : "replace";
-  talk(() => addRoute(netns, { dst: dst.address, bits: dst.bits, type, table, scope, ifindex, via, src, metric, mtu, protocol, onlink, mode }));
+  talk(() => addRoute(netns, { ...change, mode }));
+  if (metrics.size > 0) metricsOf(netns).set(key, metrics);
+  else metricsOf(netns).delete(key);
 }
 
-/** What a kernel without IPv6 routes says first about one. */
-function noIpv6({ family }: Prefix, via: string | undefined, dev: string | undefined): ToolExit {
-  if (family === "inet6" && via !== undefined && dev === undefined && /^fe[89ab]/.test(via)) return new ToolExit(2, "Error: Egress device not specified.\n");
-  return answers("Operation not supported");
+const remembered = new WeakMap<Netns, Map<string, ReadonlyMap<string, number>>>();
+/** The metrics of routes that the kernel does not keep, by table, prefix and priority. */
+function metricsOf(netns: Netns): Map<string, ReadonlyMap<string, number>> {
+  let table = remembered.get(netns);
+  if (table === undefined) remembered.set(netns, (table = new Map()));
+  return table;
 }
+/** The metrics of a route that are only remembered. */
+export const rememberedMetrics = (netns: Netns, route: RouteRecord): ReadonlyMap<string, number> | undefined =>
+  metricsOf(netns).get(metricsKey(route.table, { address: route.dst, bits: route.bits }, route.metric));
+const metricsKey = (table: number, { address: text, bits }: Pick<Prefix, "address" | "bits">, metric: number): string => `${table} ${text}/${bits} ${metric}`;
 
 function isNetwork({ address: text, bits }: Prefix): boolean {
-  const number = text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  return number % 2 ** (32 - bits) === 0;
+  return !bitsOf(text).slice(bits).includes("1");
 }
 
 /** What fib_create_info() and rtm_to_fib_config() refuse before they look for the next hop. */
@@ -161,6 +231,7 @@ interface Filter {
   type?: number;
   via?: string;
   src?: string;
+  metric?: number;
   root?: Prefix;
   match?: Prefix;
   exact?: Prefix;
@@ -190,7 +261,8 @@ function readFilter(context: IpContext, words: Words): Filter {
       const type = typeNumber(text) ?? unsigned(text, 255);
       if (type === undefined) throw invalid("node type value is invalid\n", text);
       filter.type = type;
-    } else if (word === "dev" || word === "oif") filter.dev = needLink(context.netns, words.next()).ifindex;
+    } else if (word === "metric" || word === "priority" || word === "preference") filter.metric = numberArgument(words.next(), '"metric" value is invalid\n');
+    else if (word === "dev" || word === "oif") filter.dev = needLink(context.netns, words.next()).ifindex;
     else if (word === "via") filter.via = prefix(words.next(), context.family).address;
     else if (word === "src") filter.src = prefix(words.next(), context.family).address;
     else if (word === "root" || word === "match" || word === "exact") filter[word] = prefix(words.next(), context.family);
@@ -205,10 +277,12 @@ function readFilter(context: IpContext, words: Words): Filter {
 }
 
 const passes = (record: RouteRecord, filter: Filter): boolean =>
-  (filter.dev === undefined || record.ifindex === filter.dev) &&
+  // Of several next hops none is the route's device.
+  (filter.dev === undefined || (record.ifindex === filter.dev && record.nexthops.length < 2)) &&
   (filter.protocol === undefined || record.protocol === filter.protocol) &&
   (filter.scope === undefined || record.scope === filter.scope) &&
   (filter.type === undefined || record.type === filter.type) &&
+  (filter.metric === undefined || record.metric === filter.metric) &&
   (filter.via === undefined || record.via === filter.via) &&
   (filter.src === undefined || record.src === filter.src) &&
   (filter.root === undefined || (record.bits >= filter.root.bits && inPrefix(record.dst, filter.root))) &&
@@ -221,20 +295,18 @@ function show(context: IpContext, words: Words, flush: boolean): void {
   if (flush && words.word === undefined) throw new ToolExit(255, '"ip route flush" requires arguments.\n');
   const filter = readFilter(context, words);
   const family = context.family === "inet6" ? "inet6" : context.family === undefined && filter.table === "all" ? undefined : "inet";
-  const all = filter.table === "all" ? [...new Set(routeRecords(netns, 0).map(({ table }) => table))].flatMap((table) => routeRecords(netns, table))
-    : routeRecords(netns, filter.table);
+  const all = routeRecords(netns, filter.table === "all" ? 0 : filter.table);
   // inet_dump_fib(): main, local and default are always there, others by their first route.
   if (!flush && typeof filter.table === "number" && all.length === 0 && ![MAIN, LOCAL, DEFAULT_TABLE].includes(filter.table) && family !== "inet6") {
     throw new ToolExit(2, "Error: ipv4: FIB table does not exist.\nDump terminated\n");
   }
   const found = all.filter((record) => (family === undefined || record.family === family) && passes(record, filter));
   if (flush) {
-    for (const { dst, bits, table, metric, type } of found) {
-      talk(() => netns.deleteRoute({ dst: bits === 0 ? "default" : `${dst}/${bits}`, table, metric, type: ROUTE_TYPES[type] as NonNullable<RouteSpec["type"]> }));
-    }
+    for (const { dst, bits, table, metric, type } of found) talk(() => deleteRoute(netns, { dst, bits, table, metric, type }));
     return;
   }
-  const names = new Map(linkRecords(netns).map(({ ifindex, name }) => [ifindex, name]));
+  const links = linkRecords(netns);
+  const names = new Map(links.map((link) => [link.ifindex, link]));
   const p = printer(context);
   p.array(undefined, () => {
     for (const record of found) p.object(undefined, () => printRoute(context, p, record, names, filter));
@@ -242,82 +314,177 @@ function show(context: IpContext, words: Words, flush: boolean): void {
   streams.stdout += p.take();
 }
 
-function printRoute(context: IpContext, p: Printer, route: RouteRecord, names: ReadonlyMap<number, string>, filter: Filter): void {
+/** RTNH_F_LINKDOWN: the device is up and has no carrier. */
+const isDown = (context: IpContext, link: LinkRecord | undefined): boolean => link !== undefined && link.up && !hasCarrier(context.host, link);
+
+function printRoute(context: IpContext, p: Printer, route: RouteRecord, names: ReadonlyMap<number, LinkRecord>, filter: Filter): void {
   const { details, numeric } = context;
+  const several = route.nexthops.length > 1;
+  const link = several ? undefined : names.get(route.ifindex);
   const type = numeric ? String(route.type) : (ROUTE_TYPES[route.type] ?? String(route.type));
   if (route.type !== RTN_UNICAST || details) p.any("type", type, `${type} `);
   const room = route.family === "inet6" ? 128 : 32;
   const dst = route.bits === 0 ? "default" : route.bits === room ? route.dst : `${route.dst}/${route.bits}`;
   p.any("dst", dst, `${dst} `);
-  if (route.via !== undefined) p.any("gateway", route.via, `via ${route.via} `);
-  const dev = names.get(route.ifindex);
+  if (route.via !== undefined && !several && filter.via === undefined) p.any("gateway", route.via, `via ${route.via} `);
+  const dev = link?.name;
   if (dev !== undefined && filter.dev === undefined) p.any("dev", dev, `dev ${dev} `);
   const table = TABLES.name(route.table, numeric);
   if (filter.table === "all" && (route.table !== MAIN || details)) p.any("table", table, `table ${table} `);
   const protocol = PROTOCOLS.name(route.protocol, numeric);
   if ((route.protocol !== RTPROT_BOOT || details) && filter.protocol === undefined) p.any("protocol", protocol, `proto ${protocol} `);
   const scope = SCOPES.name(route.scope, numeric);
-  if ((route.scope !== RT_SCOPE_UNIVERSE || details) && filter.scope === undefined) p.any("scope", scope, `scope ${scope} `);
-  if (route.src !== undefined) p.any("prefsrc", route.src, `src ${route.src} `);
-  if (route.metric !== 0 || route.family === "inet6") p.any("metric", route.metric, `metric ${route.metric} `);
+  if ((route.scope !== RT_SCOPE_UNIVERSE || details) && route.family === "inet" && filter.scope === undefined) p.any("scope", scope, `scope ${scope} `);
+  if (route.src !== undefined && filter.src === undefined) p.any("prefsrc", route.src, `src ${route.src} `);
+  if ((route.metric !== 0 || route.family === "inet6") && filter.metric === undefined) p.any("metric", route.metric, `metric ${route.metric} `);
   p.array("flags", () => {
-    if (route.onlink) p.any(undefined, "onlink", "onlink ");
+    if (route.onlink && !several) p.any(undefined, "onlink", "onlink ");
+    if (isDown(context, link)) p.any(undefined, "linkdown", "linkdown ");
   });
-  if (route.mtu !== 0) {
-    p.array("metrics", () => p.object(undefined, () => p.any("mtu", route.mtu, `mtu ${route.mtu} `)));
+  const metrics = rememberedMetrics(context.netns, route);
+  if (route.mtu !== 0 || metrics !== undefined) {
+    p.array("metrics", () => p.object(undefined, () => {
+      if (route.mtu !== 0) p.any("mtu", route.mtu, `mtu ${route.mtu} `);
+      for (const name of METRIC_ORDER) {
+        const value = metrics?.get(name);
+        if (value === undefined) continue;
+        p.any(name, value, `${name} ${metricText(name, value)} `);
+      }
+    }));
   }
+  if (route.expires !== 0) p.any("expires", route.expires, `expires ${route.expires}sec `);
+  if (several) {
+    p.array("nexthops", () => {
+      for (const hop of route.nexthops) p.object(undefined, () => printNexthop(context, p, hop, names));
+    });
+  }
+  if (route.family === "inet6") p.any("pref", PREFERENCES[route.pref] ?? "medium", `pref ${PREFERENCES[route.pref] ?? "medium"}`);
   p.fp("\n");
+}
+
+/** ICMPV6_ROUTER_PREF_* */
+const PREFERENCES = ["medium", "high", "medium", "low"];
+
+/** By number of the attribute (RTAX_*). */
+const METRIC_ORDER = ["window", "rtt", "rttvar", "ssthresh", "cwnd", "advmss", "reordering", "hoplimit", "initcwnd", "quickack", "initrwnd"];
+
+function printNexthop(context: IpContext, p: Printer, { via, ifindex, weight, onlink }: NexthopRecord, names: ReadonlyMap<number, LinkRecord>): void {
+  const link = names.get(ifindex);
+  p.fp(`${line(context)}\tnexthop `);
+  if (via !== undefined) p.any("gateway", via, `via ${via} `);
+  if (link !== undefined) p.any("dev", link.name, `dev ${link.name} `);
+  p.any("weight", weight, `weight ${weight} `);
+  p.array("flags", () => {
+    if (onlink) p.any(undefined, "onlink", "onlink ");
+    if (isDown(context, link)) p.any(undefined, "linkdown", "linkdown ");
+  });
 }
 
 const ERRNO_TEXT: Readonly<Record<number, string>> = {
   [EINVAL]: "Invalid argument", [EHOSTUNREACH]: "No route to host", [EACCES]: "Permission denied", [ENETUNREACH]: "Network is unreachable",
 };
 
+const UNREACHED: Readonly<Record<number, number>> = { [RTN_BLACKHOLE]: EINVAL, [RTN_UNREACHABLE]: EHOSTUNREACH, [RTN_PROHIBIT]: EACCES };
+
 function get(context: IpContext, words: Words): void {
   const { netns, streams } = context;
   let dst: Prefix | undefined;
-  const options: { source?: string; oif?: number; mark?: number } = {};
+  const options: { -readonly [K in keyof GetOptions]: GetOptions[K] } = {};
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
     if (word === "from") options.source = prefix(words.next(), context.family).address;
     else if (word === "oif" || word === "dev") options.oif = needLink(netns, words.next()).ifindex;
-    else if (word === "mark") options.mark = numberArgument(words.next(), "invalid mark value");
-    else if (word === "iif" || word === "tos" || word === "uid" || word === "ipproto" || word === "sport" || word === "dport" || word === "vrf") {
+    else if (word === "iif") options.iif = needLink(netns, words.next()).ifindex;
+    else if (word === "mark") options.mark = numberArgument(words.next(), "invalid mark");
+    else if (word === "tos" || word === "dsfield") {
+      const text = words.next();
+      if (!/^(?:0[xX])?[0-9a-fA-F]{1,2}$/.test(text)) throw invalid("TOS value is invalid\n", text);
+      options.tos = Number.parseInt(text.replace(/^0[xX]/, ""), 16);
+    } else if (word === "sport" || word === "dport") {
+      const text = words.next();
+      const port = unsigned(text, 65535);
+      if (port === undefined) throw invalid(`invalid ${word}\n`, text);
+      options[word] = port;
+    } else if (word === "ipproto") {
+      const text = words.next();
+      const protocol = GET_PROTOCOLS[text] ?? unsigned(text, 255);
+      if (protocol === undefined) throw invalid('Invalid "ipproto" value\n', text);
+      options.ipproto = protocol;
+    } else if (word === "uid") numberArgument(words.next(), "invalid UID");
+    else if (word === "vrf") {
       words.next();
       throw answers("Operation not supported");
+    } else if (word === "connected" || word === "notify" || word === "fibmatch") {
+      if (word === "fibmatch") throw answers("Operation not supported");
     } else {
       const text = word === "to" ? words.next() : word;
       if (text === "help") throw usage();
-      dst = prefix(text, context.family);
+      dst = prefix(text, context.family ?? dst?.family);
     }
   }
   if (dst === undefined) throw new ToolExit(1, "need at least a destination address\n");
   if (dst.family === "inet6" && !addressRecords(netns).some(({ family }) => family === "inet6")) throw answers("Network is unreachable");
-  const found = routeGet(netns, dst.address, options);
+  const { address: target } = dst;
+  const v6 = dst.family === "inet6";
+  const found = routeGet(netns, target, options);
+  // A source that is not this host's (ip_route_output_key_hash_rcu()).
+  const foreign = options.source !== undefined && options.iif === undefined && !addressRecords(netns).some((record) => record.address === options.source);
+  if (typeof found === "number" && foreign) throw answers("Network is unreachable");
   if (typeof found === "number") throw answers(ERRNO_TEXT[-found] ?? "Network is unreachable");
-  const failure = found.type === RTN_BLACKHOLE ? EINVAL : found.type === RTN_UNREACHABLE ? EHOSTUNREACH : found.type === RTN_PROHIBIT ? EACCES : 0;
-  if (failure !== 0) throw answers(ERRNO_TEXT[failure]!);
+  const failure = UNREACHED[found.type];
+  if (failure !== undefined) throw answers(ERRNO_TEXT[failure]!);
   const links = linkRecords(netns);
   const local = found.type === RTN_LOCAL;
   const type = ROUTE_TYPES[found.type] ?? "unicast";
-  const dev = local ? "lo" : (links.find(({ ifindex }) => ifindex === found.ifindex)?.name ?? "");
+  const named = (index: number): string => links.find(({ ifindex }) => ifindex === index)?.name ?? "";
+  const dev = local ? "lo" : named(found.ifindex);
   const p = printer(context);
   p.array(undefined, () => p.object(undefined, () => {
     if (found.type !== RTN_UNICAST || context.details) p.any("type", type, `${type} `);
-    p.any("dst", dst.address, `${dst.address} `);
-    if (options.source !== undefined) p.any("from", options.source, `from ${options.source} `);
-    if (found.via !== undefined && found.via !== dst.address) p.any("gateway", found.via, `via ${found.via} `);
+    p.any("dst", target, `${target} `);
+    const from = options.source ?? (v6 ? "::" : undefined);
+    if (from !== undefined) p.any("from", from, `from ${from} `);
+    if (found.via !== undefined && found.via !== target) p.any("gateway", found.via, `via ${found.via} `);
     p.any("dev", dev, `dev ${dev} `);
-    if (context.details) p.any("table", TABLES.name(found.table), `table ${TABLES.name(found.table)} `);
+    if (context.details && !v6) p.any("table", TABLES.name(local ? LOCAL : MAIN), `table ${TABLES.name(local ? LOCAL : MAIN)} `);
+    if (v6 && found.protocol !== RTPROT_BOOT && found.protocol !== 0) p.any("protocol", PROTOCOLS.name(found.protocol), `proto ${PROTOCOLS.name(found.protocol)} `);
     if (found.src !== undefined && options.source === undefined) p.any("prefsrc", found.src, `src ${found.src} `);
-    if (options.mark !== undefined && options.mark !== 0) p.any("mark", options.mark, `mark 0x${options.mark.toString(16)} `);
+    if (v6) p.any("metric", found.metric, `metric ${found.metric} `);
+    if (options.mark !== undefined && options.mark !== 0) {
+      const mark = options.mark >= 16 ? `0x${options.mark.toString(16)}` : String(options.mark);
+      p.any("mark", options.mark >= 16 ? mark : options.mark, `mark ${mark} `);
+    }
     p.array("flags", () => {});
-    p.any("uid", 0, "uid 0 ");
+    if (v6) {
+      const preference = PREFERENCES[found.pref] ?? "medium";
+      p.any("pref", preference, `pref ${preference}`);
+      p.fp("\n");
+      return;
+    }
+    if (options.iif === undefined) p.any("uid", 0, "uid 0 ");
     p.fp(`${line(context)}    cache `);
     p.array("cache", () => {
-      if (local) p.any(undefined, "local", "<local> ");
+      const flags = [...(local || found.type === RTN_BROADCAST ? ["local"] : []), ...(found.type === RTN_BROADCAST ? ["brd"] : []), ...(found.redirect ? ["redirect"] : [])];
+      flags.forEach((flag, i) => p.any(undefined, flag, `${i === 0 ? "<" : ","}${flag}${i === flags.length - 1 ? "> " : ""}`));
     });
+    const metrics = routeMetrics(netns, target);
+    if (found.mtu !== 0 && metrics?.mtu !== undefined && metrics.mtu !== 0) p.fp(`mtu ${metrics.mtu} `);
+    for (const [name, text] of metrics?.more ?? []) p.fp(`${name} ${text} `);
+    if (options.iif !== undefined) p.any("iif", named(options.iif), `iif ${named(options.iif)} `);
     p.fp("\n");
   }));
   streams.stdout += p.take();
 }
+
+/** What the route to a destination says about its path. */
+function routeMetrics(netns: Netns, target: string): { readonly mtu: number; readonly more: readonly (readonly [string, string])[] } | undefined {
+  const best = routeRecords(netns, MAIN).filter((record) => record.family === "inet" && inPrefix(target, { family: "inet", address: record.dst, bits: record.bits, explicit: true }))
+    .sort((a, b) => b.bits - a.bits || a.metric - b.metric)[0];
+  if (best === undefined) return undefined;
+  const metrics = metricsOf(netns).get(metricsKey(best.table, { address: best.dst, bits: best.bits }, best.metric));
+  return { mtu: best.mtu, more: METRIC_ORDER.flatMap((name) => (metrics?.has(name) === true ? [[name, metricText(name, metrics.get(name)!)] as const] : [])) };
+}
+
+const metricText = (name: string, value: number): string => (!TIMES.includes(name) ? String(value) : value >= 1000 ? `${value / 1000}s` : `${value}ms`);
+
+const GET_PROTOCOLS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, icmp: 1, ipv6_icmp: 58, "ipv6-icmp": 58, sctp: 132 };

@@ -357,14 +357,14 @@ function show(context: TcContext, words: Words): void {
 }
 
 /** The disciplines of a device; what no one replaced is there from the time the device first was up. */
-export function shown(netns: TcContext["netns"], link: LinkRecord): (QdiscRecord | typeof NOQUEUE)[] {
+export function shown(netns: TcContext["netns"], link: LinkRecord): (QdiscRecord | Default)[] {
   const records = qdiscRecords(netns, link.ifindex).filter(({ kind }) => kind !== "class");
   if (records.some(({ kind, parent }) => kind !== "ingress" && parent === 0)) return records;
   return link.activated ? [defaultOf(link), ...records] : records;
 }
 
 /** attach_one_default_qdisc: a device without a queue of its own has none; ifb, tun and tap have a FIFO. */
-const defaultOf = ({ kind }: LinkRecord): typeof NOQUEUE => (["ifb", "tun", "tap"].includes(kind) ? PFIFO_FAST : NOQUEUE);
+const defaultOf = ({ kind }: LinkRecord): Default => (["ifb", "tun", "tap"].includes(kind) ? PFIFO_FAST : NOQUEUE);
 
 interface Default extends Omit<QdiscRecord, "kind"> {
   readonly kind: string;

@@ -1,5 +1,6 @@
-/** admissionregistration.k8s.io/v1, without compiling expressions. Follows pkg/apis/admissionregistration/validation/validation.go. */
+/** admissionregistration.k8s.io/v1. Follows pkg/apis/admissionregistration/validation/validation.go. */
 import type { FieldErrors } from "../../field.ts";
+import type { Scope } from "./expressions.ts";
 import { dns1035, dnsSubdomain, fullyQualifiedName, genericMeta, labelSelector, named, objectMetaUpdate, oneOf, pathSegment, qualifiedName } from "./common.ts";
 import type { Any, NameCheck, Validation } from "./common.ts";
 
@@ -15,6 +16,13 @@ const generic = (namespaced: boolean, name: NameCheck, body: (object: Any, error
   },
   validateStatusUpdate: objectMetaUpdate,
 });
+
+let cel: typeof import("./expressions.ts") | undefined;
+
+/** Loads what compiles expressions; the kinds that have some wait for it before they are validated. */
+export async function loadExpressions(): Promise<void> {
+  cel ??= await import("./expressions.ts");
+}
 
 const OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES = ["*", "Cluster", "Namespaced"];
@@ -71,12 +79,13 @@ function ruleWithOperations(value: Any, path: string, subresources: boolean, err
   rule(value, path, subresources, errors);
 }
 
-function matchConditions(conditions: readonly Any[], path: string, errors: FieldErrors): void {
+function matchConditions(conditions: readonly Any[], scope: Scope, path: string, errors: FieldErrors): void {
   if (conditions.length > 64) errors.tooMany(path, conditions.length, 64);
   const names = new Set<string>();
-  conditions.forEach(({ name = "", expression = "" }, i) => {
+  conditions.forEach(({ name = "", expression: source = "" }, i) => {
     const at = `${path}[${i}]`;
-    if (expression.trim() === "") errors.required(`${at}.expression`);
+    if (source.trim() === "") errors.required(`${at}.expression`);
+    else cel!.expression(source.trim(), scope, "bool", `${at}.expression`, errors);
     if (name === "") errors.required(`${at}.name`);
     else {
       errors.invalidAll(`${at}.name`, name, qualifiedName(name));
@@ -136,7 +145,7 @@ function webhook(hook: Any, mutating: boolean, path: string, errors: FieldErrors
   labelSelector(hook.objectSelector, `${path}.objectSelector`, errors);
   if (mutating && hook.reinvocationPolicy !== undefined) oneOf(hook.reinvocationPolicy, ["IfNeeded", "Never"], `${path}.reinvocationPolicy`, errors);
   webhookClient(hook.clientConfig, `${path}.clientConfig`, errors);
-  matchConditions(hook.matchConditions ?? [], `${path}.matchConditions`, errors);
+  matchConditions(hook.matchConditions ?? [], cel!.admissionScope(false), `${path}.matchConditions`, errors);
 }
 
 /** Follows validateAdmissionReviewVersions. */
@@ -203,13 +212,16 @@ export const validatingAdmissionPolicy: Validation = generic(false, dnsSubdomain
     matchResources(spec.matchConstraints, "spec.matchConstraints", errors);
     if ((spec.matchConstraints.resourceRules ?? []).length === 0) errors.required("spec.matchConstraints.resourceRules");
   }
-  matchConditions(spec.matchConditions ?? [], "spec.matchConditions", errors);
+  const scope = cel!.admissionScope(spec.paramKind !== undefined);
+  matchConditions(spec.matchConditions ?? [], scope, "spec.matchConditions", errors);
+  const named = cel!.variablesOf(scope);
   const variables = new Set<string>();
-  (spec.variables ?? []).forEach(({ name = "", expression = "" }: Any, i: number) => {
+  (spec.variables ?? []).forEach(({ name = "", expression: source = "" }: Any, i: number) => {
     const at = `spec.variables[${i}]`;
     if (name.trim() === "") errors.required(`${at}.name`, "name is not specified");
     else if (!IDENTIFIER.test(name) || RESERVED.has(name)) errors.invalid(`${at}.name`, name, "name is not a valid CEL identifier");
-    if (expression.trim() === "") errors.required(`${at}.expression`, "expression is not specified");
+    if (source.trim() === "") errors.required(`${at}.expression`, "expression is not specified");
+    else named.set(name, { type: cel!.expression(source.trim(), scope, "any", `${at}.expression`, errors), maxElements: 0, minSize: 0 });
     if (name !== "" && variables.has(name)) errors.duplicate(`${at}.name`, name);
     variables.add(name);
   });
@@ -219,7 +231,7 @@ export const validatingAdmissionPolicy: Validation = generic(false, dnsSubdomain
     errors.required("spec.auditAnnotations", "validations or auditAnnotations must contain at least one item");
     return;
   }
-  validations.forEach((validation, i) => policyRule(validation, `spec.validations[${i}]`, errors));
+  validations.forEach((validation, i) => policyRule(validation, scope, `spec.validations[${i}]`, errors));
   if (annotations.length > 20) errors.tooMany("spec.auditAnnotations", annotations.length, 20);
   const keys = new Set<string>();
   annotations.forEach(({ key = "", valueExpression = "" }, i) => {
@@ -231,13 +243,16 @@ export const validatingAdmissionPolicy: Validation = generic(false, dnsSubdomain
     keys.add(key);
     if (valueExpression.trim() === "") errors.required(`${at}.valueExpression`, "valueExpression is not specified");
     else if (valueExpression.trim().length > 5120) errors.tooLong(`${at}.valueExpression`, 5120);
+    else cel!.expression(valueExpression.trim(), scope, "annotation", `${at}.valueExpression`, errors);
   });
 });
 
-function policyRule({ expression = "", messageExpression = "", message = "", reason }: Any, path: string, errors: FieldErrors): void {
-  const [rule, text, said] = [expression.trim(), message.trim(), messageExpression.trim()];
+function policyRule({ expression: source = "", messageExpression = "", message = "", reason }: Any, scope: Scope, path: string, errors: FieldErrors): void {
+  const [rule, text, said] = [source.trim(), message.trim(), messageExpression.trim()];
   if (rule === "") errors.required(`${path}.expression`, "expression is not specified");
+  else cel!.expression(rule, scope, "bool", `${path}.expression`, errors);
   if (messageExpression !== "" && said === "") errors.invalid(`${path}.messageExpression`, messageExpression, "must be non-empty if specified");
+  else if (said !== "") cel!.expression(said, scope, "string", `${path}.messageExpression`, errors);
   if (message !== "" && text === "") errors.invalid(`${path}.message`, message, "message must be non-empty if specified");
   else if (text.includes("\n")) errors.invalid(`${path}.message`, message, "message must not contain line breaks");
   else if (rule.includes("\n") && text === "") errors.required(`${path}.message`, "message must be specified if expression contains line breaks");

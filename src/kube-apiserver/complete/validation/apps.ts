@@ -45,7 +45,24 @@ const isEmptySelectorGiven = (selector: Any): boolean => selector !== undefined 
 
 const immutableSelector = (o: Any, old: Any, errors: FieldErrors): void => immutable(o.spec.selector, old.spec.selector, "spec.selector", errors, "v1.LabelSelector");
 
-export const deployment: Validation = plain(true, dnsSubdomain, ({ spec }, errors) => {
+/** Follows ValidateDeploymentStatus, and its kin of ReplicaSets and StatefulSets: counts are not negative, and parts not above the whole. */
+function counts(fields: readonly string[], status: Any, errors: FieldErrors): void {
+  for (const field of fields) nonNegative(status[field], `status.${field}`, errors);
+  const { replicas = 0, readyReplicas: ready = 0, availableReplicas: available = 0 } = status;
+  for (const field of fields.filter((f) => ["fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "availableReplicas"].includes(f)))
+    if ((status[field] ?? 0) > replicas) errors.invalid(`status.${field}`, status[field] ?? 0, "cannot be greater than status.replicas");
+  if (available > ready) errors.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas");
+}
+
+const withCounts = (validation: Validation, ...fields: string[]): Validation => ({
+  ...validation,
+  validateStatusUpdate(o, old, errors) {
+    validation.validateStatusUpdate?.(o, old, errors);
+    counts(fields, o.status ?? {}, errors);
+  },
+});
+
+export const deployment: Validation = withCounts(plain(true, dnsSubdomain, ({ spec }, errors) => {
   nonNegative(spec.replicas, "spec.replicas", errors);
   selectorAndTemplate(spec, "deployment", () => {
     podTemplateSpec(spec.template, "spec.template", errors);
@@ -69,7 +86,7 @@ export const deployment: Validation = plain(true, dnsSubdomain, ({ spec }, error
   if (deadline === undefined) return;
   nonNegative(deadline, "spec.progressDeadlineSeconds", errors);
   if (deadline <= (spec.minReadySeconds ?? 0)) errors.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds");
-}, immutableSelector);
+}, immutableSelector), "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas");
 
 export const replicaSet: Validation = twice(plain(true, dnsSubdomain, ({ spec }, errors) => {
   nonNegative(spec.replicas, "spec.replicas", errors);

@@ -56,7 +56,7 @@ function immutableData(o: Any, old: Any, fields: readonly string[], errors: Fiel
   for (const field of fields) if (!deepEqual(o[field] ?? {}, old[field] ?? {})) errors.forbidden(field, why);
 }
 
-export const configMap: Validation = {
+export const configMap: Validation = twice({
   validate(o, errors) {
     objectMeta(o, true, dnsSubdomain, errors);
     configMapBody(o, errors);
@@ -64,9 +64,9 @@ export const configMap: Validation = {
   validateUpdate(o, old, errors) {
     objectMetaUpdate(o, old, errors);
     immutableData(o, old, ["data", "binaryData"], errors);
-    configMap.validate(o, errors);
+    configMapBody(o, errors);
   },
-};
+});
 
 function secretBody(o: Any, errors: FieldErrors): void {
   const data: Record<string, string> = o.data ?? {};
@@ -400,23 +400,3 @@ export const replicationController: Validation = twice(plain(true, dnsSubdomain,
   podTemplateSpec(spec.template, "spec.template", errors);
   alwaysRestarted(spec.template.spec, "spec.template.spec", "ReplicationController", errors);
 }));
-
-/** Follows ValidateEventCreate and ValidateEventUpdate of events.go; events of core/v1 are judged the old way. */
-function legacyEvent(o: Any, path: string, errors: FieldErrors): void {
-  const namespace: string = o.involvedObject?.namespace ?? o.regarding?.namespace ?? "";
-  if (namespace === "") {
-    if (o.metadata.namespace !== "default" && o.metadata.namespace !== "kube-system") errors.invalid(`${path}.namespace`, namespace, "does not match event.namespace");
-  } else if (namespace !== o.metadata.namespace) errors.invalid(`${path}.namespace`, namespace, "does not match event.namespace");
-  if (!validEventNamespace(o.metadata.namespace ?? "")) errors.invalid("namespace", o.metadata.namespace ?? "", "");
-}
-
-const validEventNamespace = (name: string): boolean => dnsLabel(name).length === 0;
-
-export const event: Validation = {
-  validate(o, errors) {
-    legacyEvent(o, "involvedObject", errors);
-  },
-  validateUpdate(o, _old, errors) {
-    legacyEvent(o, "involvedObject", errors);
-  },
-};

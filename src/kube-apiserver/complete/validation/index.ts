@@ -1,4 +1,6 @@
 /** The validation of every built-in kind, put onto its descriptor. */
+import { autoscalerV1, eventsV1 } from "../converted.ts";
+import type { Conversion } from "../converted.ts";
 import type { Descriptor } from "../../registry/descriptor.ts";
 import * as admissionregistration from "./admissionregistration.ts";
 import * as apps from "./apps.ts";
@@ -6,6 +8,7 @@ import { horizontalPodAutoscaler } from "./autoscaling.ts";
 import * as batch from "./batch.ts";
 import type { Validation } from "./common.ts";
 import * as core from "./core.ts";
+import { event, eventV1 } from "./events.ts";
 import * as flowcontrol from "./flowcontrol.ts";
 import * as networking from "./networking.ts";
 import { pod } from "./pod.ts";
@@ -29,12 +32,13 @@ const VALIDATION: Readonly<Record<string, Validation>> = {
   PersistentVolumeClaim: core.persistentVolumeClaim,
   PodTemplate: core.podTemplate,
   ReplicationController: core.replicationController,
-  Event: core.event,
+  Event: event,
   "apps/Deployment": apps.deployment,
   "apps/ReplicaSet": apps.replicaSet,
   "apps/DaemonSet": apps.daemonSet,
   "apps/StatefulSet": apps.statefulSet,
   "apps/ControllerRevision": apps.controllerRevision,
+  "events.k8s.io/Event": inStoredForm(eventsV1, eventV1),
   "batch/Job": batch.job,
   "batch/CronJob": batch.cronJob,
   "autoscaling/HorizontalPodAutoscaler": horizontalPodAutoscaler,
@@ -64,11 +68,21 @@ const VALIDATION: Readonly<Record<string, Validation>> = {
   "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding": admissionregistration.validatingAdmissionPolicyBinding,
 };
 
+/** Validation of objects that are judged as they are stored. */
+function inStoredForm({ toStored }: Conversion, { validate, validateUpdate, validateStatusUpdate }: Validation): Validation {
+  return {
+    validate: (object, errors) => validate(toStored(object), errors),
+    validateUpdate: (object, old, errors) => validateUpdate(toStored(object), toStored(old), errors),
+    validateStatusUpdate: (object, old, errors) => validateStatusUpdate?.(toStored(object), toStored(old), errors),
+  };
+}
+
 /** The descriptor with what is known of its kind here. */
 export function withValidation(descriptor: Descriptor): Descriptor {
   const { group, kind } = descriptor.name;
   const key = group === "" ? kind : `${group}/${kind}`;
-  const found = VALIDATION[key];
+  // The same kind of another version is judged as the one that is stored.
+  const found = key === "autoscaling/HorizontalPodAutoscaler" && descriptor.name.version === "v1" ? inStoredForm(autoscalerV1, horizontalPodAutoscaler) : VALIDATION[key];
   const warnings = warningsOf(key);
   const { allocate } = descriptor;
   if (key === "Service" && allocate !== undefined)
@@ -81,5 +95,10 @@ export function withValidation(descriptor: Descriptor): Descriptor {
         return errors.list.length > 0 ? () => {} : allocate(object, old, errors, context);
       },
     };
-  return { ...descriptor, ...(found === undefined ? {} : { ...found, whole: true }), ...(warnings === undefined ? {} : { warnings }) };
+  return {
+    ...descriptor,
+    ...(found === undefined ? {} : { ...found, whole: true }),
+    ...(warnings === undefined ? {} : { warnings }),
+    ...(group === "admissionregistration.k8s.io" ? { prepare: admissionregistration.loadExpressions } : {}),
+  };
 }

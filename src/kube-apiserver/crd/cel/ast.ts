@@ -35,7 +35,10 @@ function syntaxIssue(source: string, e: ParseError): Issue {
   switch (e.code) {
     case "unexpected_token": return { offset: start, message: `Syntax error: mismatched input '${token}' expecting ${EXPECTED_EXPRESSION}` };
     case "unterminated_string": return { offset: start, message: `Syntax error: token recognition error at: '${source.slice(start)}'` };
-    case "unexpected_character": return { offset: start, message: `Syntax error: token recognition error at: '${source[start] ?? ""}'` };
+    case "unexpected_character":
+      // A token that is one, after an expression that is whole.
+      if (/[\w!.,:?()[\]{}<>+\-*/%]/.test(source[start] ?? "")) return { offset: start, message: `Syntax error: extraneous input '${token}' expecting <EOF>` };
+      return { offset: start, message: `Syntax error: token recognition error at: '${source[start] ?? ""}'` };
     case "expected_token": {
       const wanted = /Expected (\w+)/.exec(e.summary)?.[1] ?? "";
       return { offset: start, message: `Syntax error: mismatched input '${token}' expecting ${TOKENS[wanted] ?? wanted}` };
