@@ -9,7 +9,7 @@ import { resourceFor } from "./api/resources.ts";
 import type { KubeObject } from "./apimachinery/meta.ts";
 import { createClient, type Client } from "./client/client.ts";
 import { isReady } from "./client/ready.ts";
-import type { ApiTransport, HttpAnswer, HttpMessage } from "./client/transport.ts";
+import type { ApiTransport, Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import { createControlPlane, type ControlPlane } from "./control-plane.ts";
 import { addNodes, type CrewCalls, type CrewStart, type NodeFigures } from "./crew.ts";
 import type { Image } from "./cri/program.ts";
@@ -109,8 +109,11 @@ export interface Cluster {
    * would drive what it sets going. Resolves with a stream for a watch.
    */
   fetch(request: Request): Promise<Response>;
-  /** The same below `fetch`, for servers of their own. */
-  serve(message: HttpMessage): Promise<HttpAnswer>;
+  /**
+   * The same below `fetch`, for servers of their own. With the `connection` of a request that asks for another protocol (WebSocket: exec,
+   * attach, port-forward), an answer with status 101 says that it has been taken over.
+   */
+  serve(message: HttpMessage, connection?: Connection): Promise<HttpAnswer>;
   /** The typed client over `api`. */
   readonly client: Client;
   /** Runs the cluster until `work` is done: for anything that waits for more than one answer, such as a watch. */
@@ -186,14 +189,16 @@ export const clusterOn =
     const master = new Site({ name: "control-plane", index: CONTROL_PLANE, epochMs, random: random.fork("control-plane"), post: local.post });
     local.add(user);
     local.add(master);
+    const streams = options.serving?.extension !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
-      recordEvents: observe.digest ?? false, controllers: options.controllers ?? true, serving: options.serving,
+      recordEvents: observe.digest ?? false, controllers: options.controllers ?? true,
+      serving: streams ? { ...options.serving, kubelets: (await import("./node-streams.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
     });
     serveSiteApi(master, controlPlane.handle);
 
     const settings: NodeSettings = {
       seed, epochMs, controlPlane: CONTROL_PLANE, clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local", podCidr: POD_CIDR,
-      observe,
+      observe, streams,
     };
     const threads = Math.min(workers, nodeCount);
     const memory = shared ? newKernelMemory(true) : undefined;
@@ -215,7 +220,7 @@ export const clusterOn =
       ...(pacer === undefined ? {} : { pace: pacer.pace }),
     });
     if (threads === 0) {
-      const { calls } = addNodes(local, await start(specs), images, log);
+      const { calls } = await addNodes(local, await start(specs), images, log);
       crews.push(async (method, ...argument) => (calls[method] as (...a: unknown[]) => never)(...argument));
     } else {
       const reports = remote.map(async (crew, i) => crew.start(await start(specs.filter(({ index }) => crewOf(index) === i + 1))));
@@ -327,8 +332,9 @@ class RunningCluster implements Cluster {
     return this.#served(() => this.#parts.controlPlane.fetch(request));
   }
 
-  serve(message: HttpMessage): Promise<HttpAnswer> {
-    return this.#served(() => this.#parts.controlPlane.serve(message));
+  serve(message: HttpMessage, connection?: Connection): Promise<HttpAnswer> {
+    const { controlPlane, master } = this.#parts;
+    return this.#served(() => controlPlane.serve(message, connection, () => this.#now(master)));
   }
 
   async #served<T>(answer: () => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 /** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
 import type { KubeObject } from "./apimachinery/meta.ts";
-import type { ApiTransport, HttpAnswer, HttpMessage } from "./client/transport.ts";
+import type { ApiTransport, Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import { createApiServer, stamp, type ServingOptions } from "./kube-apiserver/server.ts";
 import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
 import { createScheduler } from "./kube-scheduler/scheduler.ts";
@@ -26,7 +26,8 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   readonly handle: ApiTransport;
   fetch(request: Request): Promise<Response>;
-  serve(message: HttpMessage): Promise<HttpAnswer>;
+  /** `enter` is called before anything comes in by the connection. */
+  serve(message: HttpMessage, connection?: Connection, enter?: () => void): Promise<HttpAnswer>;
   /** Starts controllers and scheduler. */
   start(): void;
   stop(): void;

@@ -39,12 +39,13 @@ export interface NodeCrew {
 }
 
 /** Builds the nodes and adds them to `crew`. `images` go before the in-box ones. */
-export const addNodes = (crew: LocalCrew, start: CrewStart, images: readonly Image[], log: Logger): NodeCrew => {
+export const addNodes = async (crew: LocalCrew, start: CrewStart, images: readonly Image[], log: Logger): Promise<NodeCrew> => {
+  const streams = start.settings.streams ? await import("./node-streams.ts") : undefined;
   const memory = start.memory ?? newKernelMemory(false);
   const instance = new KernelInstance(start.module, memory);
   const all = [...images, ...inBoxImages];
   const nodes = start.nodes.map((spec) =>
-    createNodeSite(spec, start.settings, { instance, images: all, log, post: crew.post }),
+    createNodeSite(spec, start.settings, { instance, images: all, log, post: crew.post, streams }),
   );
   for (const { site } of nodes) crew.add(site);
   return {
@@ -69,7 +70,7 @@ export const addNodes = (crew: LocalCrew, start: CrewStart, images: readonly Ima
 export const serveSites = (platform: Platform, endpoint: Endpoint): void => {
   serveCrew<CrewStart>(endpoint, async (start): Promise<WorkerCrew> => {
     const crew = new LocalCrew(() => new Promise((resolve) => platform.hop(resolve)));
-    const { calls } = addNodes(crew, start, [], silent);
+    const { calls } = await addNodes(crew, start, [], silent);
     return {
       settle: () => crew.settle(),
       runWindow: (endNs, messages) => crew.runWindow(endNs, messages),

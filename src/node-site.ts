@@ -39,6 +39,8 @@ export interface NodeSettings {
   readonly clusterDomain: string;
   readonly podCidr: string;
   readonly observe: ObserveOptions;
+  /** Whether kubelets serve logs, exec and port-forward to the API server. */
+  readonly streams: boolean;
 }
 
 export interface NodeSiteDeps {
@@ -46,6 +48,8 @@ export interface NodeSiteDeps {
   readonly images: readonly Image[];
   readonly log: Logger;
   readonly post: (message: SiteMessage) => void;
+  /** What serves logs, exec and port-forward, where somebody can ask for them. */
+  readonly streams?: typeof import("./node-streams.ts") | undefined;
 }
 
 /** A program run inside a container on somebody's behalf (`kubectl exec`): the message, and its answer. */
@@ -165,17 +169,19 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     asked.set(request, from);
     void answerExec(site, agent, request, from).finally(() => asked.delete(request));
   });
+  const refuseStreams = deps.streams?.serveKubeletStreams(site, SITE_API_LATENCY_NS, agent.runtime);
   /** Nobody answers for a crashed node but the network, to those who had asked and those who ask later. */
   const crash = (error: Error): void => {
     deps.log.error("kernel panic", { node: spec.name, err: error.message });
     site.crash();
+    const address = `${spec.address.slice(0, spec.address.indexOf("/"))}:10250`;
     const refuse = ({ id }: ExecRequest, from: number): void => {
-      const address = `${spec.address.slice(0, spec.address.indexOf("/"))}:10250`;
       const answer: ExecAnswer = { id, stdout: "", stderr: "", error: `error dialing backend: dial tcp ${address}: connect: no route to host` };
       site.send(from, "exec-answer", answer, SITE_API_LATENCY_NS);
     };
     asked.forEach((from, request) => refuse(request, from));
     site.listen("exec", refuse);
+    refuseStreams?.(address);
   };
 
   return {

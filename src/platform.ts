@@ -2,7 +2,7 @@
  * What a JavaScript runtime has to offer so that a cluster can run in it. One adapter per runtime, in `runtimes/`,
  * implements it; everything under `src/` gets it handed in and asks nobody else for time, chance or threads.
  */
-import type { HttpAnswer, HttpMessage } from "./client/transport.ts";
+import type { Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import type { Cancel } from "./time/clock.ts";
 
 /** The other end of a thread: the least that a Worker, a MessagePort and a `node:worker_threads` worker have in common. */
@@ -80,7 +80,8 @@ export interface HttpsOptions {
   readonly port: number;
   /** The IPv4 address to listen at. */
   readonly host: string;
-  handle(message: HttpMessage): Promise<HttpAnswer>;
+  /** `connection`: of a request that asks for another protocol; after an answer with status 101 it is no longer the server's. */
+  handle(message: HttpMessage, connection?: Connection): Promise<HttpAnswer>;
 }
 
 export interface HttpsServer {

@@ -1,8 +1,10 @@
 /** The API over HTTPS in Node, HTTP/1.1 and HTTP/2 alike: Node's requests as `Request`, `Response` as Node's answers. */
 import { createSecureServer } from "node:http2";
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { STATUS_CODES } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { HttpAnswer } from "../../src/client/transport.ts";
+import type { Connection, HttpAnswer } from "../../src/client/transport.ts";
 import type { HttpsOptions, HttpsServer } from "../../src/platform.ts";
 import { makeServingCertificate } from "./certificates.ts";
 
@@ -22,6 +24,7 @@ export async function serveHttps({ port, host, handle }: HttpsOptions): Promise<
   // What clients do to their connections is no concern of the server.
   server.on("sessionError", () => {});
   server.on("request", (incoming, outgoing) => void answer(incoming, outgoing, handle));
+  server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => void upgrade(incoming, connectionOf(socket, head), handle));
   await listening(server, port, host);
   const bound = (server.address() as AddressInfo).port;
   return {
@@ -50,11 +53,7 @@ function listening(server: Http2SecureServer, port: number, host: string): Promi
 async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerResponse, handle: HttpsOptions["handle"]): Promise<void> {
   outgoing.on("error", () => {});
   try {
-    const headers: Record<string, string> = {};
-    for (const name in incoming.headers) {
-      const value = incoming.headers[name];
-      if (value !== undefined && !name.startsWith(":")) headers[name] = Array.isArray(value) ? value.join(", ") : value;
-    }
+    const headers = headersOf(incoming.headers);
     const method = incoming.method ?? "GET";
     const reads = method === "GET" || method === "HEAD";
     const message = { method, url: incoming.url ?? "/", headers, body: reads ? NOTHING : await bodyOf(incoming) };
@@ -66,6 +65,46 @@ async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerRespons
     if (!outgoing.headersSent) outgoing.writeHead(400);
     outgoing.end();
   }
+}
+
+function headersOf(sent: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name in sent) {
+    const value = sent[name];
+    if (value !== undefined && !name.startsWith(":")) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return headers;
+}
+
+/** A request for another protocol: its connection is taken over, or gets the refusal. */
+async function upgrade(incoming: IncomingMessage, connection: Connection, handle: HttpsOptions["handle"]): Promise<void> {
+  const message = { method: incoming.method ?? "GET", url: incoming.url ?? "/", headers: headersOf(incoming.headers), body: NOTHING };
+  let answered: HttpAnswer;
+  try {
+    answered = await handle(message, connection);
+    if (answered.status === 101) return;
+  } catch {
+    answered = { status: 500, headers: {} };
+  }
+  const body = Buffer.from(typeof answered.body === "string" ? answered.body : "");
+  const headers = Object.entries({ ...answered.headers, "content-length": String(body.length), connection: "close" }).map(([name, value]) => `${name}: ${value}`);
+  connection.write(Buffer.concat([Buffer.from([`HTTP/1.1 ${answered.status} ${STATUS_CODES[answered.status] ?? ""}`, ...headers, "", ""].join("\r\n")), body]));
+  connection.end();
+}
+
+function connectionOf(socket: Socket, head: Buffer): Connection {
+  socket.setNoDelay(true);
+  socket.on("error", () => {});
+  return {
+    write: (bytes) => void socket.write(bytes),
+    start({ data, close }) {
+      socket.on("data", data);
+      socket.once("close", () => close());
+      socket.once("end", () => socket.end());
+      if (head.length > 0) data(head);
+    },
+    end: () => void socket.end(),
+  };
 }
 
 const NOTHING = new Uint8Array();

@@ -204,6 +204,7 @@ function jsonType(value: unknown): string {
 
 function mismatch(value: unknown, type: FieldType, owner: string, path: string): DecodeError {
   const shown = typeof value === "number" && (type.kind === "int32" || type.kind === "int64" || type.kind === "intstr") ? `number ${value}` : jsonType(value);
+  // eslint-disable-next-line no-control-regex
   const field = path.replace(/\[\d+\]|\.\u0001[^\u0002]*\u0002/g, "");
   const named = type.kind === "struct" || type.kind === "quantity" ? undefined : goNames.get(`${owner}.${field.slice(field.lastIndexOf(".") + 1)}`);
   return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner.split("@")[0]}.${field} of type ${goType(type, named)}`);
@@ -221,6 +222,7 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
     if (item === undefined) continue;
     const field = type.fields.get(key);
     if (field === undefined) {
+      // eslint-disable-next-line no-control-regex
       report.strict.push(`unknown field "${path === "" ? key : `${path.replace(/[\u0001\u0002]/g, "")}.${key}`}"`);
       continue;
     }

@@ -31,7 +31,7 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
     nodes, seed, controllers, time: "real", log: logTo(host),
     serving: { admit: onlyToken(token), extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
   });
-  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message) => cluster.serve(message) });
+  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message, connection) => cluster.serve(message, connection) });
   const netdevs: NetdevEnd[] = [];
   try {
     for (const address of netdev) netdevs.push(await plugNetdev(host, cluster, address));

@@ -11,7 +11,7 @@ type ToServer =
   | { readonly kind: "abort"; readonly id: number };
 
 type ToClient =
-  | { readonly kind: "response"; readonly id: number; readonly response: Omit<ApiResponse, "stream">; readonly streams: boolean }
+  | { readonly kind: "response"; readonly id: number; readonly response: Omit<ApiResponse, "stream" | "text">; readonly streams: boolean }
   | { readonly kind: "failed"; readonly id: number; readonly reason: string }
   | { readonly kind: "events"; readonly id: number; readonly events: readonly WatchEvent[] }
   | { readonly kind: "end"; readonly id: number };

@@ -15,6 +15,17 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** Paths of fields that the body's text gave twice, for field validation. */
   readonly duplicates?: readonly string[];
+  /** The connection that the request came by, where it asks for another protocol: who answers with 101 has taken it over. */
+  readonly connection?: Connection;
+}
+
+/** The bytes of a client's connection after its request. */
+export interface Connection {
+  write(bytes: Uint8Array): void;
+  /** Begins to read; `close` is called once, at the end, whoever it was that ended it. */
+  start(events: { data(bytes: Uint8Array): void; close(): void }): void;
+  /** Ends it after what was written. */
+  end(): void;
 }
 
 /** One line of a watch stream. */
@@ -30,6 +41,8 @@ export interface ApiResponse {
   readonly body?: unknown;
   /** Present for an accepted watch instead of `body`. Ends when the server ends it or the signal aborts. */
   readonly stream?: AsyncIterable<WatchEvent>;
+  /** Present instead of `body` for what is a text as it comes (logs). */
+  readonly text?: AsyncIterable<string>;
 }
 
 /** An HTTP request as a server meets it. */

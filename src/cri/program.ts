@@ -16,6 +16,8 @@ export interface ProgramContext {
   /** Reads a whole file of the container (`/etc/resolv.conf`, `/etc/hosts`, mounted ConfigMaps); undefined: ENOENT. */
   readFile(path: string): Uint8Array | undefined;
   readonly stdout: (text: string) => void;
+  /** The next bytes of standard input, undefined at its end; absent: there is none (/dev/null). */
+  readonly stdin?: (() => Promise<Uint8Array | undefined>) | undefined;
   readonly stderr: (text: string) => void;
   /** Aborts with `reason` = "SIGTERM" when the container is asked to stop; a program that goes on is killed later. */
   readonly signal: AbortSignal;

@@ -24,24 +24,40 @@ export interface RuntimeDeps {
   readonly log: Logger;
 }
 
-interface Sandbox {
+export interface Sandbox {
   status: { -readonly [K in keyof PodSandboxStatus]: PodSandboxStatus[K] };
   readonly netns: Netns;
   result: CniResult | undefined;
 }
 
-interface Running {
+export interface Running {
   readonly stop: AbortController;
   readonly sockets: OwnedSockets;
   readonly ended: Promise<void>;
   kill(): void;
 }
 
-interface Container {
+export interface Follower {
+  output(stream: "stdout" | "stderr", text: string): void;
+  end(): void;
+}
+
+/** A program that runs beside a container's own. */
+export interface ExecIO {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly stdin?: () => Promise<Uint8Array | undefined>;
+}
+
+export interface Container {
   status: { -readonly [K in keyof ContainerStatus]: ContainerStatus[K] };
   readonly config: ContainerConfig;
   readonly image: Image;
   readonly logs: LogLine[];
+  /** Lines logged so far, with those that are gone. */
+  logged: number;
+  /** Who follows the output. */
+  readonly followers: Set<Follower>;
   running?: Running;
 }
 
@@ -55,8 +71,9 @@ const EXIT_KILLED = 137;
 export class Runtime implements RuntimeService, ImageService {
   private readonly deps: RuntimeDeps;
   private readonly random: Random;
-  private readonly sandboxes = new Map<string, Sandbox>();
-  private readonly containers = new Map<string, Container>();
+  /** For what streams on a container's behalf (node-streams.ts), too. */
+  readonly sandboxes = new Map<string, Sandbox>();
+  readonly containers = new Map<string, Container>();
   private readonly pulled = new Map<string, Image>();
   /** Counts program starts, so that two equal ones draw different numbers. */
   private launches = 0;
@@ -130,7 +147,7 @@ export class Runtime implements RuntimeService, ImageService {
     if (image === undefined) throw new CriError("NotFound", `failed to get image from containerd "${config.image}": image not found`);
     const id = this.newId();
     this.containers.set(id, {
-      config, image, logs: [],
+      config, image, logs: [], logged: 0, followers: new Set(),
       status: {
         id, sandboxId, name: config.name, attempt: config.attempt, image: name!, imageId: this.deps.images.id(image),
         state: "CONTAINER_CREATED", createdAtMs: this.deps.clock.nowMs(), startedAtMs: 0, finishedAtMs: 0, exitCode: 0, reason: "", message: "",
@@ -147,8 +164,7 @@ export class Runtime implements RuntimeService, ImageService {
     const argv = [...(config.command ?? image.entrypoint), ...(config.args ?? (config.command === undefined ? (image.cmd ?? []) : []))];
     status.state = "CONTAINER_RUNNING";
     status.startedAtMs = this.deps.clock.nowMs();
-    const write = (stream: "stdout" | "stderr") => this.lineWriter(container.logs, stream);
-    container.running = this.launch(container, argv, write("stdout"), write("stderr"), (exitCode, error) => {
+    container.running = this.launch(container, argv, this.lineWriter(container, "stdout"), this.lineWriter(container, "stderr"), (exitCode, error) => {
       delete container.running;
       status.state = "CONTAINER_EXITED";
       status.finishedAtMs = this.deps.clock.nowMs();
@@ -160,6 +176,7 @@ export class Runtime implements RuntimeService, ImageService {
         status.message = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: " +
           `unable to start container process: ${error.message}: unknown`;
       }
+      for (const follower of container.followers) follower.end();
       this.onEnd(status);
     });
   }
@@ -194,29 +211,40 @@ export class Runtime implements RuntimeService, ImageService {
     return this.containers.get(id)?.logs ?? [];
   }
 
-  async execSync(id: string, command: readonly string[], timeoutMs = 0): Promise<ExecResult> {
+  /** Runs another program of the container's image beside it. Throws CriError, or `ended` rejects with one. */
+  exec(id: string, command: readonly string[], { stdout, stderr, stdin }: ExecIO): { readonly ended: Promise<number>; kill(): void } {
     const container = this.containers.get(id);
     if (container?.running === undefined) throw new CriError("NotFound", `container "${id}" is not in running state`);
-    let stdout = "", stderr = "", code = 0, failure: unknown;
-    const running = this.launch(container, command, (text) => (stdout += text), (text) => (stderr += text), (exitCode, error) => {
+    let code = 0, failure: unknown;
+    const { ended, kill } = this.launch(container, command, stdout, stderr, (exitCode, error) => {
       code = exitCode;
       failure = error;
-    });
+    }, stdin);
     // The container's end takes along what was started in it.
-    void container.running.ended.then(() => running.kill());
+    void container.running.ended.then(kill);
+    return {
+      kill,
+      ended: ended.then(() => {
+        if (failure instanceof ExecutableNotFound) {
+          throw new CriError("Unknown", `failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: ${failure.message}: unknown`);
+        }
+        return code;
+      }),
+    };
+  }
+
+  async execSync(id: string, command: readonly string[], timeoutMs = 0): Promise<ExecResult> {
+    let stdout = "", stderr = "";
+    const { ended, kill } = this.exec(id, command, { stdout: (text) => (stdout += text), stderr: (text) => (stderr += text) });
     if (timeoutMs > 0) {
       const timer = new AbortController();
       const timedOut = this.deps.clock.sleep(timeoutMs, timer.signal).then(() => true, () => false);
-      const late = await Promise.race([running.ended.then(() => false), timedOut]);
+      const late = await Promise.race([ended.then(() => false, () => false), timedOut]);
       timer.abort();
-      running.kill();
+      kill();
       if (late) throw new CriError("Unknown", `failed to exec in container: timeout ${timeoutMs / 1000}s exceeded`);
     }
-    await running.ended;
-    if (failure instanceof ExecutableNotFound) {
-      throw new CriError("Unknown", `failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: ${failure.message}: unknown`);
-    }
-    return { stdout, stderr, exitCode: code };
+    return { exitCode: await ended, stdout, stderr };
   }
 
   imageStatus(image: string): { id: string; sizeBytes: number } | undefined {
@@ -242,7 +270,7 @@ export class Runtime implements RuntimeService, ImageService {
   /** Runs a program of the container's image in its sandbox; `done` is called once, when it ended or was killed. */
   private launch(
     container: Container, argv: readonly string[], stdout: (text: string) => void, stderr: (text: string) => void,
-    done: (exitCode: number, error?: unknown) => void,
+    done: (exitCode: number, error?: unknown) => void, stdin?: () => Promise<Uint8Array | undefined>,
   ): Running {
     const { config, image, status } = container;
     const sandbox = this.sandboxes.get(status.sandboxId)!;
@@ -264,7 +292,7 @@ export class Runtime implements RuntimeService, ImageService {
       readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : config.readFile(path)),
       stdout: (text) => { if (!over) stdout(text); },
       stderr: (text) => { if (!over) stderr(text); },
-      signal: stop.signal, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
+      ...(stdin === undefined ? {} : { stdin }), signal: stop.signal, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
     });
     run().then((code) => finish(code & 255), (error: unknown) => {
       if (!over && !(error instanceof ExecutableNotFound)) stderr(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -279,13 +307,16 @@ export class Runtime implements RuntimeService, ImageService {
     };
   }
 
-  private lineWriter(logs: LogLine[], stream: "stdout" | "stderr"): (text: string) => void {
+  private lineWriter(container: Container, stream: "stdout" | "stderr"): (text: string) => void {
+    const { logs } = container;
     let partial = "";
     return (text) => {
       const lines = (partial + text).split("\n");
       partial = lines.pop()!;
       for (const line of lines) logs.push({ timeMs: this.deps.clock.nowMs(), stream, text: line });
+      container.logged += lines.length;
       if (logs.length > LOG_LINES_MAX) logs.splice(0, logs.length - LOG_LINES_MAX);
+      for (const follower of container.followers) follower.output(stream, text);
     };
   }
 

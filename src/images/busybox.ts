@@ -44,7 +44,12 @@ const echo: Program = async (context) => {
 
 const cat: Program = async (context) => {
   let code = 0;
-  for (const path of args(context)) {
+  const paths = args(context);
+  for (const path of paths.length === 0 ? ["-"] : paths) {
+    if (path === "-") {
+      for (let bytes; (bytes = await context.stdin?.()) !== undefined;) context.stdout(text(bytes));
+      continue;
+    }
     const bytes = context.readFile(path);
     if (bytes === undefined) {
       context.stderr(`cat: can't open '${path}': No such file or directory\n`);

@@ -3,10 +3,13 @@
  * value of its own (`complete/index.ts`), so that a page which only runs a cluster does not load it.
  */
 import type { KubeObject } from "../apimachinery/meta.ts";
+import type { Kubelets } from "../client/site-streams.ts";
 import type { ApiRequest, ApiResponse } from "../client/transport.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
+import type { DeleteOptions } from "./delete-options.ts";
 import type { Form } from "./http.ts";
+import type { Requester } from "./handlers.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
 import type { RequestInfo } from "./request-info.ts";
 
@@ -45,7 +48,27 @@ export interface ApplyRequest {
   update(change: (current: KubeObject) => KubeObject): Promise<KubeObject>;
 }
 
+/** A request that none of an object's verbs answers, and what the server lends for the answer. */
+export interface Answering {
+  readonly info: RequestInfo;
+  readonly request: ApiRequest;
+  readonly user: Requester;
+  readonly signal: AbortSignal | undefined;
+  readonly storage: Storage<KubeObject>;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Undefined where no node can be reached. */
+  readonly kubelets?: Kubelets | undefined;
+  find(resource: string, namespace: string, name: string): Promise<KubeObject | undefined>;
+  /** Whose fields those are that the request sets. */
+  readonly manager: string;
+  /** Deletes the object that the path names, or starts to. Throws ApiError. */
+  remove(options: DeleteOptions): Promise<unknown>;
+}
+
 export interface Extension {
+  /** Answers a request: what no verb of an object does by itself, all others by `next`. Throws ApiError. */
+  dispatch(answering: Answering, next: () => Promise<ApiResponse>): Promise<ApiResponse>;
   /** Resources beside the server's own, in no particular order. */
   readonly resources: readonly Descriptor[];
   /** The server's own resource, with all of its validation. */

@@ -17,6 +17,7 @@ import {
 import type { GroupResource, Status } from "../apimachinery/status.ts";
 import { formatSelector, labelSelector } from "../apimachinery/selectors.ts";
 import { formatTime } from "../apimachinery/time.ts";
+import type { Kubelets } from "../client/site-streams.ts";
 import type { ApiRequest, ApiResponse } from "../client/transport.ts";
 import type { KeyValue, Storage } from "../storage/storage.ts";
 import { FieldErrors } from "./field.ts";
@@ -26,7 +27,7 @@ import { updateManagedFields } from "./managed-fields.ts";
 import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
 import { createReader } from "./read.ts";
 import { storageKey, typeOf } from "./registry/descriptor.ts";
-import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
+import type { Descriptor, RegistryContext, SubresourceUpdate } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
 import type { Extension } from "./extension.ts";
 import type { RequestInfo } from "./request-info.ts";
@@ -41,8 +42,9 @@ export interface Requester {
 export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   storage: Storage<KubeObject>;
   registry: readonly Descriptor[];
-  /** Server-side apply; without it such patches are refused with 415. */
-  apply?: Extension["apply"] | undefined;
+  /** Server-side apply (without it such patches are refused with 415) and more subresources. */
+  kubelets?: Kubelets | undefined;
+  extension?: Pick<Extension, "apply" | "dispatch"> | undefined;
 }
 
 export interface Handlers {
@@ -85,15 +87,11 @@ export function createHandlers(given: HandlersOptions): Handlers {
   const now = (): string => formatTime(clock.nowMs());
 
   async function dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
-    const { custom, prepare } = info.descriptor;
-    if (prepare !== undefined) await prepare(info.verb);
-    if (custom === undefined) return route(info, request, user, signal);
-    custom.admit(info.verb);
-    const response = await route(info, request, user, signal);
-    if (custom.warning === undefined) return response;
-    const warning = `299 - ${JSON.stringify(custom.warning)}`;
-    const other = response.headers["warning"];
-    return { ...response, headers: { ...response.headers, warning: other === undefined ? warning : `${warning}, ${other}` } };
+    const next = (): Promise<ApiResponse> => route(info, request, user, signal);
+    return given.extension?.dispatch({
+      ...options, info, request, user, signal, manager: managerOf(info, user),
+      remove: (asked) => deleteObject(info.descriptor, info.namespace, info.name, asked),
+    }, next) ?? next();
   }
 
   async function route(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
@@ -111,7 +109,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
         if (verb !== "get" && verb !== "update" && verb !== "patch") throw methodNotAllowed();
         return scale(info, request, user);
       }
-      if (subresource !== "status" || !descriptor.hasStatus) throw newPathNotFound();
+      if (partOf(info) === undefined && (subresource !== "status" || !descriptor.hasStatus)) throw newPathNotFound();
       if (verb !== "get" && verb !== "update" && verb !== "patch") throw methodNotAllowed();
     }
     switch (verb) {
@@ -132,6 +130,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
     }
   }
 
+  /** The subresource that is a part of its object, if this is one. */
+  const partOf = ({ descriptor, subresource }: RequestInfo): SubresourceUpdate | undefined => descriptor.parts?.[subresource];
+
   /** Decoding and defaulting: a fresh object from what the client sent, and what is wrong with it but tolerated. */
   function decodeBody(info: RequestInfo, body: unknown, duplicates: readonly string[] = [], fault?: (why: string) => ApiError): { object: Mutable; headers: Readonly<Record<string, string>> } {
     const { descriptor, query } = info;
@@ -148,7 +149,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const own = (sentKind === kind && sentVersion === apiVersion) || descriptor.custom !== undefined;
     const sentAs = own ? descriptor : options.registry.find((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
     if (sentAs === undefined)
-      throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme ${JSON.stringify(SCHEMES[descriptor.name.group] ?? "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30")}`);
+      throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme ${JSON.stringify(descriptor.scheme ?? "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30")}`);
     let object: Mutable;
     try {
       object = ((own ? descriptor.decode?.(body, report) : undefined) ?? decodeStruct(typeOf(sentAs), body, report)) as unknown as Mutable;
@@ -228,7 +229,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       after: after as unknown as Record<string, unknown>,
       managed: before?.metadata.managedFields ?? [],
       manager: managerOf(info, user),
-      subresource: info.subresource === "status" || info.subresource === "scale" ? info.subresource : "",
+      subresource: info.subresource === "status" || info.subresource === "scale" || partOf(info) !== undefined ? info.subresource : "",
       reset: resetFields(info),
       time: now(),
     });
@@ -359,8 +360,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
-    if (mediaType(request) === "application/apply-patch+yaml" && given.apply !== undefined)
-      return given.apply({
+    if (mediaType(request) === "application/apply-patch+yaml" && given.extension !== undefined)
+      return given.extension.apply({
         info, body: request.body, reset: resetFields(info), time: now(),
         decode: (body) => decodeBody(info, body),
         checkName: (object) => checkName(info, object),
@@ -476,7 +477,12 @@ export function createHandlers(given: HandlersOptions): Handlers {
     delete (meta as { selfLink?: string }).selfLink;
     const errors = new FieldErrors(emptied.get(object));
     let rollback: (() => void) | undefined;
-    if (subresource === "status") {
+    const part = partOf(info);
+    if (part !== undefined) {
+      part.prepare(object, old, options);
+      validateObjectMetaUpdate(object, old, errors);
+      part.validate(object, old, errors);
+    } else if (subresource === "status") {
       descriptor.prepareForStatusUpdate?.(object, old);
       validateObjectMetaUpdate(object, old, errors);
       descriptor.validateStatusUpdate?.(object, old, errors);
@@ -696,9 +702,6 @@ function forgetEmpty(object: unknown, steps: readonly string[]): void {
     at = (index === undefined ? value : (value as unknown[] | undefined)?.[Number(index)]) as Record<string, unknown> | undefined;
   }
 }
-
-/** Where upstream's servers beside the core one keep their kinds. */
-const SCHEMES: Readonly<Record<string, string>> = { "apiextensions.k8s.io": "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:53" };
 
 const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();
 

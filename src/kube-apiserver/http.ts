@@ -4,7 +4,7 @@
  */
 import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
 import { UNSTRUCTURED } from "./registry/descriptor.ts";
-import type { ApiRequest, ApiResponse, ApiTransport, HttpAnswer, HttpMessage, WatchEvent } from "../client/transport.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage, WatchEvent } from "../client/transport.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
 const ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -41,8 +41,23 @@ export async function serveFetch(serving: Serving, request: Request): Promise<Re
   return new Response(content ?? null, { status: answer.status, headers: answer.headers });
 }
 
+/** What comes by the connection, each time after `enter`. */
+const entering = (connection: Connection, enter: () => void): Connection => ({
+  ...connection,
+  start: ({ data, close }) => connection.start({
+    data(bytes) {
+      enter();
+      data(bytes);
+    },
+    close() {
+      enter();
+      close();
+    },
+  }),
+});
+
 /** One exchange. Rejects only on what is a bug of the server. */
-export async function serveMessage(serving: Serving, message: HttpMessage): Promise<HttpAnswer> {
+export async function serveMessage(serving: Serving, message: HttpMessage, connection?: Connection, enter: () => void = () => {}): Promise<HttpAnswer> {
   try {
     const { url: path, headers, body: bytes } = message;
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
@@ -54,7 +69,7 @@ export async function serveMessage(serving: Serving, message: HttpMessage): Prom
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", method, serving.parseYaml);
     const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
-    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }) };
+    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }) };
     const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
     return render(response, form);
@@ -171,9 +186,10 @@ function json(status: number, headers: Readonly<Record<string, string>>, body: s
 }
 
 function render(response: ApiResponse, form: Form): HttpAnswer {
-  const { status, headers, body, stream } = response;
+  const { status, headers, body, stream, text } = response;
+  if (text !== undefined) return { status, headers, body: text };
   if (stream !== undefined) return { status, headers: { "content-type": "application/json", "transfer-encoding": "chunked", ...headers }, body: lines(stream, form) };
-  if (typeof body === "string") return status === 304 ? { status, headers } : { status, headers, body };
+  if (typeof body === "string") return status === 304 || status === 204 ? { status, headers } : { status, headers, body };
   return json(status, headers, `${status < 400 && form !== undefined ? JSON.stringify(form(body, true)) : wire(body)}\n`);
 }
 

@@ -8,7 +8,8 @@
  */
 import { ApiError, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
-import type { ApiRequest, ApiResponse, ApiTransport, HttpAnswer, HttpMessage } from "../client/transport.ts";
+import type { Kubelets } from "../client/site-streams.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
@@ -33,6 +34,8 @@ export interface ServingOptions {
   readonly extension?: Extension;
   /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
   readonly parseYaml?: ParseYaml;
+  /** The nodes, for logs, exec and port-forward; without them these fail. */
+  readonly kubelets?: Kubelets;
   /** Reaches webhooks (conversion of custom resources); without it they fail. */
   readonly webhookFetch?: (request: Request) => Promise<Response>;
 }
@@ -53,8 +56,11 @@ export interface ApiServerOptions extends ServingOptions {
 export interface ApiServer {
   /** The chain without the bytes: the transport of in-process clients. */
   readonly handle: ApiTransport;
-  /** The same over HTTP messages; rejects only on what is a bug of the server. */
-  serve(message: HttpMessage): Promise<HttpAnswer>;
+  /**
+   * The same over HTTP messages; rejects only on what is a bug of the server. A request that asks for another protocol comes with its
+   * `connection`; `enter` is called before anything comes in by it.
+   */
+  serve(message: HttpMessage, connection?: Connection, enter?: () => void): Promise<HttpAnswer>;
   /** The same over `fetch`. */
   fetch(request: Request): Promise<Response>;
   /** Resolves when the bootstrap objects exist; requests sent earlier wait for it. */
@@ -83,7 +89,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (registry !== routed.registry) routed = { registry, routes: routesOf(registry) };
     return routed.routes;
   };
-  const handlers = createHandlers({ storage, registry: current(), clock, random, serviceIPs, nodePorts, apply: extension?.apply });
+  const handlers = createHandlers({ ...options, storage, registry: current(), random, serviceIPs, nodePorts });
 
   const ready = bootstrap(handlers, storage, options, serviceIPs).then(() => dynamic?.load());
   let booted = false;
@@ -112,7 +118,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     admit: (request) => options.admit?.(request, routes()),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
-  const serve = async (message: HttpMessage): Promise<HttpAnswer> => (await import("./http.ts")).serveMessage(serving, message);
+  const serve: ApiServer["serve"] = async (...exchange) => (await import("./http.ts")).serveMessage(serving, ...exchange);
   const fetch = async (request: Request): Promise<Response> => (await import("./http.ts")).serveFetch(serving, request);
   return { handle, ready, serve, fetch };
 }

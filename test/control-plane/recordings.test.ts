@@ -118,7 +118,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   services: 79,
   "verbs-delete": 77,
   "verbs-list": 96,
-  "verbs-sub": 74,
+  "verbs-sub": 108,
   "verbs-update": 38,
   "verbs-watch": 37,
 };

@@ -9,6 +9,7 @@ import type { Descriptor } from "../registry/descriptor.ts";
 import { requestInfo, routesOf, splitPath } from "../request-info.ts";
 import type { Routes } from "../request-info.ts";
 import { createCustomResources } from "../crd/index.ts";
+import { BODY_KINDS, dispatch, REVIEW_KINDS, withParts } from "../subresources/index.ts";
 import { applyRequest } from "./apply-request.ts";
 import { discovery } from "./discovery.ts";
 import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
@@ -23,7 +24,7 @@ import { tableForm } from "./table.ts";
 /** Kinds of bodies that are no objects of a resource. */
 const OTHER_KINDS: Readonly<Record<string, string>> = {
   "v1/DeleteOptions": "DeleteOptions", "meta.k8s.io/v1/DeleteOptions": "DeleteOptions", "autoscaling/v1/Scale": "Scale", "v1/Binding": "Binding",
-  "policy/v1/Eviction": "Eviction",
+  ...BODY_KINDS,
 };
 
 /** Groups that upstream knows and this server does not serve. */
@@ -51,8 +52,9 @@ function isUnknown(path: string, request: ApiRequest, registry: readonly Descrip
 }
 
 export const complete: Extension = {
-  resources: KINDS.map(withValidation),
-  refine: withValidation,
+  resources: [...KINDS.map((kind) => withParts(withValidation(kind))), ...REVIEW_KINDS],
+  refine: (descriptor) => withParts(withValidation(descriptor)),
+  dispatch,
   load() {
     addSchemaLines(MORE_SCHEMA);
     addGoNames(`${GO_TYPES}v2 ${GO_VERSION_2}`);
@@ -65,7 +67,7 @@ export const complete: Extension = {
   },
   table: tableForm,
   decodeProtobuf: (bytes) => decodeEnvelope(bytes, (apiVersion, kind) => {
-    const found = [...REGISTRY, ...KINDS].find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
+    const found = [...REGISTRY, ...complete.resources].find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
     return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);
   }),
   apply: applyRequest,

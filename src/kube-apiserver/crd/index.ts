@@ -40,6 +40,7 @@ export function createCustomResources({ fixed, storage, clock, random, fetch }: 
 
   const definitions: Descriptor<Definition> = {
     name: { group: GROUP, version: "v1", kind: "CustomResourceDefinition", resource: "customresourcedefinitions", namespaced: false },
+    scheme: "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:53",
     storagePrefix: PREFIX,
     hasStatus: true,
     returnsDeleted: true,

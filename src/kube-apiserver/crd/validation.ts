@@ -243,7 +243,7 @@ function validateSchema(schema: Schema | undefined, path: string, hasStatus: boo
   let cel: CelContext | undefined;
   if (options.requireStructural) {
     let found = validateStructural(schema, root);
-    if (found.length === 0) found = validateDefaults(schema, root, schema, true, false, options.requirePrunedDefaults);
+    if (found.length === 0) found = validateDefaults(schema, root, true, false, options.requirePrunedDefaults);
     if (found.length === 0) cel = new CelContext(schema);
     errors.push(...found);
   }
@@ -257,7 +257,7 @@ function validateSchema(schema: Schema | undefined, path: string, hasStatus: boo
 }
 
 /** Defaults are valid themselves and hold nothing that would be pruned. Follows pkg/apiserver/schema/defaulting/validation.go. */
-function validateDefaults(s: Schema, path: string, rootSchema: Schema, root: boolean, insideMeta: boolean, requirePruned: boolean): FieldError[] {
+function validateDefaults(s: Schema, path: string, root: boolean, insideMeta: boolean, requirePruned: boolean): FieldError[] {
   const errors: FieldError[] = [];
   const embedded = root || isEmbedded(s);
   const inside = embedded ? false : insideMeta;
@@ -272,10 +272,10 @@ function validateDefaults(s: Schema, path: string, rootSchema: Schema, root: boo
     errors.push(...(meta.length > 0 ? meta : [...validateValue(s.default, s, at), ...validateListTypes(s.default, s, at)]));
   }
   const items = itemsOf(s);
-  if (items !== undefined) errors.push(...validateDefaults(items, child(path, "items"), rootSchema, false, inside, requirePruned));
+  if (items !== undefined) errors.push(...validateDefaults(items, child(path, "items"), false, inside, requirePruned));
   for (const key of Object.keys(s.properties ?? {})) {
     const meta = inside || (embedded && (key === "metadata" || key === "apiVersion" || key === "kind"));
-    errors.push(...validateDefaults(s.properties![key]!, keyed(child(path, "properties"), key), rootSchema, false, meta, requirePruned));
+    errors.push(...validateDefaults(s.properties![key]!, keyed(child(path, "properties"), key), false, meta, requirePruned));
   }
   return errors;
 }

@@ -20,11 +20,20 @@ export interface RegistryContext {
   find(resource: string, namespace: string, name: string): Promise<KubeObject | undefined>;
 }
 
+/** A subresource that is a part of the object itself: GET, PUT and PATCH of the whole that change nothing but that part. */
+export interface SubresourceUpdate {
+  /** Puts back what this subresource does not change. */
+  prepare(object: KubeObject, old: KubeObject, context: RegistryContext): void;
+  validate(object: KubeObject, old: KubeObject, errors: FieldErrors): void;
+}
+
 /** Undone when the write it belongs to fails. */
 export type Rollback = () => void;
 
 export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly name: ResourceName;
+  /** Where upstream's server keeps the kind, when it is not the core one: errors say it. */
+  readonly scheme?: string;
   /** The schema's type; its kind by default. */
   readonly type?: string;
   /** As in `/registry/<prefix>/…`; upstream's odd ones are `minions`, `services/specs`. */
@@ -84,6 +93,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly ownDeletion?: { readonly finalizer: string; mark(object: T, time: string): void };
   /** The scale of resources that have it elsewhere than in `spec.replicas`. */
   readonly scale?: { of(object: T): Scale; set(object: T, replicas: number): void };
+  /** Subresources beside status and scale that are parts of the object, by name. */
+  readonly parts?: Readonly<Record<string, SubresourceUpdate>>;
   readonly custom?: CustomResource;
   /** The store as this version shows it, where another one is stored. */
   readonly view?: (storage: Storage<KubeObject>) => Storage<KubeObject>;

@@ -1,0 +1,125 @@
+/**
+ * Streams between the API server's site and a node's: what a kubelet serves beside the pods it runs (logs, exec, attach, port-forward), as
+ * messages, so that they take as long as their way and come in the same order every time.
+ */
+import type { Site } from "../time/site.ts";
+
+interface OfPod {
+  readonly namespace: string;
+  readonly pod: string;
+}
+
+interface OfContainer extends OfPod {
+  readonly container: string;
+}
+
+export type NodeStreamRequest =
+  | (OfContainer & {
+    readonly kind: "logs"; readonly follow: boolean; readonly previous: boolean; readonly timestamps: boolean;
+    readonly tailLines?: number; readonly sinceMs?: number; readonly limitBytes?: number;
+  })
+  | (OfContainer & { readonly kind: "exec"; readonly argv: readonly string[] })
+  | (OfContainer & { readonly kind: "attach" })
+  | (OfPod & { readonly kind: "portforward"; readonly port: number });
+
+export type Channel = "stdout" | "stderr";
+
+/** How a stream ended: with a program's exit code, with an error, or just so. */
+export interface StreamEnd {
+  readonly exitCode?: number;
+  readonly error?: string;
+}
+
+/** What the node says. `end` comes once, and nothing after it. */
+export interface StreamEvents {
+  data(channel: Channel, bytes: Uint8Array): void;
+  end(end: StreamEnd): void;
+}
+
+/** What is said to the node. */
+export interface NodeStream {
+  write(bytes: Uint8Array): void;
+  /** Nothing more will be written. */
+  eof(): void;
+  /** Nobody listens any more. */
+  abort(): void;
+}
+
+/** The kubelets, as the API server reaches them. */
+export interface Kubelets {
+  /** Undefined where there is no such node. */
+  open(node: string, request: NodeStreamRequest, events: StreamEvents): NodeStream | undefined;
+}
+
+type ToNode =
+  | { readonly kind: "open"; readonly id: number; readonly request: NodeStreamRequest }
+  | { readonly kind: "data"; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly kind: "eof" | "abort"; readonly id: number };
+
+type FromNode =
+  | { readonly kind: "data"; readonly id: number; readonly channel: Channel; readonly bytes: Uint8Array }
+  | { readonly kind: "end"; readonly id: number; readonly end: StreamEnd };
+
+/** The API server's half; a message takes `latencyNs`. */
+export const newKubelets = (site: Site, nodes: readonly { readonly name: string; readonly index: number }[], latencyNs: number): Kubelets => {
+  const open = new Map<number, StreamEvents>();
+  let ids = 0;
+  site.listen("stream-answer", (message: FromNode) => {
+    const events = open.get(message.id);
+    if (message.kind === "data") {
+      events?.data(message.channel, message.bytes);
+      return;
+    }
+    open.delete(message.id);
+    events?.end(message.end);
+  });
+  return {
+    open(name, request, events) {
+      const node = nodes.find((n) => n.name === name);
+      if (node === undefined) return undefined;
+      const id = ids++;
+      const send = (message: ToNode): void => site.send(node.index, "stream", message, latencyNs);
+      open.set(id, events);
+      send({ kind: "open", id, request });
+      return {
+        write: (bytes) => send({ kind: "data", id, bytes }),
+        eof: () => send({ kind: "eof", id }),
+        abort() {
+          if (open.delete(id)) send({ kind: "abort", id });
+        },
+      };
+    },
+  };
+};
+
+/** The node's half: `open` starts a stream, and gets what comes for it. */
+export const serveStreams = (site: Site, latencyNs: number, open: (request: NodeStreamRequest, events: StreamEvents) => NodeStream): void => {
+  const streams = new Map<string, NodeStream>();
+  site.listen("stream", (message: ToNode, from) => {
+    const key = `${from}/${message.id}`;
+    const { id } = message;
+    if (message.kind === "open") {
+      const send = (answer: FromNode): void => site.send(from, "stream-answer", answer, latencyNs);
+      let over = false;
+      const stream = open(message.request, {
+        data(channel, bytes) {
+          if (!over) send({ kind: "data", id, channel, bytes });
+        },
+        end(end) {
+          if (!over) send({ kind: "end", id, end });
+          over = true;
+          streams.delete(key);
+        },
+      });
+      if (!over) streams.set(key, stream);
+      return;
+    }
+    const stream = streams.get(key);
+    if (message.kind === "data") stream?.write(message.bytes);
+    else if (message.kind === "eof") stream?.eof();
+    else {
+      streams.delete(key);
+      stream?.abort();
+    }
+  });
+};

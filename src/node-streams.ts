@@ -1,0 +1,158 @@
+/** What the kubelet streams: logs, exec, attach, port-forward. Follows pkg/kubelet/server and pkg/kubelet/kuberuntime (logs). */
+import { serveStreams, type NodeStream, type NodeStreamRequest, type StreamEvents } from "./client/site-streams.ts";
+import type { Follower, Runtime } from "./cri/runtime.ts";
+import type { Site } from "./time/site.ts";
+import type { ContainerStatus, LogLine } from "./cri/types.ts";
+
+const encoder = new TextEncoder();
+const IDLE: NodeStream = { write() {}, eof() {}, abort() {} };
+
+export { newKubelets } from "./client/site-streams.ts";
+
+/** Serves them at the node's site; returns what refuses them once the node has crashed: nobody answers for it then. */
+export const serveKubeletStreams = (site: Site, latencyNs: number, runtime: Runtime): ((address: string) => void) => {
+  serveStreams(site, latencyNs, (request, events) => openNodeStream(runtime, request, events));
+  return (address) =>
+    serveStreams(site, latencyNs, (_, events) => {
+      events.end({ error: `error dialing backend: dial tcp ${address}: connect: no route to host` });
+      return IDLE;
+    });
+};
+
+/** Starts one; it ends by itself or by `abort`. */
+const openNodeStream = (runtime: Runtime, request: NodeStreamRequest, events: StreamEvents): NodeStream => {
+  const { namespace, pod } = request;
+  const sandboxes = runtime.listPodSandboxes().filter(({ config }) => config.namespace === namespace && config.name === pod);
+  const sandbox = sandboxes.find(({ state }) => state === "SANDBOX_READY") ?? sandboxes.at(-1);
+  const fail = (error: string): NodeStream => {
+    events.end({ error });
+    return IDLE;
+  };
+  if (request.kind === "portforward") return sandbox === undefined ? fail(`pod not found ("${pod}_${namespace}")`) : forward(runtime, sandbox.id, request.port, events);
+  const { container } = request;
+  const attempts = sandboxes.flatMap(({ id }) => runtime.listContainers(id)).filter(({ name }) => name === container).sort((a, b) => a.attempt - b.attempt);
+  if (request.kind === "logs") {
+    const found = request.previous ? attempts.filter(({ state }) => state === "CONTAINER_EXITED").at(attempts.at(-1)?.state === "CONTAINER_EXITED" ? -2 : -1) : attempts.at(-1);
+    if (found === undefined) return fail(request.previous ? `previous terminated container "${container}" in pod "${pod}" not found` : `container "${container}" in pod "${pod}" is waiting to start: ContainerCreating`);
+    return logs(runtime, found, request, events);
+  }
+  const running = attempts.find(({ state }) => state === "CONTAINER_RUNNING");
+  if (running === undefined) return fail(`unable to upgrade connection: container not found ("${container}")`);
+  const out = { stdout: (text: string) => events.data("stdout", encoder.encode(text)), stderr: (text: string) => events.data("stderr", encoder.encode(text)) };
+  if (request.kind === "attach") {
+    return { ...IDLE, abort: follow(runtime, running.id, { output: (stream, text) => out[stream](text), end: () => events.end({}) }) };
+  }
+  const stdin = newPipe();
+  const program = runtime.exec(running.id, request.argv, { ...out, stdin: stdin.read });
+  program.ended.then((exitCode) => events.end({ exitCode }), (error: Error) => events.end({ error: `error executing command in container: ${error.message.replace(/^rpc error: code = \w+ desc = /, "")}` }));
+  return { write: stdin.write, eof: stdin.end, abort: program.kill };
+};
+
+const loggedLines = (runtime: Runtime, id: string): number => runtime.containers.get(id)?.logged ?? 0;
+
+const follow = (runtime: Runtime, id: string, follower: Follower): (() => void) => {
+  const followers = runtime.containers.get(id)?.followers;
+  followers?.add(follower);
+  return () => void followers?.delete(follower);
+};
+
+/** Bytes that wait for their reader. */
+const newPipe = (): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint8Array): void; end(): void } => {
+  const chunks: Uint8Array[] = [];
+  let over = false;
+  let wake: () => void = () => {};
+  return {
+    async read() {
+      while (chunks.length === 0 && !over) await new Promise<void>((resolve) => (wake = resolve));
+      return chunks.shift();
+    },
+    write(bytes) {
+      chunks.push(bytes);
+      wake();
+    },
+    end() {
+      over = true;
+      wake();
+    },
+  };
+};
+
+const logs = (runtime: Runtime, { id }: ContainerStatus, request: NodeStreamRequest & { kind: "logs" }, events: StreamEvents): NodeStream => {
+  const { sinceMs = 0, tailLines, timestamps } = request;
+  let left = request.limitBytes ?? Infinity;
+  const send = (lines: readonly LogLine[]): void => {
+    for (const { timeMs, stream, text } of lines) {
+      if (timeMs < sinceMs || left <= 0) continue;
+      const bytes = encoder.encode(`${timestamps ? `${nanoTime(timeMs)} ` : ""}${text}\n`);
+      const part = bytes.length > left ? bytes.subarray(0, left) : bytes;
+      left -= part.length;
+      events.data(stream, part);
+    }
+  };
+  const all = runtime.containerLogs(id).filter(({ timeMs }) => timeMs >= sinceMs);
+  send(tailLines === undefined ? all : tailLines === 0 ? [] : all.slice(-tailLines));
+  if (!request.follow || left <= 0 || runtime.containerStatus(id)?.state !== "CONTAINER_RUNNING") {
+    events.end({});
+    return IDLE;
+  }
+  let last = loggedLines(runtime, id);
+  const stop = follow(runtime, id, {
+    output() {
+      const logged = loggedLines(runtime, id);
+      if (logged > last) send(runtime.containerLogs(id).slice(last - logged));
+      last = logged;
+      if (left > 0) return;
+      stop();
+      events.end({});
+    },
+    end: () => events.end({}),
+  });
+  return { ...IDLE, abort: stop };
+};
+
+/** RFC 3339 with nanoseconds, as far as they are not zeros. */
+const nanoTime = (ms: number): string => {
+  const whole = Math.floor(ms);
+  const below = String(Math.floor((ms - whole) * 1e6)).padStart(6, "0");
+  const fraction = `${String(whole % 1000).padStart(3, "0")}${below}`.replace(/0+$/, "");
+  return `${new Date(whole).toISOString().slice(0, 19)}${fraction === "" ? "" : `.${fraction}`}Z`;
+};
+
+const forward = (runtime: Runtime, sandbox: string, port: number, events: StreamEvents): NodeStream => {
+  let aborted = false;
+  let pending = Promise.resolve();
+  const connected = runtime.sandboxes.get(sandbox)!.netns.sockets.connect({ address: "127.0.0.1", port });
+  void connected.then(async (stream) => {
+    if (aborted) {
+      stream.close();
+      return;
+    }
+    try {
+      for (;;) {
+        const bytes = await stream.read();
+        if (bytes === undefined) break;
+        events.data("stdout", bytes);
+      }
+      events.end({});
+    } catch {
+      events.end({});
+    }
+    stream.close();
+  }, (error: unknown) => events.end({ error: `failed to execute portforward in network namespace: failed to connect to localhost:${port} inside namespace, IPv4: dial tcp4 127.0.0.1:${port}: ${reason(error)}` }));
+  const then = (work: (stream: Awaited<typeof connected>) => void | Promise<void>): void => {
+    pending = pending.then(async () => work(await connected)).catch(() => {});
+  };
+  return {
+    write: (bytes) => then((stream) => stream.write(bytes)),
+    eof: () => then((stream) => stream.shutdown()),
+    abort() {
+      aborted = true;
+      void connected.then((stream) => stream.close(), () => {});
+    },
+  };
+};
+
+const reason = (error: unknown): string => {
+  const code = (error as { code?: string }).code;
+  return code === "ECONNREFUSED" ? "connect: connection refused" : code === "ETIMEDOUT" ? "connect: connection timed out" : `connect: ${code ?? String(error)}`;
+};

@@ -1,0 +1,149 @@
+/** What the real kubectl does with a running pod: logs, exec, attach, port-forward, drain, tokens. */
+import { execFile, execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { nodeHost } from "../../runtimes/node/host.ts";
+import { upCommand } from "../../src/cli/up.ts";
+import type { CliHost } from "../../src/platform.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "kubewire-streams-"));
+const kubeconfig = join(folder, "kubeconfig");
+const env = { ...process.env, KUBECONFIG: kubeconfig };
+let stop: () => void;
+let ended: Promise<number>;
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(args: readonly string[], input = ""): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = execFile("kubectl", args, { env, timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }));
+    child.stdin!.end(input);
+  });
+}
+
+async function kubectl(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(args);
+  if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+/** A kubectl that goes on; what it says until `until` does. */
+function started(args: readonly string[], until: (text: string) => boolean): Promise<{ child: ChildProcess; text: () => string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("kubectl", args, { env });
+    let text = "";
+    const take = (chunk: Buffer): void => {
+      text += chunk.toString();
+      if (until(text)) resolve({ child, text: () => text });
+    };
+    child.stdout.on("data", take);
+    child.stderr.on("data", take);
+    child.once("exit", (code) => reject(new Error(`kubectl ${args.join(" ")} ended with ${code}: ${text}`)));
+    setTimeout(() => reject(new Error(`kubectl ${args.join(" ")} says: ${text}`)), 30_000).unref();
+  });
+}
+
+const PODS = `
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {containers: [{name: web, image: "nginx:1.27"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: box, labels: {app: box}}
+spec: {containers: [{name: box, image: busybox, command: [sleep, infinity]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: once}
+spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [echo, hello]}]}
+`;
+
+beforeAll(async () => {
+  execFileSync("kubectl", ["version", "--client"]);
+  await new Promise<void>((resolve, reject) => {
+    const host: CliHost = {
+      ...nodeHost([]),
+      stdout: (text) => {
+        if (text.split("\n").includes("ready")) resolve();
+      },
+      onStop: (onStop) => {
+        stop = () => onStop("SIGTERM");
+      },
+    };
+    ended = upCommand(host, { nodes: 1, port: 0, bindAddress: "127.0.0.1", kubeconfig, token: "T", controllers: "*" });
+    ended.catch(reject);
+  });
+  writeFileSync(join(folder, "pods.yaml"), PODS);
+  await kubectl("apply", "-f", join(folder, "pods.yaml"));
+  await kubectl("wait", "--for=condition=Ready", "pod/web", "pod/box", "--timeout=30s");
+}, 90_000);
+
+afterAll(async () => {
+  stop();
+  expect(await ended).toBe(0);
+  rmSync(folder, { recursive: true });
+}, 60_000);
+
+test("exec: output, exit codes, standard input, what cannot be run", async () => {
+  // On stderr kubectl may grumble about the empty message that says it is connected: it reads before it has its streams.
+  expect(await run(["exec", "box", "--", "echo", "a", "b"])).toMatchObject({ code: 0, stdout: "a b\n" });
+  expect(await run(["exec", "box", "--", "false"])).toMatchObject({ code: 1, stderr: expect.stringContaining("command terminated with exit code 1") as string });
+  expect(await run(["exec", "-i", "box", "--", "cat"], "some\ntext\n")).toMatchObject({ code: 0, stdout: "some\ntext\n" });
+  expect((await run(["exec", "box", "--", "nothing"])).stderr).toMatch(/exec: "nothing": executable file not found in \$PATH/);
+  expect((await run(["exec", "box", "-c", "zz", "--", "ls"])).stderr).toMatch(/container zz is not valid for pod box|container not found/);
+}, 60_000);
+
+test("logs: whole, the last lines, with times, and followed", async () => {
+  await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout=30s");
+  expect(await kubectl("logs", "once")).toBe("hello\n");
+  expect(await kubectl("logs", "once", "--timestamps")).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z hello\n$/);
+  expect(await kubectl("logs", "once", "--tail=0")).toBe("");
+  const ip = await kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}");
+  await kubectl("exec", "box", "--", "wget", "-q", "-O", "-", `http://${ip}/first`).catch(() => "");
+  const following = await started(["logs", "-f", "web"], (text) => text.includes("/first"));
+  await kubectl("exec", "box", "--", "wget", "-q", "-O", "-", `http://${ip}/followed`).catch(() => "");
+  for (let i = 0; i < 100 && !following.text().includes("/followed"); i++) await new Promise((resolve) => setTimeout(resolve, 100));
+  following.child.kill();
+  expect(following.text()).toContain("/followed");
+}, 60_000);
+
+test("port-forward and HTTP through it", async () => {
+  const { child, text } = await started(["port-forward", "pod/web", ":80"], (said) => /Forwarding from 127\.0\.0\.1:\d+/.test(said));
+  try {
+    const port = /127\.0\.0\.1:(\d+)/.exec(text())![1]!;
+    for (let i = 0; i < 3; i++) {
+      const answer = await fetch(`http://127.0.0.1:${port}/`);
+      expect(answer.status).toBe(200);
+      expect((await answer.text()).length).toBeGreaterThan(0);
+    }
+  } finally {
+    child.kill();
+  }
+}, 60_000);
+
+test("tokens, identity and access", async () => {
+  await kubectl("create", "serviceaccount", "robot");
+  expect(await kubectl("create", "token", "robot")).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n?$/);
+  expect(await kubectl("auth", "can-i", "delete", "nodes")).toBe("yes\n");
+  expect(await kubectl("auth", "can-i", "--list")).toMatch(/\*\.\* +\[\] +\[\] +\[\*\]/);
+  expect(await kubectl("auth", "whoami")).toMatch(/Username +kubernetes-admin/);
+}, 60_000);
+
+test("debug adds an ephemeral container", async () => {
+  await kubectl("debug", "box", "--image=busybox", "--container=dbg", "--", "sleep", "1");
+  expect(await kubectl("get", "pod", "box", "-o", "jsonpath={.spec.ephemeralContainers[*].name}")).toBe("dbg");
+}, 60_000);
+
+test("drain evicts what budgets let go", async () => {
+  expect(await kubectl("drain", "node-1", "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector=app=web", "--timeout=50s")).toMatch(/pod\/web evicted/);
+  expect(await kubectl("get", "node", "node-1", "-o", "jsonpath={.spec.unschedulable}")).toBe("true");
+  await kubectl("uncordon", "node-1");
+}, 90_000);
