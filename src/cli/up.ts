@@ -48,15 +48,16 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
 
 /** The wire's other end on the underlay switch. Frames that are too long for that network are lost there. */
 const plugNetdev = async (host: CliHost, cluster: Cluster, address: string): Promise<NetdevEnd> => {
-  let end: NetdevEnd | undefined;
-  const plug = cluster.plug((frame) => end?.send(frame));
-  end = await host.openNetdev!(address, (frame) => {
+  const wire: { end?: NetdevEnd } = {};
+  const plug = cluster.plug((frame) => wire.end?.send(frame));
+  const end = await host.openNetdev!(address, (frame) => {
     try {
       plug.send(frame);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
     }
   });
+  wire.end = end;
   return end;
 };
 

@@ -7,7 +7,7 @@ import { devices } from "../../../src/kernel/devices.ts";
 import { ipv6Of, setIpv6 } from "../../../src/kernel/ipv6.ts";
 import type { KernelInstance } from "../../../src/kernel/memory.ts";
 import { KernelError, type AddressOptions, type Netns, type RouteSpec, type RuleSpec } from "../../../src/kernel/netns.ts";
-import { SocketError } from "../../../src/kernel/sockets.ts";
+import type { SocketError } from "../../../src/kernel/sockets.ts";
 import { rawSocket } from "../../../src/kernel/socket-calls.ts";
 import { manualClock } from "../../../src/replay/clock.ts";
 import { hostHandle } from "../../../src/replay/oracle-case.ts";
