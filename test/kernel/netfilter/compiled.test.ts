@@ -3,6 +3,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { NF_CT_LIST, NF_EVALUATOR } from "../../../assembly/abi/netfilter.ts";
 import type { IptablesHandle } from "../../../src/kernel/iptables/index.ts";
+import { useFullIptables } from "../../../src/kernel/iptables/full.ts";
 import { hostHandle } from "../../../src/replay/oracle-case.ts";
 import { createTestNode, kernelModule, type TestNode } from "../harness.ts";
 
@@ -101,14 +102,49 @@ function packet(below: (bound: number) => number, n: number): Uint8Array {
   return frame;
 }
 
-async function createSide(plain: boolean, trace: boolean, seed: number): Promise<TestNode> {
+const addressOfSix = (address: string): string => address.replace(/10\.0\.(\d)\.(\d)/g, "fd00:$1::$2");
+
+/** The same rules as ip6tables has them. */
+function lineOfSix(line: string): string {
+  return addressOfSix(line.replace(/--to-destination ([\d.-]+):/, "--to-destination [$1]:")).replace(/\/32\b/g, "/128").replace(/(::\d)\/31\b/g, "$1/127")
+    .replace(/(::\d)\/30\b/g, "$1/126").replace("-p icmp", "-p ipv6-icmp").replace("-m ttl --ttl-lt", "-m hl --hl-lt").replace("-j TTL --ttl-set", "-j HL --hl-set")
+    .replace(" -f ", " ").replace(/ -f$/, "");
+}
+
+/** The packet of IPv4 as one of IPv6, some of them behind a header of options. */
+function packetOfSix(frame: Uint8Array, below: (bound: number) => number): Uint8Array {
+  const four = frame.subarray(14);
+  const options = below(6) === 0 ? 8 : 0;
+  const made = new Uint8Array(14 + 40 + options + Math.max(0, four.length - 20));
+  made.set(frame.subarray(0, 12));
+  made.set([0x86, 0xdd, 0x60, 0, 0, 0], 12);
+  const length = Math.max(0, ((four[2]! << 8) | four[3]!) - 20) + options;
+  const protocol = four[9] === 1 ? 58 : four[9]!;
+  made.set([length >> 8, length & 255, options > 0 ? 60 : protocol, four[8]!], 18);
+  for (const [at, from] of [[22, 12], [38, 16]] as const) {
+    made.set([0xfd, 0, 0, four[from + 2]!], at);
+    made[at + 15] = four[from + 3]!;
+  }
+  if (options > 0) made.set([protocol, 0, 1, 4], 54);
+  made.set(four.subarray(20), 54 + options);
+  if (protocol === 58 && made.length > 54 + options) made[54 + options] = four[20] === 8 ? 128 : four[20] === 0 ? 129 : 1;
+  return made;
+}
+
+async function createSide(plain: boolean, trace: boolean, seed: number, six = false): Promise<TestNode> {
   const node = await createTestNode({ seed, build: "release" });
   const { host, context } = node.kernel;
+  if (six) {
+    for (const [name, value] of [["default.disable_ipv6", 0], ["all.disable_ipv6", 0], ["default.accept_dad", 0], ["all.accept_dad", 0], ["default.accept_ra", 0],
+      ["default.dad_transmits", 0], ["default.router_solicitations", 0], ["all.forwarding", 1]] as const) host.setSysctl(`net.ipv6.conf.${name}`, value);
+  }
   for (const [name, n] of [["eth0", 0], ["eth1", 1]] as const) {
     host.addLink({ kind: "nic", name, mac: `02:00:00:00:0${n}:01` });
     host.setLink(name, { up: true });
     host.addAddress(name, `10.0.${n}.1/24`);
+    if (six) host.addAddress(name, `fd00:${n}::1/64`);
     for (let i = 2; i < 9; i++) host.setNeigh({ dev: name, dst: `10.0.${n}.${i}`, lladdr: `02:00:00:00:0${n}:${10 + i}`, state: "PERMANENT" });
+    for (let i = 2; six && i < 9; i++) host.setNeigh({ dev: name, dst: `fd00:${n}::${i}`, lladdr: `02:00:00:00:0${n}:${10 + i}`, state: "PERMANENT" });
   }
   host.setSysctl("net.ipv4.ip_forward", 1);
   node.instance.view.setUint32(0, hostHandle(context), true);
@@ -121,12 +157,12 @@ async function createSide(plain: boolean, trace: boolean, seed: number): Promise
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /** All that can be seen of a side since the last look. */
-function seen(node: TestNode, table: string): string[] {
+function seen(node: TestNode, table: string, family: "iptables" | "ip6tables" = "iptables"): string[] {
   const { instance, kernel, clock } = node;
   instance.view.setUint32(0, hostHandle(kernel.context), true);
   instance.view.setUint32(4, 0, true);
   const connections = hex(instance.copy(0, kernel.context.command(NF_CT_LIST, 8)));
-  const counters = (kernel.host.iptables as IptablesHandle).counters(table)!.map(({ chain, packets, bytes, rules }) => `${chain} ${packets}:${bytes} ${rules.join(" ")}`);
+  const counters = (kernel.host[family] as IptablesHandle).counters(table)!.map(({ chain, packets, bytes, rules }) => `${chain} ${packets}:${bytes} ${rules.join(" ")}`);
   const sent = node.takeFrames().map(({ timeNs, ifindex, bytes }) => `${timeNs} ${ifindex} ${hex(bytes)}`);
   return [String(clock.nowNs()), ...counters, ...sent, ...node.observed.splice(0).map(hex), connections, JSON.stringify(kernel.host.drops())];
 }
@@ -170,4 +206,32 @@ test("compiled and plain evaluators see, send, count and remember the same", asy
   }
   expect(rulesets).toBe(1350);
   expect(matched).toBeGreaterThan(20_000n);
+}, 120_000);
+
+test("the same of IPv6", async () => {
+  useFullIptables();
+  let matched = 0n;
+  for (let seed = 1; seed <= 60; seed++) {
+    const below = random(seed * 6131);
+    const sides = [await createSide(false, seed % 3 === 0, seed, true), await createSide(true, seed % 3 === 0, seed, true)];
+    for (let turn = 0; turn < 3; turn++) {
+      const { table, lines, chains } = ruleset(below);
+      const text = `*${table}\n${chains.map((chain) => `:${chain} - [0:0]\n`).join("")}${lines.map(lineOfSix).join("\n")}\nCOMMIT\n`;
+      for (const side of sides) side.kernel.host.ip6tables!.restore(text);
+      for (let n = 0; n < 2 * PACKETS; n++) {
+        const four = packet(below, n);
+        const frame = packetOfSix(four, below);
+        const nic = `eth${frame[4]!}`;
+        for (const side of sides) {
+          side.inject(side.kernel.host.link(nic)!.ifindex, frame);
+          side.run();
+        }
+      }
+      const [compiled, plain] = sides.map((side) => seen(side, table, "ip6tables"));
+      expect(compiled, `seed ${seed}, turn ${turn}\n${text}`).toEqual(plain);
+      for (const { packets } of (sides[0]!.kernel.host.ip6tables as IptablesHandle).counters(table)!) matched += packets;
+    }
+    for (const side of sides) side.kernel.destroy();
+  }
+  expect(matched).toBeGreaterThan(2_000n);
 }, 120_000);
