@@ -28,7 +28,7 @@ const CLI = {
   target: "node20",
   platform: "node",
   banner: {
-    js: `import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);`,
+    js: `import { createRequire as requireOf } from "node:module";\nconst require = requireOf(import.meta.url);`,
   },
   entries: { cli: "runtimes/node/cli.ts" },
 };
