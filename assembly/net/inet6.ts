@@ -16,8 +16,8 @@ import {
   SYSCTL6_ROUTE_MIN_ADV_MSS, SYSCTL6_ROUTE_MTU_EXPIRES,
 } from "../abi/net6";
 import { NetDevice, Netns } from "../layout";
+import { hashWord, mix32 } from "../mm/hash";
 import { node } from "../mm/node";
-import { random32 } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { isLinkLocal6, isLoopback6, isMulticast6, isSiteLocal6, multicastScope6 } from "../wire/ipv6";
 
@@ -104,7 +104,8 @@ export function inet6Init(ns: Netns): bool {
   n.confDefault = kmalloc(CONF6_MAX << 2);
   n.snmp = kmalloc(SNMP6_MAX << 3);
   if (n.sysctls == 0 || n.confAll == 0 || n.confDefault == 0 || n.snmp == 0) return false;
-  n.seed = random32();
+  // Not drawn: the generator's numbers are the same in a kernel that knows no IPv6.
+  n.seed = mix32(hashWord(node().rng0, ns.id));
   const t = n.sysctls;
   put(t, SYSCTL6_IP6FRAG_HIGH_THRESH, 4194304);
   put(t, SYSCTL6_IP6FRAG_LOW_THRESH, 3145728);
