@@ -51,7 +51,7 @@ const AREAS = [
     names: words(`veth bridge vlan vxlan geneve ipip gre gretap ip6gre sit wireguard macvlan ipvlan dummy ifb tun tap bond vrf
       pfifo bfifo pfifo_fast tbf netem htb ingress clsact fq_codel`),
     cases: (name) => new RegExp(`type ${name}\\b|"(?:kind|type)": ?"${name}"|qdisc (?:add|replace)[^"]* ${name}\\b`),
-    tests: (name) => new RegExp(`(?:kind|type|qdisc): "${name}"|type ${name}\\b| ${name} (?:rate|limit|delay|default)`),
+    tests: (name) => new RegExp(`(?:kind|type|qdisc): "${name}"|\\["${name}"|type ${name}\\b| ${name} (?:rate|limit|delay|default)`),
   },
 ];
 
@@ -99,7 +99,23 @@ function coverage() {
       lines.push(`| ${name} | ${recorded > 0 ? `recorded, ${recorded}` : tested > 0 ? `tested, ${tested}` : "absent"} |`);
     }
   }
-  return `${lines.join("\n")}\n`;
+  return `${[...lines, ...apiCoverage()].join("\n")}\n`;
+}
+
+/** Kinds of the API and what else its recordings are about: exchanges that match, as the floors of test/control-plane hold them. */
+function apiCoverage() {
+  const floors = readFileSync(new URL("test/control-plane/recordings.test.ts", root), "utf8");
+  const { scenarios } = JSON.parse(readFileSync(new URL("recordings/index.json", shared), "utf8"));
+  const sums = new Map();
+  for (const [name, { mode, exchanges }] of Object.entries(scenarios)) {
+    if (mode !== "api") continue;
+    const about = name.replace(/^(?:default|invalid)-/, "");
+    const sum = sums.get(about) ?? [0, 0];
+    const floor = new RegExp(`"${name}": (\\d+)`).exec(floors)?.[1] ?? "0";
+    sums.set(about, [sum[0] + Number(floor), sum[1] + exchanges]);
+  }
+  const rows = [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([about, [matched, of]]) => `| ${about} | ${matched} of ${of} |`);
+  return ["", "## The API: recorded exchanges that match", "", "| about | match |", "|---|---|", ...rows];
 }
 
 statSync(shared);
