@@ -4,7 +4,7 @@
 export const NFQ_BIND: u32 = 0x210;
 /** {u32 netns, u32 number}: what waits is dropped; -ENOENT. */
 export const NFQ_UNBIND: u32 = 0x211;
-/** {u32 netns, u32 hook, i32 priority}: registers a program, returns its id; -ENOSPC. */
+/** {u32 netns, u32 hook, i32 priority, u32 NFQ_PROGRAM_IPV6 or 0}: registers a program, returns its id; -ENOSPC. */
 export const NFQ_PROGRAM: u32 = 0x212;
 /** {u32 netns, u32 id}: what waits for it is dropped; -ENOENT. */
 export const NFQ_PROGRAM_REMOVE: u32 = 0x213;
@@ -20,6 +20,8 @@ export const NFQ_STAT: u32 = 0x216;
 
 /** What does not fit passes instead of being dropped (NFQA_CFG_F_FAIL_OPEN). */
 export const NFQ_FLAG_FAIL_OPEN: u32 = 1;
+/** It is asked about IPv6, not IPv4. */
+export const NFQ_PROGRAM_IPV6: u32 = 1;
 export const NFQ_VERDICT_MARK: u32 = 1;
 export const NFQ_VERDICT_PACKET: u32 = 2;
 /** NF_QUEUE: without a listener the packet passes (NF_VERDICT_FLAG_QUEUE_BYPASS). */

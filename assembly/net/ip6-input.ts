@@ -67,6 +67,11 @@ export function ip6Receive(packet: Skb, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
+  ip6ReceiveHooked(skb, ns, dev);
+}
+
+/** After PREROUTING. */
+export function ip6ReceiveHooked(skb: Skb, ns: Netns, dev: NetDevice): void {
   if (dev.rxHandler == DEV_IPVLAN) {
     const next = ipvlanL3s(skb, dev);
     if (next != changetype<usize>(dev)) {
@@ -125,7 +130,7 @@ function headerError(skb: Skb, ns: Netns, dev: NetDevice, reason: u32): bool {
   return false;
 }
 
-/** After PREROUTING (ip6_rcv_finish). */
+/** ip6_rcv_finish */
 function receiveFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
   // What comes by loopback, or loops back, still has the route it was sent by.
   const routed = skb.rtType != 0 && (dev.kind == DEV_LOOPBACK || (skb.ipFlags & IPSKB_LOOPED) != 0);
@@ -166,7 +171,7 @@ function multicastInput(skb: Skb, ns: Netns, dev: NetDevice): void {
   else skbDrop(skb, ns, changetype<usize>(dev), DROP_NOT_SPECIFIED);
 }
 
-/** For this host (ip6_input, ip6_input_finish). */
+/** For this host (ip6_input). */
 export function ip6Input(skb: Skb, ns: Netns, dev: NetDevice): void {
   const verdict = nfHook6(HOOK_INPUT, skb, ns, changetype<usize>(dev), 0);
   if (verdict == NF_STOLEN) return;
@@ -174,6 +179,11 @@ export function ip6Input(skb: Skb, ns: Netns, dev: NetDevice): void {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NETFILTER);
     return;
   }
+  ip6InputFinish(skb, ns, dev);
+}
+
+/** After INPUT (ip6_input_finish). */
+export function ip6InputFinish(skb: Skb, ns: Netns, dev: NetDevice): void {
   // Header by header from here. Hop-by-hop options have been looked at.
   skb.nhoff = 6;
   skb.transport = skb.network + <usize>IPV6_HEADER_LEN;

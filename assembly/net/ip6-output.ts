@@ -175,6 +175,11 @@ export function dst6Output(skb: Skb, ns: Netns): i32 {
     skbDrop(skb, ns, skb.rtDev, DROP_NETFILTER);
     return -EPERM;
   }
+  return finish6(skb, ns);
+}
+
+/** After POSTROUTING (ip6_finish_output). */
+export function finish6(skb: Skb, ns: Netns): i32 {
   const length = skbLength(skb);
   if (length > skb.rtMtu || (skb.fragMax != 0 && length > skb.fragMax)) return fragment(skb, ns, skb.rtMtu);
   finishOutput6(skb, ns);
@@ -232,10 +237,12 @@ function loopBack(skb: Skb, ns: Netns, dev: NetDevice): void {
   skbCopyRoute(skb, copy);
   nfSkbShare(copy, skb);
   copy.ipFlags = IPSKB_LOOPED;
-  if (nfHook6(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev)) != NF_ACCEPT) {
-    skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
-    return;
-  }
+  const verdict = nfHook6(HOOK_POSTROUTING, copy, ns, 0, changetype<usize>(dev));
+  if (verdict == NF_ACCEPT) loopBackFinish6(copy, dev);
+  else if (verdict != NF_STOLEN) skbDrop(copy, ns, changetype<usize>(dev), DROP_NETFILTER);
+}
+
+export function loopBackFinish6(copy: Skb, dev: NetDevice): void {
   EthernetView.at(skbPush(copy, ETH_HEADER_LEN)).write(dev.mac0, dev.mac1, dev.mac0, dev.mac1, ETH_P_IPV6);
   netifRx(copy, dev);
 }

@@ -79,7 +79,7 @@ function queueCommand(ns: Netns, nf: NfNet, op: u32, record: usize, length: u32)
   switch (op) {
     case NFQ_BIND: return queueBind(nf, a, b, c, load<u32>(record, 16));
     case NFQ_UNBIND: return queueUnbind(ns, nf, a);
-    case NFQ_PROGRAM: return programAdd(ns, nf, a, <i32>b);
+    case NFQ_PROGRAM: return length < 16 ? -EINVAL : programAdd(ns, nf, a, <i32>b, c);
     case NFQ_PROGRAM_REMOVE: return programRemove(ns, nf, a);
     case NFQ_TAKE: return queueTake(nf, record, MAILBOX_BYTES);
     case NFQ_VERDICT:

@@ -7,19 +7,19 @@ import {
   TABLE_RAW, TABLE_SECURITY,
 } from "../abi/netfilter";
 import { NFTCHAIN_ROUTE } from "../abi/nft";
-import { NFQ_VERDICT_BYPASS } from "../abi/queue";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
 import { nftDoChain } from "../nft/eval";
 import {
-  ENTRY_CONFIRM, ENTRY_CONNTRACK, ENTRY_NAT, ENTRY_NFT, ENTRY_NFT_NAT, ENTRY_TABLE, HOOKS6, HOOK_ENTRY_BYTES, NftChain, hookCount,
-  hookEntries, nftNet,
+  ENTRY_CONFIRM, ENTRY_CONNTRACK, ENTRY_NAT, ENTRY_NFT, ENTRY_NFT_NAT, ENTRY_PROGRAM, ENTRY_TABLE, HOOKS6, HOOK_ENTRY_BYTES, NftChain,
+  hookCount, hookEntries, nftNet,
 } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
 import { ctConfirm, ctIn } from "./conntrack";
 import { routeMeHarder } from "./ipv6-routes";
 import { natHook } from "./nat";
+import { nfProgram, nfQueue } from "./queue";
 import { NfNet, nfNet } from "./state";
 import { iptDoTable } from "./xtables";
 
@@ -32,9 +32,7 @@ export function nfHook6(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: us
   let verdict = NF_ACCEPT;
   if (nf.hooks6 & (1 << hook)) {
     charge(COST_HOOK);
-    verdict = nf.nft != 0 ? runEntries(hook, skb, ns, nf, inDev, outDev) : runTables(hook, skb, ns, nf, inDev, outDev);
-    // No program listens for packets of IPv6.
-    if ((verdict & 0xff) == NF_QUEUE) verdict = verdict & NFQ_VERDICT_BYPASS ? NF_ACCEPT : NF_DROP;
+    verdict = nf.nft != 0 ? runEntries(hook, skb, ns, nf, inDev, outDev, 0) : runTables(hook, skb, ns, nf, inDev, outDev);
   }
   if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
   return verdict;
@@ -61,11 +59,24 @@ function runTables(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outD
   return verdict;
 }
 
-/** The same with nftables' chains in between, by priority. */
-function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outDev: usize): u32 {
+/** Goes on behind the entry {kind, ref} at which the packet was held, or with it once more, as nfHookFrom does. */
+export function nfHookFrom6(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize, kind: u32, ref: usize, again: bool): u32 {
+  const nf = nfNet(ns), n = nftNet(nf), count = hookCount(n, hook + HOOKS6);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = hookEntries(n, hook + HOOKS6) + <usize>(i * HOOK_ENTRY_BYTES);
+    if (load<u32>(entry, 8) != kind || <usize>load<u32>(entry, 12) != ref) continue;
+    const verdict = runEntries(hook, skb, ns, nf, inDev, outDev, again ? i : i + 1);
+    if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
+    return verdict;
+  }
+  return NF_DROP;
+}
+
+/** The same as runTables, with nftables' chains and programs in between, by priority, beginning with entry `from`. */
+function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outDev: usize, from: u32): u32 {
   const n = nftNet(nf), entries = hookEntries(n, hook + HOOKS6), count = hookCount(n, hook + HOOKS6);
   let verdict = NF_ACCEPT;
-  for (let i: u32 = 0; i < count && verdict == NF_ACCEPT; i++) {
+  for (let i = from; i < count && verdict == NF_ACCEPT; i++) {
     const entry = entries + <usize>(i * HOOK_ENTRY_BYTES), kind = load<u32>(entry, 8);
     switch (kind) {
       case ENTRY_CONNTRACK: verdict = ctIn(skb, ns, hook); break;
@@ -78,10 +89,12 @@ function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, out
         break;
       }
       case ENTRY_TABLE + TABLE_MANGLE: verdict = mangle(skb, ns, nf, hook, inDev, outDev); break;
+      case ENTRY_PROGRAM: verdict = nfProgram(skb, nf, hook, kind, <usize>load<u32>(entry, 12), inDev, outDev); break;
       // ENTRY_NAT runs these.
       case ENTRY_TABLE + TABLE_NAT: case ENTRY_NFT_NAT: break;
       default: verdict = iptDoTable(skb, ns, nf, TABLES + kind - ENTRY_TABLE, hook, inDev, outDev);
     }
+    if ((verdict & 0xff) == NF_QUEUE) verdict = nfQueue(skb, ns, nf, hook, kind, <usize>load<u32>(entry, 12), verdict, inDev, outDev);
   }
   return verdict;
 }

@@ -8,17 +8,21 @@ import {
 import { DROP_NETFILTER } from "../abi/net";
 import {
   NFQR_BYTES, NFQR_CAPTURED, NFQR_HOOK, NFQR_ID, NFQR_IN, NFQR_LENGTH, NFQR_MARK, NFQR_OUT, NFQR_PHYS_IN, NFQR_PHYS_OUT, NFQR_PROGRAM,
-  NFQR_PROTOCOL, NFQR_QUEUE, NFQR_SIZE, NFQ_FLAG_FAIL_OPEN, NFQ_PROGRAMS, NFQ_VERDICT_BYPASS, NFQ_VERDICT_MARK, NFQ_VERDICT_PACKET,
+  NFQR_PROTOCOL, NFQR_QUEUE, NFQR_SIZE, NFQ_FLAG_FAIL_OPEN, NFQ_PROGRAMS, NFQ_PROGRAM_IPV6, NFQ_VERDICT_BYPASS, NFQ_VERDICT_MARK, NFQ_VERDICT_PACKET,
 } from "../abi/queue";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
 import { kfree, kmalloc } from "../mm/slab";
 import { netHooked } from "../net/hooked";
-import { ipRouteMeHarder } from "../net/ip-output";
+import { ip6Walk } from "../net/ip6-ext";
 import { skbDrop, skbFree, skbLength, skbResize } from "../net/skb";
 import { nftEnsure } from "../nft/ruleset";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { IPV6_HEADER_LEN, Ipv6View, NEXTHDR_HOP } from "../wire/ipv6";
 import { nfHookFrom } from "./hooks";
+import { nfHookFrom6 } from "./hooks6";
+import { routeMeHarder } from "./ipv6-routes";
+import { isV6 } from "./l3";
 import { NfNet, nfNet } from "./state";
 import { hooksUpdate } from "./table";
 
@@ -44,8 +48,9 @@ import { hooksUpdate } from "./table";
   kind: u32; ref: usize; // the hook's entry
   inDev: usize; outDev: usize;
   mark: u32;
+  // What nf_ip_saveroute and nf_ip6_saveroute keep: of IPv4 both addresses are in the first.
   tos: u32;
-  addresses: u64;
+  address0: u64; address1: u64; address2: u64; address3: u64;
 }
 
 @unmanaged class QueueNet {
@@ -53,9 +58,11 @@ import { hooksUpdate } from "./table";
   head: usize; tail: usize; // Parked, the oldest first
   nextId: u32;
   programs: u32; // so many are registered
-  // NFQ_PROGRAMS times {u32 registered, u32 hook, i32 priority, u32 sequence} follow
+  // NFQ_PROGRAMS times {u32 PROGRAM_*, u32 hook, i32 priority, u32 sequence} follow
 }
 const REPEATS: u32 = 64;
+const PROGRAM_IPV4: u32 = 1;
+export const PROGRAM_IPV6: u32 = 2;
 const PROGRAM_BYTES: u32 = 16;
 const QUEUENET_BYTES: u32 = <u32>offsetof<QueueNet>() + NFQ_PROGRAMS * PROGRAM_BYTES;
 
@@ -83,7 +90,7 @@ export function nfProgram(skb: Skb, nf: NfNet, hook: u32, kind: u32, id: usize, 
   return park(nf, skb, NFQR_PROGRAM | <u32>id, hook, kind, id, inDev, outDev) ? NF_STOLEN : NF_DROP;
 }
 
-/** The program registered as number `id`: {u32 registered, u32 hook, i32 priority, u32 sequence}, or 0. */
+/** The program registered as number `id`: {u32 PROGRAM_IPV4 or PROGRAM_IPV6, u32 hook, i32 priority, u32 sequence}, or 0. */
 export function nfProgramAt(nf: NfNet, id: u32): usize {
   const at = nf.queues == 0 ? 0 : programAt(nf, id);
   return at == 0 || load<u32>(at) == 0 ? 0 : at;
@@ -133,15 +140,15 @@ export function queueStat(nf: NfNet, number: u32, record: usize): i32 {
   return 12;
 }
 
-export function programAdd(ns: Netns, nf: NfNet, hook: u32, priority: i32): i32 {
-  if (hook > HOOK_POSTROUTING) return -EINVAL;
+export function programAdd(ns: Netns, nf: NfNet, hook: u32, priority: i32, flags: u32): i32 {
+  if (hook > HOOK_POSTROUTING || flags > NFQ_PROGRAM_IPV6) return -EINVAL;
   if (!ensure(nf)) return -ENOMEM;
   const sequence = nftEnsure(ns, nf);
   if (sequence == 0) return -ENOMEM;
   for (let id: u32 = 0; id < NFQ_PROGRAMS; id++) {
     const at = programAt(nf, id);
     if (load<u32>(at) != 0) continue;
-    store<u32>(at, 1);
+    store<u32>(at, flags & NFQ_PROGRAM_IPV6 ? PROGRAM_IPV6 : PROGRAM_IPV4);
     store<u32>(at, hook, 4);
     store<i32>(at, priority, 8);
     store<u32>(at, sequence, 12);
@@ -206,32 +213,36 @@ export function queueVerdict(ns: Netns, nf: NfNet, id: u32, verdict: u32, flags:
   const parked = changetype<Parked>(at);
   let skb = changetype<Skb>(parked.skb);
   if (flags & NFQ_VERDICT_PACKET && code != NF_DROP && code != NF_STOLEN) {
-    if (!sound(packet, bytes)) return -EINVAL;
+    const six = isV6(skb.network);
+    if (!(six ? sound6(packet, bytes) : sound(packet, bytes))) return -EINVAL;
     skb = skbResize(skb, bytes);
     if (changetype<usize>(skb) == 0) return -ENOMEM;
     memory.copy(skb.network, packet, <usize>bytes);
-    skb.transport = skb.network + <usize>Ipv4View.at(skb.network).headerLength;
+    if (six) ip6Walk(skb);
+    else skb.transport = skb.network + <usize>Ipv4View.at(skb.network).headerLength;
     parked.skb = changetype<usize>(skb);
   }
   if (flags & NFQ_VERDICT_MARK) skb.mark = mark;
   // A program that never stops asking for the same packet would be run for ever.
   if (code == NF_REPEAT && ++skb.hops > REPEATS) code = NF_DROP;
   const hook = parked.hook, kind = parked.kind, ref = parked.ref, inDev = parked.inDev, outDev = parked.outDev;
-  const reroute = hook == HOOK_OUTPUT && (code == NF_ACCEPT || code == NF_QUEUE || code == NF_REPEAT)
-    && (parked.mark != skb.mark || parked.tos != <u32>load<u8>(skb.network, 1) || parked.addresses != load<u64>(skb.network, 12));
+  const reroute = hook == HOOK_OUTPUT && (code == NF_ACCEPT || code == NF_QUEUE || code == NF_REPEAT) && otherWay(parked, skb);
   release(nf, parked);
   if (code == NF_STOLEN) {
     skbFree(skb);
     return 0;
   }
-  if (code == NF_DROP || (reroute && ipRouteMeHarder(skb, ns) < 0)) {
+  if (code == NF_DROP || (reroute && routeMeHarder(skb, ns) < 0)) {
     skbDrop(skb, ns, inDev != 0 ? inDev : outDev, DROP_NETFILTER);
     return 0;
   }
   const out = hook == HOOK_OUTPUT ? skb.rtDev : outDev;
   let result = NF_ACCEPT;
   if (code == NF_QUEUE) result = nfQueue(skb, ns, nf, hook, kind, ref, verdict, inDev, out);
-  if (result == NF_ACCEPT) result = nfHookFrom(hook, skb, ns, inDev, out, kind, ref, code == NF_REPEAT);
+  if (result == NF_ACCEPT) {
+    result = isV6(skb.network) ? nfHookFrom6(hook, skb, ns, inDev, out, kind, ref, code == NF_REPEAT)
+      : nfHookFrom(hook, skb, ns, inDev, out, kind, ref, code == NF_REPEAT);
+  }
   if (result == NF_ACCEPT) netHooked(hook, skb, ns, inDev, out);
   else if (result != NF_STOLEN) skbDrop(skb, ns, inDev != 0 ? inDev : out, DROP_NETFILTER);
   return 0;
@@ -305,8 +316,15 @@ function park(nf: NfNet, skb: Skb, queue: u32, hook: u32, kind: u32, ref: usize,
   parked.inDev = inDev;
   parked.outDev = outDev;
   parked.mark = skb.mark;
-  parked.tos = <u32>load<u8>(skb.network, 1);
-  parked.addresses = load<u64>(skb.network, 12);
+  if (isV6(skb.network)) {
+    parked.address0 = load<u64>(skb.network, 8);
+    parked.address1 = load<u64>(skb.network, 16);
+    parked.address2 = load<u64>(skb.network, 24);
+    parked.address3 = load<u64>(skb.network, 32);
+  } else {
+    parked.tos = <u32>load<u8>(skb.network, 1);
+    parked.address0 = load<u64>(skb.network, 12);
+  }
   if (net.tail != 0) changetype<Parked>(net.tail).next = at;
   else net.head = at;
   net.tail = at;
@@ -350,6 +368,24 @@ function sound(packet: usize, bytes: u32): bool {
   if (bytes < IPV4_HEADER_LEN || bytes > 65535) return false;
   const ip = Ipv4View.at(packet), header = ip.headerLength;
   return <u32>load<u8>(packet) >>> 4 == 4 && header >= IPV4_HEADER_LEN && header <= bytes && ip.length == bytes;
+}
+
+/** The same of IPv6; the hop-by-hop options are not looked at again, so they have to be there. */
+function sound6(packet: usize, bytes: u32): bool {
+  if (bytes < IPV6_HEADER_LEN || bytes > 65535) return false;
+  const ip = Ipv6View.at(packet);
+  if (ip.version != 6 || ip.payloadLength + IPV6_HEADER_LEN != bytes) return false;
+  if (ip.nextHeader != NEXTHDR_HOP) return true;
+  return bytes >= IPV6_HEADER_LEN + 8 && IPV6_HEADER_LEN + ((<u32>load<u8>(packet + <usize>IPV6_HEADER_LEN, 1) + 1) << 3) <= bytes;
+}
+
+/** Is what a route depends on another than when the packet was held (nf_ip_reroute, nf_ip6_reroute)? */
+function otherWay(parked: Parked, skb: Skb): bool {
+  const ip = skb.network;
+  if (parked.mark != skb.mark) return true;
+  if (!isV6(ip)) return parked.tos != <u32>load<u8>(ip, 1) || parked.address0 != load<u64>(ip, 12);
+  return parked.address0 != load<u64>(ip, 8) || parked.address1 != load<u64>(ip, 16) || parked.address2 != load<u64>(ip, 24)
+    || parked.address3 != load<u64>(ip, 32);
 }
 
 @inline function indexOf(dev: usize): u32 {

@@ -16,7 +16,7 @@ import { Netns } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
 import { Timer, timerAfter, timerDelete } from "../mm/timer";
 import { NFQ_PROGRAMS } from "../abi/queue";
-import { nfProgramAt, nfPrograms } from "../netfilter/queue";
+import { PROGRAM_IPV6, nfProgramAt, nfPrograms } from "../netfilter/queue";
 import { FRAME_HOOKS, NfNet, nfNet, nfTable } from "../netfilter/state";
 import { tableHooks } from "../netfilter/xtables";
 import { TIMER_NFT_GC } from "../net/timers";
@@ -621,13 +621,13 @@ function hooksOf(nf: NfNet, n: NftNet, six: bool): u32 {
       enter(n, at, chain.priority, chain.sequence, chain.flags & NFTCHAIN_NAT ? ENTRY_NFT_NAT : ENTRY_NFT, changetype<usize>(chain));
     }
   }
-  // Programs are asked about IPv4.
-  for (let id: u32 = 0, left: u32 = six ? 0 : nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
+  for (let id: u32 = 0, left = nfPrograms(nf); left > 0 && id < NFQ_PROGRAMS; id++) {
     const program = nfProgramAt(nf, id);
     if (program == 0) continue;
-    enter(n, load<u32>(program, 4), load<i32>(program, 8), load<u32>(program, 12), ENTRY_PROGRAM, <usize>id);
-    mask |= 1 << load<u32>(program, 4);
     left--;
+    if ((load<u32>(program) == PROGRAM_IPV6) != six) continue;
+    enter(n, firstHook + load<u32>(program, 4), load<i32>(program, 8), load<u32>(program, 12), ENTRY_PROGRAM, <usize>id);
+    mask |= 1 << load<u32>(program, 4);
   }
   if (!six && n.frameHooks != 0) mask |= FRAME_HOOKS;
   if (nat != 0) mask |= 1 << HOOK_PREROUTING | 1 << HOOK_INPUT | 1 << HOOK_OUTPUT | 1 << HOOK_POSTROUTING;

@@ -6,7 +6,7 @@ import { RUN_QUEUED } from "../../assembly/abi/core.ts";
 import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_REPEAT, NF_STOLEN } from "../../assembly/abi/netfilter.ts";
 import {
   NFQR_BYTES, NFQR_CAPTURED, NFQR_HOOK, NFQR_ID, NFQR_IN, NFQR_LENGTH, NFQR_MARK, NFQR_OUT, NFQR_PHYS_IN, NFQR_PHYS_OUT, NFQR_PROGRAM,
-  NFQR_PROTOCOL, NFQR_QUEUE, NFQR_SIZE, NFQ_BIND, NFQ_FLAG_FAIL_OPEN, NFQ_PROGRAM, NFQ_PROGRAM_REMOVE, NFQ_STAT, NFQ_TAKE, NFQ_UNBIND,
+  NFQR_PROTOCOL, NFQR_QUEUE, NFQR_SIZE, NFQ_BIND, NFQ_FLAG_FAIL_OPEN, NFQ_PROGRAM, NFQ_PROGRAM_IPV6, NFQ_PROGRAM_REMOVE, NFQ_STAT, NFQ_TAKE, NFQ_UNBIND,
   NFQ_VERDICT, NFQ_VERDICT_BYPASS, NFQ_VERDICT_MARK, NFQ_VERDICT_PACKET,
 } from "../../assembly/abi/queue.ts";
 import { ENOENT } from "../../assembly/abi/core.ts";
@@ -20,7 +20,7 @@ export type Hook = (typeof HOOKS)[number];
 /** A packet that waits for a word. */
 export interface HeldPacket {
   readonly hook: Hook;
-  /** Ethertype: 0x0800. */
+  /** Ethertype: 0x0800, or 0x86dd. */
   readonly protocol: number;
   /** Names of the devices it came in and is to leave by, and of the bridge's ports. */
   readonly in?: string;
@@ -86,18 +86,18 @@ export function bindQueue(netns: Netns, number: number, handler: PacketHandler, 
 }
 
 /**
- * Registers a program at one of the five hooks. It runs in the order of priorities among the tables (raw -300, connection tracking -200,
+ * Registers a program at one of the five hooks of IPv4, or of IPv6 with `family`. It runs in the order of priorities among the tables (raw -300, connection tracking -200,
  * mangle -150, destination NAT -100, filter 0, security 50, source NAT 100: NF_IP_PRI_* of linux/netfilter_ipv4.h), before what has
  * the same. Throws KernelError ENOSPC beyond 16 programs of a namespace.
  */
 export function registerHook(
   netns: Netns,
-  { hook, priority }: { readonly hook: Hook; readonly priority: number },
+  { hook, priority, family = "ipv4" }: { readonly hook: Hook; readonly priority: number; readonly family?: "ipv4" | "ipv6" },
   handler: PacketHandler,
   options: Pick<QueueOptions, "onError"> = {},
 ): { close(): void } {
   const holder = holderOf(netns);
-  const id = holder.request(NFQ_PROGRAM, [HOOKS.indexOf(hook), priority], `hook ${hook}`);
+  const id = holder.request(NFQ_PROGRAM, [HOOKS.indexOf(hook), priority, family === "ipv6" ? NFQ_PROGRAM_IPV6 : 0], `hook ${hook}`);
   const key = NFQR_PROGRAM + id;
   holder.handlers.set(key, { handler, onError: options.onError });
   return {
