@@ -396,6 +396,11 @@ case("nft_and_ip6tables", [eth0(udp(H, S, 1, 53)), eth0(udp(H, "fd00:5::1", 2, 5
      ip6tables=NAT % rules("PREROUTING", "-d fd00:5::1 -j DNAT --to-destination fd00:2::10") + FILTER % rules("FORWARD", "-p udp"),
      nft="""table inet b { chain first { type filter hook forward priority -5; counter }
   chain last { type filter hook forward priority 5; udp sport 2 counter drop } }""")
+case("queue_bypass", [eth0(udp(H, S, 1, 53)), eth0(udp(H, S, 1, 54)), eth0(udp(H, S, 1, 55)), eth0(udp(H, S, 1, 56)), eth1(udp(S, H, 53, 1))],
+     ip6tables=FILTER % rules("FORWARD", "-p udp --dport 53 -j NFQUEUE --queue-num 3 --queue-bypass", "-p udp --dport 54 -j NFQUEUE --queue-num 3",
+                              "-p udp", "-p udp --sport 53 -m conntrack --ctstate ESTABLISHED"),
+     nft="""table inet q { chain before { type filter hook forward priority -5; counter }
+  chain after { type filter hook forward priority 5; counter } }""")
 
 
 def main():
