@@ -6,7 +6,9 @@ import { setListing } from "./commands.ts";
 import { setIpv6Family } from "./family.ts";
 import { newIpv6Family } from "./ipv6.ts";
 import { listing } from "./listing.ts";
-import { MORE_MATCHES } from "./matches-more.ts";
+import { CONNECTION_MATCHES } from "./matches-connections.ts";
+import { CONTENT_MATCHES } from "./matches-content.ts";
+import { ORIGIN_MATCHES } from "./matches-origin.ts";
 import { extend } from "./rule.ts";
 import { MORE_TARGETS } from "./targets-more.ts";
 
@@ -16,7 +18,7 @@ let done = false;
 export function useFullIptables(): void {
   if (done) return;
   done = true;
-  extend(MORE_MATCHES, MORE_TARGETS);
+  extend([...CONTENT_MATCHES, ...ORIGIN_MATCHES, ...CONNECTION_MATCHES], MORE_TARGETS);
   setIpv6Family(newIpv6Family());
   setListing(listing);
 }

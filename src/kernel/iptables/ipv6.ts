@@ -7,7 +7,9 @@ import { IPV6_MATCHES } from "./ipv6-matches.ts";
 import { IPV6_TARGETS } from "./ipv6-targets.ts";
 import { NO_HOST, formatMask6, maskLength6, parseHost6, parseOptionHost6, writeBytes } from "./ipv6-text.ts";
 import { HEADER_MATCHES } from "./matches.ts";
-import { MORE_MATCHES, connlimitOf, policyOf } from "./matches-more.ts";
+import { CONNECTION_MATCHES, connlimitOf, policyOf } from "./matches-connections.ts";
+import { CONTENT_MATCHES } from "./matches-content.ts";
+import { ORIGIN_MATCHES } from "./matches-origin.ts";
 import { STATE_MATCHES, conntrackOf, hashlimitOf, recentOf, type Masked } from "./matches-state.ts";
 import { TARGET_EXTENSIONS } from "./targets.ts";
 import { MORE_TARGETS } from "./targets-more.ts";
@@ -53,7 +55,7 @@ export const newIpv6Family = (): Family => ({
   source: MATCH_SOURCE6,
   destination: MATCH_DESTINATION6,
   matches: named([
-    ...[...HEADER_MATCHES, ...STATE_MATCHES, ...MORE_MATCHES].filter(({ name }) => !ONLY_IPV4.includes(name)), ...IPV6_MATCHES,
+    ...[...HEADER_MATCHES, ...STATE_MATCHES, ...CONTENT_MATCHES, ...ORIGIN_MATCHES, ...CONNECTION_MATCHES].filter(({ name }) => !ONLY_IPV4.includes(name)), ...IPV6_MATCHES,
     conntrackOf(MATCH_CONNTRACK6, CONNTRACK6_DATA, 16, masked), hashlimitOf(128, (w, bits) => void w.u32(bits)),
     recentOf(recentMask("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), recentMask, true), connlimitOf(128, (w, bits) => void w.u32(bits)),
     policyOf(hostText),

@@ -6,7 +6,7 @@ import {
 import { SETDIM_DESTINATION, SETDIM_SOURCE } from "../../../assembly/abi/netfilter.ts";
 import { formatIpv4 } from "../address.ts";
 import { ARG, type Extension } from "./extension.ts";
-import { helperNumber } from "./matches-more.ts";
+import { helperNumber } from "./matches-connections.ts";
 import { Refusal, hex, markMask, number, parseAddress, parseNumber, portNumber, quote, usage } from "./text.ts";
 import type { Writer } from "./writer.ts";
 
