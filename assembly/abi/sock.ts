@@ -67,7 +67,11 @@ export const SOCKINFO_RECEIVE: u32 = 16; // bytes not yet read; of a listener: c
 export const SOCKINFO_SEND: u32 = 20; // bytes not yet acknowledged; of a listener: its backlog
 export const SOCKINFO_ADDRESS: u32 = 24; // 16 bytes, local
 export const SOCKINFO_REMOTE: u32 = 40; // 16 bytes
-export const SOCKINFO_BYTES: u32 = 56;
+export const SOCKINFO_FAMILY: u32 = 56; // SOCKINFO_INET6, SOCKINFO_V6ONLY
+export const SOCKINFO_BYTES: u32 = 64;
+// SOCKINFO_FAMILY
+export const SOCKINFO_INET6: u32 = 1;
+export const SOCKINFO_V6ONLY: u32 = 2;
 
 export const SOCKOPT_REUSEADDR: u32 = 1;
 export const SOCKOPT_NODELAY: u32 = 2;

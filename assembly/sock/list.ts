@@ -1,11 +1,12 @@
 // The list of a namespace's sockets (what inet_diag tells ss).
 import { EBADF, MAILBOX_BYTES } from "../abi/core";
 import {
-  SOCK_TCP, SOCKINFO_ADDRESS, SOCKINFO_BYTES, SOCKINFO_PORT, SOCKINFO_RECEIVE, SOCKINFO_REMOTE, SOCKINFO_REMOTE_PORT, SOCKINFO_SEND,
-  SOCKINFO_STATE, TCP_LISTEN,
+  SOCK_TCP, SOCKINFO_ADDRESS, SOCKINFO_BYTES, SOCKINFO_FAMILY, SOCKINFO_INET6, SOCKINFO_PORT, SOCKINFO_RECEIVE, SOCKINFO_REMOTE, SOCKINFO_REMOTE_PORT, SOCKINFO_SEND,
+  SOCKINFO_STATE, SOCKINFO_V6ONLY, TCP_LISTEN,
 } from "../abi/sock";
 import { Netns, Skb } from "../layout";
 import { skbLength } from "../net/skb";
+import { isSix, SK_INET6, SK_V6ONLY } from "./family";
 import { Endpoint, KIND_TIMEWAIT, localPort, remotePort, Socket } from "./socket";
 import { SockNetns } from "./table";
 import { Listener, Tcp } from "./tcp/tcp";
@@ -39,6 +40,14 @@ function put(p: usize, sk: Endpoint, kind: u32): usize {
   store<u64>(p, sk.localLo, SOCKINFO_ADDRESS + 8);
   store<u64>(p, sk.remoteHi, SOCKINFO_REMOTE);
   store<u64>(p, sk.remoteLo, SOCKINFO_REMOTE + 8);
+  // What waits out its closing is no socket any more, and has no flags.
+  let family: u32 = isSix(sk.localHi, sk.localLo) ? SOCKINFO_INET6 : 0;
+  if (kind == SOCK_KIND_OWN) {
+    const flags = changetype<Socket>(sk).flags;
+    if (flags & SK_INET6) family = SOCKINFO_INET6;
+    if (flags & SK_V6ONLY) family |= SOCKINFO_V6ONLY;
+  }
+  store<u32>(p, family, SOCKINFO_FAMILY);
   let receive: u32 = 0, send: u32 = 0;
   if (sk.kind == SOCK_TCP && sk.state == TCP_LISTEN) {
     receive = changetype<Listener>(sk).acceptCount;

@@ -86,7 +86,9 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
       }
       const first = file.records?.[0] as Record<string, unknown> | undefined;
       if (first !== undefined && "config" in first && "outputs" in first) {
-        return summary((file.records as readonly OutputsRecord[]).map((record) => replayOutputs(instance, record)));
+        const done = [];
+        for (const record of file.records as readonly OutputsRecord[]) done.push(await replayOutputs(instance, record));
+        return summary(done);
       }
       if (first === undefined) throw new Error("not a recording that is known here");
       const namespace = iptables();

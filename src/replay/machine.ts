@@ -5,6 +5,8 @@ import { setIpv6 } from "../kernel/ipv6.ts";
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { Netns } from "../kernel/netns.ts";
 import { runTool, type ToolHost, type ToolResult } from "../tools/index.ts";
+import type { SocketInfo } from "../tools/sockets.ts";
+import type { SocketProgram } from "../tools/tool.ts";
 import { manualClock } from "./clock.ts";
 
 /** Kinds of links, queueing disciplines and ipset types that the recorded machine's kernel was built without. */
@@ -15,6 +17,8 @@ const MISSING_SETS = ["hash:mac", "hash:net,net", "hash:ip,mark", "hash:net,port
 export interface Machine {
   readonly host: ToolHost;
   readonly namespaces: ReadonlyMap<string, Netns>;
+  /** Who has a socket of a namespace open, for `ss -p`. */
+  readonly programs: Map<Netns, (socket: SocketInfo) => SocketProgram | undefined>;
   /** The machine as seen from the namespace, which is made if it is not there. */
   within(name: string): ToolHost;
   /** Lets time pass: until what was sent has arrived and `ms` are over. */
@@ -45,6 +49,7 @@ export function newMachine(instance: KernelInstance): Machine {
     }
     set(untilNs);
   };
+  const programs: Machine["programs"] = new Map();
   const host: ToolHost = {
     netns: kernel.host, namespaces, ipsetWithout: MISSING_SETS,
     hasKind: (kind) => !MISSING_KINDS.includes(kind), hasTc: (_what, kind) => !MISSING_TC.includes(kind),
@@ -60,8 +65,11 @@ export function newMachine(instance: KernelInstance): Machine {
     },
   };
   return {
-    host, namespaces, run,
-    within: (name) => ({ ...host, netns: namespaces.get(name) ?? host.addNetns!(name) }),
+    host, namespaces, programs, run,
+    within: (name) => {
+      const netns = namespaces.get(name) ?? host.addNetns!(name);
+      return { ...host, netns, programOf: (socket) => programs.get(netns)?.(socket) };
+    },
     tool: (inside, argv, stdin) => {
       const result = runTool(inside, argv, stdin);
       run();

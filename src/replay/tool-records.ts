@@ -4,6 +4,7 @@
  */
 import type { KernelInstance } from "../kernel/memory.ts";
 import type { ToolHost, ToolResult } from "../tools/index.ts";
+import { perform } from "./activity.ts";
 import type { CommandRecord } from "./iptables-rules.ts";
 import { newMachine, type Machine } from "./machine.ts";
 
@@ -101,7 +102,7 @@ const MAC = /(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/g;
 const unnamed = (text: string, named: ReadonlySet<string>): string =>
   text.replaceAll(MAC, (mac) => (named.has(mac) || /^(?:33:33|01:00:5e|01:80:c2|00:00:00:00|ff:ff)/.test(mac) ? mac : "<mac>"));
 
-export function replayOutputs(instance: KernelInstance, record: OutputsRecord): { total: number; differences: ToolDifference[] } {
+export async function replayOutputs(instance: KernelInstance, record: OutputsRecord): Promise<{ total: number; differences: ToolDifference[] }> {
   const differences: ToolDifference[] = [];
   let total = 0;
   const machine = newMachine(instance);
@@ -119,6 +120,7 @@ export function replayOutputs(instance: KernelInstance, record: OutputsRecord): 
       total++;
       differences.push({ title: `${record.config}: setup: ${cmd}`, difference: `exit ${exit} wanted, got ${exitCode}: ${stderr.trim()}` });
     }
+    await perform(machine, record.activity);
     for (const output of record.outputs) {
       total++;
       const answer = runLine(machine, machine.within(output.ns), output.cmd, iptables);
@@ -190,8 +192,8 @@ export function compareCommand(record: CommandRecord, got: ToolResult): string |
   return shape(got.stdout) === shape(stdout) ? undefined : `stdout ${first(shape(stdout), shape(got.stdout))}`;
 }
 
-/** Listings in the order of a hash with a seed of the boot: neighbours, connections. */
-const HASHED = /^ifconfig|^ipset (?:list|save)|^ip (?:-\S+ )*neigh|^conntrack |^cat \/proc\/net\/(?:arp|nf_conntrack|if_inet6)/;
+/** Listings in the order of a hash with a seed of the boot: neighbours, connections, sockets. */
+const HASHED = /^ifconfig|^ipset (?:list|save)|^ip (?:-\S+ )*neigh|^conntrack |^ss |^netstat |^cat \/proc\/net\/(?:arp|nf_conntrack|if_inet6)/;
 
 /** The items of a listing in an order of its own. */
 function sorted(text: string): string {
@@ -242,6 +244,11 @@ export function shape(text: string): string {
     .replaceAll(/(Size in memory: |<memsize>)\d+/g, "$1N")
     .replaceAll(/(initval[> ]*)0x[0-9a-f]+/g, "$1N")
     .replaceAll(/ (use|id)=\d+/g, " $1=N")
+    // What ss reads of the whole machine: /proc/slabinfo's and sockstat's sockets of every namespace.
+    .replaceAll(/^Total: \d+$/gm, "Total: N")
+    .replaceAll(/^(TCP: +)\d+ \(estab (\d+), closed \d+,/gm, "$1N (estab $2, closed N,")
+    .replaceAll(/pid=(?:\d+|<pid>)/g, "pid=N")
+    .replaceAll(/(Process|fd=\d+\)\)) +$/gm, "$1")
     .replaceAll(/<(id|timeout)>\d+</g, "<$1>N<")
     .replaceAll(/(\bqdisc \w+ |"handle": ?"|class tbf | parent )(80[0-9a-f]{2}):/g, "$180xx:");
 }

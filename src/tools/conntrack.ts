@@ -5,7 +5,7 @@ import { listConntrack, type ConntrackRecord } from "../kernel/conntrack.ts";
 import { NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_STAT } from "../../assembly/abi/netfilter.ts";
 import { create, extraOf, failed, markOf, NAME, needed, problem, update, type Extra } from "./conntrack-change.ts";
 import { inPrefix } from "./ip/address-show.ts";
-import { addressOf } from "./ip/context.ts";
+import { addressOf, parseIpv6 } from "./ip/context.ts";
 import { CONNTRACK } from "./other-usage.ts";
 import { ToolExit, unsigned, type Streams, type ToolHost } from "./tool.ts";
 
@@ -282,6 +282,9 @@ function filterOf(options: ReadonlyMap<string, string>): (entry: ConntrackEntry)
   if (status !== undefined) {
     for (const word of status.split(",")) tests.push((entry) => hasStatus(entry, word));
   }
+  // libnetfilter_conntrack takes the type of an echo for a port: it is never the id, where ports of connections that went through NAT
+  // unchanged are the same.
+  const isEcho = ({ icmpType }: ConntrackTuple): boolean => icmpType !== undefined;
   // --src-nat and --dst-nat look at the tuples: a source that replies are not sent to was translated.
   const nat = (key: string, translated: (entry: ConntrackEntry) => string | undefined): ((entry: ConntrackEntry) => boolean) | undefined => {
     const value = options.get(key);
@@ -292,8 +295,10 @@ function filterOf(options: ReadonlyMap<string, string>): (entry: ConntrackEntry)
       return to !== undefined && (wanted === undefined || wanted === "" || to === addressOf(wanted)?.address);
     };
   };
-  const source = (entry: ConntrackEntry): string | undefined => (entry.flags.includes("SRC_NAT") ? entry.reply.dst : undefined);
-  const destination = (entry: ConntrackEntry): string | undefined => (entry.flags.includes("DST_NAT") ? entry.reply.src : undefined);
+  const source = ({ flags, orig, reply }: ConntrackEntry): string | undefined =>
+    (flags.includes("SRC_NAT") || (flags.includes("SRC_NAT_DONE") && isEcho(orig)) ? reply.dst : undefined);
+  const destination = ({ flags, orig, reply }: ConntrackEntry): string | undefined =>
+    (flags.includes("DST_NAT") || (flags.includes("DST_NAT_DONE") && isEcho(orig)) ? reply.src : undefined);
   for (const test of [nat("n", source), nat("g", destination)]) if (test !== undefined) tests.push(test);
   const any = nat("j", (entry) => source(entry) ?? destination(entry));
   if (any !== undefined) tests.push(any);
@@ -355,8 +360,8 @@ export function conntrackLine(entry: ConntrackRecord, { counters }: Extra): stri
   const number = protocolOf(entry.proto);
   const v6 = entry.orig.src.includes(":");
   const state = entry.state === undefined ? "" : `${entry.state} `;
-  return `${v6 ? "ipv6     10" : "ipv4     2"} ${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} ${state}${tuple(entry.orig)}` +
-    `${counters === undefined ? "" : countersText(counters[0]!)}${entry.flags.includes("SEEN_REPLY") ? "" : "[UNREPLIED] "}${tuple(entry.reply)}` +
+  return `${v6 ? "ipv6     10" : "ipv4     2"} ${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} ${state}${tuple(entry.orig, whole)}` +
+    `${counters === undefined ? "" : countersText(counters[0]!)}${entry.flags.includes("SEEN_REPLY") ? "" : "[UNREPLIED] "}${tuple(entry.reply, whole)}` +
     `${counters === undefined ? "" : countersText(counters[1]!)}${entry.flags.includes("ASSURED") ? "[ASSURED] " : ""}mark=${entry.mark} zone=${entry.zone} use=2\n`;
 }
 
@@ -378,21 +383,26 @@ function saved(entry: ConntrackRecord): string {
   return `${words.join(" ")}\n`;
 }
 
-function tuple({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple): string {
+/** An address as seq_printf() writes it: %pI6 leaves no zero out. */
+const whole = (address: string): string =>
+  (address.includes(":") ? (parseIpv6(address) ?? []).map((word) => word.toString(16).padStart(4, "0")).join(":") : address);
+
+function tuple(
+  { src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple, address: (text: string) => string = (text) => text,
+): string {
   const ports = sport === undefined ? "" : `sport=${sport} dport=${dport} `;
   const icmp = icmpType === undefined ? "" : `type=${icmpType} code=${icmpCode} id=${icmpId} `;
-  return `src=${src} dst=${dst} ${ports}${icmp}`;
+  return `src=${address(src)} dst=${address(dst)} ${ports}${icmp}`;
 }
 
 function xml(entries: readonly ConntrackRecord[], extra: (entry: ConntrackRecord) => Extra): string {
   const counted = (pair: readonly [number, number] | undefined): string =>
     pair === undefined ? "" : `<counters><packets>${pair[0]}</packets><bytes>${pair[1]}</bytes></counters>`;
-  const layers = ({ src, dst, sport, dport, icmpType, icmpCode, icmpId }: ConntrackTuple, number: number): string => {
+  const layers = ({ src, dst, sport, dport }: ConntrackTuple, number: number): string => {
     const v6 = src.includes(":");
     const ports = sport === undefined ? "" : `<sport>${sport}</sport><dport>${dport}</dport>`;
-    const icmp = icmpType === undefined ? "" : `<type>${icmpType}</type><code>${icmpCode}</code><id>${icmpId}</id>`;
     return `<layer3 protonum="${v6 ? 10 : 2}" protoname="${v6 ? "ipv6" : "ipv4"}"><src>${src}</src><dst>${dst}</dst></layer3>` +
-      `<layer4 protonum="${number}" protoname="${nameOf(number)}">${ports}${icmp}</layer4>`;
+      `<layer4 protonum="${number}" protoname="${nameOf(number)}">${ports}</layer4>`;
   };
   const flows = entries.map((entry) => {
     const number = protocolOf(entry.proto);

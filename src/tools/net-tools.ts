@@ -6,7 +6,7 @@ import { routeRecords } from "./kernel-routes.ts";
 import { attributesOf } from "./ip/attributes.ts";
 import { deviceFlags, hasCarrier } from "./ip/address-show.ts";
 import { queueLength } from "./ip/extras.ts";
-import { socketList, type SocketInfo } from "./sockets.ts";
+import { sendQueue, socketList, type SocketInfo } from "./sockets.ts";
 import { ToolExit, type Streams, type ToolHost } from "./tool.ts";
 
 export const mask = (bits: number): string => [24, 16, 8, 0].map((shift) => (bits === 0 ? 0 : ((0xffffffff << (32 - bits)) >>> shift) & 255)).join(".");
@@ -125,9 +125,9 @@ export function netstat({ netns }: ToolHost, args: readonly string[], streams: S
   for (const kind of wanted) {
     for (const socket of sockets) {
       if (socket.netid !== kind || !shown(socket)) continue;
-      const end = (address: string, port: number): string => `${address}:${port === 0 ? "*" : port}`.padEnd(23);
+      const end = (address: string, port: number): string => `${address.replace("::ffff:", "")}:${port === 0 ? "*" : port}`.padEnd(23);
       const state = NETSTAT_STATES[socket.state] ?? "";
-      streams.stdout += `${kind.padEnd(5)} ${String(socket.receive).padStart(6)} ${String(socket.send).padStart(6)} ` +
+      streams.stdout += `${(socket.family === "inet6" ? `${kind}6` : kind).padEnd(5)} ${String(socket.receive).padStart(6)} ${String(sendQueue(socket)).padStart(6)} ` +
         `${end(socket.address, socket.port)} ${end(socket.remote, socket.remotePort)} ${state.padEnd(11)}\n`;
     }
   }

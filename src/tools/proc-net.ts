@@ -12,7 +12,7 @@ import { rememberedMetrics } from "./ip/route.ts";
 import { addressRecords, linkRecords } from "./kernel.ts";
 import { routeRecords, ruleRecords } from "./kernel-routes.ts";
 import { mask } from "./net-tools.ts";
-import { socketList } from "./sockets.ts";
+import { sendQueue, socketList } from "./sockets.ts";
 import type { Streams, ToolHost } from "./tool.ts";
 
 /** `cat FILE…` of /proc/net and /proc/sys. */
@@ -31,7 +31,8 @@ export function cat({ netns }: ToolHost, args: readonly string[], streams: Strea
 }
 
 const PROC_NET: Readonly<Record<string, (netns: Netns) => string>> = {
-  route: procRoute, arp: procArp, dev: procDev, tcp: (netns) => procSockets(netns, "tcp"), udp: (netns) => procSockets(netns, "udp"), if_inet6: procIfInet6,
+  route: procRoute, arp: procArp, dev: procDev, tcp: (netns) => procSockets(netns, "tcp"), udp: (netns) => procSockets(netns, "udp"),
+  tcp6: (netns) => procSockets(netns, "tcp", "inet6"), udp6: (netns) => procSockets(netns, "udp", "inet6"), if_inet6: procIfInet6,
   ipv6_route: procIpv6Route, fib_trie: procFibTrie, snmp: procSnmp, nf_conntrack: procConntrack,
 };
 
@@ -158,20 +159,28 @@ function procDev(netns: Netns): string {
     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n" + rows.join("");
 }
 
+/** Four words of 32 bits, each in the machine's byte order. */
+const hexIpv6 = (address: string): string =>
+  plainIpv6(address).replaceAll(/(..)(..)(..)(..)/g, "$4$3$2$1").toUpperCase();
+
 const TCP_NUMBERS: Readonly<Record<string, number>> = {
   ESTAB: 1, "SYN-SENT": 2, "SYN-RECV": 3, "FIN-WAIT-1": 4, "FIN-WAIT-2": 5, "TIME-WAIT": 6, UNCONN: 7, "CLOSE-WAIT": 8, "LAST-ACK": 9, LISTEN: 10, CLOSING: 11,
 };
 
-/** tcp4_seq_show() and udp4_seq_show(), as far as there are such columns here. */
-function procSockets(netns: Netns, kind: "tcp" | "udp"): string {
-  const title = kind === "tcp"
+/** tcp4_seq_show(), udp4_seq_show() and those of IPv6, as far as there are such columns here. */
+function procSockets(netns: Netns, kind: "tcp" | "udp", family: "inet" | "inet6" = "inet"): string {
+  const title = family === "inet6" ? (kind === "tcp"
+    ? "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+    : "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops")
+    : kind === "tcp"
     ? "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode".padEnd(149)
     : "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops".padEnd(127);
   const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, "0");
-  const rows = socketList(netns).filter(({ netid, address }) => netid === kind && !address.includes(":")).map((socket, i) => {
-    const line = `${String(i).padStart(kind === "tcp" ? 4 : 5)}: ${hexAddress(socket.address)}:${hex(socket.port, 4)} ${hexAddress(socket.remote)}:${hex(socket.remotePort, 4)} ` +
-      `${hex(TCP_NUMBERS[socket.state] ?? 7, 2)} ${hex(socket.send, 8)}:${hex(socket.receive, 8)} 00:00000000 00000000     0        0 0`;
-    return `${line.padEnd(kind === "tcp" ? 149 : 127)}\n`;
+  const end = (address: string): string => (family === "inet" ? hexAddress(address) : hexIpv6(address));
+  const rows = socketList(netns).filter(({ netid, family: of }) => netid === kind && of === family).map((socket, i) => {
+    const line = `${String(i).padStart(kind === "tcp" ? 4 : 5)}: ${end(socket.address)}:${hex(socket.port, 4)} ${end(socket.remote)}:${hex(socket.remotePort, 4)} ` +
+      `${hex(TCP_NUMBERS[socket.state] ?? 7, 2)} ${hex(sendQueue(socket), 8)}:${hex(socket.receive, 8)} 00:00000000 00000000     0        0 0`;
+    return `${family === "inet6" ? line : line.padEnd(kind === "tcp" ? 149 : 127)}\n`;
   });
   return `${title}\n${rows.join("")}`;
 }

@@ -2,7 +2,7 @@
 import { SS } from "./other-usage.ts";
 import { socketList, type SocketInfo } from "./sockets.ts";
 import { addressOf } from "./ip/context.ts";
-import { ToolExit, unsigned, type Streams, type ToolHost } from "./tool.ts";
+import { ToolExit, unsigned, type SocketProgram, type Streams, type ToolHost } from "./tool.ts";
 
 const usage = (message: string): ToolExit => new ToolExit(255, `${message}${SS}`);
 
@@ -37,16 +37,20 @@ interface Options {
   listening: boolean;
   header: boolean;
   numeric: boolean;
+  processes: boolean;
+  /** DCCP was asked for by name; it is in "all", too. */
+  dccp: boolean;
   family: "inet" | "inet6" | undefined;
   states: readonly string[] | undefined;
 }
 
 export function ss(host: ToolHost, args: readonly string[], streams: Streams): number {
   const options: Options = {
-    tables: new Set(), chosen: false, all: false, listening: false, header: true, numeric: false, family: undefined, states: undefined,
+    tables: new Set(), chosen: false, all: false, listening: false, header: true, numeric: false, processes: false, dccp: false, family: undefined, states: undefined,
   };
   const choose = (name: string): void => {
     options.chosen = true;
+    if (["all", "inet", "dccp"].includes(name)) options.dccp = true;
     for (const netid of TABLES[name] ?? []) options.tables.add(netid);
   };
   const rest: string[] = [];
@@ -56,11 +60,13 @@ export function ss(host: ToolHost, args: readonly string[], streams: Streams): n
       case "t": choose("tcp"); break;
       case "u": choose("udp"); break;
       case "w": choose("raw"); break;
-      case "x": case "d": case "S": case "v": case "M": case "xdp": case "tipcinfo": options.chosen = true; break;
+      case "d": choose("dccp"); break;
+      case "x": case "S": case "v": case "M": case "xdp": case "tipcinfo": options.chosen = true; break;
       case "0": options.chosen = true; break;
       case "a": options.all = true; break;
       case "l": options.listening = true; break;
       case "n": options.numeric = true; break;
+      case "p": options.processes = true; break;
       case "H": options.header = false; break;
       case "4": options.family = "inet"; break;
       case "6": options.family = "inet6"; break;
@@ -152,14 +158,16 @@ function print(host: ToolHost, options: Options, matches: (socket: SocketInfo) =
   const { all, listening } = options;
   const tables = options.chosen ? options.tables : new Set(TABLES["all"]);
   const states = options.states ?? (all ? ALL_STATES : listening ? ["LISTEN", "UNCONN"] : CONNECTED);
+  // The kernel has no DCCP any more (since 6.16).
+  if (options.dccp || !options.chosen) streams.stderr += "RTNETLINK answers: Invalid argument\n";
   const list = socketList(host.netns);
   const rows: string[][] = [];
   const order: readonly SocketInfo["netid"][] = ["raw", "udp", "tcp", "icmp"];
   for (const netid of order) {
     for (const socket of list) {
       if (socket.netid !== netid || (!tables.has(netid) && !(netid === "icmp" && !options.chosen)) || !states.includes(socket.state)) continue;
-      if (options.family !== undefined && (options.family === "inet6") !== socket.address.includes(":")) continue;
-      if (matches(socket)) rows.push(rowOf(socket, options.numeric));
+      if (options.family !== undefined && options.family !== socket.family) continue;
+      if (matches(socket)) rows.push(rowOf(socket, options.numeric, options.processes ? host.programOf?.(socket) : undefined));
     }
   }
   const oneTable = options.chosen && tables.size === 1;
@@ -190,15 +198,18 @@ function print(host: ToolHost, options: Options, matches: (socket: SocketInfo) =
   }
 }
 
-function rowOf({ netid, state, receive, send, address, port, remote, remotePort }: SocketInfo, numeric: boolean): string[] {
+function rowOf(
+  { netid, state, receive, send, address, port, remote, remotePort, v6only }: SocketInfo, numeric: boolean, program: SocketProgram | undefined,
+): string[] {
   const number = (value: number): string => (value === 0 ? "*" : numeric ? String(value) : (SERVICES[value] ?? String(value)));
-  const host = (text: string): string => (text === "::" ? "*:" : text.includes(":") ? `[${text}]:` : `${text}:`);
-  return [netid, state, String(receive).padEnd(6), String(send).padEnd(6), host(address), number(port), host(remote), number(remotePort), ""];
+  const host = (text: string): string => (text === "::" && !v6only ? "*:" : text.includes(":") ? `[${text}]:` : `${text}:`);
+  return [netid, state, String(receive).padEnd(6), String(send).padEnd(6), host(address), number(port), host(remote), number(remotePort),
+    program === undefined ? "" : ` users:(("${program.name}",pid=${program.pid},fd=${program.fd}))`];
 }
 
 function summaryOf(sockets: readonly SocketInfo[]): string {
   const of = (netid: SocketInfo["netid"], v6?: boolean): number =>
-    sockets.filter((socket) => socket.netid === netid && socket.state !== "TIME-WAIT" && (v6 === undefined || v6 === socket.address.includes(":"))).length;
+    sockets.filter((socket) => socket.netid === netid && socket.state !== "TIME-WAIT" && (v6 === undefined || v6 === (socket.family === "inet6"))).length;
   const tcp = sockets.filter(({ netid }) => netid === "tcp");
   const timewait = tcp.filter(({ state }) => state === "TIME-WAIT").length;
   const established = tcp.filter(({ state }) => state === "ESTAB").length;
@@ -280,7 +291,8 @@ function filter(words: readonly string[]): Test {
     const wantedPort = portText === undefined || portText === "" || portText === "*" ? undefined : portNumber(portText);
     const number = (dotted: string): number => dotted.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
     return (socket) => {
-      const [own, ownPort] = local ? [socket.address, socket.port] : [socket.remote, socket.remotePort];
+      const [end, ownPort] = local ? [socket.address, socket.port] : [socket.remote, socket.remotePort];
+      const own = end.startsWith("::ffff:") ? end.slice(7) : end;
       if (wantedPort !== undefined && ownPort !== wantedPort) return false;
       if (parsed === undefined) return true;
       if (parsed.family === "inet6" || own.includes(":")) return own === parsed.address;

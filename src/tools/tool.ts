@@ -3,11 +3,19 @@
  * arguments; output, wording and exit status are those of the real one.
  */
 import type { Netns } from "../kernel/netns.ts";
+import type { SocketInfo } from "./sockets.ts";
 
 export interface ToolResult {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** The program that has a socket open, as `ss -p` names it. */
+export interface SocketProgram {
+  readonly name: string;
+  readonly pid: number;
+  readonly fd: number;
 }
 
 /** Where a tool runs. */
@@ -26,6 +34,8 @@ export interface ToolHost {
   hasTc?(what: "qdisc" | "filter" | "action", kind: string): boolean;
   /** Lets so many ms of virtual time pass, as tools do that wait. Absent: time stands still while a tool runs. */
   wait?(ms: number): void;
+  /** Who has a socket of this namespace open. Absent, or undefined: nothing that is known. */
+  programOf?(socket: SocketInfo): SocketProgram | undefined;
   /** Types of ipset that the machine's kernel is built without. */
   readonly ipsetWithout?: readonly string[];
 }

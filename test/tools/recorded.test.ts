@@ -46,11 +46,19 @@ describe("cli-outputs.json", () => {
       "ip -N route", "ip route show table local", "ip rule", "ip link show up", "ip -f inet addr", "ip route show root 10.0.0.0/8",
       "ip route show dev eth0", "cat /proc/net/route", "tc -s qdisc"],
   };
-  it.each(Object.entries(LISTINGS))("lists as the real tools do: %s", (config, commands) => {
+  it.each(Object.entries(LISTINGS))("lists as the real tools do: %s", async (config, commands) => {
     const record = records<OutputsRecord>("cli-outputs.json").find((one) => one.config === config)!;
     const outputs = record.outputs.filter(({ cmd }) => commands.includes(cmd));
     expect(outputs.length).toBe(commands.length);
-    const { differences } = replayOutputs(instance, { ...record, outputs, setup: record.setup.filter(({ cmd }) => !cmd.includes("fd00:")) });
+    const { differences } = await replayOutputs(instance, { ...record, outputs, setup: record.setup.filter(({ cmd }) => !cmd.includes("fd00:")) });
     expect(differences).toEqual([]);
+  });
+
+  it("lists connections and sockets of the recorded traffic", async () => {
+    const record = records<OutputsRecord>("cli-outputs.json").find(({ activity }) => activity !== undefined)!;
+    const { total, differences } = await replayOutputs(instance, record);
+    expect(total).toBe(44);
+    // Inodes and the state of TCP are not told by the kernel.
+    expect(differences.map(({ title }) => title)).toEqual(["ss -tane", "ss -tani"].map((cmd) => `conntrack-and-sockets: ${cmd}`));
   });
 });
