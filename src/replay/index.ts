@@ -7,7 +7,7 @@ import { createNodeKernel } from "../kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../kernel/memory.ts";
 import type { Iptables, Netns } from "../kernel/netns.ts";
 import { runTool } from "../tools/index.ts";
-import { iptablesNftOf, type IptablesNft } from "../kernel/nft/iptables.ts";
+import { ip6tablesNftOf, iptablesNftOf, type IptablesNft } from "../kernel/nft/iptables.ts";
 import { nftOf } from "../kernel/nft/index.ts";
 import { manualClock } from "./clock.ts";
 import { checkCommand, checkIpset, checkRestore, checkRule, type CommandRecord, type RuleRecord } from "./iptables-rules.ts";
@@ -100,9 +100,8 @@ export function createReplayer(module: WebAssembly.Module): Replayer {
             (record) => {
               const six = record.tool === "ip6tables";
               if (record.backend === "legacy") return checkRule(six ? namespace.netns.ip6tables! : namespace.iptables, record);
-              if (six) return null;
               nftOf(namespace.netns).run("flush ruleset");
-              return checkRule(withoutWarnings(iptablesNftOf(namespace.netns)), record);
+              return checkRule(withoutWarnings((six ? ip6tablesNftOf : iptablesNftOf)(namespace.netns)), record);
             },
             ({ backend, tool, table, chain, args }) => `${backend} ${tool} ${table} ${chain} ${args.join(" ")}`,
           );

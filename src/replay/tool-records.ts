@@ -18,7 +18,8 @@ const GROUPS: readonly Readonly<Record<string, string>>[] = [
   { nft: "nft" },
   {
     "iptables(nf_tables)": "iptables-nft", "iptables(nf_tables) sequence": "iptables-nft", "iptables-restore(nf_tables)": "iptables-nft-restore",
-    "iptables-save(nf_tables)": "iptables-nft-save",
+    "iptables-save(nf_tables)": "iptables-nft-save", "ip6tables(nf_tables)": "ip6tables-nft", "ip6tables-restore(nf_tables)": "ip6tables-nft-restore",
+    "ip6tables-save(nf_tables)": "ip6tables-nft-save",
   },
   { "iptables-save(legacy)": "iptables-legacy-save" },
 ];
@@ -52,7 +53,7 @@ export function replayCommands(instance: KernelInstance, records: readonly Comma
         total++;
         const program = programs[record.tool]!;
         // Tables are emptied before each, but for the records of a sequence.
-        if (record.tool === "iptables(nf_tables)" || record.tool === "iptables-restore(nf_tables)") emptyTables(machine);
+        if (/^ip6?tables(?:-restore)?\(nf_tables\)$/.test(record.tool)) emptyTables(machine);
         const got = machine.tool(host, [program, ...record.args], record.stdin);
         let difference = compareCommand(record, got);
         if (difference === undefined && record.save !== undefined) {
@@ -73,6 +74,7 @@ export function replayCommands(instance: KernelInstance, records: readonly Comma
 function emptyTables({ host, tool }: Machine): void {
   tool(host, ["iptables-legacy", "-L"]);
   for (const table of ["filter", "nat"]) for (const flag of ["-F", "-X"]) tool(host, ["iptables-nft", "-t", table, flag]);
+  for (const flag of ["-F", "-X"]) tool(host, ["ip6tables-nft", flag]);
   tool(host, ["iptables-nft", "-P", "INPUT", "ACCEPT"]);
 }
 

@@ -9,7 +9,7 @@ import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
 import { ip6tables, ip6tablesRestore, ip6tablesSave, iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
 import {
-  ebtables, ebtablesRestore, ebtablesSave, iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate,
+  ebtables, ebtablesRestore, ebtablesSave, ip6tablesNft, ip6tablesNftRestore, ip6tablesNftSave, iptablesNft, iptablesNftRestore, iptablesNftSave, iptablesRestoreTranslate, iptablesTranslate,
 } from "./iptables-nft.ts";
 import { ifconfig, netstat, sysctl } from "./net-tools.ts";
 import { ipset, nft } from "./nft.ts";
@@ -75,6 +75,9 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["iptables-nft", iptablesNft],
   ["iptables-nft-save", iptablesNftSave],
   ["iptables-nft-restore", iptablesNftRestore],
+  ["ip6tables-nft", ip6tablesNft],
+  ["ip6tables-nft-save", ip6tablesNftSave],
+  ["ip6tables-nft-restore", ip6tablesNftRestore],
   ["ebtables", ebtables(false)],
   ["ebtables-nft", ebtables(false)],
   ["ebtables-legacy", ebtables(true)],

@@ -1,5 +1,5 @@
 /**
- * `iptables-nft`, `iptables-nft-restore`, `iptables-nft-save` 1.8.9 (src/kernel/nft/iptables.ts), and `iptables-translate` and
+ * `iptables-nft`, `iptables-nft-restore`, `iptables-nft-save` 1.8.9 and their ip6tables (src/kernel/nft/iptables.ts), and `iptables-translate` and
  * `iptables-restore-translate`, which say in nft's words what they are asked for and change nothing (iptables/xtables-translate.c).
  */
 import { parseCommand, type Command } from "../kernel/iptables/commands.ts";
@@ -9,7 +9,7 @@ import { Refusal, usage, words } from "../kernel/iptables/text.ts";
 import { translateRule } from "../kernel/iptables/translate.ts";
 import { IptablesError } from "../kernel/netns.ts";
 import { ebtablesOf } from "../kernel/nft/ebtables.ts";
-import { iptablesNftOf, type IptablesNftOutput } from "../kernel/nft/iptables.ts";
+import { ip6tablesNftOf, iptablesNftOf, type IptablesNftOutput } from "../kernel/nft/iptables.ts";
 import { ToolExit, type Streams, type ToolHost } from "./tool.ts";
 
 const VERSION = "v1.8.9 (nf_tables)";
@@ -20,20 +20,25 @@ function print(streams: Streams, { stdout, stderr }: IptablesNftOutput): number 
   return 0;
 }
 
-const HINT = "Try `iptables -h' or 'iptables --help' for more information.\n";
+type Program = "iptables" | "ip6tables";
+const callsOf = (tool: Program) => (tool === "iptables" ? iptablesNftOf : ip6tablesNftOf);
 
-export function iptablesNft({ netns }: ToolHost, args: readonly string[], streams: Streams): number {
-  if (args.includes("-6") || args.includes("--ipv6")) throw new ToolExit(2, HINT);
+const run = (tool: Program) => ({ netns }: ToolHost, args: readonly string[], streams: Streams): number => {
+  const hint = `Try \`${tool} -h' or '${tool} --help' for more information.\n`;
+  const other = tool === "iptables" ? ["-6", "--ipv6"] : ["-4", "--ipv4"];
+  if (args.some((arg) => other.includes(arg))) throw new ToolExit(2, hint);
   if (args.includes("-W") || args.some((arg) => arg.startsWith("--wait-interval"))) {
     const wait = args.some((arg) => arg === "-w" || arg === "--wait");
     streams.stderr += "Ignoring deprecated --wait-interval option.\n";
-    if (!wait) throw new ToolExit(2, `iptables ${VERSION}: --wait-interval only makes sense with --wait\n\n${HINT}`);
+    if (!wait) throw new ToolExit(2, `${tool} ${VERSION}: --wait-interval only makes sense with --wait\n\n${hint}`);
     const at = args.findIndex((arg) => arg === "-W" || arg === "--wait-interval");
-    return iptablesNft({ netns } as ToolHost, args.filter((arg, i) => (at < 0 ? !arg.startsWith("--wait-interval") : i !== at && i !== at + 1)), streams);
+    return run(tool)({ netns } as ToolHost, args.filter((arg, i) => (at < 0 ? !arg.startsWith("--wait-interval") : i !== at && i !== at + 1)), streams);
   }
-  for (const range of reversedRanges(args)) streams.stderr += `xt_iprange: range ${range} is reversed and will never match\n`;
-  return print(streams, iptablesNftOf(netns).run(args));
-}
+  if (tool === "iptables") for (const range of reversedRanges(args)) streams.stderr += `xt_iprange: range ${range} is reversed and will never match\n`;
+  return print(streams, callsOf(tool)(netns).run(args));
+};
+export const iptablesNft = run("iptables");
+export const ip6tablesNft = run("ip6tables");
 
 /** Ranges of addresses whose end comes before their begin. */
 function reversedRanges(args: readonly string[]): string[] {
@@ -44,12 +49,12 @@ function reversedRanges(args: readonly string[]): string[] {
   });
 }
 
-const RESTORE_USAGE =
-  "Usage: iptables-restore [-c] [-v] [-V] [-t] [-h] [-n] [-T table] [-M command] [-4] [-6] [file]\n\t   [ --counters ]\n\t   [ --verbose ]\n" +
+const restoreUsage = (tool: Program): string =>
+  `Usage: ${tool}-restore [-c] [-v] [-V] [-t] [-h] [-n] [-T table] [-M command] [-4] [-6] [file]\n\t   [ --counters ]\n\t   [ --verbose ]\n` +
   "\t   [ --version]\n\t   [ --test ]\n\t   [ --help ]\n\t   [ --noflush ]\n\t   [ --table=<TABLE> ]\n\t   [ --modprobe=<command> ]\n" +
   "\t   [ --ipv4 ]\n\t   [ --ipv6 ]\n";
 
-export function iptablesNftRestore({ netns }: ToolHost, args: readonly string[], streams: Streams, stdin: string): number {
+const restore = (tool: Program) => ({ netns }: ToolHost, args: readonly string[], streams: Streams, stdin: string): number => {
   const options: { noflush?: boolean; counters?: boolean; test?: boolean; table?: string } = {};
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
@@ -57,24 +62,26 @@ export function iptablesNftRestore({ netns }: ToolHost, args: readonly string[],
     else if (arg === "-c" || arg === "--counters") options.counters = true;
     else if (arg === "-t" || arg === "--test") options.test = true;
     else if (arg === "-V" || arg === "--version") {
-      streams.stdout += `iptables-restore ${VERSION}\n`;
+      streams.stdout += `${tool}-restore ${VERSION}\n`;
       return 0;
     } else if (arg === "-h" || arg === "--help") {
-      streams.stderr += RESTORE_USAGE;
+      streams.stderr += restoreUsage(tool);
       return 0;
     } else if (arg === "-T" || arg === "--table") options.table = args[++i] ?? "";
     else if (arg === "-M" || arg === "--modprobe") i++;
-    else if (["-v", "--verbose", "-4", "--ipv4"].includes(arg)) continue;
+    else if (["-v", "--verbose", ...(tool === "iptables" ? ["-4", "--ipv4"] : ["-6", "--ipv6"])].includes(arg)) continue;
     else if (/^(-w|--wait|-W)/.test(arg)) {
       if (/^(-w|--wait|-W)$/.test(arg) && /^\d+$/.test(args[i + 1] ?? "")) i++;
-    } else if (arg.startsWith("--")) throw new ToolExit(1, `iptables-restore: unrecognized option '${arg}'\nTry \`iptables-restore -h' for more information.\n`);
-    else if (arg.startsWith("-") && arg.length > 1) throw new ToolExit(1, `iptables-restore: invalid option -- '${arg[1]}'\nTry \`iptables-restore -h' for more information.\n`);
+    } else if (arg.startsWith("--")) throw new ToolExit(1, `${tool}-restore: unrecognized option '${arg}'\nTry \`${tool}-restore -h' for more information.\n`);
+    else if (arg.startsWith("-") && arg.length > 1) throw new ToolExit(1, `${tool}-restore: invalid option -- '${arg[1]}'\nTry \`${tool}-restore -h' for more information.\n`);
     else throw new ToolExit(1, `Can't open ${arg}: No such file or directory\n`);
   }
-  return print(streams, iptablesNftOf(netns).restore(stdin, options));
-}
+  return print(streams, callsOf(tool)(netns).restore(stdin, options));
+};
+export const iptablesNftRestore = restore("iptables");
+export const ip6tablesNftRestore = restore("ip6tables");
 
-export function iptablesNftSave({ netns }: ToolHost, args: readonly string[], streams: Streams): number {
+const save = (tool: Program) => ({ netns }: ToolHost, args: readonly string[], streams: Streams): number => {
   const options: { counters?: boolean; table?: string } = {};
   let file = false;
   for (let i = 0; i < args.length; i++) {
@@ -85,16 +92,18 @@ export function iptablesNftSave({ netns }: ToolHost, args: readonly string[], st
       i++;
       file = true;
     } else if (arg === "-V" || arg === "--version") {
-      streams.stdout += `iptables-save ${VERSION}\n`;
+      streams.stdout += `${tool}-save ${VERSION}\n`;
       return 0;
     } else if (arg === "-M" || arg === "--modprobe") i++;
-    else throw new ToolExit(1, `iptables-save: ${arg.startsWith("--") ? `unrecognized option '${arg}'` : `invalid option -- '${arg[1] ?? ""}'`}\n` +
-      "Look at manual page `iptables-save.8' for more information.\n");
+    else throw new ToolExit(1, `${tool}-save: ${arg.startsWith("--") ? `unrecognized option '${arg}'` : `invalid option -- '${arg[1] ?? ""}'`}\n` +
+      `Look at manual page \`${tool}-save.8' for more information.\n`);
   }
-  const { stdout, stderr } = iptablesNftOf(netns).save(options);
+  const { stdout, stderr } = callsOf(tool)(netns).save(options);
   // There is no file system to write to.
   return print(streams, { stdout: file ? "" : stdout, stderr });
-}
+};
+export const iptablesNftSave = save("iptables");
+export const ip6tablesNftSave = save("ip6tables");
 
 /** A command as it is printed when nft has no words for it: the parser has taken the exclamation marks away. */
 const shown = (list: readonly string[]): string => list.map((word) => (word === "!" ? "" : word)).join(" ");

@@ -4,7 +4,7 @@
  */
 import * as abi from "../../../assembly/abi/nft.ts";
 import { EINVAL, ENOENT } from "../../../assembly/abi/core.ts";
-import { NFCT_REALTIME, NF_SET } from "../../../assembly/abi/netfilter.ts";
+import { NFCT_REALTIME, NF_SET, TABLES as XT_TABLES } from "../../../assembly/abi/netfilter.ts";
 import type { NodeContext } from "../context.ts";
 import { driverOf } from "../namespace.ts";
 import { KernelError, type Netns } from "../netns.ts";
@@ -255,7 +255,7 @@ const JUMPS = 16;
 
 /** From every base chain: how deep jumps go, and whether statements may stand at its hook (nft_table_validate). */
 function validate(table: Table, place: Place, placed: (part: Uint8Array, table: number, hooks: number) => boolean): void {
-  const xtTable = TABLE_NAMES.indexOf(table.name);
+  const xtTable = TABLE_NAMES.indexOf(table.name) + (table.family === "ip6" ? XT_TABLES : 0);
   const callees = new Map<Chain, Chain[]>();
   const calleesOf = (chain: Chain): Chain[] => {
     let list = callees.get(chain);

@@ -6,14 +6,12 @@ import type { Rule as XtRule } from "../iptables/rule.ts";
 import { addressText, interfaceText, takeApart } from "../iptables/translate.ts";
 import { Writer, type Chain as NftChain, type ListContext, type Rule as NftRule, type Segment, type Table, type Transaction } from "./model.ts";
 
-const FAMILY = "ip";
-
 const EXT_NONE = new Uint8Array([TARGET_NONE, 0, 4, 0]);
 
 /** A rule of iptables as one of nftables: matches, a counter, the verdict or target. */
-export function ruleOf(tx: Transaction, table: Table, entry: Entry, number: number, chains: ReadonlyMap<string, NftChain>): NftRule {
+export function ruleOf(tx: Transaction, table: Table, entry: Entry, number: number, chains: ReadonlyMap<string, NftChain>, family: "ip" | "ip6"): NftRule {
   const { rule } = entry;
-  const { segments, compat, native } = textOf(rule);
+  const { segments, compat, native } = textOf(rule, family);
   const ops = new Writer();
   const view = new DataView(rule.bytes.buffer, rule.bytes.byteOffset, rule.bytes.byteLength);
   const targetAt = view.getUint32(4, true);
@@ -71,8 +69,8 @@ function limitOf(ops: Writer, { text }: XtRule, nth: number): void {
 }
 
 /** What nft lists for a rule of iptables-nft, and whether any of it is an extension of xtables to it. */
-function textOf(rule: XtRule): { segments: Segment[]; compat: boolean; native: boolean } {
-  const { own, matches, target, targetPart } = takeApart(rule.text, FAMILY, (name) => name === rule.chain);
+function textOf(rule: XtRule, family: "ip" | "ip6"): { segments: Segment[]; compat: boolean; native: boolean } {
+  const { own, matches, target, targetPart } = takeApart(rule.text, family, (name) => name === rule.chain);
   const segments: string[] = [];
   let compat = false;
   let native = false;
@@ -81,8 +79,8 @@ function textOf(rule: XtRule): { segments: Segment[]; compat: boolean; native: b
   if (own.output !== undefined) segments.push(`oifname ${interfaceText(own.output)}`);
   const protocolAt = segments.length;
   if (own.protocol !== undefined) segments.push(`meta l4proto ${not(own.protocol)}${own.protocol.args[0]}`);
-  if (own.source !== undefined) segments.push(addressText("saddr", own.source, FAMILY));
-  if (own.destination !== undefined) segments.push(addressText("daddr", own.destination, FAMILY));
+  if (own.source !== undefined) segments.push(addressText("saddr", own.source, family));
+  if (own.destination !== undefined) segments.push(addressText("daddr", own.destination, family));
   if (own.fragment !== undefined) segments.push(`ip frag-off & 8191 ${own.fragment.not ? "==" : "!="} 0`);
   let implied = false;
   for (const { part, text } of matches) {

@@ -5,9 +5,10 @@
  */
 import { NF_IPSET_TEST } from "../../../assembly/abi/ipset.ts";
 import { ENOENT } from "../../../assembly/abi/core.ts";
-import { NF_ACCEPT, NF_DROP, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY } from "../../../assembly/abi/netfilter.ts";
+import { NF_ACCEPT, NF_DROP, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY, TABLES as XT_TABLES } from "../../../assembly/abi/netfilter.ts";
 import { chainLine, listChains, listRules, parseCommand, type Command } from "../iptables/commands.ts";
 import { useFullIptables } from "../iptables/full.ts";
+import { ipv4Family, ipv6Family, type Family } from "../iptables/family.ts";
 import type { IptablesHandle } from "../iptables/index.ts";
 import { isTargetName, parseRule } from "../iptables/rule.ts";
 import { checkChainName, isTable, type Entry, type Table as XtTable } from "../iptables/tables.ts";
@@ -19,7 +20,13 @@ import { ruleOf } from "./iptables-rule.ts";
 import type { Base, Chain as NftChain, Rule as NftRule, Table, Transaction } from "./model.ts";
 
 const VERSION = "v1.8.9 (nf_tables)";
-const FAMILY = "ip";
+/** What differs between iptables-nft and ip6tables-nft. */
+interface Kind {
+  readonly family: "ip" | "ip6";
+  readonly tool: "iptables" | "ip6tables";
+}
+const IPTABLES: Kind = { family: "ip", tool: "iptables" };
+const IP6TABLES: Kind = { family: "ip6", tool: "ip6tables" };
 
 interface Builtin {
   readonly name: string;
@@ -96,12 +103,17 @@ const NO_CHAIN = "No chain/target/match by that name";
 const other = (message: string, exitCode = 1): Refusal => new Refusal("other", message, exitCode);
 
 /** The iptables-nft calls of a namespace: the same object every time. */
-export function iptablesNftOf(netns: Netns): IptablesNft {
-  let made = known.get(netns);
-  if (made === undefined) known.set(netns, (made = createIptablesNft(netns, nftOf(netns))));
-  return made;
-}
+export const iptablesNftOf = (netns: Netns): IptablesNft => ofKind(netns, IPTABLES, known);
+/** Those of ip6tables-nft. */
+export const ip6tablesNftOf = (netns: Netns): IptablesNft => ofKind(netns, IP6TABLES, known6);
+
 const known = new WeakMap<Netns, IptablesNft>();
+const known6 = new WeakMap<Netns, IptablesNft>();
+function ofKind(netns: Netns, kind: Kind, made: WeakMap<Netns, IptablesNft>): IptablesNft {
+  let found = made.get(netns);
+  if (found === undefined) made.set(netns, (found = createIptablesNft(netns, nftOf(netns), kind)));
+  return found;
+}
 
 const setNames = (netns: Netns) => (name: string): boolean => {
   const { context, handle } = driverOf(netns)!;
@@ -112,18 +124,20 @@ const setNames = (netns: Netns) => (name: string): boolean => {
   return context.command(NF_IPSET_TEST, 4 + bytes, "ipset", [ENOENT]) >= 0;
 };
 
-function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
+function createIptablesNft(netns: Netns, nft: NftHandle, kind: Kind): IptablesNft {
   useFullIptables();
+  const { family, tool } = kind;
+  const extensions = family === "ip" ? ipv4Family() : ipv6Family()!;
   const setExists = setNames(netns);
 
   const legacy = (): boolean => {
-    const tables = netns.iptables as IptablesHandle;
+    const tables = (family === "ip" ? netns.iptables : netns.ip6tables) as IptablesHandle;
     return Object.keys(TABLES).some((name) => tables.counters(name) !== undefined);
   };
-  const warning = (tool: string): string => (legacy() ? `# Warning: iptables-legacy tables present, use ${tool} to see them\n` : "");
+  const warning = (program: string): string => (legacy() ? `# Warning: ${tool}-legacy tables present, use ${program} to see them\n` : "");
 
   const viewOf = (name: string): View => {
-    const table = nft.ruleset.table(FAMILY, name);
+    const table = nft.ruleset.table(family, name);
     const chains = new Map<string, ViewChain>();
     const counters: (readonly [bigint, bigint])[] = [];
     const policies: (readonly [bigint, bigint])[] = [];
@@ -161,18 +175,18 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
   };
 
   /** Puts a view into nftables. Undefined, or what the kernel answered. */
-  const commit = (view: View, check = false): string | undefined => nft.commit((tx) => apply(tx, nft, view), check);
+  const commit = (view: View, check = false): string | undefined => nft.commit((tx) => apply(tx, nft, view, family), check);
 
   const parse = (view: View, list: readonly string[], at: number, chain: string, jumps: Set<string>): ReturnType<typeof parseRule> => {
     const isBuiltin = view.chains.get(chain)?.base !== undefined;
     return parseRule(list, at, isBuiltin ? chain : "", {
       // Whether the chain is there is asked when the rule is made.
       isChain: (name) => {
-        if (isTargetName(name)) return false;
+        if (isTargetName(name, extensions)) return false;
         jumps.add(name);
         return true;
       },
-      setExists,
+      setExists, family: extensions,
     });
   };
 
@@ -192,7 +206,7 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
     switch (verb) {
       case "N":
         checkChainName(name);
-        if (isTargetName(name)) throw usage("chain name may not clash with target name");
+        if (isTargetName(name, extensions)) throw usage("chain name may not clash with target name");
         return act("", (target) => {
           if (target.chains.has(name)) throw other("Chain already exists");
           addChain(target, name);
@@ -209,7 +223,12 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
             if (command.chain === undefined && chain.base === undefined) continue;
             for (const { rule } of chain.entries) if (rule.chain !== undefined) busy.add(rule.chain);
           }
-          const names = command.chain === undefined ? [...target.chains.values()].filter(({ base }) => base === undefined).map((one) => one.name) : [chainOf(target, name).name];
+          // Built-in chains go, too, as long as they do nothing: they are made again when they are needed.
+          const idle = ({ base, policy, exists, entries }: ViewChain): boolean =>
+            base === undefined || (exists && policy !== NF_DROP && entries.length === 0);
+          const names = command.chain === undefined ? [...target.chains.values()].filter(idle).map((one) => one.name) : [chainOf(target, name).name];
+          const only = command.chain === undefined ? undefined : target.chains.get(name);
+          if (only?.base !== undefined && only.policy === NF_DROP) throw other("Directory not empty");
           for (const one of names) {
             const chain = target.chains.get(one)!;
             if (busy.has(one) || (command.chain !== undefined && chain.entries.length > 0)) {
@@ -328,15 +347,15 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
   const shown = (command: Command): IptablesNftOutput => {
     if (command.verb !== "L" && command.verb !== "S") return { stdout: "", stderr: "" };
     const view = viewOf(command.table);
-    let stderr = warning("iptables-legacy");
-    if (view.incompatible) throw new IptablesError(`${stderr}iptables ${VERSION}: table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
+    let stderr = warning(`${tool}-legacy`);
+    if (view.incompatible) throw new IptablesError(`${stderr}${tool} ${VERSION}: table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
     if (command.chain !== undefined && !view.chains.has(command.chain)) {
-      throw new IptablesError(`${stderr}iptables ${VERSION}: chain \`${command.chain}' in table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
+      throw new IptablesError(`${stderr}${tool} ${VERSION}: chain \`${command.chain}' in table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
     }
     if (view.foreignBases) stderr += foreign(command.table);
     const table = listed(view);
     return {
-      stdout: command.verb === "S" ? listRules(table, command, command.verbose ? view.counters : undefined, view.rules) : listChains(table, command, view.counters, view.rules),
+      stdout: command.verb === "S" ? listRules(table, command, command.verbose ? view.counters : undefined, view.rules) : listChains(table, command, view.counters, view.rules, tool),
       stderr,
     };
   };
@@ -345,25 +364,25 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
     run(args) {
       try {
         const command = parseCommand(args, false);
-        if (command.verb === "V") return { stdout: `iptables ${VERSION}\n`, stderr: "" };
+        if (command.verb === "V") return { stdout: `${tool} ${VERSION}\n`, stderr: "" };
         if (!isTable(command.table)) {
-          throw new IptablesError(`iptables ${VERSION}: table '${command.table}' does not exist\nPerhaps iptables or your kernel needs to be upgraded.`, 0, 3);
+          throw new IptablesError(`${tool} ${VERSION}: table '${command.table}' does not exist\nPerhaps iptables or your kernel needs to be upgraded.`, 0, 3);
         }
         const view = viewOf(command.table);
         const action = actionOf(view, command, 0);
         if (command.verb !== "L" && command.verb !== "S") {
-          if (view.incompatible) throw new IptablesError(`iptables ${VERSION}: table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
+          if (view.incompatible) throw new IptablesError(`${tool} ${VERSION}: table \`${command.table}' is incompatible, use 'nft' tool.`, 0, 1);
           const failures: Failure[] = [];
           action.run(view, failures);
           if (failures.length === 0 && command.verb !== "C") {
             const refused = commit(view);
             if (refused !== undefined) failures.push({ line: 0, text: action.what.replace(": ", ` failed (${refused}): `) });
           }
-          if (failures.length > 0) throw new IptablesError(`iptables ${VERSION}:  ${failures[0]!.text}`, 0, 4);
+          if (failures.length > 0) throw new IptablesError(`${tool} ${VERSION}:  ${failures[0]!.text}`, 0, 4);
         }
         return shown(command);
       } catch (error) {
-        throw error instanceof Refusal ? commandError(error) : error;
+        throw error instanceof Refusal ? commandError(error, tool) : error;
       }
     },
 
@@ -396,7 +415,7 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
               skipping = true;
               continue;
             }
-            if (!isTable(name)) throw usage(`iptables-restore: line ${number} table name '${name}' invalid`);
+            if (!isTable(name)) throw usage(`${tool}-restore: line ${number} table name '${name}' invalid`);
             view = start(name);
             actions = [];
             shows = [];
@@ -412,30 +431,31 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
                 stdout += printed.stdout;
                 stderr += printed.stderr;
               }
-            } else if (shows.length > 0) stderr += warning("iptables-legacy");
+            } else if (shows.length > 0) stderr += warning(`${tool}-legacy`);
             view = undefined;
           } else if (line.startsWith(":")) {
-            actions.push(chainDefinition(line, number, counters));
+            actions.push(chainDefinition(line, number, counters, tool, extensions));
           } else {
             const [command, set] = restoreLine(line, counters);
             actions.push(actionOf({ ...view, name: view.name }, command, number, set));
             if (command.verb === "L" || command.verb === "S") shows.push({ ...command, table: view.name });
           }
         } catch (error) {
-          throw error instanceof Refusal ? lineError(error, number) : error;
+          throw error instanceof Refusal ? lineError(error, number, tool) : error;
         }
       }
-      if (view !== undefined) throw new IptablesError(`iptables-restore: COMMIT expected at line ${number + 1}`, number + 1, 1);
+      if (view !== undefined) throw new IptablesError(`${tool}-restore: COMMIT expected at line ${number + 1}`, number + 1, 1);
       return { stdout, stderr };
     },
 
     save(options = {}) {
       if (options.table !== undefined && !isTable(options.table)) throw new IptablesError(`Table \`${options.table}' does not exist`, 0, 1);
       let stdout = "";
-      const stderr = warning("iptables-legacy-save");
+      const stderr = warning(`${tool}-legacy-save`);
       for (const name of Object.keys(TABLES)) {
         if (options.table !== undefined && name !== options.table) continue;
-        if (nft.ruleset.table(FAMILY, name) === undefined) continue;
+        // A table that is asked for by its name is shown as it would be made.
+        if (options.table === undefined && nft.ruleset.table(family, name) === undefined) continue;
         const view = viewOf(name);
         if (view.incompatible) {
           stdout += `# Table \`${name}' is incompatible, use 'nft' tool.\n`;
@@ -467,7 +487,7 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
       } catch (error) {
         // What the words cannot tell is seen when the table is committed.
         if (error instanceof Refusal && error.kind === "other") {
-          throw new IptablesError(`iptables-restore: line ${action.line} failed: ${error.message}.`, action.line, error.exitCode);
+          throw new IptablesError(`${tool}-restore: line ${action.line} failed: ${error.message}.`, action.line, error.exitCode);
         }
         throw error;
       }
@@ -483,24 +503,24 @@ function createIptablesNft(netns: Netns, nft: NftHandle): IptablesNft {
         break;
       }
     }
-    throw new IptablesError(`iptables-restore ${VERSION}: \n${failures.map(({ line, text }) => `line ${line}: ${text}`).join("\n")}`, failures[0]?.line ?? 0, 4);
+    throw new IptablesError(`${tool}-restore ${VERSION}: \n${failures.map(({ line, text }) => `line ${line}: ${text}`).join("\n")}`, failures[0]?.line ?? 0, 4);
   }
 }
 
 const foreign = (table: string): string => `# Table \`${table}' contains incompatible base-chains, use 'nft' tool to list them.\n`;
 
-function commandError(error: Refusal): IptablesError {
-  const hint = "Try `iptables -h' or 'iptables --help' for more information.";
-  if (error.kind === "usage") return new IptablesError(`iptables ${VERSION}: ${error.message}\n${hint}`, 0, 2);
+function commandError(error: Refusal, tool: string): IptablesError {
+  const hint = `Try \`${tool} -h' or '${tool} --help' for more information.`;
+  if (error.kind === "usage") return new IptablesError(`${tool} ${VERSION}: ${error.message}\n${hint}`, 0, 2);
   if (error.kind === "plain") return new IptablesError(error.exitCode === 2 ? `${error.message}${error.message === "" ? "" : "\n"}${hint}` : error.message, 0, error.exitCode);
-  return new IptablesError(`iptables: ${error.message}.`, 0, error.exitCode);
+  return new IptablesError(`${tool}: ${error.message}.`, 0, error.exitCode);
 }
 
-function lineError(error: Refusal, line: number): IptablesError {
-  if (error.kind === "other") return new IptablesError(`iptables-restore: line ${line} failed`, line, error.exitCode);
-  const prefix = error.kind === "usage" ? `iptables-restore ${VERSION}: ` : "";
+function lineError(error: Refusal, line: number, tool: string): IptablesError {
+  if (error.kind === "other") return new IptablesError(`${tool}-restore: line ${line} failed`, line, error.exitCode);
+  const prefix = error.kind === "usage" ? `${tool}-restore ${VERSION}: ` : "";
   return new IptablesError(
-    `${prefix}${error.message}\nError occurred at line: ${line}\nTry \`iptables-restore -h' or 'iptables-restore --help' for more information.`,
+    `${prefix}${error.message}\nError occurred at line: ${line}\nTry \`${tool}-restore -h' or '${tool}-restore --help' for more information.`,
     line, error.exitCode,
   );
 }
@@ -555,12 +575,12 @@ function listed(view: View): XtTable {
 const COUNTERS = /^([0-9]+):([0-9]+)$/;
 
 /** `:CHAIN POLICY [P:B]` */
-function chainDefinition(line: string, number: number, counters: boolean): Action {
+function chainDefinition(line: string, number: number, counters: boolean, tool: string, extensions: Family): Action {
   const [name = "", policy, count] = line.slice(1).split(/[ \t\n]+/);
-  if (name === "") throw usage(`iptables-restore: line ${number} chain name invalid`);
+  if (name === "") throw usage(`${tool}-restore: line ${number} chain name invalid`);
   checkChainName(name);
-  if (policy === undefined || policy === "") throw usage(`iptables-restore: line ${number} policy invalid`);
-  if (isTargetName(name)) throw usage("chain name may not clash with target name");
+  if (policy === undefined || policy === "") throw usage(`${tool}-restore: line ${number} policy invalid`);
+  if (isTargetName(name, extensions)) throw usage("chain name may not clash with target name");
   let set: readonly [bigint, bigint] | undefined;
   if (policy !== "-") {
     set = [0n, 0n];
@@ -600,12 +620,12 @@ function restoreLine(line: string, counters: boolean): [Command, (readonly [bigi
 // Into nftables
 
 /** Makes the tables and chains of a view what it says. */
-function apply(tx: Transaction, nft: NftHandle, view: View): void {
+function apply(tx: Transaction, nft: NftHandle, view: View, family: Kind["family"]): void {
   const { ruleset } = nft;
-  let table = ruleset.table(FAMILY, view.name);
+  let table = ruleset.table(family, view.name);
   const wanted = [...view.chains.values()].filter(({ exists }) => exists);
   if (table === undefined && wanted.length === 0) return;
-  table ??= newTable(tx, nft, view.name);
+  table ??= newTable(tx, nft, view.name, family);
   const there = new Map<string, NftChain>();
   const gone = [...table.chains.values()].filter((chain) =>
     !wanted.some(({ from }) => from === chain) && (chain.base === undefined || TABLES[view.name]!.chains.some(({ name }) => name === chain.name)));
@@ -624,7 +644,6 @@ function apply(tx: Transaction, nft: NftHandle, view: View): void {
     }
     const made: NftChain = {
       id: tx.id("chain"), table, handle: tx.handle(table), name: chain.name, base, policy: "accept", comment: undefined, rules: [], use: 0,
-      ...(base === undefined ? {} : { counted: true }),
     };
     tx.setIn(table.chains, chain.name, made);
     tx.chainChanged(made);
@@ -640,7 +659,15 @@ function apply(tx: Transaction, nft: NftHandle, view: View): void {
     }
     if (chain.set !== undefined) {
       const { set } = chain;
-      tx.change(() => (made.counter = set), () => (made.counter = undefined));
+      // A policy counts only since its numbers were told.
+      const { counted } = made;
+      tx.change(() => {
+        made.counter = set;
+        made.counted = true;
+      }, () => {
+        made.counter = undefined;
+        made.counted = counted;
+      });
       tx.chainChanged(made);
     }
     const before = made.rules;
@@ -651,7 +678,7 @@ function apply(tx: Transaction, nft: NftHandle, view: View): void {
         stay.add(entry.made);
         return entry.made;
       }
-      const rule = ruleOf(tx, table, entry, TABLES[view.name]!.number, there);
+      const rule = ruleOf(tx, table, entry, TABLES[view.name]!.number + (family === "ip6" ? XT_TABLES : 0), there, family);
       tx.hold(rule);
       return rule;
     });
@@ -660,11 +687,11 @@ function apply(tx: Transaction, nft: NftHandle, view: View): void {
   }
 }
 
-function newTable(tx: Transaction, { ruleset }: NftHandle, name: string): Table {
+function newTable(tx: Transaction, { ruleset }: NftHandle, name: string, family: Kind["family"]): Table {
   tx.change(() => ruleset.handles++, () => ruleset.handles--);
   const table: Table = {
-    family: FAMILY, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), handles: 0,
+    family, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), handles: 0,
   };
-  tx.setIn(ruleset.tables, `${FAMILY} ${name}`, table);
+  tx.setIn(ruleset.tables, `${family} ${name}`, table);
   return table;
 }

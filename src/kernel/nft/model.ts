@@ -75,8 +75,8 @@ export interface Chain {
   readonly comment: string | undefined;
   rules: Rule[];
   use: number;
-  /** A base chain of iptables-nft counts what its policy decides. */
-  readonly counted?: boolean;
+  /** A base chain whose policy's counters iptables-nft has set goes on counting what its policy decides. */
+  counted?: boolean | undefined;
   /** From where the policy counts, when that was said. */
   counter?: readonly [bigint, bigint] | undefined;
 }
