@@ -23,7 +23,7 @@ const KINDS = [
 ];
 // What `kubewire up` serves beside them; their lines are in src/kube-apiserver/complete/schema.generated.ts.
 const MORE = [
-  "core.v1.Endpoints", "core.v1.LimitRange", "core.v1.PersistentVolume", "core.v1.PersistentVolumeClaim", "core.v1.PodTemplate",
+  "core.v1.ComponentStatus", "core.v1.Endpoints", "core.v1.LimitRange", "core.v1.PersistentVolume", "core.v1.PersistentVolumeClaim", "core.v1.PodTemplate",
   "core.v1.ReplicationController", "core.v1.ResourceQuota", "apps.v1.ControllerRevision", "apps.v1.DaemonSet", "apps.v1.StatefulSet",
   "batch.v1.CronJob", "batch.v1.Job", "autoscaling.v1.HorizontalPodAutoscaler", "autoscaling.v2.HorizontalPodAutoscaler",
   "policy.v1.PodDisruptionBudget", "policy.v1.Eviction", "networking.v1.Ingress", "networking.v1.IngressClass",

@@ -67,16 +67,16 @@ export interface Answering {
 }
 
 export interface Extension {
-  /** Answers a request: what no verb of an object does by itself, all others by `next`. Throws ApiError. */
-  dispatch(answering: Answering, next: () => Promise<ApiResponse>): Promise<ApiResponse>;
+  /** Answers a request: what no verb of an object does by itself, all others by `next` (`info`: what is asked for instead). Throws ApiError. */
+  dispatch(answering: Answering, next: (info?: RequestInfo) => Promise<ApiResponse>): Promise<ApiResponse>;
   /** Resources beside the server's own, in no particular order. */
   readonly resources: readonly Descriptor[];
   /** The server's own resource, with all of its validation. */
   refine(descriptor: Descriptor): Descriptor;
   /** Makes the types of those resources known; called when a server with this extension is created. */
   load(): void;
-  /** Answers paths that are no resources (discovery, OpenAPI), or leaves them (undefined). */
-  nonResource(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | undefined;
+  /** Answers paths that are no resources (discovery, OpenAPI, health), or leaves them (undefined). */
+  nonResource(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | Promise<ApiResponse> | undefined;
   /** How objects and lists become Tables of `meta.k8s.io/VERSION`. Throws ApiError for a bad `includeObject`. */
   table(info: RequestInfo, version: string, clock: Clock): Form;
   /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */

@@ -87,7 +87,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   const now = (): string => formatTime(clock.nowMs());
 
   async function dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
-    const next = (): Promise<ApiResponse> => route(info, request, user, signal);
+    const next = (other = info): Promise<ApiResponse> => route(other, request, user, signal);
     return given.extension?.dispatch({
       ...options, info, request, user, signal, manager: managerOf(info, user),
       remove: (asked) => deleteObject(info.descriptor, info.namespace, info.name, asked),

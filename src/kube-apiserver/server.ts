@@ -102,7 +102,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       if (!booted) await ready;
       const user = administrator(request);
       const plain = extension?.nonResource(request, current()) ?? nonResource(request, current());
-      if (plain !== undefined) return plain;
+      if (plain !== undefined) return await plain;
       const info = requestInfo(routes(), request);
       return await handlers.dispatch(info, request, user, signal);
     } catch (e) {

@@ -6,11 +6,12 @@ import { expect, test } from "vitest";
 import { replayRecordings } from "./recordings.ts";
 
 const FLOORS: Readonly<Record<string, number>> = {
-  "00-discovery": 52,
+  "00-discovery": 84,
   "crd-cel": 30,
   "crd-objects": 92,
   "crd-structural": 61,
   "crd-versions": 41,
+  "default-apiservices-apiregistration-v1": 16,
   "default-certificatesigningrequests-certificates-v1": 16,
   "default-clusterrolebindings-rbac-v1": 16,
   "default-clusterroles-rbac-v1": 16,
@@ -61,6 +62,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "default-validatingadmissionpolicybindings-admissionregistration-v1": 16,
   "default-validatingwebhookconfigurations-admissionregistration-v1": 16,
   "default-volumeattachments-storage-v1": 16,
+  "invalid-apiservices-apiregistration-v1": 51,
   "invalid-certificatesigningrequests-certificates-v1": 46,
   "invalid-clusterrolebindings-rbac-v1": 51,
   "invalid-clusterroles-rbac-v1": 51,

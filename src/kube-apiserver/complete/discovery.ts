@@ -113,7 +113,12 @@ function apiGroup(all: readonly DiscoveredVersion[], name: string): Record<strin
 }
 
 /** Kinds that are stored under another group's or version's name. */
-const STORED_AS: Readonly<Record<string, string>> = { "events.k8s.io/v1/Event": "v1/Event", "autoscaling/v1/HorizontalPodAutoscaler": "autoscaling/v2/HorizontalPodAutoscaler" };
+const STORED_AS: Readonly<Record<string, string>> = {
+  // Its hash is older than its storage version.
+  "apiextensions.k8s.io/v1/CustomResourceDefinition": "apiextensions.k8s.io/v1beta1/CustomResourceDefinition",
+  "events.k8s.io/v1/Event": "v1/Event",
+  "autoscaling/v1/HorizontalPodAutoscaler": "autoscaling/v2/HorizontalPodAutoscaler",
+};
 
 /** Follows discovery.StorageVersionHash. */
 function storageVersionHash(group: string, version: string, kind: string): string {

@@ -4,18 +4,23 @@ import { apiVersionOf } from "../../api/resources.ts";
 import type { Extension } from "../extension.ts";
 import { typeOf } from "../registry/descriptor.ts";
 import { REGISTRY } from "../registry/index.ts";
-import type { ApiRequest, ApiResponse } from "../../client/transport.ts";
+import { ApiError, failure } from "../../apimachinery/status.ts";
+import type { ApiRequest } from "../../client/transport.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { requestInfo, routesOf, splitPath } from "../request-info.ts";
 import type { Routes } from "../request-info.ts";
 import { createCustomResources } from "../crd/index.ts";
 import { BODY_KINDS, dispatch, REVIEW_KINDS, withParts } from "../subresources/index.ts";
+import { createApiServices } from "./apiservices.ts";
 import { applyRequest } from "./apply-request.ts";
 import { discovery } from "./discovery.ts";
 import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
 import { KINDS } from "./kinds.ts";
+import { legacy, LEGACY_KINDS } from "./legacy.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
+import { count, PAGE_NOT_FOUND, statusPage } from "./status-pages.ts";
+import type { Server } from "./status-pages.ts";
 import { DISCOVERY } from "./tables.generated.ts";
 import { MORE_SCHEMA } from "./schema.generated.ts";
 import { withValidation } from "./validation/index.ts";
@@ -27,19 +32,20 @@ const OTHER_KINDS: Readonly<Record<string, string>> = {
   ...BODY_KINDS,
 };
 
-/** Groups that upstream knows and this server does not serve. */
-const OTHER_GROUPS = ["resource.k8s.io", "internal.apiserver.k8s.io", "storagemigration.k8s.io"];
 /** What stands for itself outside of `/api` and `/apis`. */
-const SINGLE = /^\/(?:api|version|healthz|livez|readyz|metrics|openapi|logs|debug|\.well-known)?(?:\/|$)/;
-const PAGE_NOT_FOUND: ApiResponse = { status: 404, headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" }, body: "404 page not found\n" };
+const SINGLE = /^\/(?:$|api(?:\/|$)|version$|openapi\/)/;
 
 let builtIn: ReadonlySet<string> | undefined;
 const routes = new WeakMap<readonly Descriptor[], Routes>();
+/** What servers count, by their store, and by what they serve now. */
+const servers = new WeakMap<object, Server>();
+const serverOf = new WeakMap<readonly Descriptor[], Server>();
+const PODS = withParts(withValidation(REGISTRY.find(({ name }) => name.kind === "Pod")!));
 
 /** Whether no handler of upstream's has the path: its mux says so in plain text, the API's groups say it with a Status. */
 function isUnknown(path: string, request: ApiRequest, registry: readonly Descriptor[]): boolean {
   if (!path.startsWith("/apis/")) return path !== "/apis" && !SINGLE.test(path);
-  builtIn ??= new Set(DISCOVERY.split("\n\n").map((block) => block.slice(0, block.indexOf("/"))).concat(OTHER_GROUPS));
+  builtIn ??= new Set(DISCOVERY.split("\n\n").map((block) => block.slice(0, block.indexOf("/"))));
   if (builtIn.has(path.split("/")[2]!)) return false;
   let known = routes.get(registry);
   if (known === undefined) routes.set(registry, (known = routesOf(registry)));
@@ -52,9 +58,22 @@ function isUnknown(path: string, request: ApiRequest, registry: readonly Descrip
 }
 
 export const complete: Extension = {
-  resources: [...KINDS.map((kind) => withParts(withValidation(kind))), ...REVIEW_KINDS],
+  resources: [...KINDS.map((kind) => withParts(withValidation(kind))), ...REVIEW_KINDS, ...LEGACY_KINDS],
   refine: (descriptor) => withParts(withValidation(descriptor)),
-  dispatch,
+  async dispatch(answering, next) {
+    const { info, storage } = answering;
+    let status = 500;
+    try {
+      const response = await (legacy(answering, PODS, next) ?? dispatch(answering, next));
+      ({ status } = response);
+      return response;
+    } catch (e) {
+      if (e instanceof ApiError) status = e.code;
+      throw e;
+    } finally {
+      count(servers.get(storage)!, info, status);
+    }
+  },
   load() {
     addSchemaLines(MORE_SCHEMA);
     addGoNames(`${GO_TYPES}v2 ${GO_VERSION_2}`);
@@ -62,8 +81,10 @@ export const complete: Extension = {
   nonResource(request, registry) {
     const path = splitPath(request.path).path.replace(/\/$/, "");
     if (path.startsWith("/openapi/")) return openapi(path, request, registry);
-    const found = path === "/api" || path === "/apis" || /^\/(?:api|apis\/[^/]+)(?:\/v[^/]+)?$/.test(path) ? discovery(path, request, registry) : undefined;
-    return found ?? (isUnknown(path, request, registry) ? PAGE_NOT_FOUND : undefined);
+    const found = /^\/api(?:s|s\/[^/]+|s\/[^/]+\/v[^/]+|\/v[^/]+)?$/.test(path) ? discovery(path, request, registry) : statusPage(path, request, registry, serverOf.get(registry));
+    if (found === undefined && (path !== "/version" || request.method === "GET")) return isUnknown(path, request, registry) ? PAGE_NOT_FOUND : undefined;
+    if (request.method !== "GET") throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    return found;
   },
   table: tableForm,
   decodeProtobuf: (bytes) => decodeEnvelope(bytes, (apiVersion, kind) => {
@@ -71,5 +92,26 @@ export const complete: Extension = {
     return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);
   }),
   apply: applyRequest,
-  dynamic: createCustomResources,
+  dynamic(options) {
+    const { storage, clock } = options;
+    const server: Server = { storage, startedMs: clock.nowMs(), requests: new Map() };
+    servers.set(storage, server);
+    const { descriptor, register } = createApiServices(options);
+    // One after the other: the last says what is served.
+    let registered = Promise.resolve();
+    const announce = (registry: readonly Descriptor[]): void => {
+      serverOf.set(registry, server);
+      registered = registered.then(() => register(registry)).catch(() => {});
+    };
+    const resources = createCustomResources({ ...options, fixed: [...options.fixed, descriptor] }, announce);
+    serverOf.set(resources.registry(), server);
+    return {
+      registry: () => resources.registry(),
+      async load() {
+        await resources.load();
+        announce(resources.registry());
+        await registered;
+      },
+    };
+  },
 };

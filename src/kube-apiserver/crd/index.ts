@@ -31,7 +31,8 @@ interface Served {
   release(): void;
 }
 
-export function createCustomResources({ fixed, storage, clock, random, fetch }: DynamicOptions): DynamicResources {
+/** `announce` is told when other resources are served than before. */
+export function createCustomResources({ fixed, storage, clock, random, fetch }: DynamicOptions, announce: (registry: readonly Descriptor[]) => void = () => {}): DynamicResources {
   let engine: Engine | undefined;
   const load = async (): Promise<Engine> => (engine ??= await import("./engine.ts"));
   const served = new Map<string, Served>();
@@ -152,6 +153,7 @@ export function createCustomResources({ fixed, storage, clock, random, fetch }: 
     served.delete(name);
     if (established) served.set(name, engine!.createResources(definition, { storage, random, fetch, changed: () => changed(name) }));
     registry = [...base, ...[...served.keys()].sort().flatMap((key) => served.get(key)!.descriptors)];
+    announce(registry);
   }
 
   /** An object of a definition that is being deleted changed: it may have been the last. */
