@@ -73,6 +73,8 @@ export interface Extension {
   readonly resources: readonly Descriptor[];
   /** The server's own resource, with all of its validation. */
   refine(descriptor: Descriptor): Descriptor;
+  /** Objects that are there before the first request, of the server reached at that address, in the order of their making (`Make`). */
+  initial(address: string, port: number, now: string): readonly { readonly path: string; readonly manager: string; readonly object: unknown }[];
   /** Makes the types of those resources known; called when a server with this extension is created. */
   load(): void;
   /** Answers paths that are no resources (discovery, OpenAPI, health), or leaves them (undefined). */

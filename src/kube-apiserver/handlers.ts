@@ -5,7 +5,6 @@
 import { decodeStruct, DecodeError, emptyStruct } from "../api/schema.ts";
 import type { DecodeReport } from "../api/schema.ts";
 import { apiVersionOf } from "../api/resources.ts";
-import type { ResourceName } from "../api/resources.ts";
 import type { Binding, Deployment, Namespace, Pod, Scale } from "../api/types.generated.ts";
 import { deepCopy, deepEqual, deepFreeze } from "../apimachinery/meta.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
@@ -49,8 +48,6 @@ export interface HandlersOptions extends Omit<RegistryContext, "find"> {
 
 export interface Handlers {
   dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse>;
-  /** A creation by the server itself, without managed fields. */
-  createInternal(resource: ResourceName, namespace: string, object: unknown): Promise<KubeObject>;
 }
 
 type Mutable = KubeObject & { spec?: unknown; status?: unknown };
@@ -255,6 +252,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   async function create(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
+    info.descriptor.ascribe?.(object, user);
     const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
     return { status: 201, headers: warned(info, headers, stored, undefined), body: stored };
   }
@@ -366,7 +364,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
         decode: (body) => decodeBody(info, body),
         checkName: (object) => checkName(info, object),
         current: async () => (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
-        create: (object, tracked) => createObject(info.descriptor, info.namespace, object, dryRun, tracked),
+        create(object, tracked) {
+          info.descriptor.ascribe?.(object, user);
+          return createObject(info.descriptor, info.namespace, object, dryRun, tracked);
+        },
         update: (change) => guaranteedUpdate(info, user, dryRun, change, true),
       });
     if (info.query.has("force")) {
@@ -617,8 +618,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const { value } = current;
       checkDeletePreconditions(descriptor, value, asked);
-      if (isNamespace && (name === "default" || name === "kube-system" || name === "kube-public"))
-        throw newForbidden(gr(descriptor), name, "this namespace may not be deleted");
+      const forbidden = descriptor.keeps?.(name);
+      if (forbidden !== undefined) throw newForbidden(gr(descriptor), name, forbidden);
       const finalizers = deletionFinalizers(value, asked, descriptor.orphansByDefault === true);
       if (own !== undefined && value.metadata.deletionTimestamp === undefined && !finalizers.includes(own.finalizer)) finalizers.push(own.finalizer);
       const grace = descriptor.gracePeriod?.(value, asked.gracePeriodSeconds) ?? 0;
@@ -678,15 +679,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       throw newConflict(subject, metadata.name, `the ResourceVersion in the precondition (${asked.resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`);
   }
 
-  return {
-    dispatch,
-    createInternal(resource, namespace, object) {
-      const descriptor = byResource.get(resource.resource)!;
-      const decoded = decodeStruct(typeOf(descriptor), object, { strict: [] }) as unknown as Mutable;
-      descriptor.setDefaults?.(decoded);
-      return createObject(descriptor, namespace, decoded, false, () => {});
-    },
-  };
+  return { dispatch };
 }
 
 /** An empty list that has to be written comes back from the store as null. */

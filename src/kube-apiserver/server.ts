@@ -6,7 +6,7 @@
  * Follows k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain) and pkg/endpoints/handlers. The first two
  * steps know only the in-process administrator so far.
  */
-import { ApiError, newInternalError } from "../apimachinery/status.ts";
+import { ApiError, isAlreadyExists, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 import type { Kubelets } from "../client/site-streams.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage } from "../client/transport.ts";
@@ -15,6 +15,7 @@ import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
 import { createMemoryStorage } from "../storage/memory.ts";
 import { bootstrap } from "./bootstrap.ts";
+import type { Make } from "./bootstrap.ts";
 import { createHandlers } from "./handlers.ts";
 import type { Requester } from "./handlers.ts";
 import type { Extension } from "./extension.ts";
@@ -91,7 +92,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
   const handlers = createHandlers({ ...options, storage, registry: current(), random, serviceIPs, nodePorts });
 
-  const ready = bootstrap(handlers, storage, options, serviceIPs).then(() => dynamic?.load());
+  const make: Make = async (path, body, manager = "kube-apiserver") => {
+    const applied = path.includes("?fieldManager=");
+    const headers = { "user-agent": manager, ...(applied && { "content-type": "application/apply-patch+yaml" }) };
+    const request: ApiRequest = { method: applied ? "PATCH" : "POST", path, headers, body };
+    try {
+      await handlers.dispatch(requestInfo(routes(), request), request, administrator(request), undefined);
+    } catch (e) {
+      if (!isAlreadyExists(e)) throw e;
+    }
+  };
+  const ready = bootstrap(make, storage, options, serviceIPs).then(() => dynamic?.load());
   let booted = false;
   void ready.then(() => {
     booted = true;

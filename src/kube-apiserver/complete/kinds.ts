@@ -10,6 +10,7 @@ import type { FieldErrors } from "../field.ts";
 import { events } from "../registry/simple.ts";
 import { autoscalerV1, convertedView, eventsV1 } from "./converted.ts";
 import type { Descriptor, RegistryContext } from "../registry/descriptor.ts";
+import { SYSTEM_CLASSES } from "./validation/small-groups.ts";
 import { validatePathSegment } from "../registry/meta.ts";
 import { setPodTemplateDefaults } from "../registry/pod-defaults.ts";
 
@@ -328,6 +329,7 @@ export const KINDS: readonly Descriptor[] = [
   kind(RBAC, "RoleBinding", "rolebindings", { allowCreateOnUpdate: true, validateName: validatePathSegment, setDefaults: setRoleRef, validate: validateBinding, validateUpdate: immutableRole }),
   kind("scheduling.k8s.io", "PriorityClass", "priorityclasses", {
     cluster: true, generation: true,
+    keeps: (name) => (SYSTEM_CLASSES[name] === undefined ? undefined : "this is a system priority class and cannot be deleted"),
     setDefaults(o) {
       o.preemptionPolicy ??= "PreemptLowerPriority";
     },
@@ -384,6 +386,9 @@ export const KINDS: readonly Descriptor[] = [
   kind("certificates.k8s.io", "CertificateSigningRequest", "certificatesigningrequests", {
     cluster: true, status: true,
     resetFields: () => ["spec", "status"],
+    ascribe(o, { name, groups }) {
+      Object.assign(o.spec, { username: name, groups: [...groups] });
+    },
     prepareForUpdate(o, old) {
       o.spec = old.spec;
     },

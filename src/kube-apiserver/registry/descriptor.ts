@@ -51,6 +51,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly returnsDeleted?: boolean;
   /** Whether a deletion without a policy orphans dependents (kinds older than the garbage collector). */
   readonly orphansByDefault?: boolean;
+  /** Why the object of that name must stay, if it must. */
+  readonly keeps?: (name: string) => string | undefined;
   /** What a deletion without a policy is told in a Warning header. */
   readonly deleteWarning?: string;
   /** Whether `metadata.generation` is kept. */
@@ -62,6 +64,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   readonly setDefaults?: (object: T) => void;
   /** Mutating admission at creation: the default plugins' part. */
   readonly admitCreate?: (object: T, context: RegistryContext) => void | Promise<void>;
+  /** Fields that say who it was that created the object. */
+  readonly ascribe?: (object: T, user: { readonly name: string; readonly groups: readonly string[] }) => void;
   /** Fields the client does not own, at creation. */
   readonly prepareForCreate?: (object: T, context: RegistryContext) => void;
   /** What reading from the store changes at once: defaults that follow from fields set since. After validation. */

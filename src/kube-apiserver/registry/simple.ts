@@ -21,6 +21,7 @@ export const namespaces: Descriptor<Namespace> = {
     // A generated name is not known yet; the label follows in prepareForCreate.
     if (namespace.metadata.name !== undefined) (namespace.metadata.labels ??= {})["kubernetes.io/metadata.name"] = namespace.metadata.name;
   },
+  keeps: (name) => (name === "default" || name === "kube-system" || name === "kube-public" ? "this namespace may not be deleted" : undefined),
   prepareForCreate(namespace) {
     namespace.status = { phase: "Active" };
     if (namespace.spec.finalizers?.includes("kubernetes") !== true) (namespace.spec.finalizers ??= []).push("kubernetes");

@@ -79,7 +79,8 @@ export const roleBinding: Validation = twice(plain(true, pathSegment, bindingBod
 export const clusterRoleBinding: Validation = twice(plain(false, pathSegment, bindingBody(false), roleRefStays));
 
 const HIGHEST_USER_PRIORITY = 1_000_000_000;
-const SYSTEM_CLASSES: Readonly<Record<string, number>> = { "system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000 };
+/** The values of the classes that the system has for itself. */
+export const SYSTEM_CLASSES: Readonly<Record<string, number>> = { "system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000 };
 
 export const priorityClass: Validation = {
   validate(o, errors) {
@@ -87,7 +88,7 @@ export const priorityClass: Validation = {
     const name: string = o.metadata.name ?? "";
     if (name.startsWith("system-")) {
       const value = SYSTEM_CLASSES[name];
-      const problem = value === undefined ? `only the following names are allowed: ${Object.keys(SYSTEM_CLASSES).sort().join(",")}` : value !== o.value ? `value of ${name} PriorityClass must be ${value}` : undefined;
+      const problem = value === undefined ? `${name} is not a known system priority class` : value !== o.value ? `value of ${name} PriorityClass must be ${value}` : undefined;
       if (problem !== undefined) errors.forbidden("metadata.name", `priority class names with 'system-' prefix are reserved for system use only. error: ${problem}`);
     } else if (o.value > HIGHEST_USER_PRIORITY) errors.forbidden("value", `maximum allowed value of a user defined priority is ${HIGHEST_USER_PRIORITY}`);
     if (o.preemptionPolicy !== undefined) preemptionPolicy(o.preemptionPolicy, "preemptionPolicy", errors);
