@@ -1,7 +1,7 @@
 // The driver's requests about links, addresses, routes, neighbours, forwarding databases, sysctls and counters (what rtnetlink
 // and /proc do). Records are those of abi/net.ts; every field is checked.
 import {
-  EBUSY, EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, MAILBOX_BYTES, EBADF,
+  EAFNOSUPPORT, EBUSY, EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, MAILBOX_BYTES, EBADF,
 } from "../abi/core";
 import {
   ADDRESS_BROADCAST, ADDRESS_BYTES, ADDRESS_IFINDEX, ADDRESS_PEER, ADDRESS_IP, ADDRESS_PREFIX, ADDRESS_SCOPE, BRIDGE_BYTES, BRPORT_ALL, BRPORT_BLOCKED, BRVLAN_BYTES,
@@ -13,7 +13,7 @@ import {
   DROPS_MAX, FDB_BYTES, FDB_DST, FDB_FLAGS, FDB_HAS_DST, FDB_IFINDEX, FDB_MAC, GET_BYTES, LINKINFO_BYTES,
   LINKINFO_MAC, LINKINFO_NAME, LINKINFO_PORT_FLAGS, LINKINFO_STATS, LINKINFO_VNI, LINK_BYTES, LINK_DSTPORT,
   LINK_F_MAC, LINK_F_PEER_MAC, LINK_FLAGS, LINK_KIND, LINK_LOCAL, LINK_LOWER, LINK_MAC, LINK_MTU, LINK_NAME,
-  LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME, LINK_PEER_NETNS, LINK_VNI, NEIGH_BYTES, NEIGH_FLAGS, NEIGH_IFINDEX, NEIGH_IP,
+  LINK_PEER_MAC, LINK_PEER_MTU, LINK_PEER_NAME, LINK_PEER_NETNS, LINK_REMOTE, LINK_VNI, NEIGH_BYTES, NEIGH_FLAGS, NEIGH_IFINDEX, NEIGH_IP,
   NEIGH_MAC, NEIGH_STATE, NET_ADDRESS_ADD, NET_ADDRESS_DELETE, NET_ADDRESS_LIST, NET_DROPS, NET_FDB_DELETE,
   NET_FDB_LIST, NET_FDB_SET, NET_LINK_ADD, NET_LINK_DELETE, NET_LINK_FIND, NET_LINK_GET, NET_LINK_LIST, NET_LINK_SET,
   NET_NEIGH_DELETE, NET_NEIGH_LIST, NET_NEIGH_SET, NET_NETNS_ADD, NET_NETNS_DELETE, NET_NETNS_HOST, NET_ROUTE_ADD,
@@ -63,8 +63,9 @@ import { tapOpen, tapSend } from "./tap";
 import { isTunnel, tunnelInit } from "./tunnel";
 import { vlanMap } from "./vlan";
 import {
-  VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanDelete, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
+  VXLAN6_HEADROOM, VXLAN_HEADROOM, Vxlan, VxlanFdb, VxlanRemote, vxlanFdbBucket, vxlanDelete, vxlanFdbBuckets, vxlanFdbDelete, vxlanFdbSet, vxlanInit,
 } from "./vxlan";
+import { isIpv6, vxlanEnds6 } from "./vxlan6";
 import { vxlanConfigure, vxlanDescribe, vxlanTakeMisses } from "./vxlan-options";
 
 /** May this request change what becomes of packets? */
@@ -233,10 +234,17 @@ function linkAdd(ns: Netns, record: usize): i32 {
     }
   }
   const lower = load<u32>(record, LINK_LOWER);
+  const six = FULL && kind == DEV_VXLAN && (isIpv6(load<u64>(record, LINK_LOCAL), load<u64>(record, LINK_LOCAL + 8))
+    || isIpv6(load<u64>(record, LINK_REMOTE), load<u64>(record, LINK_REMOTE + 8)));
+  if (FULL && six) {
+    const refused = vxlanEnds6(load<u64>(record, LINK_LOCAL), load<u64>(record, LINK_LOCAL + 8), load<u64>(record, LINK_REMOTE),
+      load<u64>(record, LINK_REMOTE + 8), lower == 0 ? 0 : deviceFind(ns, lower));
+    if (refused != 0) return refused;
+  }
   if (kind == DEV_VXLAN && lower != 0) {
     const lowerDev = deviceFind(ns, lower);
     if (lowerDev == 0) return -ENODEV;
-    const most = changetype<NetDevice>(lowerDev).mtu - VXLAN_HEADROOM;
+    const most = changetype<NetDevice>(lowerDev).mtu - (FULL && six ? VXLAN6_HEADROOM : VXLAN_HEADROOM);
     if (mtu == 0 || mtu > most) mtu = most;
   }
   let stackedOn: usize = 0;
@@ -270,7 +278,7 @@ function linkAdd(ns: Netns, record: usize): i32 {
   } else if (kind == DEV_VXLAN) {
     const localLo = load<u64>(record, LINK_LOCAL + 8);
     result = vxlanInit(dev, ns, load<u32>(record, LINK_VNI), load<u32>(record, LINK_DSTPORT), load<u64>(record, LINK_LOCAL),
-      localLo, lower, flags);
+      localLo, lower, flags, six);
     if (FULL && result == 0) {
       result = vxlanConfigure(dev, changetype<Vxlan>(dev.priv), record, flags);
       if (result != 0) vxlanDelete(dev);
@@ -716,9 +724,12 @@ function fdbChange(ns: Netns, record: usize, set: bool): i32 {
   const remote = load<u32>(record, FDB_HAS_DST) != 0;
   if (macIsGroup(mac0)) return -EINVAL;
   if (dev.kind == DEV_VXLAN) {
-    if (remote ? !isMapped4(hi, lo & 0xffffffff) : set) return -EINVAL;
+    // vxlan_fdb_add: of the family of the device's ends
+    const six = FULL && changetype<Vxlan>(dev.priv).six;
+    if (remote && isMapped4(hi, lo & 0xffffffff) == six) return FULL ? -EAFNOSUPPORT : -EINVAL;
+    if (!remote && set) return -EINVAL;
     return set ? vxlanFdbSet(dev, mac0, mac1, hi, lo, load<u32>(record, FDB_FLAGS))
-      : vxlanFdbDelete(dev, mac0, mac1, hi, remote ? lo : 0);
+      : vxlanFdbDelete(dev, mac0, mac1, remote ? hi : 0, remote ? lo : 0);
   }
   if (remote) return -EOPNOTSUPP;
   const vid = FULL ? load<u32>(record, FDB_VID) : 0;

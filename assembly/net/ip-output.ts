@@ -14,7 +14,8 @@ import { flowFrom, flowOwner, flowSet } from "./multipath";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook, nfSkbShare } from "../netfilter/hooks";
 import { be16, isMapped4, mapped4, raw4 } from "../wire/bytes";
-import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
+import { ip6LocalOutBuilt } from "./ip6-output";
+import { ETH_HEADER_LEN, ETH_P_IP, ETH_P_IPV6, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
 import { IPPROTO_ICMP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
 import { inetSelectAddr } from "./address";
@@ -188,6 +189,7 @@ export function ipRawOut(skb: Skb, ns: Netns): i32 {
 export function ipTunnelOut(skb: Skb, ns: Netns): i32 {
   const oif = <u32>skb.cb0;
   skb.cb0 = 0;
+  if (FULL && skb.protocol == ETH_P_IPV6) return ip6LocalOutBuilt(skb, outerNs(changetype<NetDevice>(skb.dev), ns), oif);
   skb.ipFlags |= IPSKB_NO_LOOP;
   const dev = changetype<NetDevice>(skb.dev);
   return localOutBy(skb, FULL ? outerNs(dev, ns) : dev.priv != 0 ? vxlanNs(dev) : ns, oif);

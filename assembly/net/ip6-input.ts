@@ -30,6 +30,7 @@ import {
   ICMPV6_DEST_UNREACH, ICMPV6_EXC_HOPLIMIT, ICMPV6_NOT_NEIGHBOUR, ICMPV6_PARAMPROB, ICMPV6_PKT_TOOBIG, ICMPV6_TIME_EXCEED,
   ICMPV6_UNK_NEXTHDR,
 } from "../wire/icmp6";
+import { IPPROTO_UDP } from "../wire/ipv4";
 import {
   IPPROTO_ICMPV6, IPV6_HEADER_LEN, IPV6_MIN_MTU, Ipv6View, NEXTHDR_DEST, NEXTHDR_FRAGMENT, NEXTHDR_HOP, NEXTHDR_NONE, NEXTHDR_ROUTING,
   isAny6, isLinkLocal6, isLoopback6, isMulticast6, multicastScope6,
@@ -51,6 +52,7 @@ import { ndiscSendRedirect } from "./ndisc-redirect";
 import { peerAllowEvery } from "./peers";
 import { RTF_GATEWAY } from "./route";
 import { skbDrop, skbFree, skbLength } from "./skb";
+import { vxlanReceive } from "./vxlan";
 import { DEV_IPVLAN } from "../abi/net";
 
 /** A packet, `data` behind the link's header (ipv6_rcv). */
@@ -243,7 +245,7 @@ function final(skb: Skb, ns: Netns, dev: NetDevice, protocol: u32): void {
     icmp6Receive(skb, ns, dev);
     return;
   }
-  if (sockReceive6(skb, ns, protocol)) {
+  if ((protocol == IPPROTO_UDP && vxlanReceive(skb, ns)) || sockReceive6(skb, ns, protocol)) {
     snmp6Inc(ns, SNMP6_IP_INDELIVERS);
     return;
   }

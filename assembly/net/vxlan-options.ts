@@ -16,6 +16,7 @@ import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpView } from "../wire/arp";
 import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, EthernetView, macIsGroup } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HEADER_LEN } from "../wire/icmp";
 import { IPPROTO_ICMP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { IPV6_MIN_MTU, Ipv6View } from "../wire/ipv6";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { isLoopback4, isMulticast4 } from "./address";
@@ -24,7 +25,8 @@ import { deviceFind } from "./devices";
 import { Neighbour, neighConnected, neighFind } from "./neighbour";
 import { pmtuUpdate } from "./peers";
 import { skbAlloc, skbDrop, skbFree, skbLength } from "./skb";
-import { Vxlan, VxlanFdb, VxlanRemote, VXLAN_HEADROOM, vxlanFdbFind, vxlanFdbSet } from "./vxlan";
+import { Vxlan, VxlanFdb, VxlanRemote, vxlanFdbFind, vxlanFdbSet } from "./vxlan";
+import { carries6, innerField } from "./vxlan6";
 
 const TTL_MAX: u32 = 255;
 const MISSES_KEPT: u32 = 64;
@@ -39,9 +41,9 @@ export function vxlanConfigure(dev: NetDevice, vxlan: Vxlan, record: usize, flag
   const low = load<u32>(record, LINK_SPORT_LOW), high = load<u32>(record, LINK_SPORT_HIGH);
   const ttl = load<u32>(record, LINK_TTL), tos = load<u32>(record, LINK_TOS);
   if (low > 65535 || high > 65535 || high < low || ttl > TTL_MAX || tos > 255) return -EINVAL;
-  if (isMulticast4(raw4(vxlan.localLo))) return -EINVAL;
+  if (!vxlan.six && isMulticast4(raw4(vxlan.localLo))) return -EINVAL;
   const remoteHi = load<u64>(record, LINK_REMOTE), remoteLo = load<u64>(record, LINK_REMOTE + 8);
-  const group = isMulticast4(raw4(remoteLo));
+  const group = !vxlan.six && isMulticast4(raw4(remoteLo));
   // A group is joined on a device.
   if (group && vxlan.lower == 0) return -EINVAL;
   vxlan.options = flags;
@@ -52,7 +54,8 @@ export function vxlanConfigure(dev: NetDevice, vxlan: Vxlan, record: usize, flag
   const ageing = load<u32>(record, LINK_AGEING);
   if (ageing != 0) vxlan.ageNs = <u64>ageing * NS_PER_S;
   vxlan.addressMax = load<u32>(record, LINK_MAXADDRESS);
-  if (raw4(remoteLo) == 0) return 0;
+  if ((remoteHi | remoteLo >> 32) == 0) return 0;
+  vxlan.remoteHi = remoteHi;
   vxlan.remoteLo = remoteLo;
   return vxlanFdbSet(dev, 0, 0, remoteHi, remoteLo, 0);
 }
@@ -64,6 +67,7 @@ export function vxlanOptionsFree(vxlan: Vxlan): void {
 
 /** Completes a LINKINFO_* record. */
 export function vxlanDescribe(vxlan: Vxlan, to: usize): void {
+  store<u64>(to, vxlan.remoteHi, LINKINFO_REMOTE);
   store<u64>(to, vxlan.remoteLo, LINKINFO_REMOTE + 8);
   store<u32>(to, vxlan.ttl, LINKINFO_TTL);
   store<u32>(to, vxlan.tos, LINKINFO_TOS);
@@ -79,7 +83,7 @@ export function vxlanDescribe(vxlan: Vxlan, to: usize): void {
 export function vxlanGroupJoined(ns: Netns, group: u32, ifindex: u32): bool {
   for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
     const vxlan = changetype<Vxlan>(at);
-    if (vxlan.lower == ifindex && raw4(vxlan.remoteLo) == group && changetype<NetDevice>(vxlan.dev).up) return true;
+    if (vxlan.lower == ifindex && !vxlan.six && raw4(vxlan.remoteLo) == group && changetype<NetDevice>(vxlan.dev).up) return true;
   }
   return false;
 }
@@ -104,10 +108,11 @@ export let outerDf: u32 = 0;
 export function vxlanOuter(skb: Skb, vxlan: Vxlan, remote: u32): void {
   const ip = Ipv4View.at(skb.data + ETH_HEADER_LEN);
   const isIp = EthernetView.at(skb.data).type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN;
-  outerTtl = vxlan.options & LINK_F_TTL_INHERIT ? (isIp ? ip.ttl : 0) : vxlan.ttl;
+  const six = carries6(skb);
+  outerTtl = vxlan.options & LINK_F_TTL_INHERIT ? (six ? Ipv6View.at(changetype<usize>(ip)).hopLimit : isIp ? ip.ttl : 0) : vxlan.ttl;
   if (outerTtl == 0 && (vxlan.options & LINK_F_TTL_INHERIT) == 0 && isMulticast4(remote)) outerTtl = 1;
-  outerTos = vxlan.tos == 1 ? (isIp ? ip.tos : 0) : vxlan.tos;
-  outerDf = vxlan.options & LINK_F_DF || (vxlan.options & LINK_F_DF_INHERIT && isIp && (ip.fragment & IP_DF) != 0) ? IP_DF : 0;
+  outerTos = vxlan.tos == 1 ? innerField(skb) : vxlan.tos;
+  outerDf = vxlan.options & LINK_F_DF || (vxlan.options & LINK_F_DF_INHERIT && (six || (isIp && (ip.fragment & IP_DF) != 0))) ? IP_DF : 0;
 }
 
 /** The first word of the VXLAN header's flags for a packet with this mark (vxlan_build_gbp_hdr). */
@@ -124,11 +129,15 @@ export function vxlanPolicyMark(flags: u32): u32 {
 }
 
 /**
- * The inner packet is longer than the path to the other VTEP carries (skb_tunnel_check_pmtu): the sender's route is told so; behind a
+ * The inner packet is longer than the `mtu` that the path to the other VTEP leaves it (skb_tunnel_check_pmtu): the sender's route is told so; behind a
  * bridge's port, where there is no route, the sender gets the ICMP error that a router would send, and the packet ends. True: taken.
  */
-export function vxlanTooLong(skb: Skb, dev: NetDevice, pathMtu: u32): bool {
-  const mtu = pathMtu - VXLAN_HEADROOM;
+export function vxlanTooLong(skb: Skb, dev: NetDevice, mtu: u32): bool {
+  if (carries6(skb)) {
+    const six = Ipv6View.at(skb.data + ETH_HEADER_LEN);
+    if (skb.rtDev != 0 && mtu >= IPV6_MIN_MTU) pmtuUpdate(changetype<Netns>(dev.ns), six.destinationHi, six.destinationLo, mtu);
+    return false;
+  }
   if (EthernetView.at(skb.data).type != ETH_P_IP || skbLength(skb) < ETH_HEADER_LEN + IPV4_HEADER_LEN) return false;
   const ip = Ipv4View.at(skb.data + ETH_HEADER_LEN);
   if (skb.rtDev != 0) pmtuUpdate(changetype<Netns>(dev.ns), 0, mapped4(ip.destination), mtu);

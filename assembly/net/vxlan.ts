@@ -4,8 +4,7 @@ import { ENOENT, ENOMEM, EEXIST, EINVAL, OBS_ENCAP } from "../abi/core";
 import {
   DROP_DEV_DOWN, DROP_IP_TUNNEL_ECN, DROP_LOCAL_MAC, DROP_MAC_INVALID_SOURCE, DROP_NOT_SPECIFIED, DROP_NO_TX_TARGET, DROP_PKT_TOO_BIG, DROP_UDP_CSUM,
   DROP_VXLAN_ENTRY_EXISTS, DROP_VXLAN_INVALID_HDR, DROP_VXLAN_VNI_NOT_FOUND, FDB_F_APPEND, FDB_S_PERMANENT, FDB_S_REACHABLE, LINK_F_NOLEARNING,
-  LINK_F_GBP, LINK_F_NOUDPCSUM, LINK_F_PROXY, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
-  SYSCTL_IP_PORT_HIGH, SYSCTL_IP_PORT_LOW,
+  LINK_F_GBP, LINK_F_NOUDPCSUM, LINK_F_PROXY, LINK_F_UDP6ZEROCSUMRX, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INERRORS, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
@@ -18,6 +17,7 @@ import { mapped4, raw4 } from "../wire/bytes";
 import { checksumAdd, checksumFold, checksumPatch16, pseudo4 } from "../wire/checksum";
 import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, EthernetView, macIsGroup } from "../wire/ethernet";
 import { IPPROTO_TCP, IPPROTO_UDP, IPV4_HEADER_LEN, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
+import { Ipv6View, pseudo6 } from "../wire/ipv6";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { VXLAN_HEADER_LEN, VXLAN_I, VxlanView } from "../wire/vxlan";
 import { COST_VXLAN } from "./costs";
@@ -26,6 +26,8 @@ import { deviceFind } from "./devices";
 import { IPSKB_CSUM_PARTIAL } from "./ip-input";
 import { ipNextId } from "./ip-output";
 import { Route, routeOutputKey } from "./route";
+import { isV6 } from "../netfilter/l3";
+import { udpCount } from "../sock/udp";
 import { sockRawShared } from "../sock/receive";
 import { skbCopy, skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
 import { snmpInc } from "./snmp";
@@ -33,6 +35,7 @@ import { sysctl } from "./sysctl";
 import {
   outerDf, outerTos, outerTtl, vxlanMissed, vxlanOptionsFree, vxlanOuter, vxlanPolicy, vxlanPolicyBits, vxlanPolicyMark, vxlanProxy, vxlanTooLong,
 } from "./vxlan-options";
+import { carries6, ecnDecapsulate6, flowHash6, innerField, sourcePort, vxlanXmit6 } from "./vxlan6";
 
 const AGEING_NS: u64 = 300_000_000_000;
 const SWEEP_NS: u64 = 10_000_000_000;
@@ -40,6 +43,7 @@ const FDB_MAX: u32 = 65536;
 const SURELY_FITS: u32 = 552;
 /** What the outer headers take, Ethernet included (VXLAN_HEADROOM). */
 export const VXLAN_HEADROOM: u32 = IPV4_HEADER_LEN + UDP_HEADER_LEN + VXLAN_HEADER_LEN + ETH_HEADER_LEN;
+export const VXLAN6_HEADROOM: u32 = VXLAN_HEADROOM + 20;
 const INET_ECN_MASK: u32 = 3;
 const INET_ECN_ECT_1: u32 = 1;
 const INET_ECN_ECT_0: u32 = 2;
@@ -66,7 +70,8 @@ const INET_ECN_CE: u32 = 3;
   ttl: u32; // 0: the namespace's
   tos: u32; // 1: the inner one
   addressMax: u32; // 0: no limit
-  remoteLo: u64; // the default destination, 0: none
+  remoteHi: u64; remoteLo: u64; // the default destination, 0: none
+  six: bool; // its outer packets are of IPv6
   l2Misses: u32; l3Misses: u32;
   misses: usize; // MISS_* records that nobody has taken yet
   missCount: u32;
@@ -87,10 +92,10 @@ const INET_ECN_CE: u32 = 3;
 
 /** The device's state; 0, -EEXIST (VNI and port are taken in the namespace), -EINVAL or -ENOMEM. */
 export function vxlanInit(dev: NetDevice, ns: Netns, vni: u32, port: u32, localHi: u64, localLo: u64, lower: u32,
-  flags: u32): i32 {
+  flags: u32, six: bool): i32 {
   if (vni >= 1 << 24 || port == 0 || port > 65535) return -EINVAL;
   for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
-    if (changetype<Vxlan>(at).vni == vni && changetype<Vxlan>(at).port == port) return -EEXIST;
+    if (changetype<Vxlan>(at).vni == vni && changetype<Vxlan>(at).port == port && changetype<Vxlan>(at).six == six) return -EEXIST;
   }
   const at = kmalloc(<u32>offsetof<Vxlan>());
   if (at == 0) return -ENOMEM;
@@ -103,6 +108,7 @@ export function vxlanInit(dev: NetDevice, ns: Netns, vni: u32, port: u32, localH
   }
   vxlan.dev = changetype<usize>(dev);
   vxlan.ns = changetype<usize>(ns);
+  vxlan.six = six;
   vxlan.lower = lower;
   vxlan.vni = vni;
   vxlan.port = port;
@@ -146,7 +152,7 @@ export function vxlanLowerOf(ns: Netns, ifindex: u32): usize {
 export function vxlanMtuMax(dev: NetDevice): u32 {
   const vxlan = changetype<Vxlan>(dev.priv);
   const lower = vxlan.lower == 0 ? 0 : deviceFind(changetype<Netns>(vxlan.ns), vxlan.lower);
-  return lower == 0 ? 65535 : changetype<NetDevice>(lower).mtu - VXLAN_HEADROOM;
+  return lower == 0 ? 65535 : changetype<NetDevice>(lower).mtu - (FULL && vxlan.six ? VXLAN6_HEADROOM : VXLAN_HEADROOM);
 }
 
 /** One that lives elsewhere while its namespace ends. */
@@ -186,6 +192,12 @@ export function vxlanXmit(skb: Skb, dev: NetDevice): void {
 function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote): void {
   charge(COST_VXLAN);
   const ns = changetype<Netns>(vxlan.ns);
+  if (FULL && vxlan.six) {
+    if (skbLength(frame) + VXLAN6_HEADROOM <= 65535) return vxlanXmit6(frame, dev, vxlan, remote, flowHash(frame, vxlan.seed));
+    dev.txDropped++;
+    skbDrop(frame, ns, changetype<usize>(dev), DROP_PKT_TOO_BIG);
+    return;
+  }
   const skb = skbEnsureHeadroom(frame, VXLAN_HEADROOM, dev);
   if (changetype<usize>(skb) == 0) return;
   if (skbLength(skb) + VXLAN_HEADROOM > 65535) {
@@ -198,7 +210,7 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   if (FULL && skbLength(skb) > SURELY_FITS) {
     const route = changetype<Route>(ns.scratch);
     if (routeOutputKey(ns, remote.hi, remote.lo, 0, vxlan.localLo == 0 ? 0xffff0000 : vxlan.localLo, vxlan.lower, 0, route) == 0
-      && skbLength(skb) - ETH_HEADER_LEN > route.mtu - VXLAN_HEADROOM && vxlanTooLong(skb, dev, route.mtu)) return;
+      && skbLength(skb) - ETH_HEADER_LEN > route.mtu - VXLAN_HEADROOM && vxlanTooLong(skb, dev, route.mtu - VXLAN_HEADROOM)) return;
   }
   countSent(dev, skbLength(skb));
   const hash = flowHash(skb, vxlan.seed);
@@ -214,15 +226,15 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   if (EthernetView.at(skb.data).type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + 2) {
     const inner = <u32>load<u8>(skb.data, 15) & INET_ECN_MASK;
     tos |= inner == INET_ECN_CE ? INET_ECN_ECT_0 : inner;
+  } else if (FULL && carries6(skb)) {
+    const inner = innerField(skb) & INET_ECN_MASK;
+    tos |= inner == INET_ECN_CE ? INET_ECN_ECT_0 : inner;
   }
   const source = sourceOf(vxlan, ns, remote);
   VxlanView.at(skbPush(skb, VXLAN_HEADER_LEN)).write(vxlan.vni, FULL ? vxlanPolicy(vxlan, skb.mark) : 0);
   const udp = skbPush(skb, UDP_HEADER_LEN);
   const length = skbLength(skb);
-  const ranged = FULL && vxlan.portLow < vxlan.portHigh;
-  const low = ranged ? vxlan.portLow : <u32>sysctl(ns, SYSCTL_IP_PORT_LOW), high = ranged ? vxlan.portHigh : <u32>sysctl(ns, SYSCTL_IP_PORT_HIGH);
-  const port = <u32>((<u64>(hash ^ (hash << 16)) * <u64>(high - low)) >> 32) + low;
-  UdpView.at(udp).write(port, vxlan.port, length);
+  UdpView.at(udp).write(sourcePort(vxlan, ns, hash), vxlan.port, length);
   if ((vxlan.flags & LINK_F_NOUDPCSUM) == 0) {
     const sum = ~checksumFold(checksumAdd(pseudo4(source, destination, IPPROTO_UDP, length), udp, length)) & 0xffff;
     UdpView.at(udp).checksum = sum == 0 ? 0xffff : sum;
@@ -230,7 +242,7 @@ function xmitOne(frame: Skb, dev: NetDevice, vxlan: Vxlan, remote: VxlanRemote):
   const ip = skbPush(skb, IPV4_HEADER_LEN);
   Ipv4View.at(ip).write(tos, length + IPV4_HEADER_LEN, ipNextId(ns), df, ttl, IPPROTO_UDP, source,
     destination);
-  traceEncap(skb, dev, vxlan, mapped4(source), remote.lo, 0);
+  traceEncap(skb, dev, vxlan, 0, mapped4(source), 0, remote.lo, 0);
   // skb_scrub_packet, without the mark being lost where the tunnel stays in its namespace.
   const mark = vxlan.ns == dev.ns ? skb.mark : 0;
   skb.dev = changetype<usize>(dev);
@@ -253,15 +265,16 @@ function sourceOf(vxlan: Vxlan, ns: Netns, remote: VxlanRemote): u32 {
   return routeOutputKey(ns, remote.hi, remote.lo, 0, 0xffff0000, vxlan.lower, 0, route) == 0 ? raw4(route.sourceLo) : 0;
 }
 
-function traceEncap(skb: Skb, dev: NetDevice, vxlan: Vxlan, local: u64, remote: u64, direction: u32): void {
+export function traceEncap(skb: Skb, dev: NetDevice, vxlan: Vxlan, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64,
+  direction: u32): void {
   if (!tracing()) return;
   const at = observeRecord(OBS_ENCAP, skb, dev.ns, changetype<usize>(dev), 40);
   if (at == 0) return;
   store<u32>(at, vxlan.vni);
-  store<u64>(at, 0, 4);
-  store<u64>(at, local, 12);
-  store<u64>(at, 0, 20);
-  store<u64>(at, remote, 28);
+  store<u64>(at, localHi, 4);
+  store<u64>(at, localLo, 12);
+  store<u64>(at, remoteHi, 20);
+  store<u64>(at, remoteLo, 28);
   store<u32>(at, direction, 36);
 }
 
@@ -270,11 +283,12 @@ export function vxlanNs(dev: NetDevice): Netns {
   return changetype<Netns>(changetype<Vxlan>(dev.priv).ns);
 }
 
-/** Hash of the inner flow, the same in both directions (skb_get_hash); of the MACs where it is no IPv4. */
+/** Hash of the inner flow, the same in both directions (skb_get_hash); of the MACs where it is no IP. */
 export function flowHash(skb: Skb, seed: u32): u32 {
   const eth = EthernetView.at(skb.data);
   const length = skbLength(skb);
   const ip = Ipv4View.at(skb.data + ETH_HEADER_LEN);
+  if (FULL && carries6(skb)) return flowHash6(skb, seed);
   if (eth.type != ETH_P_IP || length < ETH_HEADER_LEN + IPV4_HEADER_LEN) {
     return mix32(hashWord(hashWord(seed, eth.dst0 ^ eth.src0), (eth.dst1 ^ eth.src1) | (eth.type << 16)));
   }
@@ -297,40 +311,45 @@ export function flowHash(skb: Skb, seed: u32): u32 {
 export function vxlanReceive(skb: Skb, ns: Netns): bool {
   if (ns.vxlans == 0 || skbLength(skb) < UDP_HEADER_LEN) return false;
   const udp = UdpView.at(skb.data);
-  const port = udp.destinationPort;
-  let listening = false;
+  const port = udp.destinationPort, six = isV6(skb.network);
+  let listening = false, zeroSum = false;
   for (let at = ns.vxlans; at != 0; at = changetype<Vxlan>(at).next) {
     const vxlan = changetype<Vxlan>(at);
-    if (vxlan.port == port && changetype<NetDevice>(vxlan.dev).up) listening = true;
+    if (vxlan.port != port || (FULL && vxlan.six != six) || !changetype<NetDevice>(vxlan.dev).up) continue;
+    listening = true;
+    zeroSum = FULL && (vxlan.options & LINK_F_UDP6ZEROCSUMRX) != 0;
   }
   if (!listening) return false;
-  const reason = decapsulate(skb, ns, udp, port);
+  const reason = decapsulate(skb, ns, udp, port, six, zeroSum);
   if (reason >= 0) skbDrop(skb, ns, skb.dev, <u32>reason);
   return true;
 }
 
 /** -1: taken by the device; else why it is dropped. */
-function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
-  const ip = Ipv4View.at(skb.network);
+function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32, isSix: bool, zeroSum: bool): i32 {
+  const six = FULL && isSix;
+  const ip = Ipv4View.at(skb.network), ip6 = Ipv6View.at(skb.network);
+  const sourceHi = six ? ip6.sourceHi : 0, sourceLo = six ? ip6.sourceLo : mapped4(ip.source);
+  const localHi = six ? ip6.destinationHi : 0, localLo = six ? ip6.destinationLo : mapped4(ip.destination);
   const length = udp.length;
   if (length < UDP_HEADER_LEN || length > skbLength(skb)) {
-    snmpInc(ns, SNMP_UDP_INERRORS);
+    udpCount(ns, SNMP_UDP_INERRORS, six);
     return DROP_NOT_SPECIFIED;
   }
   skb.tail = skb.data + <usize>length;
-  if (udp.checksum != 0
-    && checksumFold(checksumAdd(pseudo4(ip.source, ip.destination, IPPROTO_UDP, length), skb.data, length)) != 0xffff) {
-    snmpInc(ns, SNMP_UDP_INCSUMERRORS);
-    snmpInc(ns, SNMP_UDP_INERRORS);
+  const pseudo = six ? pseudo6(sourceHi, sourceLo, localHi, localLo, IPPROTO_UDP, length) : pseudo4(ip.source, ip.destination, IPPROTO_UDP, length);
+  if (udp.checksum != 0 ? checksumFold(checksumAdd(pseudo, skb.data, length)) != 0xffff : six && !zeroSum) {
+    udpCount(ns, SNMP_UDP_INCSUMERRORS, six);
+    udpCount(ns, SNMP_UDP_INERRORS, six);
     return DROP_UDP_CSUM;
   }
-  snmpInc(ns, SNMP_UDP_INDATAGRAMS);
+  udpCount(ns, SNMP_UDP_INDATAGRAMS, six);
   if (length < UDP_HEADER_LEN + VXLAN_HEADER_LEN) return DROP_VXLAN_INVALID_HDR;
   const header = VxlanView.at(skb.data + UDP_HEADER_LEN);
   if ((header.flags & VXLAN_I) == 0) return DROP_VXLAN_INVALID_HDR;
   const vni = header.word >>> 8;
   let at = ns.vxlans;
-  while (at != 0 && (changetype<Vxlan>(at).vni != vni || changetype<Vxlan>(at).port != port)) {
+  while (at != 0 && (changetype<Vxlan>(at).vni != vni || changetype<Vxlan>(at).port != port || (FULL && changetype<Vxlan>(at).six != six))) {
     at = changetype<Vxlan>(at).next;
   }
   if (at == 0) return DROP_VXLAN_VNI_NOT_FOUND;
@@ -342,7 +361,7 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
     dev.rxDropped++;
     return DROP_VXLAN_INVALID_HDR;
   }
-  const outerSource = ip.source, outerTos = ip.tos, outerDestination = ip.destination;
+  const outerTos = six ? ip6.trafficClass : ip.tos;
   skbPull(skb, UDP_HEADER_LEN + VXLAN_HEADER_LEN);
   if (skbLength(skb) < ETH_HEADER_LEN) {
     dev.rxDropped++;
@@ -352,16 +371,20 @@ function decapsulate(skb: Skb, ns: Netns, udp: UdpView, port: u32): i32 {
   if (eth.src0 == dev.mac0 && eth.src1 == dev.mac1) return DROP_LOCAL_MAC;
   if ((vxlan.flags & LINK_F_NOLEARNING) == 0) {
     if (macIsGroup(eth.src0) || (eth.src0 | eth.src1) == 0) return DROP_MAC_INVALID_SOURCE;
-    if (!snoop(vxlan, eth.src0, eth.src1, mapped4(outerSource))) return DROP_VXLAN_ENTRY_EXISTS;
+    if (!snoop(vxlan, eth.src0, eth.src1, sourceHi, sourceLo)) return DROP_VXLAN_ENTRY_EXISTS;
   }
   if (eth.type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN
     && !ecnDecapsulate(skb, ns, skb.data + ETH_HEADER_LEN, outerTos)) {
     dev.rxDropped++;
     return DROP_IP_TUNNEL_ECN;
   }
+  if (FULL && carries6(skb) && !ecnDecapsulate6(skb.data + ETH_HEADER_LEN, outerTos)) {
+    dev.rxDropped++;
+    return DROP_IP_TUNNEL_ECN;
+  }
   if (!dev.up) return DROP_DEV_DOWN;
   charge(COST_VXLAN);
-  traceEncap(skb, dev, vxlan, mapped4(outerDestination), mapped4(outerSource), 1);
+  traceEncap(skb, dev, vxlan, localHi, localLo, sourceHi, sourceLo, 1);
   skbScrub(skb, dev);
   if (FULL && vxlan.options & LINK_F_GBP) skb.mark = vxlanPolicyMark(flags);
   skb.mac = 0;
@@ -497,18 +520,20 @@ function addRemote(entry: VxlanFdb, hi: u64, lo: u64): i32 {
 }
 
 /** Learns where a MAC lives (vxlan_snoop); false: it was set by hand that it lives elsewhere, and is not believed. */
-function snoop(vxlan: Vxlan, mac0: u32, mac1: u32, source: u64): bool {
+function snoop(vxlan: Vxlan, mac0: u32, mac1: u32, hi: u64, lo: u64): bool {
   let at = vxlanFdbFind(vxlan, mac0, mac1);
   if (at == 0) {
     at = fdbCreate(vxlan, mac0, mac1, FDB_S_REACHABLE);
-    if (at != 0) addRemote(changetype<VxlanFdb>(at), 0, source);
+    if (at != 0) addRemote(changetype<VxlanFdb>(at), hi, lo);
     return true;
   }
   const entry = changetype<VxlanFdb>(at);
   if (entry.remotes == 0) return true;
-  if (changetype<VxlanRemote>(entry.remotes).lo != source && entry.state == FDB_S_PERMANENT) return false;
+  const remote = changetype<VxlanRemote>(entry.remotes);
+  if ((remote.lo != lo || remote.hi != hi) && entry.state == FDB_S_PERMANENT) return false;
   entry.updated = node().now;
-  changetype<VxlanRemote>(entry.remotes).lo = source;
+  remote.hi = hi;
+  remote.lo = lo;
   return true;
 }
 
@@ -532,13 +557,13 @@ export function vxlanFdbSet(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u
   return result;
 }
 
-/** `bridge fdb del`; `lo` 0: with all its remotes. */
+/** `bridge fdb del`; without an address (0): with all its remotes. */
 export function vxlanFdbDelete(dev: NetDevice, mac0: u32, mac1: u32, hi: u64, lo: u64): i32 {
   const vxlan = changetype<Vxlan>(dev.priv);
   const found = vxlanFdbFind(vxlan, mac0, mac1);
   if (found == 0) return -ENOENT;
   const entry = changetype<VxlanFdb>(found);
-  if (lo != 0) {
+  if ((hi | lo) != 0) {
     let link = changetype<usize>(entry) + offsetof<VxlanFdb>("remotes");
     let at = <usize>load<u32>(link);
     while (at != 0 && (changetype<VxlanRemote>(at).lo != lo || changetype<VxlanRemote>(at).hi != hi)) {

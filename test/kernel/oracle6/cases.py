@@ -270,6 +270,32 @@ case('mld_query', [{'in': 'ip', 'args': 'addr show', 'quiet_ms': 300}, g('ff02::
 case('address_removed', [{'in': 'ip', 'args': 'addr del %s/64 dev eth0' % RA}, a(ip(A, RA, 58, echo(A, RA))), b_(ip(B, A, 17, udp(B, A)))])
 case('disable_ipv6', [a(UDP()), {'in': 'ip', 'args': 'link set eth1 mtu 1500'}, b_(ip(B, A, 17, udp(B, A)))], sysctl={'net.ipv6.conf.eth1.disable_ipv6': 1})
 
+VH, V, VB = '02:00:00:00:0c:02', '2001:db8:c::2', '2001:db8:c::1'
+def vxlan(frame, vni=5, flags=8, sp=5000, src=B, dst=RB, tc=0, zero=False, hl=60):
+    u = udp(src, dst, sp, 4789, bytes([flags, 0, 0, 0]) + struct.pack('!I', vni << 8) + frame)
+    return ip(src, dst, 17, u[:6] + b'\0\0' + u[8:] if zero else u, hl, tc)
+def inner(p, src=VH, dst='02:00:00:00:0c:01'):
+    return mac(dst) + mac(src) + b'\x86\xdd' + p
+def vx(opts, name='vx0', vni=5, **kw):
+    return dict({'name': name, 'mac': '02:00:00:00:0c:01', 'vni': vni, 'dstport': 4789, 'opts': opts, 'addr': [VB + '/64'],
+                 'neigh': [[V, VH]]}, **kw)
+FIX = 'srcport 5000 5001 local %s dev eth1 ' % RB
+to_v = lambda tc=0, hl=63, data=b'hello123': a(ip(A, V, 17, udp(A, V, data=data), hl, tc))
+from_v = lambda **kw: b_(vxlan(inner(ip(V, A, 17, udp(V, A), 63, kw.pop('itc', 0))), **kw))
+case('vxlan_out', [to_v(), to_v(tc=1), to_v(tc=2), to_v(tc=3), to_v(tc=0xb9, hl=7), to_v(data=bytes(1300))], vxlans=[vx(FIX + 'nolearning', fdb=[[VH, B]])])
+case('vxlan_out_options', [to_v(tc=0xb9, hl=7), to_v(tc=0xff)],
+     vxlans=[vx(FIX + 'nolearning udp6zerocsumtx tos inherit ttl inherit', fdb=[[VH, B]])])
+case('vxlan_out_ttl', [to_v(tc=0xb9)], vxlans=[vx(FIX + 'nolearning ttl 9 tos 0x20', fdb=[[VH, B]])])
+case('vxlan_unreachable', [to_v()], vxlans=[vx(FIX.replace('dev eth1', '') + 'nolearning', fdb=[[VH, '2001:db8:dead::1']])])
+case('vxlan_in', [from_v(), from_v(tc=3), from_v(tc=3, itc=1), from_v(tc=3, itc=2), from_v(tc=1, itc=2), from_v(tc=1, itc=1), from_v(vni=6), from_v(flags=0),
+                  from_v(flags=12), from_v(zero=True), b_(vxlan(b'')), b_(vxlan(b'1234567890')), from_v(src='2001:db8:b::9'), to_v()],
+     vxlans=[vx(FIX + 'learning remote 2001:db8:b::7')], neighbors=[{'ip': A, 'mac': H0, 'dev': 'eth0'}, {'ip': '2001:db8:b::9', 'mac': H1, 'dev': 'eth1'}, {'ip': B, 'mac': H1, 'dev': 'eth1'}])
+case('vxlan_in_zero_checksum', [from_v(zero=True), from_v()], vxlans=[vx(FIX + 'learning udp6zerocsumrx')])
+case('vxlan_both_families', [from_v(), to_v()], vxlans=[vx('nolearning local 10.9.9.9 dev eth1 srcport 5000 5001', name='vx4', addr=[]), vx(FIX + 'nolearning', fdb=[[VH, B]])])
+case('vxlan_no_entry', [to_v(), a(ip(A, '2001:db8:c::3', 17, udp(A, '2001:db8:c::3')))], vxlans=[vx(FIX + 'nolearning', neigh=[[V, VH], ['2001:db8:c::3', '02:00:00:00:0c:03']], fdb=[['02:00:00:00:0c:03', B]])])
+case('vxlan_flood', [to_v()], vxlans=[vx(FIX + 'nolearning', fdb=[['00:00:00:00:00:00', B], ['00:00:00:00:00:00', '2001:db8:b::9']])],
+     neighbors=[{'ip': A, 'mac': H0, 'dev': 'eth0'}, {'ip': '2001:db8:b::9', 'mac': H1, 'dev': 'eth1'}, {'ip': B, 'mac': H1, 'dev': 'eth1'}])
+
 if __name__ == '__main__':
     folder = sys.argv[1]
     only = sys.argv[2] if len(sys.argv) > 2 else ''

@@ -15,6 +15,8 @@ beside the checkout); its format holds with these differences:
 * `ip6tables`: text for ip6tables-legacy-restore; counters, policies, hits as in the shared format; conntrack is IPv6's
 * `out_from`: frames of earlier packets are left out
 * snmp: non-zero counters of /proc/net/snmp6, octets and group messages left out
+* vxlans: [{name, mac, vni, dstport, opts (words of `ip link add … type vxlan`), addr, neigh: [[address, mac]], fdb: [[mac, dst]]}];
+  with their MTU, and what `bridge fdb` says at the end, in `vxlans` of the result
 * state: addresses, routes (without the tables' multicast entries) and neighbours at the end
 """
 import argparse, importlib.util, ipaddress, json, os, socket, struct, sys, time
@@ -76,6 +78,17 @@ class Oracle6(base.Oracle):
             b.append(l)
         for ru in case.get('ip_rules', []):
             b.append('rule add ' + ru)
+        for v in case.get('vxlans', []):
+            c = ['link add %s address %s type vxlan id %d dstport %d %s' % (v['name'], v['mac'], v['vni'], v['dstport'], v['opts']),
+                 'link set %s up' % v['name']]
+            c += ['addr add %s dev %s nodad' % (a, v['name']) for a in v.get('addr', [])]
+            c += ['neigh replace %s lladdr %s dev %s nud permanent' % (ip, mac, v['name']) for ip, mac in v.get('neigh', [])]
+            if b:
+                r.run(['ip', '-6', '-batch', '-'], '\n'.join(b) + '\n')
+                b = []
+            r.run(['ip', '-batch', '-'], '\n'.join(c) + '\n')
+            for m, dst in v.get('fdb', []):
+                r.run(['bridge', 'fdb', 'append', m, 'dev', v['name'], 'dst', dst])
         if b:
             r.run(['ip', '-6', '-batch', '-'], '\n'.join(b) + '\n')
         r.enter()
@@ -171,6 +184,12 @@ class Oracle6(base.Oracle):
                 sn[k] = int(v)
         res['snmp'] = dict(sorted(sn.items()))
         res['state'] = self.state(case)
+        if case.get('vxlans'):
+            res['vxlans'] = {}
+            for v in case['vxlans']:
+                fdb = json.loads(self.router.run(['bridge', '-j', 'fdb', 'show', 'dev', v['name']]))
+                link = json.loads(self.router.run(['ip', '-j', 'link', 'show', v['name']]))[0]
+                res['vxlans'][v['name']] = {'mtu': link['mtu'], 'fdb': sorted([e['mac'], e['dst']] for e in fdb if 'dst' in e)}
         if getattr(self, 'send_errs', None):
             res['send_errors'] = {str(k): v for k, v in self.send_errs.items()}
         return res

@@ -12,6 +12,7 @@ import { rawSocket } from "../../../src/kernel/socket-calls.ts";
 import { manualClock } from "../../../src/replay/clock.ts";
 import { hostHandle } from "../../../src/replay/oracle-case.ts";
 import { bytesHex, hexBytes } from "../../../src/replay/packet.ts";
+import { vxlanOpts } from "../../../src/replay/vxlan-opts.ts";
 
 export interface Case6 {
   readonly name: string;
@@ -24,9 +25,21 @@ export interface Case6 {
   readonly packets: readonly { readonly in: string; readonly frame?: string; readonly args?: string; readonly at_ms?: number; readonly quiet_ms?: number }[];
   readonly udp_echo?: readonly { readonly addr?: string; readonly port: number }[];
   readonly tcp_listen?: readonly { readonly addr?: string; readonly port: number }[];
+  readonly vxlans?: readonly Vxlan6[];
   readonly ip6tables?: string;
   readonly keep_mld?: boolean;
   readonly out_from?: number;
+}
+interface Vxlan6 {
+  readonly name: string;
+  readonly mac: string;
+  readonly vni: number;
+  readonly dstport: number;
+  /** Words of `ip link add … type vxlan`. */
+  readonly opts: string;
+  readonly addr?: readonly string[];
+  readonly neigh?: readonly (readonly [string, string])[];
+  readonly fdb?: readonly (readonly [string, string])[];
 }
 export type Result6 = Record<string, unknown>;
 
@@ -116,6 +129,9 @@ export async function replay6(instance: KernelInstance, given: Case6, extension:
       name: given.name, out, ...extension.collect?.(kernel, given),
       snmp: Object.fromEntries(Object.entries(ipv6Of(host).snmp())
         .filter(([name]) => !SKIPPED.has(name) && !/^Icmp6(In|Out)Type/.test(name)).sort(([a], [b]) => (a < b ? -1 : 1))),
+      ...(given.vxlans !== undefined && { vxlans: Object.fromEntries(given.vxlans.map(({ name }) => [name, {
+        mtu: host.link(name)!.mtu, fdb: host.fdb(name).map(({ lladdr, dst }) => [lladdr, dst]).sort((a, b) => (String(a) < String(b) ? -1 : 1)),
+      }])) }),
       state: state(host, given),
       ...(Object.keys(errors).length > 0 && { send_errors: errors }),
     };
@@ -152,7 +168,23 @@ function build(host: Netns, given: Case6, names: Map<number, string>): void {
     else host.addRoute(spec);
   }
   for (const rule of given.ip_rules ?? []) host.addRule(parseRule(rule));
+  for (const vxlan of given.vxlans ?? []) buildVxlan(host, vxlan);
   for (const [name, value] of Object.entries(given.sysctl ?? {})) host.setSysctl(name, value);
+}
+
+function buildVxlan(host: Netns, { name, mac, vni, dstport, opts, addr = [], neigh = [], fdb = [] }: Vxlan6): void {
+  const words = opts.split(" ").filter((word) => word !== "");
+  const take = (word: string): string | undefined => {
+    const at = words.indexOf(word);
+    return at < 0 ? undefined : words.splice(at, 2)[1];
+  };
+  const local = take("local") ?? "::";
+  const dev = take("dev") ?? "";
+  host.addLink({ kind: "vxlan", name, mac, vni, dstPort: dstport, local, dev, ...vxlanOpts(words.join(" ")) });
+  host.setLink(name, { up: true });
+  for (const cidr of addr) host.addAddress(name, cidr, { nodad: true });
+  for (const [dst, lladdr] of neigh) host.setNeigh({ dev: name, dst, lladdr, state: "PERMANENT" });
+  for (const [entry, dst] of fdb) host.setFdb({ dev: name, lladdr: entry, dst, append: true });
 }
 
 function parseRule(text: string): RuleSpec {
