@@ -6,6 +6,9 @@ import { silent } from "../../src/log.ts";
 import { newRandom } from "../../src/time/random.ts";
 import type { Clock } from "../../src/time/clock.ts";
 
+/** How the recorded server was started, as far as answers tell of it: `--secure-port`, and `--client-ca-file` (which is not compared). */
+const RECORDED = { advertisePort: 16443, clientCA: "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" };
+
 /** Watches in the recordings last a second of real time. */
 const clock: Clock = {
   nowNs: () => Math.round(performance.now() * 1e6),
@@ -18,6 +21,6 @@ const clock: Clock = {
 };
 
 export function createExchangeServer(): (request: Request) => Promise<Response> {
-  const server = createApiServer({ extension: complete, clock, random: newRandom(7), log: silent, parseYaml: (text) => parse(text) as unknown });
+  const server = createApiServer({ ...RECORDED, extension: complete, clock, random: newRandom(7), log: silent, parseYaml: (text) => parse(text) as unknown });
   return (request) => server.fetch(request);
 }

@@ -3,15 +3,14 @@
  * Follows pkg/controlplane (systemnamespaces controller, kubernetesservice controller, reconcilers).
  */
 import type { KubeObject } from "../apimachinery/meta.ts";
-import { formatTime } from "../apimachinery/time.ts";
 import { formatIPv4, parseCIDR } from "../apimachinery/validation.ts";
 import type { Service } from "../api/types.generated.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { IPAllocator } from "./registry/allocators.ts";
 import type { ApiServerOptions } from "./server.ts";
 
-/** Makes an object that is not there yet, by a request of the server to itself; with `?fieldManager=` in the path, applies it. */
-export type Make = (path: string, object: unknown, manager?: string) => Promise<void>;
+/** Makes an object that is not there yet, by a request of the server to itself. */
+export type Make = (path: string, object: unknown) => Promise<void>;
 
 export async function bootstrap(make: Make, storage: Storage<KubeObject>, options: ApiServerOptions, serviceIPs: IPAllocator): Promise<void> {
   // Services of a store that is not empty hold their addresses.
@@ -23,7 +22,8 @@ export async function bootstrap(make: Make, storage: Storage<KubeObject>, option
     await make("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } });
   const range = parseCIDR(serviceIPs.cidr)!;
   const { advertiseAddress = "192.168.0.1", advertisePort = 6443 } = options;
-  await make("/api/v1/namespaces/default/services", {
+  // Claiming the address of a Service that is there already would fail.
+  if ((await storage.get("/registry/services/specs/default/kubernetes")) === undefined) await make("/api/v1/namespaces/default/services", {
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: "kubernetes", labels: { component: "apiserver", provider: "kubernetes" } },
@@ -42,6 +42,5 @@ export async function bootstrap(make: Make, storage: Storage<KubeObject>, option
     endpoints: [{ addresses: [advertiseAddress], conditions: { ready: true } }],
     ports: [{ name: "https", port: advertisePort, protocol: "TCP" }],
   });
-  for (const { path, manager, object } of options.extension?.initial(advertiseAddress, advertisePort, formatTime(options.clock.nowMs())) ?? [])
-    await make(path, object, manager);
+  await options.extension?.bootstrap({ storage, clock: options.clock, random: options.random, advertiseAddress, advertisePort, clientCA: options.clientCA });
 }

@@ -30,6 +30,17 @@ export interface DynamicOptions {
   readonly fetch: ((request: Request) => Promise<Response>) | undefined;
 }
 
+/** A start, and what is known of the server then. */
+export interface BootstrapOptions {
+  readonly storage: Storage<KubeObject>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly advertiseAddress: string;
+  readonly advertisePort: number;
+  /** `--client-ca-file`, PEM. */
+  readonly clientCA: string | undefined;
+}
+
 /** A server-side apply, and what the server's other verbs lend it. */
 export interface ApplyRequest {
   readonly info: RequestInfo;
@@ -73,8 +84,8 @@ export interface Extension {
   readonly resources: readonly Descriptor[];
   /** The server's own resource, with all of its validation. */
   refine(descriptor: Descriptor): Descriptor;
-  /** Objects that are there before the first request, of the server reached at that address, in the order of their making (`Make`). */
-  initial(address: string, port: number, now: string): readonly { readonly path: string; readonly manager: string; readonly object: unknown }[];
+  /** Makes the objects that a whole server has when it is ready, after those of every cluster. */
+  bootstrap(options: BootstrapOptions): Promise<void>;
   /** Makes the types of those resources known; called when a server with this extension is created. */
   load(): void;
   /** Answers paths that are no resources (discovery, OpenAPI, health), or leaves them (undefined). */

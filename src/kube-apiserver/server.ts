@@ -52,6 +52,8 @@ export interface ApiServerOptions extends ServingOptions {
   /** The address of the API server that the Service default/kubernetes leads to (default 192.168.0.1, port 6443). */
   advertiseAddress?: string;
   advertisePort?: number;
+  /** `--client-ca-file`, PEM: who signs clients' certificates, as extensions are told. */
+  clientCA?: string;
 }
 
 export interface ApiServer {
@@ -92,17 +94,15 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
   const handlers = createHandlers({ ...options, storage, registry: current(), random, serviceIPs, nodePorts });
 
-  const make: Make = async (path, body, manager = "kube-apiserver") => {
-    const applied = path.includes("?fieldManager=");
-    const headers = { "user-agent": manager, ...(applied && { "content-type": "application/apply-patch+yaml" }) };
-    const request: ApiRequest = { method: applied ? "PATCH" : "POST", path, headers, body };
+  const make: Make = async (path, body) => {
+    const request: ApiRequest = { method: "POST", path, headers: { "user-agent": "kube-apiserver" }, body };
     try {
       await handlers.dispatch(requestInfo(routes(), request), request, administrator(request), undefined);
     } catch (e) {
       if (!isAlreadyExists(e)) throw e;
     }
   };
-  const ready = bootstrap(make, storage, options, serviceIPs).then(() => dynamic?.load());
+  const ready = bootstrap(make, storage, { ...options, random }, serviceIPs).then(() => dynamic?.load());
   let booted = false;
   void ready.then(() => {
     booted = true;

@@ -7,7 +7,7 @@ import { replayRecordings } from "./recordings.ts";
 
 const FLOORS: Readonly<Record<string, number>> = {
   "00-discovery": 84,
-  "01-bootstrap": 81,
+  "01-bootstrap": 83,
   "crd-cel": 30,
   "crd-objects": 92,
   "crd-structural": 61,

@@ -19,6 +19,9 @@ export interface Scenario {
   failures: { step: string; request: string; status: number; diff: { path: string; want: unknown; got: unknown }[] }[];
 }
 
+/** How the recorded server was started, as far as answers tell of it: `--secure-port`, and `--client-ca-file` (which is not compared). */
+const RECORDED = { advertisePort: 16443, clientCA: "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" };
+
 /** Real time: watches in the recordings last a second. */
 const clock: Clock = {
   nowNs: () => Math.round(performance.now() * 1e6),
@@ -37,6 +40,6 @@ export async function replayRecordings(only: string, log: Logger = silent): Prom
   const { replay } = (await import(pathToFileURL(join(dir, "replay.mjs")).href)) as {
     replay(options: unknown): Promise<{ scenarios: Scenario[] }>;
   };
-  const server = createApiServer({ extension: complete, clock, random: testRandom(7), log, parseYaml: (text) => parse(text) as unknown });
+  const server = createApiServer({ ...RECORDED, extension: complete, clock, random: testRandom(7), log, parseYaml: (text) => parse(text) as unknown });
   return (await replay({ fetch: (request: Request) => server.fetch(request), dir, token: "t", only, mode: "api" })).scenarios;
 }

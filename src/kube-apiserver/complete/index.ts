@@ -13,7 +13,7 @@ import { createCustomResources } from "../crd/index.ts";
 import { BODY_KINDS, dispatch, REVIEW_KINDS, withParts } from "../subresources/index.ts";
 import { createApiServices } from "./apiservices.ts";
 import { applyRequest } from "./apply-request.ts";
-import { initialObjects } from "./bootstrap.ts";
+import { bootstrapAll } from "./bootstrap/index.ts";
 import { discovery } from "./discovery.ts";
 import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
 import { KINDS } from "./kinds.ts";
@@ -75,7 +75,7 @@ export const complete: Extension = {
       count(servers.get(storage)!, info, status);
     }
   },
-  initial: initialObjects,
+  bootstrap: bootstrapAll,
   load() {
     addSchemaLines(MORE_SCHEMA);
     addGoNames(`${GO_TYPES}v2 ${GO_VERSION_2}`);
