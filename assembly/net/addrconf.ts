@@ -2,7 +2,7 @@
 // the routes and groups that come and go with them (net/ipv6/addrconf.c, anycast.c).
 import { EACCES, EADDRNOTAVAIL, EEXIST, EINVAL, ENOMEM } from "../abi/core";
 import {
-  DEV_GRE, DEV_IPIP, DEV_LOOPBACK, DEV_TUN, IFF_NOARP, ROUTE_F_APPEND, RTN_ANYCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST,
+  DEV_GRE, DEV_IPIP, DEV_IPVLAN, DEV_LOOPBACK, DEV_TUN, IFF_NOARP, ROUTE_F_APPEND, RTN_ANYCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST,
   RTPROT_KERNEL, RT_SCOPE_LINK, RT_TABLE_LOCAL, RT_TABLE_MAIN,
 } from "../abi/net";
 import {
@@ -22,6 +22,7 @@ import { FibEntry, FibTable, maskHi, maskLo } from "./fib";
 import { RTF6_ADDRCONF, RTF6_PREFIX_RT, fib6Delete, fib6Insert, fib6Purge, isFamily4 } from "./fib6";
 import { IF_RA_RCVD, IF_READY, IF_RS_SENT, Inet6Dev, conf6, confAll6, inet6Of, rtScope6, scope6 } from "./inet6";
 import { groupJoin, groupLeave, mcastDown, mcastUp, mldDadComplete } from "./mcast6";
+import { Ipvlan } from "./ipvlan";
 import { ndiscSendNa, ndiscSendNs } from "./ndisc";
 import { routerSolicitStart } from "./ndisc-router";
 import { neighFlush6 } from "./neighbour";
@@ -455,6 +456,11 @@ export function eui64(dev: NetDevice): u64 {
     return local == 0 ? 0 : (<u64>local << 32) | 0xfe5e0000 | (isPrivate4(local) ? 0 : 2);
   }
   if (dev.kind == DEV_IPIP || dev.kind == DEV_TUN || dev.kind == DEV_LOOPBACK) return 0;
+  if (dev.kind == DEV_IPVLAN) {
+    // The lower device's MAC with the number of this one (dev_id of addrconf_ifid_eui48).
+    const id = <u64>changetype<Ipvlan>(dev.priv).id;
+    return <u64>(dev.mac0 & 0xffffff) | ((id >> 8) << 24) | ((id & 0xff) << 32) | (<u64>(dev.mac0 >>> 24) << 40) | (<u64>dev.mac1 << 48);
+  }
   return <u64>((dev.mac0 & 0xffffff) ^ 2) | 0xfeff000000 | (<u64>(dev.mac0 >>> 24) << 40) | (<u64>dev.mac1 << 48);
 }
 

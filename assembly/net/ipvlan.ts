@@ -1,5 +1,5 @@
 // ipvlan (drivers/net/ipvlan/ipvlan_core.c, ipvlan_l3s.c): devices with addresses of their own behind one lower device, whose MAC they share. What
-// the lower one receives goes to the device that has the IPv4 destination. In mode l2 they send by the lower device's link, in l3 and
+// the lower one receives goes to the device that has the destination. In mode l2 they send by the lower device's link, in l3 and
 // l3s by the routes of its namespace; in l3s what comes in passes that namespace's PREROUTING and INPUT, too.
 import { HOOK_INPUT, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
@@ -8,22 +8,48 @@ import {
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfHook } from "../netfilter/hooks";
+import { nfHook6 } from "../netfilter/hooks6";
 import { ARP_LEN, ArpView } from "../wire/arp";
-import { mapped4 } from "../wire/bytes";
-import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
+import { isMapped4, mapped4 } from "../wire/bytes";
+import { ETH_HEADER_LEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, EthernetView, macIsBroadcast, macIsGroup } from "../wire/ethernet";
+import { NDISC_NEIGHBOUR_SOLICITATION } from "../wire/icmp6";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
+import { IPPROTO_ICMPV6, IPV6_HEADER_LEN, Ipv6View } from "../wire/ipv6";
 import { Address } from "./address";
+import { addressOf } from "./addrconf";
 import { deferOutput, netifRx } from "./dev";
 import { skbCopy, skbDrop, skbLength, skbPull, skbPush, skbScrub } from "./skb";
 import { received } from "./vlan";
 
+/** The fixed part of a neighbour solicitation. */
+const NS_LEN: u32 = 24;
+
 @unmanaged export class Ipvlan {
   mode: u32; // IPVLAN_MODE_*, the same for all on the lower device
   flags: u32; // LINK_F_PRIVATE, LINK_F_VEPA
+  id: u32; // among those on the lower device, from 1 on (dev_id)
 }
 
-/** The address that decides, of a packet whose L3 header is at `data`: mapped low word, 0: none (ipvlan_get_L3_hdr). */
+// The high word of the address that keyOf found; read at once.
+let keyHi: u64 = 0;
+
+/**
+ * The address that decides, of a packet whose L3 header is at `data`: its low word, and the high one in `keyHi`; both 0: none
+ * (ipvlan_get_L3_hdr). Of a neighbour solicitation it is the target.
+ */
 function keyOf(skb: Skb, protocol: u32, destination: bool): u64 {
+  keyHi = 0;
+  if (protocol == ETH_P_IPV6 && skbLength(skb) >= IPV6_HEADER_LEN) {
+    const ip = Ipv6View.at(skb.data);
+    if (ip.nextHeader == IPPROTO_ICMPV6 && skbLength(skb) >= IPV6_HEADER_LEN + NS_LEN
+      && <u32>load<u8>(skb.data + <usize>IPV6_HEADER_LEN) == NDISC_NEIGHBOUR_SOLICITATION) {
+      const target = skb.data + <usize>(IPV6_HEADER_LEN + 8);
+      keyHi = load<u64>(target);
+      return load<u64>(target, 8);
+    }
+    keyHi = destination ? ip.destinationHi : ip.sourceHi;
+    return destination ? ip.destinationLo : ip.sourceLo;
+  }
   if (protocol == ETH_P_IP && skbLength(skb) >= IPV4_HEADER_LEN) {
     const ip = Ipv4View.at(skb.data);
     return mapped4(destination ? ip.destination : ip.source);
@@ -35,12 +61,17 @@ function keyOf(skb: Skb, protocol: u32, destination: bool): u64 {
   return 0;
 }
 
-/** The device on `lower` that is up and has the address, or 0 (ipvlan_addr_lookup). */
+/** The device on `lower` that is up and has the address {keyHi, lo}, or 0 (ipvlan_addr_lookup). */
 function lookup(lower: NetDevice, lo: u64): usize {
-  if (lo == 0) return 0;
+  const hi = keyHi, six = (hi | lo) != 0 && !isMapped4(hi, lo);
+  if (lo == 0 && !six) return 0;
   for (let at = lower.uppers; at != 0; at = changetype<NetDevice>(at).upperNext) {
     const dev = changetype<NetDevice>(at);
     if (dev.kind != DEV_IPVLAN || !dev.up) continue;
+    if (six) {
+      if (addressOf(dev, hi, lo) != 0) return at;
+      continue;
+    }
     for (let a = dev.addresses; a != 0; a = changetype<Address>(a).next) if (changetype<Address>(a).lo == lo) return at;
   }
   return 0;
@@ -122,7 +153,8 @@ export function ipvlanXmit(skb: Skb, dev: NetDevice): bool {
   skb.dev = changetype<usize>(dev);
   if (dev.ns != lower.ns || !l2) skbScrub(skb, lower);
   if (l2) return true;
-  if (protocol != ETH_P_IP || skbLength(skb) < ETH_HEADER_LEN + IPV4_HEADER_LEN) {
+  const six = protocol == ETH_P_IPV6;
+  if ((protocol != ETH_P_IP && !six) || skbLength(skb) < ETH_HEADER_LEN + (six ? IPV6_HEADER_LEN : IPV4_HEADER_LEN)) {
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_UNHANDLED_PROTO);
     return false;
   }
@@ -130,8 +162,8 @@ export function ipvlanXmit(skb: Skb, dev: NetDevice): bool {
   skbPull(skb, ETH_HEADER_LEN);
   skb.mac = 0;
   skb.network = skb.data;
-  skb.transport = skb.data + <usize>Ipv4View.at(skb.data).headerLength;
-  skb.protocol = ETH_P_IP;
+  skb.transport = skb.data + <usize>(six ? IPV6_HEADER_LEN : Ipv4View.at(skb.data).headerLength);
+  skb.protocol = protocol;
   skb.cb0 = <u64>lower.ifindex;
   deferOutput(skb, dev);
   return false;
@@ -143,10 +175,11 @@ export function ipvlanXmit(skb: Skb, dev: NetDevice): bool {
  */
 export function ipvlanL3s(skb: Skb, lower: NetDevice): usize {
   if (modeOf(lower) != IPVLAN_MODE_L3S) return changetype<usize>(lower);
-  const found = lookup(lower, mapped4(Ipv4View.at(skb.network).destination));
+  const found = lookup(lower, keyOf(skb, skb.protocol, true));
   if (found == 0) return changetype<usize>(lower);
   const ns = changetype<Netns>(lower.ns);
-  const verdict = nfHook(HOOK_INPUT, skb, ns, changetype<usize>(lower), 0);
+  const six = skb.protocol == ETH_P_IPV6;
+  const verdict = six ? nfHook6(HOOK_INPUT, skb, ns, changetype<usize>(lower), 0) : nfHook(HOOK_INPUT, skb, ns, changetype<usize>(lower), 0);
   if (verdict == NF_STOLEN) return 0;
   if (verdict != NF_ACCEPT) {
     skbDrop(skb, ns, changetype<usize>(lower), DROP_NETFILTER);

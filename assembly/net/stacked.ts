@@ -62,10 +62,14 @@ export function stackedInit(dev: NetDevice, lower: NetDevice, record: usize, has
     dev.priv = kmalloc(<u32>offsetof<Ipvlan>());
     if (dev.priv == 0) return -ENOMEM;
     changetype<Ipvlan>(dev.priv).flags = flags;
+    let last: u32 = 0;
     // The mode is the lower device's: the last one given holds for all on it (ipvlan_set_port_mode).
     for (let at = lower.uppers; at != 0; at = changetype<NetDevice>(at).upperNext) {
-      if (changetype<NetDevice>(at).kind == DEV_IPVLAN) ipvlanSetMode(changetype<NetDevice>(at), mode);
+      if (changetype<NetDevice>(at).kind != DEV_IPVLAN) continue;
+      ipvlanSetMode(changetype<NetDevice>(at), mode);
+      last = max<u32>(last, changetype<Ipvlan>(changetype<NetDevice>(at).priv).id);
     }
+    changetype<Ipvlan>(dev.priv).id = last + 1;
     ipvlanSetMode(dev, mode);
   }
   if ((dev.kind == DEV_VLAN && !hasMac) || dev.kind == DEV_IPVLAN || (dev.kind == DEV_MACVLAN && mode == MACVLAN_MODE_PASSTHRU)) {

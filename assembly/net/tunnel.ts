@@ -1,5 +1,5 @@
 // Tunnels over IPv4 with one other end each: IPIP (net/ipv4/ipip.c), GRE and its Ethernet form gretap (net/ipv4/ip_gre.c), both by
-// net/ipv4/ip_tunnel.c, and Geneve (drivers/net/geneve.c). IPIP and GRE carry IPv4 packets; inside the kernel those have an Ethernet header
+// net/ipv4/ip_tunnel.c, and Geneve (drivers/net/geneve.c). IPIP carries IPv4 packets, GRE IPv6 as well; inside the kernel those have an Ethernet header
 // of zeros while they are at the device, as loopback's have.
 //
 //   GRE     ├ C K S … ┼ ethertype ┤ [checksum, 0] [key]                RFC 2784, RFC 2890
@@ -18,20 +18,25 @@ import { kfree, kmalloc } from "../mm/slab";
 import { observeRecord, tracing } from "../trace/observe";
 import { be16, be32, mapped4, putBe16, putBe32, raw4 } from "../wire/bytes";
 import { checksum, checksumAdd, checksumFold, pseudo4 } from "../wire/checksum";
-import { ETH_HEADER_LEN, ETH_P_IP, EthernetView } from "../wire/ethernet";
+import { ETH_HEADER_LEN, ETH_P_IP, ETH_P_IPV6, EthernetView } from "../wire/ethernet";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "../wire/icmp";
 import { IPPROTO_UDP, IPV4_HEADER_LEN, IP_DF, Ipv4View } from "../wire/ipv4";
+import { IPV6_HEADER_LEN, IPV6_MIN_MTU, Ipv6View } from "../wire/ipv6";
+import { ICMPV6_PKT_TOOBIG } from "../wire/icmp6";
 import { UDP_HEADER_LEN, UdpView } from "../wire/udp";
 import { isMulticast4 } from "./address";
 import { COST_VXLAN } from "./costs";
 import { countSent, deferOutput, netifRx } from "./dev";
 import { icmpSend } from "./icmp";
+import { icmp6Send } from "./icmp6";
+import { ip6Walk } from "./ip6-ext";
 import { ipNextId } from "./ip-output";
 import { Route, routeOutputKey } from "./route";
 import { skbDrop, skbEnsureHeadroom, skbLength, skbPull, skbPush, skbScrub } from "./skb";
 import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
 import { ecnDecapsulate, flowHash } from "./vxlan";
+import { carries6, ecnDecapsulate6 } from "./vxlan6";
 
 const IPPROTO_IPIP: u32 = 4, IPPROTO_GRE: u32 = 47;
 const GRE_CSUM: u32 = 0x8000, GRE_KEY: u32 = 0x2000, GRE_SEQ: u32 = 0x1000;
@@ -160,11 +165,12 @@ export function tunnelXmit(frame: Skb, dev: NetDevice): void {
   if (changetype<usize>(skb) == 0) return;
   const inner = Ipv4View.at(skb.data + ETH_HEADER_LEN);
   const isIp = type == ETH_P_IP && skbLength(skb) >= ETH_HEADER_LEN + IPV4_HEADER_LEN;
+  const six = carries6(skb), inner6 = Ipv6View.at(skb.data + ETH_HEADER_LEN);
   const layer3 = isLayer3(dev.kind);
-  if (layer3 && !isIp) return drop(skb, dev, DROP_NOT_SPECIFIED);
+  if (layer3 && !isIp && !(six && dev.kind == DEV_GRE)) return drop(skb, dev, DROP_NOT_SPECIFIED);
   if (layer3) skbPull(skb, ETH_HEADER_LEN);
   // Without a fixed remote end a packet goes to its next hop.
-  const destination = t.remote != 0 ? t.remote : layer3 ? raw4(skb.rtGatewayLo) : 0;
+  const destination = t.remote != 0 ? t.remote : layer3 && isIp ? raw4(skb.rtGatewayLo) : 0;
   if (destination == 0) return drop(skb, dev, DROP_NOT_SPECIFIED);
   const route = changetype<Route>(ns.scratch);
   const mark = t.ns == dev.ns ? skb.mark : 0;
@@ -185,13 +191,22 @@ export function tunnelXmit(frame: Skb, dev: NetDevice): void {
         return drop(skb, dev, DROP_PKT_TOO_BIG);
       }
       df |= inner.fragment & IP_DF;
+    } else if (six) {
+      const room = df != 0 ? route.mtu - outer - (layer3 ? 0 : ETH_HEADER_LEN) : dev.mtu;
+      if (room >= IPV6_MIN_MTU && room < skbLength(skb) - (layer3 ? 0 : ETH_HEADER_LEN)) {
+        skb.network = changetype<usize>(inner6);
+        ip6Walk(skb);
+        icmp6Send(skb, changetype<Netns>(dev.ns), ICMPV6_PKT_TOOBIG, 0, room);
+        return drop(skb, dev, DROP_PKT_TOO_BIG);
+      }
     }
   }
   let tos = t.tos, ttl = t.ttl;
-  if (tos & 1) tos = isIp ? inner.tos : 0;
+  const field = six ? inner6.trafficClass : isIp ? inner.tos : 0;
+  if (tos & 1) tos = field;
   tos &= ~3;
-  if (isIp) tos |= (inner.tos & 3) == 3 ? 2 : inner.tos & 3;
-  if (ttl == 0) ttl = isIp && dev.kind != DEV_GENEVE ? inner.ttl : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
+  tos |= (field & 3) == 3 ? 2 : field & 3;
+  if (ttl == 0) ttl = (isIp || six) && dev.kind != DEV_GENEVE ? (six ? inner6.hopLimit : inner.ttl) : <u32>sysctl(ns, SYSCTL_IP_DEFAULT_TTL);
   if (skbLength(skb) + outer > 65535) return drop(skb, dev, DROP_PKT_TOO_BIG);
   countSent(dev, skbLength(skb));
   const protocol = encapsulate(skb, t, dev.kind, type, source, destination);
@@ -380,6 +395,10 @@ function hand(skb: Skb, dev: NetDevice, t: Tunnel, ip: Ipv4View, type: u32): i32
   const inner: u32 = ethernet ? EthernetView.at(skb.data).type : type;
   if (inner == ETH_P_IP && skbLength(skb) >= header + IPV4_HEADER_LEN
     && !ecnDecapsulate(skb, changetype<Netns>(t.ns), skb.data + <usize>header, outerTos)) {
+    dev.rxDropped++;
+    return DROP_IP_TUNNEL_ECN;
+  }
+  if (inner == ETH_P_IPV6 && skbLength(skb) >= header + IPV6_HEADER_LEN && !ecnDecapsulate6(skb.data + <usize>header, outerTos)) {
     dev.rxDropped++;
     return DROP_IP_TUNNEL_ECN;
   }
