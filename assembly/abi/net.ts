@@ -381,6 +381,7 @@ export const FDB_HAS_DST: u32 = 12; // 1: a remote VTEP (VXLAN); 0: a port of a 
 export const FDB_MAC: u32 = 16;
 export const FDB_DST: u32 = 24;
 export const FDB_VID: u32 = 40; // VLAN of a bridge's entry, 0: any
+export const FDB_SEQUENCE: u32 = 44; // in a list, of a bridge's entry: the larger, the younger
 export const FDB_BYTES: u32 = 48;
 export const FDB_F_APPEND: u32 = 1;
 export const FDB_F_EXCL: u32 = 2; // -EEXIST where there is one (`bridge fdb add`)

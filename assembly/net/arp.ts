@@ -16,6 +16,7 @@ import { ETH_HEADER_LEN, ETH_P_ARP, EthernetView } from "../wire/ethernet";
 import { Address, addressMatches, addressOnlink, inetSelectAddr, isLoopback4, isMulticast4 } from "./address";
 import { devQueueXmit } from "./dev";
 import { NEIGH_OVERRIDE, Neighbour, neighFind, neighFindOrCreate, neighUpdate } from "./neighbour";
+import { proxyFind } from "./ndisc-proxy";
 import { proxyDelay } from "./proxy-arp";
 import { Route, inetAddrType, routeInput, routeOutputKey } from "./route";
 import { skbAlloc, skbDrop, skbFree, skbLength, skbPush } from "./skb";
@@ -123,9 +124,9 @@ function arpProcess(skb: Skb, arp: ArpView, ns: Netns, dev: NetDevice): bool {
       arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);
       return true;
     }
-    // By another device, or (arp_fwd_pvlan) on the same segment, whose hosts do not hear each other.
-    if (devConf(dev, CONF_FORWARDING) != 0 && skb.rtType == RTN_UNICAST && (skb.rtDev != changetype<usize>(dev) ? orConf(dev, CONF_PROXY_ARP)
-      : FULL && senderIp != targetIp && orConf(dev, CONF_PROXY_ARP_PVLAN))) {
+    // By another device (or an address that is proxied by itself), or (arp_fwd_pvlan) on the same segment, whose hosts do not hear each other.
+    if (devConf(dev, CONF_FORWARDING) != 0 && skb.rtType == RTN_UNICAST && (skb.rtDev != changetype<usize>(dev)
+      ? orConf(dev, CONF_PROXY_ARP) || (FULL && proxyFind(ns, dev, 0, target) != 0) : FULL && senderIp != targetIp && orConf(dev, CONF_PROXY_ARP_PVLAN))) {
       heardOf(dev, sender, sha0, sha1);
       if (FULL && skb.pktType != PACKET_HOST && proxyDelay(dev, sha0, sha1, senderIp, targetIp)) return true;
       arpSend(dev, ARP_REPLY, sha0, sha1, targetIp, sha0, sha1, senderIp);

@@ -38,6 +38,7 @@ const FDB_MAX: u32 = 65536;
   fdb: usize; // FdbEntry[mask + 1]
   mask: u32;
   count: u32;
+  sequence: u32; // of the youngest entry
   ageing: u64; // ns
   groupFwdMask: u32; // bit by last digit of 01:80:c2:00:00:0x
   vlanFiltering: u32; vlanProtocol: u32; defaultPvid: u32; // bridge-vlan.ts
@@ -49,6 +50,7 @@ const FDB_MAX: u32 = 65536;
   vid: u32; // 0: while the bridge does not filter VLANs; the host's own MACs
   port: usize; // NetDevice; the bridge itself for its own MAC
   state: u32; // FDB_S_*: permanent ones are the host's own
+  sequence: u32; // grows: which entry is younger
   updated: u64; // ns
 }
 
@@ -449,6 +451,7 @@ function fdbCreate(dev: NetDevice, mac0: u32, mac1: u32, port: usize, state: u32
   entry.vid = vid;
   entry.port = port;
   entry.state = state;
+  entry.sequence = ++bridge.sequence;
   entry.updated = node().now;
   const bucket = bucketOf(bridge, mac0, mac1);
   entry.next = <usize>load<u32>(bucket);
@@ -525,8 +528,8 @@ function fdbDeleteLocal(dev: NetDevice, owner: NetDevice, mac0: u32, mac1: u32):
 
 /** `bridge fdb replace MAC dev PORT master static`; with FDB_F_EXCL `add`, with FDB_F_LOCAL `local`. */
 export function bridgeFdbSet(port: NetDevice, mac0: u32, mac1: u32, vid: u32, flags: u32): i32 {
-  if (port.master == 0) return -EOPNOTSUPP;
-  const dev = changetype<NetDevice>(port.master);
+  const dev = switchOf(port);
+  if (changetype<usize>(dev) == 0) return -EOPNOTSUPP;
   let at = fdbFind(dev, mac0, mac1, vid);
   if (at != 0 && (flags & FDB_F_EXCL) != 0) return -EEXIST;
   if (at == 0) at = fdbCreate(dev, mac0, mac1, changetype<usize>(port), FDB_S_STATIC, vid);
@@ -536,10 +539,15 @@ export function bridgeFdbSet(port: NetDevice, mac0: u32, mac1: u32, vid: u32, fl
   return 0;
 }
 
+/** The bridge whose table a request about `port` is for: its own, of a bridge itself (`self`; br_fdb_add without a port). */
+function switchOf(port: NetDevice): NetDevice {
+  return FULL && port.kind == DEV_BRIDGE ? port : changetype<NetDevice>(port.master);
+}
+
 /** `bridge fdb del MAC dev PORT master`. */
 export function bridgeFdbDelete(port: NetDevice, mac0: u32, mac1: u32, vid: u32): i32 {
-  if (port.master == 0) return -EOPNOTSUPP;
-  const dev = changetype<NetDevice>(port.master);
+  const dev = switchOf(port);
+  if (changetype<usize>(dev) == 0) return -EOPNOTSUPP;
   const found = fdbFind(dev, mac0, mac1, vid);
   if (found == 0 || changetype<FdbEntry>(found).port != changetype<usize>(port)) return -ENOENT;
   const bridge = bridgeOf(dev);

@@ -1,5 +1,5 @@
-// Answering for others: proxied addresses (`ip -6 neighbour add proxy`; net/core/neighbour.c, pneigh_*; net/ipv6/ndisc.c), with the pause
-// that lets the host itself answer first.
+// Answering for others: proxied addresses (`ip neighbour add proxy`; net/core/neighbour.c, pneigh_*; net/ipv6/ndisc.c), with the pause
+// that lets the host itself answer first. Those of IPv4 stand in the same list, and are asked for by ARP (arp.ts).
 import { ENOENT, ENOMEM } from "../abi/core";
 import { CONF6_NEIGH_PROXY_DELAY, NTF_ROUTER } from "../abi/net6";
 import { NetDevice, Netns, Skb } from "../layout";
@@ -8,6 +8,7 @@ import { node } from "../mm/node";
 import { randomBelow } from "../mm/rng";
 import { kfree, kmalloc } from "../mm/slab";
 import { NS_PER_JIFFY } from "../mm/timer";
+import { isMapped4 } from "../wire/bytes";
 import { NDISC_REDIRECT, NDISC_ROUTER_SOLICITATION } from "../wire/icmp6";
 import { IPPROTO_ICMPV6, Ipv6View, MULTICAST_LINK_HI, isLinkLocal6, solicitedNodeLo } from "../wire/ipv6";
 import { deviceFind } from "./devices";
@@ -80,7 +81,7 @@ export function proxyChange(ns: Netns, ifindex: u32, hi: u64, lo: u64, flags: u3
 
 /** Solicitations for it are to be heard (pndisc_constructor). */
 function membership(ns: Netns, p: Proxy6, join: bool): void {
-  const dev: usize = p.ifindex == 0 ? 0 : deviceFind(ns, p.ifindex);
+  const dev: usize = p.ifindex == 0 || isMapped4(p.hi, p.lo & 0xffffffff) ? 0 : deviceFind(ns, p.ifindex);
   if (dev == 0) return;
   if (join) groupJoin(changetype<NetDevice>(dev), MULTICAST_LINK_HI, solicitedNodeLo(p.lo));
   else groupLeave(changetype<NetDevice>(dev), MULTICAST_LINK_HI, solicitedNodeLo(p.lo));

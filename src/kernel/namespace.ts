@@ -2,6 +2,7 @@
  * Network namespaces of one node: the calls of iproute2 over the kernel's records (assembly/abi/net.ts). Errors are worded as
  * iproute2 words them.
  */
+import { NTF_PROXY } from "../../assembly/abi/net6.ts";
 import * as abi from "../../assembly/abi/net.ts";
 import { NET_RULE6_ADD, NET_RULE6_DELETE } from "../../assembly/abi/net6.ts";
 import { formatIpv4, formatMac, getAddress, isMapped, parseIpv4, parseIpv6, parseMac, putAddress } from "./address.ts";
@@ -316,7 +317,7 @@ class NetnsCalls implements Netns {
     const states = Object.entries(NUD) as [NeighState, number][];
     const found: { ifindex: number; key: number; neigh: Omit<Neigh, "dev"> }[] = [];
     this.#list(abi.NET_NEIGH_LIST, abi.NEIGH_BYTES, 0, (view, at, u8) => {
-      if (!isMapped(view, at + abi.NEIGH_IP)) return;
+      if (!isMapped(view, at + abi.NEIGH_IP) || view.getUint32(at + abi.NEIGH_FLAGS, true) & NTF_PROXY) return;
       const state = view.getUint32(at + abi.NEIGH_STATE, true);
       const known = (state & (abi.NUD_INCOMPLETE | abi.NUD_FAILED)) === 0;
       found.push({

@@ -4,7 +4,7 @@ import type { FdbEntry, Netns } from "../kernel/netns.ts";
 import { FDB, LINK, MDB, BRIDGE, VLAN } from "./bridge-usage.ts";
 import { filtersOf } from "./fdb-filters.ts";
 import { linkAddresses, linkGroups } from "./multicast.ts";
-import { linkRecords, setPortFlags, type LinkRecord } from "./kernel.ts";
+import { fdbOrder, linkRecords, setPortFlags, type LinkRecord } from "./kernel.ts";
 import { Printer } from "./printer.ts";
 import { address, answers, noDevice, talk } from "./ip/context.ts";
 import { peerOf } from "./ip/address-show.ts";
@@ -97,14 +97,16 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
   let dst: string | undefined;
   let self = false;
   let master = false;
+  // Permanent, of the host itself, unless another state is asked for.
+  let local = true;
   for (; words.word !== undefined; words.skip()) {
     const word = words.word;
     if (word === "dev") dev = words.next();
     else if (abbreviates(word, "dst")) dst = address(words.next(), undefined).address;
     else if (word === "self") self = true;
     else if (abbreviates(word, "master")) master = true;
-    else if (abbreviates(word, "local") || abbreviates(word, "permanent") || abbreviates(word, "temp") || abbreviates(word, "static") ||
-      word === "dynamic" || word === "router" || word === "use" || word === "extern_learn" || word === "sticky") continue;
+    else if (abbreviates(word, "temp") || abbreviates(word, "static") || word === "dynamic") local = false;
+    else if (abbreviates(word, "local") || abbreviates(word, "permanent") || word === "router" || word === "use" || word === "extern_learn" || word === "sticky") continue;
     else if (word === "nhid" || word === "port" || word === "vni" || word === "via" || word === "vlan" || word === "src_vni") {
       const text = words.next();
       if (word === "vlan" && unsigned(text) === undefined) throw new ToolExit(255, `Invalid VLAN ID "${text}"\n`);
@@ -133,7 +135,8 @@ function fdbModify({ netns }: BridgeContext, words: Words, verb: "add" | "append
     return talk(() => netns.deleteFdb(name, mac, dst), 255);
   }
   if (verb === "add" && same.length > 0) throw answers("File exists", 255);
-  talk(() => netns.setFdb({ dev: name, lladdr: mac, ...(dst === undefined ? {} : { dst }), ...(verb === "append" ? { append: true } : {}) }), 255);
+  talk(() => netns.setFdb({ dev: name, lladdr: mac, ...(dst === undefined ? {} : { dst }), ...(verb === "append" ? { append: true } : {}),
+    ...(local && link.kind !== "vxlan" ? { local: true } : {}) }), 255);
 }
 
 /** `bridge fdb add … dev BRIDGE self`: the bridge's own port (br_fdb_add without a port). */
@@ -172,6 +175,15 @@ function fdbLines(netns: Netns): FdbLine[] {
   const links = linkRecords(netns);
   const groups = linkGroups(netns, links);
   const lines: FdbLine[] = [];
+  const tables = new Map<string, readonly FdbEntry[]>();
+  const table = (bridge: string): readonly FdbEntry[] => {
+    let entries = tables.get(bridge);
+    if (entries === undefined) {
+      const place = fdbOrder(netns, links.find(({ name }) => name === bridge)!.ifindex);
+      tables.set(bridge, (entries = [...netns.fdb(bridge)].sort((a, b) => place(a) - place(b))));
+    }
+    return entries;
+  };
   const own = (found: LinkRecord): void => {
     if (found.kind === "loopback") return;
     for (const lladdr of [...linkAddresses(links, found), ...filtersOf(netns, found), ...(groups.get(found.ifindex) ?? []).map(({ mac }) => mac)]) {
@@ -180,7 +192,7 @@ function fdbLines(netns: Netns): FdbLine[] {
   };
   for (const found of links) {
     if (found.master !== undefined) {
-      for (const entry of netns.fdb(found.master)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.master });
+      for (const entry of table(found.master)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.master });
     }
     if (found.kind === "vxlan") {
       for (const entry of netns.fdb(found.name)) lines.push({ entry, self: true, master: undefined });
@@ -188,7 +200,7 @@ function fdbLines(netns: Netns): FdbLine[] {
     }
     own(found);
     if (found.kind !== "bridge") continue;
-    for (const entry of netns.fdb(found.name)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.name });
+    for (const entry of table(found.name)) if (entry.dev === found.name) lines.push({ entry, self: false, master: found.name });
   }
   return lines;
 }

@@ -55,7 +55,7 @@ function failure(error: unknown, streams: Streams): number {
 }
 
 const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
-  ["ip", (host, args, streams) => ip(host, args, streams, runTool)],
+  ["ip", (host, args, streams, stdin) => ip(host, args, streams, runTool, stdin)],
   ["bridge", bridge],
   ["conntrack", conntrack],
   ["ss", ss],

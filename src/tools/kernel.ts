@@ -1,10 +1,10 @@
 /** What the tools list that `Netns` does not tell: the kernel's own records (assembly/abi/net.ts), decoded. */
 import * as abi from "../../assembly/abi/net.ts";
-import { LIFETIME_INFINITY } from "../../assembly/abi/net6.ts";
+import { LIFETIME_INFINITY, NTF_PROXY, NTF_ROUTER } from "../../assembly/abi/net6.ts";
 import { getAddress, putAddress } from "../kernel/address.ts";
 import { rtnetlinkError } from "../kernel/errors.ts";
 import { kernelOf } from "../kernel/namespace.ts";
-import type { LinkInfo, Netns } from "../kernel/netns.ts";
+import type { FdbEntry, LinkInfo, Netns } from "../kernel/netns.ts";
 
 export interface LinkRecord extends LinkInfo {
   /** ifindex of a veth's other end, in its namespace; 0: none. */
@@ -138,4 +138,33 @@ export function addAddress(netns: Netns, ifindex: number, address: string, bits:
   const result = context.command(abi.NET_ADDRESS_ADD, abi.ADDRESS_BYTES, "address", true);
   if (result < 0) throw rtnetlinkError(-result, v6 ? undefined : "address");
   context.kick();
+}
+
+export interface ProxyRecord {
+  readonly ifindex: number;
+  readonly dst: string;
+  readonly router: boolean;
+}
+
+/** Addresses that are answered for (`ip neigh add proxy`), those of IPv4 first, newest first. */
+export function proxyRecords(netns: Netns): ProxyRecord[] {
+  const found: ProxyRecord[] = [];
+  list(netns, abi.NET_NEIGH_LIST, abi.NEIGH_BYTES, 0, (view, at) => {
+    const flags = view.getUint32(at + abi.NEIGH_FLAGS, true);
+    if ((flags & NTF_PROXY) === 0) return;
+    found.push({ ifindex: view.getUint32(at + abi.NEIGH_IFINDEX, true), dst: getAddress(view, at + abi.NEIGH_IP), router: (flags & NTF_ROUTER) !== 0 });
+  });
+  return found.sort((a, b) => Number(a.dst.includes(":")) - Number(b.dst.includes(":")));
+}
+
+/** The place of each entry in a bridge's table, by port and address: younger ones come first. */
+export function fdbOrder(netns: Netns, bridge: number): (entry: FdbEntry) => number {
+  const names = new Map(netns.links().map(({ ifindex, name }) => [ifindex, name]));
+  const places = new Map<string, number>();
+  list(netns, abi.NET_FDB_LIST, abi.FDB_BYTES, bridge, (view, at, u8) => {
+    const vlan = view.getUint32(at + abi.FDB_VID, true);
+    const mac = Array.from(u8.subarray(at + abi.FDB_MAC, at + abi.FDB_MAC + 6), (byte) => byte.toString(16).padStart(2, "0")).join(":");
+    places.set(`${names.get(view.getUint32(at + abi.FDB_IFINDEX, true))} ${mac} ${vlan}`, view.getUint32(at + abi.FDB_SEQUENCE, true));
+  });
+  return ({ dev, lladdr, vlan = 0 }) => -(places.get(`${dev} ${lladdr} ${vlan}`) ?? 0);
 }

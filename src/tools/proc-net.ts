@@ -9,7 +9,7 @@ import { extraOf } from "./conntrack-change.ts";
 import { trieText, type TrieRoute } from "./fib-trie.ts";
 import { parseIpv6 } from "./ip/context.ts";
 import { rememberedMetrics } from "./ip/route.ts";
-import { addressRecords, linkRecords } from "./kernel.ts";
+import { addressRecords, linkRecords, proxyRecords } from "./kernel.ts";
 import { routeRecords, ruleRecords } from "./kernel-routes.ts";
 import { mask } from "./net-tools.ts";
 import { sendQueue, socketList } from "./sockets.ts";
@@ -140,12 +140,16 @@ function procRoute(netns: Netns): string {
   return pad("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT") + rows.join("");
 }
 
-/** arp_format_neigh_entry() */
+/** arp_format_neigh_entry(), arp_format_pneigh_entry() */
 function procArp(netns: Netns): string {
   const rows = netns.neighbours().filter(({ dst, state }) => !dst.includes(":") && state !== "NOARP").map(({ dev, dst, lladdr, state }) => {
     const flags = (lladdr === undefined ? 0 : 2) | (state === "PERMANENT" ? 4 : 0);
     return `${dst.padEnd(16)} 0x${"1".padEnd(10)}0x${flags.toString(16).padEnd(10)}${(lladdr ?? "00:00:00:00:00:00").padEnd(17)}     *        ${dev}\n`;
   });
+  const names = new Map(netns.links().map(({ ifindex, name }) => [ifindex, name]));
+  for (const { dst, ifindex } of proxyRecords(netns)) {
+    if (!dst.includes(":")) rows.push(`${dst.padEnd(16)} 0x${"1".padEnd(10)}0x${"c".padEnd(10)}00:00:00:00:00:00     *        ${names.get(ifindex) ?? "*"}\n`);
+  }
   return `IP address       HW type     Flags       HW address            Mask     Device\n${rows.join("")}`;
 }
 

@@ -39,11 +39,13 @@ function monitor(_context: IpContext, words: Words): void {
 const FAMILIES: Readonly<Record<string, Family>> = { inet: "inet", inet6: "inet6", link: "link", mpls: "link", bridge: "link", any: undefined };
 
 /** Runs `ip ARGS…`; `run` runs other tools (`ip netns exec`). */
-export function ip(host: ToolHost, args: readonly string[], streams: Streams, run: Run): number {
+export function ip(host: ToolHost, args: readonly string[], streams: Streams, run: Run, stdin = ""): number {
   const options = {
     family: undefined as Family, details: false, stats: 0, oneline: false, brief: false, json: false, pretty: false, numeric: false, resolve: false,
   };
   let netns: Netns = host.netns;
+  let batch = false;
+  let force = false;
   let at = 0;
   for (; at < args.length; at++) {
     let option = args[at]!;
@@ -68,7 +70,8 @@ export function ip(host: ToolHost, args: readonly string[], streams: Streams, ru
     } else if (option === "-4") options.family = "inet";
     else if (option === "-6") options.family = "inet6";
     else if (option === "-0" || option === "-M" || option === "-B") options.family = "link";
-    else if (is("-human") || option === "-h" || is("-iec") || is("-timestamp") || is("-tshort") || is("-force") || is("-echo") || is("-all")) continue;
+    else if (is("-human") || option === "-h" || is("-iec") || is("-timestamp") || is("-tshort") || is("-echo") || is("-all")) continue;
+    else if (is("-force")) force = true;
     else if (is("-stats") || is("-statistics")) options.stats++;
     else if (is("-details")) options.details = true;
     else if (is("-resolve")) options.resolve = true;
@@ -76,7 +79,11 @@ export function ip(host: ToolHost, args: readonly string[], streams: Streams, ru
     else if (is("-Version")) {
       streams.stdout += VERSION;
       return 0;
-    } else if (is("-batch")) throw new ToolExit(1, `Cannot open file "${value()}" for reading: No such file or directory\n`);
+    } else if (is("-batch")) {
+      const file = value();
+      if (file !== "-") throw new ToolExit(1, `Cannot open file "${file}" for reading: No such file or directory\n`);
+      batch = true;
+    }
     else if (is("-brief")) options.brief = true;
     else if (is("-json")) options.json = true;
     else if (is("-pretty")) options.pretty = true;
@@ -91,6 +98,10 @@ export function ip(host: ToolHost, args: readonly string[], streams: Streams, ru
     } else if (is("-Numeric")) options.numeric = true;
     else throw new ToolExit(255, `Option "${option}" is unknown, try "ip -help".\n`);
   }
+  if (batch) {
+    const before = args.slice(0, at).filter((arg, i) => !/^-{1,2}b[atch]*$/.test(arg) && !/^-{1,2}b[atch]*$/.test(args[i - 1] ?? ""));
+    return runBatch(stdin, force, streams, (line) => ip({ ...host, netns }, [...before, ...line], streams, run));
+  }
   const words = new Words(args.slice(at));
   const name = words.word;
   if (name === undefined) throw new ToolExit(255, IP);
@@ -100,4 +111,36 @@ export function ip(host: ToolHost, args: readonly string[], streams: Streams, ru
   const context: IpContext = { ...options, host: { ...host, netns }, netns, streams, run: (inside, argv) => run({ ...host, netns: inside }, argv) };
   object[1]?.(context, words);
   return 0;
+}
+
+/**
+ * `-batch -` (lib/utils.c, do_batch): the lines of standard input as commands. A command that the kernel or `ip` refuses ends it unless
+ * `force`; a mistake in its words ends the program (255), as the real one leaves from there.
+ */
+function runBatch(text: string, force: boolean, streams: Streams, command: (words: readonly string[]) => number): number {
+  let status = 0;
+  let number = 0;
+  let pending = "";
+  for (const part of text.split("\n")) {
+    number++;
+    if (part.endsWith("\\")) {
+      pending += part.slice(0, -1);
+      continue;
+    }
+    const line = (pending + part).replace(/#.*/, "");
+    pending = "";
+    const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|[^ \t]+/g)].map(([whole, double, single]) => double ?? single ?? whole);
+    if (words.length === 0) continue;
+    try {
+      if (command(words) === 0) continue;
+    } catch (error) {
+      if (!(error instanceof ToolExit)) throw error;
+      streams.stderr += error.stderr;
+      if (error.exitCode === 255) return 255;
+    }
+    streams.stderr += `Command failed -:${number}\n`;
+    status = 1;
+    if (!force) break;
+  }
+  return status;
 }

@@ -2,7 +2,8 @@
 import {
   BRPORT_BCAST_FLOOD, BRPORT_BLOCKED, BRPORT_BLOCKED_LEARNS, BRPORT_DISABLED, BRPORT_FLOOD, BRPORT_HAIRPIN, BRPORT_ISOLATED, BRPORT_LEARNING, BRPORT_LOCKED,
   BRPORT_MCAST_FLOOD, IPVLAN_MODE_L2, IPVLAN_MODE_L3, LINK_F_8021AD, LINK_F_DF, LINK_F_DF_INHERIT, LINK_F_ICSUM, LINK_F_IKEY, LINK_F_L2MISS, LINK_F_L3MISS,
-  LINK_F_NOLEARNING, LINK_F_NOPMTUDISC, LINK_F_NOUDPCSUM, LINK_F_OCSUM, LINK_F_OKEY, LINK_F_PRIVATE, LINK_F_TTL_INHERIT, LINK_F_VEPA,
+  LINK_F_NOLEARNING, LINK_F_NOPMTUDISC, LINK_F_NOUDPCSUM, LINK_F_OCSUM, LINK_F_GBP, LINK_F_OKEY, LINK_F_PRIVATE, LINK_F_PROXY, LINK_F_TTL_INHERIT,
+  LINK_F_UDP6ZEROCSUMRX, LINK_F_UDP6ZEROCSUMTX, LINK_F_VEPA,
 } from "../../../assembly/abi/net.ts";
 import { deviceCalls, type DeviceDetails } from "../../kernel/devices.ts";
 import type { Netns } from "../../kernel/netns.ts";
@@ -123,6 +124,7 @@ function printVxlan(p: Printer, netns: Netns, link: LinkRecord, details: DeviceD
   p.any("port", dstPort, `dstport ${dstPort} `);
   const learning = !flag(options, LINK_F_NOLEARNING);
   p.any("learning", learning, learning ? "" : "nolearning ");
+  if (flag(options, LINK_F_PROXY)) p.any("proxy", true, "proxy ");
   if (flag(options, LINK_F_L2MISS)) p.any("l2miss", true, "l2miss ");
   if (flag(options, LINK_F_L3MISS)) p.any("l3miss", true, "l3miss ");
   if (tos === 1) p.any("tos", "inherit", "tos inherit ");
@@ -135,8 +137,10 @@ function printVxlan(p: Printer, netns: Netns, link: LinkRecord, details: DeviceD
   if (maxAddress !== 0) p.any("limit", maxAddress, `maxaddr ${maxAddress} `);
   const udp = !flag(options, LINK_F_NOUDPCSUM);
   p.any("udp_csum", udp, udp ? "udpcsum " : "noudpcsum ");
-  p.any("udp_zero_csum6_tx", false, "noudp6zerocsumtx ");
-  p.any("udp_zero_csum6_rx", false, "noudp6zerocsumrx ");
+  const [tx, rx] = [flag(options, LINK_F_UDP6ZEROCSUMTX), flag(options, LINK_F_UDP6ZEROCSUMRX)];
+  p.any("udp_zero_csum6_tx", tx, tx ? "udp6zerocsumtx " : "noudp6zerocsumtx ");
+  p.any("udp_zero_csum6_rx", rx, rx ? "udp6zerocsumrx " : "noudp6zerocsumrx ");
+  if (flag(options, LINK_F_GBP)) p.any("gbp", true, "gbp ");
 }
 
 /** br_dump_bridge_id(): `8000.2:0:0:0:0:10`. */

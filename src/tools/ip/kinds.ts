@@ -44,9 +44,11 @@ function numberAfter(words: Words, message: string, max = 0xffffffff): number {
   return value;
 }
 
-const VXLAN_SWITCHES: Readonly<Record<string, "proxy" | "l2miss" | "l3miss" | undefined>> = { proxy: "proxy", l2miss: "l2miss", l3miss: "l3miss" };
+const VXLAN_SWITCHES: Readonly<Record<string, "proxy" | "l2miss" | "l3miss" | "gbp" | "udp6ZeroCsumTx" | "udp6ZeroCsumRx" | undefined>> = {
+  proxy: "proxy", l2miss: "l2miss", l3miss: "l3miss", gbp: "gbp", udp6zerocsumtx: "udp6ZeroCsumTx", udp6zerocsumrx: "udp6ZeroCsumRx",
+};
 /** Switches of VXLAN that this kernel has nothing of. */
-const VXLAN_FLAGS = ["rsc", "udp6zerocsumtx", "udp6zerocsumrx", "remcsumtx", "remcsumrx", "gbp", "gpe", "external", "vnifilter"];
+const VXLAN_FLAGS = ["rsc", "remcsumtx", "remcsumrx", "gpe", "external", "vnifilter"];
 
 const vxlan: Parse = (context, words, common) => {
   let vni: number | undefined;
