@@ -262,6 +262,7 @@ export const IPS_SRC_NAT_DONE: u32 = 0x80;
 export const IPS_DST_NAT_DONE: u32 = 0x100;
 export const IPS_DYING: u32 = 0x200;
 export const IPS_HELPER: u32 = 0x2000;
+export const IPS_OFFLOAD: u32 = 0x4000;
 
 // Settings by number: net.netfilter.*; timeouts in seconds. The TCP ones are the states' numbers.
 export const NFCT_TIMEOUT_TCP: u32 = 0; // + state 1..9

@@ -66,6 +66,9 @@ export const NFT_POLICY_RULE: u32 = 0xffffffff;
 /** Of a table of IPv6 alone, and of one of both families; for chains that are no base chains, too. */
 export const NFTCHAIN_IP6: u32 = 0x100;
 export const NFTCHAIN_INET: u32 = 0x200;
+/** A flowtable: a base chain of frames at ingress, with devices and without rules. */
+export const NFTCHAIN_FLOWTABLE: u32 = 0x400;
+export const NFTCHAIN_FLOW_COUNTER: u32 = 0x800; // what passes it counts as the connections' packets
 export const NFTSET_INTERVAL: u32 = 1; // elements have an end
 export const NFTSET_TIMEOUT: u32 = 2;
 export const NFTELEM_CATCHALL: u32 = 1;
@@ -116,7 +119,9 @@ export const NFTOP_CONNLIMIT: u32 = 39; // u32 state, u32 most, u32 1: over
 export const NFTOP_EBT: u32 = 40; // u8 NFTEBT_*, u8 flag, u16 0, MAC, u16 0: what only ebtables has
 /** An extension header of IPv6: u8 header, u8 offset, u8 length, u8 1: is it there? */
 export const NFTOP_EXTHDR: u32 = 41;
-export const NFTOPS: u32 = 42;
+/** The packet's connection goes by a flowtable from now on: u32 its chain. */
+export const NFTOP_FLOW: u32 = 42;
+export const NFTOPS: u32 = 43;
 export const NFTEBT_DNAT: u32 = 1;
 export const NFTEBT_SNAT: u32 = 2; // flag 1: the sender's MAC in ARP, too
 export const NFTEBT_REDIRECT: u32 = 3;

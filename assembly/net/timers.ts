@@ -1,6 +1,7 @@
 // What a timer calls when it fires: dispatch by number, since function values would need a data segment.
 import { ctGc } from "../netfilter/conntrack";
 import { FULL } from "../features";
+import { flowtableGc } from "../nft/flowtable";
 import { nftGc } from "../nft/ruleset";
 import { address6Timer, dadTimerFire } from "./addrconf";
 import { fragTimer } from "./ip-defrag";
@@ -34,6 +35,8 @@ export const TIMER_MLD_GENERAL: u32 = 9;
 export const TIMER_GROUP6: u32 = 10;
 /** Elements of nftables' sets that end: the namespace's rule set. */
 export const TIMER_NFT_GC: u32 = 17;
+/** Connections of a flowtable that are idle. */
+export const TIMER_FLOWTABLE_GC: u32 = 18;
 export const TIMER_TCP_WRITE: u32 = 32;
 export const TIMER_TCP_DELACK: u32 = 33;
 export const TIMER_TCP_REQUEST: u32 = 34;
@@ -69,6 +72,7 @@ export function timerFire(kind: u32, owner: usize): void {
     case TIMER_MLD_GENERAL: if (FULL) mldGeneralTimer(owner); break;
     case TIMER_GROUP6: if (FULL) groupTimer(owner); break;
     case TIMER_NFT_GC: if (FULL) nftGc(owner); break;
+    case TIMER_FLOWTABLE_GC: if (FULL) flowtableGc(owner); break;
     case TIMER_TCP_WRITE: {
       tcpWriteTimer(changetype<Tcp>(owner));
       tcpReap(changetype<Tcp>(owner));

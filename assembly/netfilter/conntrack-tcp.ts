@@ -95,6 +95,38 @@ export function tcpCanEarlyDrop(ct: Conntrack): bool {
     && sideOf(ct, false).maxwin != 0 && sideOf(ct, true).maxwin != 0;
 }
 
+/** nf_conntrack_tcp_established: may a flowtable have it? */
+export function tcpAssured(ct: Conntrack): bool {
+  return ct.state == ESTABLISHED && (ct.status & IPS_ASSURED) != 0;
+}
+
+/** Not all of its packets will be seen from now on (flow_offload_ct_tcp). */
+export function tcpOffloaded(ct: Conntrack): void {
+  sideOf(ct, false).flags |= <u8>BE_LIBERAL;
+  sideOf(ct, true).flags |= <u8>BE_LIBERAL;
+}
+
+/**
+ * All of its packets are seen again, after it was perhaps `closing`: the windows are learned anew (flow_offload_fixup_tcp). Returns for how
+ * many seconds its state lasts.
+ */
+export function tcpReturned(ct: Conntrack, nf: NfNet, closing: bool): u32 {
+  if (closing) ct.state = CLOSE;
+  const a = sideOf(ct, false), b = sideOf(ct, true);
+  // A SYN opens it again.
+  if (ct.state == CLOSE) a.flags |= <u8>CLOSE_INIT;
+  a.maxwin = 0;
+  b.maxwin = 0;
+  a.flags &= ~<u8>MAXACK_SET;
+  b.flags &= ~<u8>MAXACK_SET;
+  return setting(nf, ct.state);
+}
+
+/** For how long a flowtable keeps it at least, in seconds; 0: not at all (nf_flow_table_tcp_timeout). */
+export function tcpKept(ct: Conntrack): u32 {
+  return ct.state == ESTABLISHED ? 86400 : ct.state >= FIN_WAIT && ct.state <= TIME_WAIT ? 300 : 0;
+}
+
 /** nf_conntrack_tcp_packet. */
 export function tcpTrack(ct: Conntrack, nf: NfNet, ip: usize, th: usize, room: u32, verify: bool, ctinfo: u32): i32 {
   if (room < 20) return -<i32>NF_ACCEPT;

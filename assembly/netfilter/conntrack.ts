@@ -4,7 +4,7 @@
 import { ENOENT } from "../abi/core";
 import {
   CT_RECORD_ADDRESSES, CT_RECORD_BYTES, CT_RECORD_FLAGS, CT_RECORD_ORIG, CT_RECORD_REPLY, CT_RECORD_STATE, CT_RECORD_WSCALE, HOOK_PREROUTING,
-  IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
+  IPS_ASSURED, IPS_CONFIRMED, IPS_DYING, IPS_EXPECTED, IPS_HELPER, IPS_OFFLOAD, IPS_SEEN_REPLY, IPS_SRC_NAT_DONE, IP_CT_ESTABLISHED,
   IP_CT_ESTABLISHED_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, NFCT_CHECKSUM, NFCT_MAX,
   NFSTAT_CLASH_RESOLVE, NFSTAT_DROP, NFSTAT_EARLY_DROP, NFSTAT_ICMP_ERROR, NFSTAT_INSERT_FAILED, NFSTAT_INVALID, NF_ACCEPT,
   NF_DROP, NF_REPEAT,
@@ -471,7 +471,7 @@ function earlyDrop(t: CtTable, ns: Netns, nf: NfNet, tuple: usize): bool {
     let link = load<usize>(bucketOf(t, hash + i));
     while (link != 0) {
       const ct = changetype<Conntrack>(link & ~1);
-      if (ct.ns == changetype<usize>(ns)
+      if (ct.ns == changetype<usize>(ns) && !(FULL && ct.status & IPS_OFFLOAD)
         && (ctExpires(ct) == 0 || !(ct.status & IPS_ASSURED)
           || (<u32>Tuple.at(ctTuple(ct, false)).proto == IPPROTO_TCP && tcpCanEarlyDrop(ct)))
         && ctKill(ct)) {

@@ -4,7 +4,7 @@ import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_STOLEN } from "../abi/netfilter";
 import {
   NFTCHAIN_COUNTERS, NFTCMP_EQ, NFTCMP_GE, NFTCMP_GT, NFTCMP_LE, NFTCMP_LT, NFTCMP_NE, NFTDYN_DATA, NFTDYN_DELETE, NFTDYN_NOT,
   NFTDYN_UPDATE, NFTLOOKUP_DATA, NFTLOOKUP_NOT, NFTLOOKUP_VERDICT, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_CONNLIMIT, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET,
-  NFTOP_DUP, NFTOP_DYNSET, NFTOP_EBT, NFTOP_EXTHDR, NFTOP_FIB, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
+  NFTOP_DUP, NFTOP_DYNSET, NFTOP_EBT, NFTOP_EXTHDR, NFTOP_FIB, NFTOP_FLOW, NFTOP_FWD, NFTOP_HASH, NFTOP_IMMEDIATE, NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META,
   NFTOP_META_SET, NFTOP_NAT, NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET,
   NFTOP_QUOTA, NFTOP_RANGE, NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET,
   NFTOP_VERDICT, NFTOP_XT, NFTV_BREAK, NFTV_CONTINUE, NFTV_GOTO, NFTV_JUMP, NFTV_RETURN, NFT_JUMPS, NFT_RULE_HEADER,
@@ -22,6 +22,7 @@ import { nftCt, nftCtSet, nftNat, nftNotrack, nftRedirect, nftReject } from "./e
 import { nftExthdr, nftFib, nftMeta, nftMetaSet, nftPayload, nftPayloadSet, nftRt, nftTcpOption, nftTcpOptionSet } from "./expr-packet";
 import { DYNSET_OPS, NFF_FRAME, limitMax, padded } from "./ops";
 import { nftEbt } from "./ebt";
+import { flowtableAdd } from "./flowtable";
 import { nftDup, nftFwd } from "./redirect";
 import { NFT_FRAME_BYTES, NFT_NESTED, NftChain, NftNet, nftChain, nftNet, nftObject, nftSet } from "./ruleset";
 import { nftXt } from "./xt";
@@ -190,6 +191,7 @@ function operation(op: usize, n: NftNet, frame: usize, skb: Skb, ns: Netns, nf: 
     case NFTOP_EBT: return nftEbt(op, skb, inDev);
     case NFTOP_FWD: return nftFwd(op, frame, skb, ns);
     case NFTOP_DUP: return nftDup(op, frame, skb, ns, hook);
+    case NFTOP_FLOW: return flowtableAdd(nftChain(n, load<u32>(op, 4)), skb, ns, inDev);
     case NFTOP_LOG: return NFTV_CONTINUE;
     case NFTOP_NAT: return nftNat(op, frame, skb, ns, hook);
     case NFTOP_MASQ: return nftRedirect(op, frame, skb, ns, hook, inDev, outDev, true);

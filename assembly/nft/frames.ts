@@ -1,6 +1,6 @@
 // Chains of the families bridge, arp and netdev, and of inet at ingress: frames, not packets of IP, pass by (net/netfilter/nft_chain_filter.c).
 import { NF_ACCEPT, NF_DROP, NF_STOLEN } from "../abi/netfilter";
-import { NFT_HOOK_BRIDGE, NFT_HOOK_BROUTING, NFT_HOOK_INGRESS } from "../abi/nft";
+import { NFTCHAIN_FLOWTABLE, NFT_HOOK_BRIDGE, NFT_HOOK_BROUTING, NFT_HOOK_INGRESS } from "../abi/nft";
 import { DROP_NETFILTER } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { nfNet } from "../netfilter/state";
@@ -8,6 +8,7 @@ import { skbDrop } from "../net/skb";
 import { be16 } from "../wire/bytes";
 import { ETH_P_IP } from "../wire/ethernet";
 import { nftDoChain } from "./eval";
+import { flowtableInput } from "./flowtable";
 import { NFF_FRAME, NFF_NO_TRANSPORT } from "./ops";
 import { HOOK_ENTRY_BYTES, NftChain, frameCount, frameEntries, nftNet } from "./ruleset";
 
@@ -43,6 +44,10 @@ export function nftFrameVerdict(hook: u32, skb: Skb, ns: Netns, inDev: usize, ou
     if (load<u32>(entry, 8) != hook) continue;
     const chain = changetype<NftChain>(<usize>load<u32>(entry, 12));
     if (hook >= NFT_HOOK_INGRESS && !named(chain, inDev != 0 ? inDev : outDev)) continue;
+    if (chain.flags & NFTCHAIN_FLOWTABLE) {
+      verdict = flowtableInput(chain, skb, ns, changetype<NetDevice>(inDev));
+      continue;
+    }
     skb.nfFlags |= NFF_FRAME | (ipv4Whole(skb) ? 0 : NFF_NO_TRANSPORT);
     verdict = nftDoChain(chain, skb, ns, nf, hook >= NFT_HOOK_BRIDGE && hook < NFT_HOOK_BROUTING ? hook - NFT_HOOK_BRIDGE : 0, inDev, outDev);
     if (verdict != NF_STOLEN) skb.nfFlags &= ~(NFF_FRAME | NFF_NO_TRANSPORT);

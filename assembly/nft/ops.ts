@@ -1,6 +1,6 @@
 // The operations of rules: their form, checked once when they are loaded, and the state that some of them keep.
 import {
-  NFTOPS, NFTOP_CONNLIMIT, NFTOP_DUP, NFTOP_EBT, NFTOP_EXTHDR, NFTOP_FWD, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET, NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE,
+  NFTOPS, NFTOP_CONNLIMIT, NFTOP_DUP, NFTOP_EBT, NFTOP_EXTHDR, NFTOP_FLOW, NFTOP_FWD, NFTOP_BITWISE, NFTOP_BITWISE_REG, NFTOP_CMP, NFTOP_COUNTER, NFTOP_CT, NFTOP_CT_SET, NFTOP_DYNSET, NFTOP_FIB, NFTOP_HASH, NFTOP_IMMEDIATE,
   NFTOP_LAST, NFTOP_LIMIT, NFTOP_LOG, NFTOP_LOOKUP, NFTOP_MASQ, NFTOP_META, NFTOP_META_SET, NFTOP_NAT, NFTOP_NEVER,
   NFTOP_NOTRACK, NFTOP_NUMGEN, NFTOP_OBJECT, NFTOP_OBJECT_MAP, NFTOP_PAYLOAD, NFTOP_PAYLOAD_SET, NFTOP_QUOTA, NFTOP_RANGE,
   NFTOP_REDIR, NFTOP_REJECT, NFTOP_RT, NFTOP_SHIFT, NFTOP_SWAP, NFTOP_TCPOPT, NFTOP_TCPOPT_SET, NFTOP_VERDICT, NFTOP_XT, NFTMETA_IIFNAME,
@@ -89,7 +89,7 @@ function opValid(op: usize, bytes: u32): bool {
     case NFTOP_COUNTER: return bytes == 24;
     case NFTOP_LIMIT: return bytes == 32 && load<u64>(op, 8) != 0;
     case NFTOP_QUOTA: return bytes == 28;
-    case NFTOP_LAST: case NFTOP_OBJECT: return bytes == 8;
+    case NFTOP_LAST: case NFTOP_OBJECT: case NFTOP_FLOW: return bytes == 8;
     case NFTOP_REJECT: return bytes == 12;
     case NFTOP_EXTHDR: return bytes == 8 && fits(register, <u32>max<u8>(load<u8>(op, 6), 1));
     case NFTOP_NAT:
@@ -145,7 +145,7 @@ export function opsNeedConntrack(ops: usize, bytes: u32): u32 {
   let n: u32 = 0;
   for (let at: u32 = 0; at < bytes; at += <u32>load<u16>(ops + <usize>at, 2)) {
     const kind = <u32>load<u8>(ops + <usize>at);
-    if (kind == NFTOP_CT || kind == NFTOP_CT_SET || kind == NFTOP_CONNLIMIT || (kind >= NFTOP_NAT && kind <= NFTOP_REDIR)) n++;
+    if (kind == NFTOP_CT || kind == NFTOP_CT_SET || kind == NFTOP_CONNLIMIT || kind == NFTOP_FLOW || (kind >= NFTOP_NAT && kind <= NFTOP_REDIR)) n++;
     else if (kind == NFTOP_XT) n += nftXtTracks(ops + <usize>at);
     else if (kind == NFTOP_DYNSET && counts(ops + <usize>at + DYNSET_OPS, <u32>load<u16>(ops + <usize>at, 2) - DYNSET_OPS)) n++;
   }

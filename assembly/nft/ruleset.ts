@@ -7,7 +7,7 @@ import {
   TABLE_SECURITY,
 } from "../abi/netfilter";
 import {
-  NFTCHAIN_BASE, NFTCHAIN_COUNTERS_SET, NFTCHAIN_INET, NFTCHAIN_IP6, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
+  NFTCHAIN_BASE, NFTCHAIN_COUNTERS_SET, NFTCHAIN_FLOWTABLE, NFTCHAIN_INET, NFTCHAIN_IP6, NFTCHAIN_NAT, NFTREC_CHAIN, NFTREC_CHAIN_DELETE, NFTREC_ELEMENT, NFTREC_ELEMENT_DELETE, NFTREC_OBJECT,
   NFTREC_OBJECT_DELETE, NFTREC_SET, NFTREC_SET_DELETE, NFTREC_SET_FLUSH, NFT_CHAIN_HEADER, NFT_ELEMENT_HEADER, NFT_IDS_MAX,
   NFT_HOOKS, NFT_HOOK_ARP_INPUT, NFT_HOOK_ARP_OUTPUT, NFT_HOOK_BRIDGE, NFT_HOOK_BROUTING, NFT_HOOK_INGRESS, NFT_RECORD_HEADER, NFT_RULE_HEADER,
   NFT_SET_HEADER,
@@ -20,6 +20,7 @@ import { PROGRAM_IPV6, nfProgramAt, nfPrograms } from "../netfilter/queue";
 import { FRAME_HOOKS, NfNet, nfNet, nfTable } from "../netfilter/state";
 import { tableHooks } from "../netfilter/xtables";
 import { TIMER_NFT_GC } from "../net/timers";
+import { flowtableFree } from "./flowtable";
 import { opsNeedConntrack, opsStates, opsStatesFree, opsStatesMove, opsStatesNone, opsValid } from "./ops";
 import {
   NftSet, setApply, setApplyDelete, setElementFree, setElementNew, setFlush, setFree, setIntervalsRoom, setNew, setSweep,
@@ -40,6 +41,7 @@ import {
   sequence: u32;
   devices: usize; // names of its devices, 16 bytes each
   deviceCount: u32;
+  flows: usize; // of a flowtable (flowtable.ts): Flowtable, 0: nothing was entered yet
   packets: u64; // of the policy, with NFTCHAIN_COUNTERS
   octets: u64;
 }
@@ -68,7 +70,7 @@ import {
 }
 const TIMER_AT: usize = offsetof<NftNet>("timer");
 const NFTNET_BYTES: u32 = 256;
-const CHAIN_BYTES: u32 = 80;
+const CHAIN_BYTES: u32 = 88;
 export const NFT_NESTED: u32 = 4;
 /** Registers (128), verdict {u32 code, u32 chain}, stack of {u32 rule, u32 end, u32 chain, u32 0}. */
 export const NFT_FRAME_BYTES: u32 = 128 + 8 + 16 * 16;
@@ -172,6 +174,7 @@ function chainFree(at: usize): void {
     kfree(chain.rules, chain.bytes);
   }
   if (chain.devices != 0) kfree(chain.devices, chain.deviceCount << 4);
+  if (chain.flows != 0) flowtableFree(chain.flows);
   kfree(at, CHAIN_BYTES);
 }
 
@@ -352,6 +355,7 @@ function hookKnown(hook: u32): bool {
 function chainNew(d: Draft, nf: usize, made: usize, r: usize, length: u32): i32 {
   const id = load<u32>(r), flags = load<u32>(r, 4), hook = load<u32>(r, 8), rules = load<u32>(r, 20);
   if (!hookKnown(hook) || load<u32>(r, 16) > 1) return -EINVAL;
+  if (flags & NFTCHAIN_FLOWTABLE && (!(flags & NFTCHAIN_BASE) || hook != NFT_HOOK_INGRESS || rules != 0)) return -EINVAL;
   const at = kmalloc(CHAIN_BYTES);
   if (at == 0) return -ENOMEM;
   store<u32>(made, <u32>at, 4);
@@ -440,6 +444,8 @@ function apply(n: NftNet, nf: NfNet, ns: Netns, d: Draft): void {
       const chain = changetype<NftChain>(now);
       if (old != 0) {
         statesTake(chain, changetype<NftChain>(old));
+        chain.flows = changetype<NftChain>(old).flows;
+        changetype<NftChain>(old).flows = 0;
         if (!(chain.flags & NFTCHAIN_COUNTERS_SET)) {
           chain.packets = changetype<NftChain>(old).packets;
           chain.octets = changetype<NftChain>(old).octets;

@@ -51,7 +51,7 @@ export function newMachine(instance: KernelInstance): Machine {
   };
   const programs: Machine["programs"] = new Map();
   const host: ToolHost = {
-    netns: kernel.host, namespaces, ipsetWithout: MISSING_SETS,
+    netns: kernel.host, namespaces, ipsetWithout: MISSING_SETS, nftWithout: ["flowtable"],
     hasKind: (kind) => !MISSING_KINDS.includes(kind), hasTc: (_what, kind) => !MISSING_TC.includes(kind),
     wait: (ms) => run(ms),
     addNetns: (name) => {

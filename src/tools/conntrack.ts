@@ -336,15 +336,14 @@ function format(entries: readonly ConntrackRecord[], output: string, extra: (ent
     const number = protocolOf(entry.proto);
     const v6 = entry.orig.src.includes(":");
     let text = extended ? (v6 ? "ipv6     10 " : "ipv4     2 ") : "";
-    text += `${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} `;
-    if (entry.state !== undefined) text += `${entry.state} `;
+    text += `${nameOf(number).padEnd(8)} ${number} ${lasting(entry)}`;
     text += tuple(entry.orig);
     const { counters } = extra(entry);
     if (counters !== undefined) text += countersText(counters[0]!);
     if (!entry.flags.includes("SEEN_REPLY")) text += "[UNREPLIED] ";
     text += tuple(entry.reply);
     if (counters !== undefined) text += countersText(counters[1]!);
-    if (entry.flags.includes("ASSURED")) text += "[ASSURED] ";
+    text += assurance(entry);
     text += `mark=${entry.mark} `;
     if (entry.zone !== 0) text += `zone=${entry.zone} `;
     text += "use=1";
@@ -353,16 +352,20 @@ function format(entries: readonly ConntrackRecord[], output: string, extra: (ent
   }).join("");
 }
 
+/** Timeout and state: a flowtable's connection is asked for neither (ctnetlink_dump_info, ct_seq_show). */
+const lasting = ({ flags, timeoutSeconds, state }: ConntrackEntry): string =>
+  flags.includes("OFFLOAD") ? "" : `${timeoutSeconds} ${state === undefined ? "" : `${state} `}`;
+const assurance = ({ flags }: ConntrackEntry): string => flags.includes("OFFLOAD") ? "[OFFLOAD] " : flags.includes("ASSURED") ? "[ASSURED] " : "";
+
 const countersText = ([packets, bytes]: readonly [number, number]): string => `packets=${packets} bytes=${bytes} `;
 
 /** An entry as /proc/net/nf_conntrack has it. */
 export function conntrackLine(entry: ConntrackRecord, { counters }: Extra): string {
   const number = protocolOf(entry.proto);
   const v6 = entry.orig.src.includes(":");
-  const state = entry.state === undefined ? "" : `${entry.state} `;
-  return `${v6 ? "ipv6     10" : "ipv4     2"} ${nameOf(number).padEnd(8)} ${number} ${entry.timeoutSeconds} ${state}${tuple(entry.orig, whole)}` +
+  return `${v6 ? "ipv6     10" : "ipv4     2"} ${nameOf(number).padEnd(8)} ${number} ${lasting(entry)}${tuple(entry.orig, whole)}` +
     `${counters === undefined ? "" : countersText(counters[0]!)}${entry.flags.includes("SEEN_REPLY") ? "" : "[UNREPLIED] "}${tuple(entry.reply, whole)}` +
-    `${counters === undefined ? "" : countersText(counters[1]!)}${entry.flags.includes("ASSURED") ? "[ASSURED] " : ""}mark=${entry.mark} zone=${entry.zone} use=2\n`;
+    `${counters === undefined ? "" : countersText(counters[1]!)}${assurance(entry)}mark=${entry.mark} zone=${entry.zone} use=2\n`;
 }
 
 /** `-o save`: the command that makes the entry (ct_save_snprintf()). */
@@ -406,13 +409,14 @@ function xml(entries: readonly ConntrackRecord[], extra: (entry: ConntrackRecord
   };
   const flows = entries.map((entry) => {
     const number = protocolOf(entry.proto);
-    const state = entry.state === undefined ? "" : `<state>${entry.state}</state>`;
+    const offloaded = entry.flags.includes("OFFLOAD");
+    const state = entry.state === undefined || offloaded ? "" : `<state>${entry.state}</state>`;
     const unreplied = entry.flags.includes("SEEN_REPLY") ? "" : "<unreplied/>";
     const assured = entry.flags.includes("ASSURED") ? "<assured/>" : "";
     const { counters } = extra(entry);
     return `<flow><meta direction="original">${layers(entry.orig, number)}${counted(counters?.[0])}</meta>` +
       `<meta direction="reply">${layers(entry.reply, number)}${counted(counters?.[1])}</meta>` +
-      `<meta direction="independent">${state}<timeout>${entry.timeoutSeconds}</timeout><mark>${entry.mark}</mark>` +
+      `<meta direction="independent">${state}${offloaded ? "" : `<timeout>${entry.timeoutSeconds}</timeout>`}<mark>${entry.mark}</mark>` +
       `${entry.zone === 0 ? "" : `<zone>${entry.zone}</zone>`}<use>1</use><id>${entry.id}</id>${assured}${unreplied}</meta></flow>\n`;
   });
   return `<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n${flows.join("")}</conntrack>\n`;

@@ -9,8 +9,8 @@ import type { Streams, ToolHost } from "./tool.ts";
 const WITH_ARGUMENT = ["-I", "--includepath", "-D", "--define"];
 
 /** `nft [-s] [-a] [-c] [-f -] COMMAND…`: with `-f -` (or /dev/stdin) the commands are standard input. */
-export function nft({ netns }: ToolHost, args: readonly string[], streams: Streams, stdin: string): number {
-  let options: NftOptions = {};
+export function nft({ netns, nftWithout }: ToolHost, args: readonly string[], streams: Streams, stdin: string): number {
+  let options: NftOptions = nftWithout === undefined ? {} : { without: nftWithout };
   let file: string | undefined;
   let at = 0;
   for (; at < args.length && args[at]!.startsWith("-") && args[at] !== "-"; at++) {

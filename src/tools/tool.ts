@@ -38,6 +38,8 @@ export interface ToolHost {
   programOf?(socket: SocketInfo): SocketProgram | undefined;
   /** Types of ipset that the machine's kernel is built without. */
   readonly ipsetWithout?: readonly string[];
+  /** What the machine's kernel lacks of nftables. */
+  readonly nftWithout?: readonly "flowtable"[];
 }
 
 /** Ends a tool with an exit status; what it has printed before stays. */

@@ -8,7 +8,7 @@ import { NFT_HOOK_INGRESS } from "../../../assembly/abi/nft.ts";
 import { HOOKS, Writer, hookNumber, type Base, type Chain, type Rule, type Table } from "./model.ts";
 import { statements } from "./rule.ts";
 
-const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, dstnat: -100, filter: 0, security: 50, srcnat: 100 };
+export const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, dstnat: -100, filter: 0, security: 50, srcnat: 100 };
 const BRIDGE_PRIORITIES: Readonly<Record<string, number>> = { dstnat: -300, filter: -200, out: 100, srcnat: 300 };
 const BLOCK_HOOKS: Readonly<Record<Base["type"], readonly string[]>> = {
   filter: [...Object.keys(HOOKS), "ingress", "egress"], nat: ["prerouting", "input", "output", "postrouting"], route: ["output"],
@@ -37,7 +37,7 @@ function devices(cursor: Cursor): string[] {
 }
 
 /** A priority: a number, or a name with a number added to it or taken from it. */
-function priority(cursor: Cursor, from: Token, names: Readonly<Record<string, number>>): number {
+export function priority(cursor: Cursor, from: Token, names: Readonly<Record<string, number>>): number {
   const sign = cursor.is("-") ? -1 : 1;
   if (cursor.is("-", "+")) cursor.next();
   if (cursor.token.kind === "number") return sign * cursor.number();

@@ -12,6 +12,8 @@ export interface Commands {
   readonly interfaces: DataType;
   readonly listing: Listing;
   readonly readFile: ((path: string) => string | undefined) | undefined;
+  /** The kernel is one without flowtables. */
+  readonly withoutFlowtables: boolean;
   /** Is there an interface of this name? */
   hasDevice(name: string): boolean;
   /** Elements of a set that packets may change, as the kernel has them now. */

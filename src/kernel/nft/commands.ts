@@ -6,7 +6,7 @@ import { appendRule, chainBlock, chainCommand, flushChain, ruleCommand } from ".
 import {
   EEXIST, ended, family, needTable, skipBlock, skipTo, tableName, type Commands,
 } from "./command-context.ts";
-import { ENOENT } from "./elements.ts";
+import { flowtableCommand, listFlowtables, newFlowtable } from "./flowtables.ts";
 import { Refused, refusedByKernel, scan, type Cursor, type Token } from "./lexer.ts";
 import { formatTable, listingOf, tableText } from "./list.ts";
 import type { Family, Table } from "./model.ts";
@@ -50,13 +50,11 @@ function command(commands: Commands): void {
         return listAll(commands, object.text);
       }
       break;
-    case "flowtable": {
-      while (!ended(cursor)) {
-        if (cursor.is("{")) skipBlock(cursor);
-        else cursor.next();
-      }
-      throw refusedByKernel(ENOENT, { from: start, to: cursor.previous.to + 1 });
-    }
+    case "flowtable": cursor.next(); return flowtableCommand(commands, verb, start);
+    case "flowtables":
+      if (verb !== "list") break;
+      cursor.next();
+      return listFlowtables(commands);
     default:
   }
   if (verb === "add" && token === object) {
@@ -128,7 +126,7 @@ function newTable(commands: Commands, given: Family, name: string, comment: stri
   const { tx, ruleset } = commands;
   tx.change(() => ruleset.handles++, () => ruleset.handles--);
   const table: Table = {
-    family: given, name, handle: ruleset.handles, comment, flags, chains: new Map(), sets: new Map(), objects: new Map(), handles: 0,
+    family: given, name, handle: ruleset.handles, comment, flags, chains: new Map(), sets: new Map(), objects: new Map(), flowtables: new Map(), handles: 0,
   };
   tx.setIn(ruleset.tables, `${given} ${name}`, table);
   return table;
@@ -220,6 +218,7 @@ function blockPart(commands: Commands, table: Table, start: number): (() => void
       newObject(commands, table, token.text, name, "add");
       return [];
     }
+    case "flowtable": newFlowtable(commands, table, cursor.name(), "add", start); return [];
     case "ct": {
       cursor.expect("helper");
       const name = cursor.name();
@@ -260,6 +259,7 @@ function deleteTable(commands: Commands, table: Table): void {
   const { tx, ruleset } = commands;
   for (const chain of [...table.chains.values()]) tx.deleteChain(chain);
   for (const set of [...table.sets.values()]) tx.deleteSet(set);
+  for (const flowtable of [...table.flowtables.values()]) tx.deleteFlowtable(flowtable);
   for (const object of [...table.objects.values()]) tx.deleteObject(object);
   tx.setIn(ruleset.tables, `${table.family} ${table.name}`, undefined);
 }

@@ -338,7 +338,7 @@ function apply(tx: Transaction, { ruleset }: NftHandle, name: string, view: View
     if (wanted.length === 0) return;
     tx.change(() => ruleset.handles++, () => ruleset.handles--);
     const made: Table = {
-      family: FAMILY, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), handles: 0,
+      family: FAMILY, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), flowtables: new Map(), handles: 0,
     };
     tx.setIn(ruleset.tables, `${FAMILY} ${name}`, made);
     table = made;

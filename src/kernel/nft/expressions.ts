@@ -4,7 +4,7 @@
  */
 import * as abi from "../../../assembly/abi/nft.ts";
 import { Refused, type Cursor, type Place } from "./lexer.ts";
-import { padded, type Chain, type Family, type NftObject, type NftSet, type Segment, type Table, type Transaction, type Check, type Writer } from "./model.ts";
+import { padded, type Chain, type Family, type NftSet, type Segment, type Table, type Transaction, type Check, type Writer } from "./model.ts";
 import { bytesOf, integerType, type, type DataType } from "./types.ts";
 
 export interface Expression extends Place {
@@ -34,7 +34,7 @@ export interface RuleContext {
   readonly segments: Segment[];
   readonly chains: Chain[];
   readonly sets: NftSet[];
-  readonly objects: NftObject[];
+  readonly objects: { use: number }[];
   readonly checks: Check[];
   readonly interfaces: DataType;
   /** Protocol numbers known by now (nf_proto, IP protocol), and the segment that said so, for it is not listed if implied. */

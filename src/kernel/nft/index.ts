@@ -27,6 +27,8 @@ export interface NftOptions {
   readonly readFile?: (path: string) => string | undefined;
   /** `-s`: no counters and the like. */
   readonly stateless?: boolean;
+  /** What the machine's kernel is built without: it refuses that as the real one does. */
+  readonly without?: readonly "flowtable"[];
   /** `-a` */
   readonly handles?: boolean;
   /** Takes lines that nft prints to stderr beside a listing. */
@@ -194,6 +196,7 @@ export function createNft(context: NodeContext, netns: number, interfaces: Inter
       const output: string[] = [];
       try {
         runCommands({
+          withoutFlowtables: options.without?.includes("flowtable") ?? false,
           ruleset, cursor, tx, interfaces: interfaceIndex, readFile: options.readFile, hasDevice: (name) => interfaces.indexOf(name) !== undefined, listing: listing(options), sync, output,
           reset: (what) => void ("rules" in what ? states(what, true) : objectState(what, true)),
         });

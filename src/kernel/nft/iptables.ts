@@ -690,7 +690,7 @@ function apply(tx: Transaction, nft: NftHandle, view: View, family: Kind["family
 function newTable(tx: Transaction, { ruleset }: NftHandle, name: string, family: Kind["family"]): Table {
   tx.change(() => ruleset.handles++, () => ruleset.handles--);
   const table: Table = {
-    family, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), handles: 0,
+    family, name, handle: ruleset.handles, comment: undefined, flags: [], chains: new Map(), sets: new Map(), objects: new Map(), flowtables: new Map(), handles: 0,
   };
   tx.setIn(ruleset.tables, `${family} ${name}`, table);
   return table;

@@ -46,6 +46,7 @@ export function tableText(listing: Listing, table: Table): string {
   const parts = [
     ...[...table.objects.values()].map((object) => objectText(listing, object)),
     ...[...table.sets.values()].map((set) => setText(listing, set)),
+    ...[...table.flowtables.values()].map((flowtable) => flowtableText(listing, flowtable)),
     ...[...table.chains.values()].map((chain) => chainText(listing, chain, true)),
   ];
   return `table ${table.family} ${table.name} {${handle(listing, table.handle)}\n${head}${parts.join("\n")}}\n`;
@@ -143,6 +144,12 @@ export function chainText(listing: Listing, chain: Chain, rules: boolean): strin
     });
   }
   return `${text}\t}\n`;
+}
+
+export function flowtableText(listing: Listing, { name, handle: number, base, flowtable, table }: Chain): string {
+  const devices = base!.devices!.length === 0 ? "" : `\t\tdevices = { ${base!.devices!.join(", ")} }\n`;
+  return `\tflowtable ${name} {${handle(listing, number)}\n\t\thook ingress priority ${priorityText(base!.priority, "ingress", { ...table, family: "netdev" })}\n`
+    + `${devices}${flowtable!.counter ? "\t\tcounter\n" : ""}\t}\n`;
 }
 
 /** A rule's statements as one line. */

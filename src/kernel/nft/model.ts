@@ -46,7 +46,7 @@ export interface Rule {
   /** Chains it jumps to, sets it looks into (anonymous ones end with it), objects it names. */
   readonly chains: readonly Chain[];
   readonly sets: readonly NftSet[];
-  readonly objects: readonly NftObject[];
+  readonly objects: readonly { use: number }[];
   readonly checks: readonly Check[];
   /** A rule of iptables-nft: what it says there, and its matches and target as the kernel has them. */
   readonly iptables?: IptablesRule;
@@ -79,6 +79,8 @@ export interface Chain {
   counted?: boolean | undefined;
   /** From where the policy counts, when that was said. */
   counter?: readonly [bigint, bigint] | undefined;
+  /** No chain of rules: a flowtable, whose name is its table's `flowtables`. */
+  flowtable?: { readonly counter: boolean } | undefined;
 }
 /** What an element of a verdict map says. */
 export interface Verdict {
@@ -145,6 +147,7 @@ export interface Table {
   readonly chains: Map<string, Chain>;
   readonly sets: Map<string, NftSet>;
   readonly objects: Map<string, NftObject>;
+  readonly flowtables: Map<string, Chain>;
   handles: number;
 }
 
@@ -323,6 +326,12 @@ export class Transaction {
     this.#done.push(() => this.ruleset.ids.chain.give(chain.id));
   }
 
+  deleteFlowtable(flowtable: Chain): void {
+    this.setIn(flowtable.table.flowtables, flowtable.name, undefined);
+    this.#deleted.add(flowtable);
+    this.#done.push(() => this.ruleset.ids.chain.give(flowtable.id));
+  }
+
   // Sets and objects
 
   #record(kind: number, body: (writer: Writer) => void): void {
@@ -401,10 +410,11 @@ export class Transaction {
       const { family } = chain.table;
       const packets6 = family === "ip6" ? abi.NFTCHAIN_IP6 : family === "inet" ? abi.NFTCHAIN_INET : 0;
       const flags = packets6 | (base === undefined ? 0 : abi.NFTCHAIN_BASE | (base.type === "nat" ? abi.NFTCHAIN_NAT : base.type === "route" ? abi.NFTCHAIN_ROUTE : 0)
-        | (chain.counted ? abi.NFTCHAIN_COUNTERS : 0) | (chain.counter === undefined ? 0 : abi.NFTCHAIN_COUNTERS_SET));
+        | (chain.counted ? abi.NFTCHAIN_COUNTERS : 0) | (chain.counter === undefined ? 0 : abi.NFTCHAIN_COUNTERS_SET)
+        | (chain.flowtable === undefined ? 0 : abi.NFTCHAIN_FLOWTABLE | (chain.flowtable.counter ? abi.NFTCHAIN_FLOW_COUNTER : 0)));
       const [packets, bytes] = chain.counter ?? [0n, 0n];
       this.#record(abi.NFTREC_CHAIN, (writer) => {
-        const hook = base === undefined ? 0 : hookNumber(chain.table.family, base.hook)!;
+        const hook = base === undefined ? 0 : chain.flowtable !== undefined ? abi.NFT_HOOK_INGRESS : hookNumber(chain.table.family, base.hook)!;
         writer.u32(chain.id).u32(flags).u32(hook).u32((base?.priority ?? 0) >>> 0);
         writer.u32(chain.policy === "drop" ? 0 : 1).u32(chain.rules.length).u64(packets).u64(bytes);
         if (hook >= abi.NFT_HOOK_INGRESS) {

@@ -7,6 +7,7 @@ import { concatenation, depend, dependIcmp, isHeader, primary, registersOf, star
 import { Refused, refusedByKernel, type Place } from "./lexer.ts";
 import { elementKey, keyBytes, type NftSet, type SetElement } from "./model.ts";
 import { dynamic, meter } from "./dynamic.ts";
+import { flowStatement } from "./flowtables.ts";
 import { startsStateful, statefulBody } from "./stateful.ts";
 import { dupStatement, fwdStatement, helperStatement, queueStatement, tproxyStatement } from "./statements-more.ts";
 import { logStatement, natStatement, rejectStatement } from "./statements.ts";
@@ -75,6 +76,7 @@ function statement(context: RuleContext): boolean {
       }
       break;
     case "set": dynamic(context); return false;
+    case "flow": flowStatement(context); return false;
     default:
   }
   if (startsExpression(cursor)) return match(context);

@@ -37,6 +37,8 @@ const TEXT = `table ip t {
   tcp dport { 1-5, 8 } reject with tcp reset
  }
  chain n { type nat hook prerouting priority dstnat; tcp dport 80 dnat to ip saddr map { 1.1.1.1 : 2.2.2.2 } ; }
+ flowtable ft { hook ingress priority 0; devices = { eth0 }; counter; }
+ chain fw { type filter hook forward priority 0; flow add @ft counter; }
  map om { type inet_service : counter; elements = { 53 : "c" } }
  chain g { type filter hook output priority 0; meter m size 10 { ip daddr limit rate 1/second } ct count over 5; counter name udp dport map @om
   add @d { ip saddr . udp dport ct count 3 } ct zone set 3; dup to 10.0.0.2; }
