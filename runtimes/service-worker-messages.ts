@@ -23,7 +23,7 @@ export interface Asked {
 /** From the page, by that port. */
 export type Answered =
   | { readonly head: { readonly status: number; readonly headers: Readonly<Record<string, string>> } }
-  | { readonly text: string }
+  | { readonly text: string | Uint8Array }
   | { readonly end: true };
 /** From the service worker, by that port. */
 export interface Gone {

@@ -51,7 +51,7 @@ async function answer(cluster: Pick<Cluster, "serve">, { method, url, headers, b
   try {
     const { status, headers: given, body: content } = await cluster.serve({ method, url, headers, body, signal: gone.signal });
     say({ head: { status, headers: given } });
-    if (typeof content === "string") say({ text: content });
+    if (typeof content === "string" || content instanceof Uint8Array) say({ text: content });
     else if (content !== undefined) {
       for await (const text of content) {
         if (gone.signal.aborted) break;

@@ -72,7 +72,7 @@ async function answer(request: Request, url: string): Promise<Response> {
         } catch (error) {
           reject(error);
         }
-      } else if ("text" in said) controller?.enqueue(encoder.encode(said.text));
+      } else if ("text" in said) controller?.enqueue(typeof said.text === "string" ? encoder.encode(said.text) : said.text);
       else {
         controller?.close();
         port.close();

@@ -145,8 +145,8 @@ async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: 
     outgoing.end();
     return;
   }
-  if (typeof body === "string") {
-    const bytes = Buffer.from(body);
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    const bytes = typeof body === "string" ? Buffer.from(body) : body;
     outgoing.writeHead(status, { ...headers, "content-length": String(bytes.length) });
     outgoing.end(bytes);
     return;

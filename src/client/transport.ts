@@ -57,11 +57,11 @@ export interface HttpMessage {
   readonly signal?: AbortSignal;
 }
 
-/** What is answered to it: no body, a text, or for a watch one text after the other as they come. */
+/** What is answered to it: no body, a text, bytes, or for a watch one text after the other as they come. */
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | AsyncIterable<string>;
+  readonly body?: string | Uint8Array | AsyncIterable<string>;
 }
 
 /** Sends one request. Rejects only when no answer came (`signal` aborted, transport closed). */

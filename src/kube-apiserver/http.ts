@@ -37,8 +37,8 @@ export async function serveFetch(serving: Serving, request: Request): Promise<Re
   signal.addEventListener("abort", () => stop.abort());
   const body = method === "GET" ? NOTHING : new Uint8Array(await request.arrayBuffer());
   const answer = await serveMessage(serving, { method, url: slash < 0 ? "/" : url.slice(slash), headers, body, signal: stop.signal });
-  const content = answer.body === undefined || typeof answer.body === "string" ? answer.body : bytesOf(answer.body, stop);
-  return new Response(content ?? null, { status: answer.status, headers: answer.headers });
+  const content = answer.body === undefined || typeof answer.body === "string" || answer.body instanceof Uint8Array ? answer.body : bytesOf(answer.body, stop);
+  return new Response((content as BodyInit | undefined) ?? null, { status: answer.status, headers: answer.headers });
 }
 
 /** What comes by the connection, each time after `enter`. */
@@ -63,7 +63,8 @@ export async function serveMessage(serving: Serving, message: HttpMessage, conne
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const method = message.method as ApiRequest["method"];
     serving.admit({ method, path, headers });
-    const accepted = negotiate(headers["accept"] ?? "", serving.table !== undefined);
+    // OpenAPI documents have forms of their own.
+    const accepted = path.startsWith("/openapi/") ? "object" : negotiate(headers["accept"] ?? "", serving.table !== undefined);
     const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
@@ -189,7 +190,7 @@ function render(response: ApiResponse, form: Form): HttpAnswer {
   const { status, headers, body, stream, text } = response;
   if (text !== undefined) return { status, headers, body: text };
   if (stream !== undefined) return { status, headers: { "content-type": "application/json", "transfer-encoding": "chunked", ...headers }, body: lines(stream, form) };
-  if (typeof body === "string") return status === 304 || status === 204 ? { status, headers } : { status, headers, body };
+  if (typeof body === "string" || body instanceof Uint8Array) return status === 304 || status === 204 ? { status, headers } : { status, headers, body };
   return json(status, headers, `${status < 400 && form !== undefined ? JSON.stringify(form(body, true)) : wire(body)}\n`);
 }
 

@@ -9,6 +9,7 @@ import type { ApiRequest, ApiResponse } from "../../client/transport.ts";
 import { typeOf } from "../registry/descriptor.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { hex } from "./discovery.ts";
+import { openapiV2 } from "./openapi-v2.ts";
 
 type Json = Record<string, unknown>;
 
@@ -16,7 +17,7 @@ const documents = new WeakMap<readonly Descriptor[], Map<string, { text: string;
 
 /** The answer to a path below `/openapi`, undefined when it is another one. */
 export function openapi(path: string, request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | undefined {
-  if (path === "/openapi/v2") return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(v2(registry)) };
+  if (path === "/openapi/v2") return openapiV2(request, registry, () => schemasOf(registry));
   if (path === "/openapi/v3") {
     const paths: Json = {};
     for (const name of groupsOf(registry).keys()) paths[name] = { serverRelativeURL: `/openapi/v3/${name}?hash=${document(name, registry).hash}` };
@@ -119,9 +120,9 @@ function schemaOf(type: FieldType, into: Json, merge = "granular"): Json {
   }
 }
 
-/** Enough for clients that look whether a kind exists; validation is by v3 and the server. */
-function v2(registry: readonly Descriptor[]): Json {
-  const definitions: Json = {};
-  for (const d of registry) definitions[schemaName(typeOf(d))] = { type: "object", "x-kubernetes-group-version-kind": [gvkOf(d)] };
-  return { swagger: "2.0", info: { title: "Kubernetes", version: "v1.32.13" }, paths: {}, definitions };
+/** The schemas of all kinds, by name. */
+function schemasOf(registry: readonly Descriptor[]): Json {
+  const schemas: Json = {};
+  for (const d of registry) addSchema(typeOf(d), schemas, d);
+  return schemas;
 }
