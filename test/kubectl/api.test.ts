@@ -58,8 +58,7 @@ test("the default roles, their bindings, classes and levels are there from the s
 
 test("a certificate signing request says who asks", async () => {
   const recorded = readFileSync(join(process.env["KUBEWIRE_SHARED"] ?? "../shared", "recordings/default-certificatesigningrequests-certificates-v1.jsonl"), "utf8");
-  const { request } = (JSON.parse(recorded.split("
-")[0]!) as { request: { body: { spec: { request: string } } } }).request.body.spec;
+  const { request } = (JSON.parse(recorded.slice(0, recorded.indexOf("\n"))) as { request: { body: { spec: { request: string } } } }).request.body.spec;
   const made = await kubectl("create -o jsonpath={.spec.username},{.spec.groups[0]} -f -", JSON.stringify({
     apiVersion: "certificates.k8s.io/v1", kind: "CertificateSigningRequest", metadata: { name: "jane" },
     spec: { request, signerName: "example.com/signer", usages: ["client auth"], username: "somebody else" },
