@@ -40,7 +40,7 @@ function make(registry: readonly Descriptor[], schemas: Json): Swagger {
 
 /** A schema of version 3 as version 2 has it: no oneOf, references alone. */
 function older(schema: Json): Json {
-  const { allOf, oneOf, nullable, default: fallback, ...rest } = schema as Json & { allOf?: Json[] };
+  const { allOf, oneOf, nullable: _nullable, default: _default, ...rest } = schema as Json & { allOf?: Json[] };
   const ref = (rest["$ref"] ?? (allOf?.length === 1 ? allOf[0]!["$ref"] : undefined)) as string | undefined;
   if (ref !== undefined) return { $ref: ref.replace("#/components/schemas/", "#/definitions/") };
   const out: Json = rest;
