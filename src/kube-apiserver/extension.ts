@@ -3,6 +3,7 @@
  * value of its own (`complete/index.ts`), so that a page which only runs a cluster does not load it.
  */
 import type { KubeObject } from "../apimachinery/meta.ts";
+import type { ApiError } from "../apimachinery/status.ts";
 import type { Kubelets } from "../client/site-streams.ts";
 import type { ApiRequest, ApiResponse } from "../client/transport.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -92,6 +93,12 @@ export interface Extension {
   nonResource(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | Promise<ApiResponse> | undefined;
   /** How objects and lists become Tables of `meta.k8s.io/VERSION`. Throws ApiError for a bad `includeObject`. */
   table(info: RequestInfo, version: string, clock: Clock): Form;
+  /** Throws 406 for an Accept header that the path has no answer to. `infoOf` throws for unknown paths. */
+  checkAccept(request: ApiRequest, infoOf: (request: ApiRequest) => RequestInfo): void;
+  /** Why the text cannot be read as the request's body; `problem` is what a reader of YAML threw. */
+  unreadable(text: string, request: ApiRequest, infoOf: (request: ApiRequest) => RequestInfo, problem: unknown): ApiError;
+  /** JSON as YAML. */
+  toYaml(json: string): Promise<string>;
   /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */
   decodeProtobuf(bytes: Uint8Array): unknown;
   /** Resources that are declared at run time (CustomResourceDefinitions). */

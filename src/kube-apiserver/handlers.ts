@@ -136,14 +136,17 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const { kind } = descriptor.name;
     const apiVersion = apiVersionOf(descriptor.name);
     const sent = body as { kind?: unknown; apiVersion?: unknown } | null | undefined;
-    if (typeof sent !== "object" || sent === null || Array.isArray(sent))
-      throw newBadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }");
+    if (typeof sent !== "object" || sent === null || Array.isArray(sent)) {
+      const found = Array.isArray(sent) ? "array" : sent === null ? "undefined" : typeof sent;
+      const why = found === "undefined" ? "unexpected end of JSON input" : `json: cannot unmarshal ${found} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`;
+      throw newBadRequest(`the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${why} (${found === "undefined" ? "<empty>" : hex(JSON.stringify(sent))})`);
+    }
     const sentKind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : kind;
     const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
     const report: DecodeReport = { strict: [] };
     const refused = (why: string): ApiError => newBadRequest(`${sentKind} in version "${sentVersion.split("/").pop()}" cannot be handled as a ${kind}: ${why}`);
     // A body is read as what it says it is, then judged by what the path wants.
-    const own = (sentKind === kind && sentVersion === apiVersion) || descriptor.custom !== undefined;
+    const own = (sentKind === kind && (sentVersion === apiVersion || (info.verb === "patch" && isOlder(sentVersion, descriptor.name)))) || descriptor.custom !== undefined;
     const sentAs = own ? descriptor : options.registry.find((d) => d.name.kind === sentKind && apiVersionOf(d.name) === sentVersion);
     if (sentAs === undefined)
       throw refused(`no kind "${sentKind}" is registered for version "${sentVersion}" in scheme ${JSON.stringify(descriptor.scheme ?? "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30")}`);
@@ -177,11 +180,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   function strictness(mode: string | null, strict: readonly string[], refused: (why: string) => ApiError): Readonly<Record<string, string>> {
-    if (mode !== null && mode !== "" && mode !== "Ignore" && mode !== "Warn" && mode !== "Strict") {
-      const errors = new FieldErrors();
-      errors.notSupported("fieldValidation", mode, ["Ignore", "Strict", "Warn"]);
-      throw newInvalid({ group: "meta.k8s.io", kind: "CreateOptions" }, "", errors.list);
-    }
     if (strict.length === 0 || mode === "Ignore") return NO_HEADERS;
     if (mode === "Strict") throw refused(`strict decoding error: ${strict.join(", ")}`);
     return { warning: strict.map((text) => `299 - ${JSON.stringify(text)}`).join(", ") };
@@ -196,11 +194,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   const isDryRun = (info: RequestInfo): boolean => {
     const values = info.query.getAll("dryRun");
-    if (values.length > 0 && values.some((v) => v !== "All")) {
+    if (values.some((v) => v !== "All")) {
       const errors = new FieldErrors();
       errors.notSupported("dryRun", values, ["All"]);
-      const options = { create: "CreateOptions", update: "UpdateOptions", patch: "PatchOptions" }[info.verb as "create"] ?? "DeleteOptions";
-      throw newInvalid({ group: "meta.k8s.io", kind: options }, "", errors.list);
+      throw newInvalid({ group: "meta.k8s.io", kind: "DeleteOptions" }, "", errors.list);
     }
     return values.length > 0;
   };
@@ -358,6 +355,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
+    if (!PATCH_TYPE.test(mediaType(request)) && info.descriptor.custom === undefined) throw failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
     if (mediaType(request) === "application/apply-patch+yaml" && given.extension !== undefined)
       return given.extension.apply({
         info, body: request.body, reset: resetFields(info), time: now(),
@@ -696,7 +694,18 @@ function forgetEmpty(object: unknown, steps: readonly string[]): void {
   }
 }
 
+/** Whether it is a version that upstream's scheme still converts from: a patch may change to it, which changes nothing. */
+const isOlder = (apiVersion: string, { group }: ResourceName): boolean => group !== "" && (apiVersion === `${group}/v1beta1` || apiVersion === "apps/v1beta2");
+
+/** The first bytes of a text that is no object. Follows summarizeData of rest.go. */
+function hex(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  return `${Array.from(bytes.subarray(0, 30), (byte) => (byte + 256).toString(16).slice(1)).join("")}${bytes.length > 30 ? " ..." : ""}`;
+}
+
 const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();
+
+const PATCH_TYPE = /^application\/(?:(?:json|merge|strategic-merge)-patch\+json|apply-patch\+yaml)$/;
 
 const SCALE = { name: { kind: "Scale" } } as Descriptor;
 

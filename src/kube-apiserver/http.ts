@@ -21,6 +21,10 @@ export interface Serving {
   admit(request: ApiRequest): void;
   readonly parseYaml: ParseYaml | undefined;
   readonly decodeProtobuf: ((bytes: Uint8Array) => unknown) | undefined;
+  /** Of the {@link Extension}. */
+  readonly checkAccept: ((request: ApiRequest) => void) | undefined;
+  readonly unreadable: ((text: string, request: ApiRequest, problem: unknown) => ApiError) | undefined;
+  readonly toYaml: ((json: string) => Promise<string>) | undefined;
   /** How the answer to a request becomes a Table of `meta.k8s.io/VERSION`. */
   readonly table: ((request: ApiRequest, version: string) => Form) | undefined;
 }
@@ -63,20 +67,22 @@ export async function serveMessage(serving: Serving, message: HttpMessage, conne
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const method = message.method as ApiRequest["method"];
     serving.admit({ method, path, headers });
-    // OpenAPI documents have forms of their own.
-    const accepted = path.startsWith("/openapi/") ? "object" : negotiate(headers["accept"] ?? "", serving.table !== undefined);
+    serving.checkAccept?.({ method, path, headers });
+    const { as: accepted, yaml } = negotiate(headers["accept"] ?? "", path, serving);
     const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
-    const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, headers["content-type"] ?? "", method, serving.parseYaml);
+    const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, { method, path, headers }, serving);
     const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
     const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }) };
     const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
-    return render(response, form);
+    const answer = render(response, form);
+    if (!yaml || typeof answer.body !== "string" || answer.headers["content-type"] !== "application/json") return answer;
+    return { ...answer, headers: { ...answer.headers, "content-type": "application/yaml" }, body: await serving.toYaml!(answer.body) };
   } catch (e) {
     if (!(e instanceof ApiError)) throw e;
-    return json(e.code, {}, `${JSON.stringify(e.status)}\n`);
+    return json(e.code, {}, message.method === "HEAD" ? "" : `${JSON.stringify(e.status)}\n`);
   }
 }
 
@@ -90,37 +96,44 @@ type Accepted = "object" | "metadata" | { readonly table: string };
 
 const TABLE = /;as=Table;/;
 
+const PLAIN = /^\/(?:healthz|livez|readyz|metrics|openapi|openid|\.well-known)|^\/(?:\?|$)/;
+
 /** What the client wants: whole objects, only their metadata, or Tables. */
-function negotiate(accept: string, tables: boolean): Accepted {
-  if (accept === "") return "object";
+function negotiate(accept: string, path: string, { table, toYaml, checkAccept }: Serving): { as: Accepted; yaml: boolean } {
+  if (accept === "") return { as: "object", yaml: false };
   for (const part of accept.split(",")) {
     const type = part.split(";")[0]!.trim();
-    const json = type === "application/json" || type === "*/*" || type === "application/*";
-    if (!json) continue;
-    if (METADATA_ONLY.test(`${part};`)) return "metadata";
-    if (part.includes("g=apidiscovery.k8s.io")) return "object";
-    if (tables && TABLE.test(`${part};`)) return { table: /;v=(v1(?:beta1)?)/.exec(part)?.[1] ?? "v1" };
-    if (!part.includes("as=")) return "object";
+    const yaml = type === "application/yaml" && toYaml !== undefined && !/[?&]watch=(?!false|0)/.test(path);
+    if (!yaml && type !== "application/json" && type !== "*/*" && (type !== "application/*" || checkAccept !== undefined)) continue;
+    if (METADATA_ONLY.test(`${part};`)) return { as: "metadata", yaml };
+    if (part.includes("g=apidiscovery.k8s.io")) return { as: "object", yaml };
+    if (table !== undefined && TABLE.test(`${part};`)) return { as: { table: /;v=(v1(?:beta1)?)/.exec(part)?.[1] ?? "v1" }, yaml };
+    if (!part.includes("as=")) return { as: "object", yaml };
   }
+  // What is text has one form, as logs have.
+  if (PLAIN.test(path) || /\/(?:log|exec|attach|portforward|proxy)(?:[/?]|$)/.test(path)) return { as: "object", yaml: false };
   throw newNotAcceptable(`only the following media types are accepted: ${ACCEPTED}`);
 }
 
-function parseBody(text: string, contentType: string, method: string, parseYaml: ParseYaml | undefined): unknown {
-  const type = contentType.split(";")[0]!.trim();
-  if ((type === "application/yaml" || type === "application/apply-patch+yaml") && parseYaml !== undefined) {
-    try {
-      return parseYaml(text);
-    } catch {
-      throw newBadRequest("error converting YAML to JSON: yaml: invalid document");
-    }
-  }
-  if (method !== "PATCH" && type !== "" && type !== "application/json" && type !== "text/plain")
+const PATCHES = new Set(["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"]);
+
+function parseBody(text: string, request: ApiRequest, { parseYaml, unreadable }: Serving): unknown {
+  const { method } = request;
+  const type = (request.headers!["content-type"] ?? "").split(";")[0]!.trim();
+  // Refused by the verb, which knows of what kind it is.
+  if (method === "PATCH" && !PATCHES.has(type)) return undefined;
+  const yaml = (type === "application/yaml" || type === "application/apply-patch+yaml") && parseYaml !== undefined;
+  if (!yaml && method !== "PATCH" && type !== "" && type !== "application/json")
     throw newUnsupportedMediaType(`the body of the request was in an unknown format - accepted media types include: ${ACCEPTED}`);
+  let body: unknown;
+  let problem: unknown;
   try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw newBadRequest(`${method === "PATCH" ? "error decoding patch" : "couldn't get version/kind; json parse error"}: ${jsonProblem(text)}`);
+    body = yaml ? parseYaml(text) : (JSON.parse(text) as unknown);
+  } catch (e) {
+    problem = e;
   }
+  if (problem === undefined) return body;
+  throw unreadable?.(text, request, problem) ?? newBadRequest(`couldn't get version/kind; ${yaml ? "yaml" : "json"} parse error`);
 }
 
 /**
@@ -164,22 +177,6 @@ function duplicateFields(text: string): string[] {
     }
   }
   return found;
-}
-
-/** Why the text is no JSON, roughly in the words of Go's scanner; engines' own texts differ from one another. */
-function jsonProblem(text: string): string {
-  const trimmed = text.trim();
-  if (trimmed === "" || /[{[,:]$/.test(trimmed)) return "unexpected end of JSON input";
-  const first = trimmed[0]!;
-  // A word that starts like null, true or false and goes on differently.
-  for (const word of ["null", "true", "false"]) {
-    let same = 1;
-    if (first !== word[0]) continue;
-    while (same < word.length && trimmed[same] === word[same]) same++;
-    if (same < word.length && same < trimmed.length) return `invalid character '${trimmed[same]}' in literal ${word} (expecting '${word[same]}')`;
-  }
-  if (!"{[\"-0123456789tfn".includes(first)) return `invalid character '${first}' looking for beginning of value`;
-  return "unexpected end of JSON input";
 }
 
 function json(status: number, headers: Readonly<Record<string, string>>, body: string): HttpAnswer {

@@ -109,7 +109,8 @@ export function createReader({ storeOf, clock }: { storeOf: (descriptor: Descrip
       const bookmarks = isTrue(query.get("allowWatchBookmarks"));
       const sendInitial = query.get("sendInitialEvents");
       if (sendInitial === null && query.has("resourceVersionMatch")) throw listOptionsError("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
-      if (sendInitial !== null && query.get("resourceVersionMatch") !== "NotOlderThan") throw listOptionsError("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+      const given = query.get("resourceVersionMatch") ?? "";
+      if (sendInitial !== null && given !== "NotOlderThan") throw listOptionsError("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan", given);
       const timeout = intParam(query, "timeoutSeconds");
       const wanted = parseRevision(sent);
       const synthetic = sendInitial !== null ? isTrue(sendInitial) : wanted === 0;
@@ -183,9 +184,10 @@ function parseRevision(text: string | null): number {
   return Number(text);
 }
 
-function listOptionsError(field: string, detail: string): ApiError {
+function listOptionsError(field: string, detail: string, unsupported = ""): ApiError {
   const errors = new FieldErrors();
   errors.forbidden(field, detail);
+  if (unsupported !== "") errors.notSupported(field, unsupported, ["NotOlderThan"]);
   return newInvalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", errors.list);
 }
 

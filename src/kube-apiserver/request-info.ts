@@ -46,6 +46,9 @@ export function requestInfo(routes: Routes, request: ApiRequest): RequestInfo {
   const at = core ? 2 : 3;
   const version = parts[at] ?? "";
   let rest = parts.slice(at + 1);
+  // The old way to watch: `/api/v1/watch/…`.
+  const watch = rest[0] === "watch" && rest.length > 1 && request.method === "GET";
+  if (watch) rest = rest.slice(1);
   let namespace = "";
   if (rest[0] === "namespaces" && rest.length > 2 && !NAMESPACE_SUBRESOURCES.has(rest[2]!)) {
     namespace = rest[1]!;
@@ -57,6 +60,11 @@ export function requestInfo(routes: Routes, request: ApiRequest): RequestInfo {
   const name = rest[1] ?? "";
   if (descriptor.name.namespaced && name !== "" && namespace === "") throw newPathNotFound();
   const subresource = rest[2] ?? "";
+  if (watch) {
+    const one = new URLSearchParams(query);
+    if (name !== "") one.set("fieldSelector", `metadata.name=${name}`);
+    return { verb: "watch", descriptor, namespace, name: "", subresource, query: one };
+  }
   return { verb: verbOf(request.method, name, query), descriptor, namespace, name, subresource, query };
 }
 

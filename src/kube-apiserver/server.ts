@@ -24,7 +24,7 @@ import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
 import { REGISTRY } from "./registry/index.ts";
 import { requestInfo, routesOf } from "./request-info.ts";
-import type { Routes } from "./request-info.ts";
+import type { RequestInfo, Routes } from "./request-info.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
 
 /** How the server meets clients over HTTP. */
@@ -121,11 +121,15 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     }
   };
 
+  const infoOf = (request: ApiRequest): RequestInfo => requestInfo(routes(), request);
   const serving: Serving = {
     handle,
     parseYaml: options.parseYaml,
     decodeProtobuf: extension?.decodeProtobuf,
-    table: extension && ((request, version) => extension.table(requestInfo(routes(), request), version, clock)),
+    checkAccept: extension && ((request) => extension.checkAccept(request, infoOf)),
+    unreadable: extension && ((text, request, problem) => extension.unreadable(text, request, infoOf, problem)),
+    toYaml: extension?.toYaml,
+    table: extension && ((request, version) => extension.table(infoOf(request), version, clock)),
     admit: (request) => options.admit?.(request, routes()),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
@@ -147,5 +151,7 @@ function errorResponse(e: unknown, log: Logger, request: ApiRequest): ApiRespons
     log.error("request failed", { method: request.method, path: request.path, error: e });
     error = newInternalError(e instanceof Error ? e.message : "unknown error");
   }
-  return { status: error.code, headers: {}, body: error.status };
+  // Who is told to come back is told when in a header, too.
+  const after = error.status.details?.retryAfterSeconds;
+  return { status: error.code, headers: after === undefined ? {} : { "retry-after": String(after) }, body: error.status };
 }

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { replayRecordings } from "./recordings.ts";
 
 const FLOORS: Readonly<Record<string, number>> = {
-  "00-discovery": 84,
+  "00-discovery": 102,
   "01-bootstrap": 83,
   "crd-cel": 30,
   "crd-objects": 92,
@@ -114,16 +114,16 @@ const FLOORS: Readonly<Record<string, number>> = {
   "invalid-validatingadmissionpolicybindings-admissionregistration-v1": 51,
   "invalid-validatingwebhookconfigurations-admissionregistration-v1": 51,
   "invalid-volumeattachments-storage-v1": 48,
-  "patch-apply": 90,
+  "patch-apply": 91,
   "patch-json": 29,
   "patch-merge": 21,
   "patch-strategic": 54,
   services: 79,
-  "verbs-delete": 77,
+  "verbs-delete": 78,
   "verbs-list": 96,
-  "verbs-sub": 108,
+  "verbs-sub": 109,
   "verbs-update": 38,
-  "verbs-watch": 37,
+  "verbs-watch": 40,
 };
 
 test("recorded exchanges match as many as before", async () => {

@@ -18,6 +18,7 @@ import { discovery } from "./discovery.ts";
 import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
 import { KINDS } from "./kinds.ts";
 import { legacy, LEGACY_KINDS } from "./legacy.ts";
+import { checkAccept, checkOptions, toYaml, unreadable } from "./negotiation.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
 import { count, PAGE_NOT_FOUND, statusPage } from "./status-pages.ts";
@@ -65,6 +66,7 @@ export const complete: Extension = {
     const { info, storage } = answering;
     let status = 500;
     try {
+      checkOptions(info);
       const response = await (legacy(answering, PODS, next) ?? dispatch(answering, next));
       ({ status } = response);
       return response;
@@ -89,6 +91,9 @@ export const complete: Extension = {
     return found;
   },
   table: tableForm,
+  checkAccept,
+  unreadable,
+  toYaml,
   decodeProtobuf: (bytes) => decodeEnvelope(bytes, (apiVersion, kind) => {
     const found = [...REGISTRY, ...complete.resources].find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
     return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);

@@ -4,7 +4,7 @@
  * pkg/registry/authorization and pkg/registry/authentication.
  */
 import type { ApiResponse } from "../../client/transport.ts";
-import { ApiError, failure, newPathNotFound } from "../../apimachinery/status.ts";
+import { failure, newPathNotFound } from "../../apimachinery/status.ts";
 import type { Answering } from "../extension.ts";
 import type { Verb } from "../request-info.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
@@ -55,18 +55,11 @@ export async function dispatch(answering: Answering, next: () => Promise<ApiResp
   const { custom, prepare } = descriptor;
   if (prepare !== undefined) await prepare(verb);
   custom?.admit(verb);
-  const response = await (answer(answering)?.catch(retryLater) ?? next());
+  const response = await (answer(answering) ?? next());
   if (custom?.warning === undefined) return response;
   const warning = `299 - ${JSON.stringify(custom.warning)}`;
   const other = response.headers["warning"];
   return { ...response, headers: { ...response.headers, warning: other === undefined ? warning : `${warning}, ${other}` } };
-}
-
-/** Who is told to come back is told when in a header, too. */
-function retryLater(e: unknown): ApiResponse {
-  const after = e instanceof ApiError ? e.status.details?.retryAfterSeconds : undefined;
-  if (!(e instanceof ApiError) || after === undefined) throw e;
-  return { status: e.code, headers: { "retry-after": String(after) }, body: e.status };
 }
 
 /** The answer to what no verb of an object is; undefined for all others. */
