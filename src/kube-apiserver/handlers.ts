@@ -695,7 +695,7 @@ function forgetEmpty(object: unknown, steps: readonly string[]): void {
 }
 
 /** Whether it is a version that upstream's scheme still converts from: a patch may change to it, which changes nothing. */
-const isOlder = (apiVersion: string, { group }: ResourceName): boolean => group !== "" && (apiVersion === `${group}/v1beta1` || apiVersion === "apps/v1beta2");
+const isOlder = (apiVersion: string, { group }: Descriptor["name"]): boolean => group !== "" && (apiVersion === `${group}/v1beta1` || apiVersion === "apps/v1beta2");
 
 /** The first bytes of a text that is no object. Follows summarizeData of rest.go. */
 function hex(text: string): string {
