@@ -22,7 +22,7 @@ export async function main({ prepare, runs }: Bench): Promise<Measured> {
   const rules = fileURLToPath(new URL("kube.rules", cache));
   const script = fileURLToPath(new URL("kube_rules.py", oracle));
   writeFileSync(rules, withExtraRules(execFileSync("python3", [script, String(SERVICES)], { encoding: "utf8", maxBuffer: 1 << 28 }), SEED));
-  const program = await prepare("bench/workers/load.ts");
+  const program = await prepare("bench/workers/load.ts", { pinned: false });
   const loads: Record<"1" | "2", Load[]> = { 1: [], 2: [] };
   try {
     for (let run = 0; run < runs; run++) {

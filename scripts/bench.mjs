@@ -49,13 +49,20 @@ const circumstances = () => ({
   machine: `${cpus()[0]?.model.trim() ?? "unknown"}, ${cpus().length} cores${pin.length > 0 ? ", pinned to one" : ""}`,
 });
 
-/** Bundles a TypeScript file with all its packages and returns a function that runs it in a new process: its JSON. */
-async function prepare(path) {
-  const outfile = `.cache/bench-${randomBytes(6).toString("hex")}.mjs`;
+/**
+ * Bundles a TypeScript file with all its packages and returns a function that runs it in a new process: its JSON. What is imported on use
+ * is a file of its own, as in dist/. `pinned: false`: for what has threads of its own.
+ */
+async function prepare(path, { pinned = true } = {}) {
+  const name = `bench-${randomBytes(6).toString("hex")}`;
+  const outfile = `.cache/${name}.mjs`;
   // yaml's build for Node is CommonJS, which a module can not bundle: take the one for browsers, as dist/ does.
   const alias = { yaml: fileURLToPath(new URL("node_modules/yaml/browser/index.js", root)) };
-  await build({ ...bundleOptions(root), entryPoints: [path], outfile, platform: "node", target: "node20", minify: true, alias });
-  const [command, ...args] = [...pin, process.execPath, outfile];
+  await build({
+    ...bundleOptions(root), entryPoints: [{ in: path, out: name }], outdir: ".cache", outExtension: { ".js": ".mjs" }, splitting: true, chunkNames: `${name}-[hash]`,
+    platform: "node", target: "node20", minify: true, alias,
+  });
+  const [command, ...args] = [...(pinned ? pin : []), process.execPath, outfile];
   return {
     run: (...more) =>
       new Promise((resolve, reject) => {
@@ -69,7 +76,11 @@ async function prepare(path) {
           },
         );
       }),
-    dispose: () => rmSync(new URL(outfile, root), { force: true }),
+    dispose() {
+      for (const file of readdirSync(new URL(".cache/", root))) {
+        if (file.startsWith(name)) rmSync(new URL(`.cache/${file}`, root), { force: true });
+      }
+    },
   };
 }
 

@@ -8,8 +8,8 @@ export interface Program {
 }
 
 export interface Bench {
-  /** Path from the root of the repository. */
-  prepare(path: string): Promise<Program>;
+  /** Path from the root of the repository. `pinned: false`: not to one core, for a program with threads. */
+  prepare(path: string, options?: { readonly pinned?: boolean }): Promise<Program>;
   /** How often to measure. */
   readonly runs: number;
 }
