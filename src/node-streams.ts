@@ -5,7 +5,7 @@ import type { Site } from "./time/site.ts";
 import type { ContainerStatus, LogLine } from "./cri/types.ts";
 
 const encoder = new TextEncoder();
-const IDLE: NodeStream = { write() {}, eof() {}, abort() {} };
+const IDLE: NodeStream = { write() {}, eof() {}, resize() {}, abort() {} };
 
 export { newKubelets } from "./client/site-streams.ts";
 
@@ -45,7 +45,7 @@ const openNodeStream = (runtime: Runtime, request: NodeStreamRequest, events: St
   const stdin = newPipe();
   const program = runtime.exec(running.id, request.argv, { ...out, stdin: stdin.read });
   program.ended.then((exitCode) => events.end({ exitCode }), (error: Error) => events.end({ error: `error executing command in container: ${error.message.replace(/^rpc error: code = \w+ desc = /, "")}` }));
-  return { write: stdin.write, eof: stdin.end, abort: program.kill };
+  return { ...IDLE, write: stdin.write, eof: stdin.end, abort: program.kill };
 };
 
 const loggedLines = (runtime: Runtime, id: string): number => runtime.containers.get(id)?.logged ?? 0;
@@ -143,6 +143,7 @@ const forward = (runtime: Runtime, sandbox: string, port: number, events: Stream
     pending = pending.then(async () => work(await connected)).catch(() => {});
   };
   return {
+    ...IDLE,
     write: (bytes) => then((stream) => stream.write(bytes)),
     eof: () => then((stream) => stream.shutdown()),
     abort() {

@@ -13,13 +13,20 @@ interface OfContainer extends OfPod {
   readonly container: string;
 }
 
+interface Terminal {
+  /** Whether somebody writes; default true. */
+  readonly stdin?: boolean;
+  /** Whether the streams are a terminal: all output is stdout's. Default false. */
+  readonly tty?: boolean;
+}
+
 export type NodeStreamRequest =
   | (OfContainer & {
     readonly kind: "logs"; readonly follow: boolean; readonly previous: boolean; readonly timestamps: boolean;
     readonly tailLines?: number; readonly sinceMs?: number; readonly limitBytes?: number;
   })
-  | (OfContainer & { readonly kind: "exec"; readonly argv: readonly string[] })
-  | (OfContainer & { readonly kind: "attach" })
+  | (OfContainer & { readonly kind: "exec"; readonly argv: readonly string[] } & Terminal)
+  | (OfContainer & { readonly kind: "attach" } & Terminal)
   | (OfPod & { readonly kind: "portforward"; readonly port: number });
 
 export type Channel = "stdout" | "stderr";
@@ -41,6 +48,8 @@ export interface NodeStream {
   write(bytes: Uint8Array): void;
   /** Nothing more will be written. */
   eof(): void;
+  /** The terminal has another size, in characters. */
+  resize(width: number, height: number): void;
   /** Nobody listens any more. */
   abort(): void;
 }
@@ -54,6 +63,7 @@ export interface Kubelets {
 type ToNode =
   | { readonly kind: "open"; readonly id: number; readonly request: NodeStreamRequest }
   | { readonly kind: "data"; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly kind: "resize"; readonly id: number; readonly width: number; readonly height: number }
   | { readonly kind: "eof" | "abort"; readonly id: number };
 
 type FromNode =
@@ -84,6 +94,7 @@ export const newKubelets = (site: Site, nodes: readonly { readonly name: string;
       return {
         write: (bytes) => send({ kind: "data", id, bytes }),
         eof: () => send({ kind: "eof", id }),
+        resize: (width, height) => send({ kind: "resize", id, width, height }),
         abort() {
           if (open.delete(id)) send({ kind: "abort", id });
         },
@@ -117,6 +128,7 @@ export const serveStreams = (site: Site, latencyNs: number, open: (request: Node
     const stream = streams.get(key);
     if (message.kind === "data") stream?.write(message.bytes);
     else if (message.kind === "eof") stream?.eof();
+    else if (message.kind === "resize") stream?.resize(message.width, message.height);
     else {
       streams.delete(key);
       stream?.abort();

@@ -211,6 +211,10 @@ export class Runtime implements RuntimeService, ImageService {
     return this.containers.get(id)?.logs ?? [];
   }
 
+  containerFile(id: string, path: string): Uint8Array | undefined {
+    return this.containers.get(id)?.config.readFile(path);
+  }
+
   /** Runs another program of the container's image beside it. Throws CriError, or `ended` rejects with one. */
   exec(id: string, command: readonly string[], { stdout, stderr, stdin }: ExecIO): { readonly ended: Promise<number>; kill(): void } {
     const container = this.containers.get(id);

@@ -32,6 +32,47 @@ export interface PodSandboxStatus {
   readonly netns: string;
 }
 
+/** A file of a volume that the kubelet fills. */
+export interface VolumeFile {
+  readonly bytes: Uint8Array;
+  /** Permission bits; default 0o644. */
+  readonly mode?: number;
+}
+
+export interface VolumeOptions {
+  /** Permission bits of the volume's own directory; default 0o777, as an emptyDir's. */
+  readonly mode?: number;
+  /** Owner's group of what is in it (fsGroup); default 0. */
+  readonly gid?: number;
+  /** Bytes it can hold (a `medium: Memory` of this size); writing more fails with ENOSPC. Default: no limit. */
+  readonly bytesMax?: number;
+}
+
+/** A tree of files that containers mount: each sees at once what another one writes. */
+export interface Volume {
+  /**
+   * Puts these files (by path below the volume) in the place of those of the last call, all at once, as the kubelet's AtomicWriter does:
+   * through a `..data` link, so that a mount by subPath keeps the files it was made with.
+   */
+  setFiles(files: ReadonlyMap<string, Uint8Array | VolumeFile>): void;
+  /** One file; undefined: there is none. */
+  readFile(path: string): Uint8Array | undefined;
+  /** Writes one file where it stands, with the directories it needs. */
+  writeFile(path: string, file: Uint8Array | VolumeFile): void;
+  /** Bytes of all files in it. */
+  usedBytes(): number;
+  usedInodes(): number;
+}
+
+/** A volume in a container's file system. */
+export interface Mount {
+  readonly mountPath: string;
+  readonly volume: Volume;
+  /** A directory or file below the volume; made as a directory when there is none. */
+  readonly subPath?: string;
+  readonly readOnly?: boolean;
+}
+
 export interface ContainerConfig {
   readonly name: string;
   readonly attempt: number;
@@ -44,6 +85,21 @@ export interface ContainerConfig {
   readonly env: Readonly<Record<string, string>>;
   /** Files beside the image's own: mounts, /etc/hosts, /etc/resolv.conf. */
   readonly readFile: (path: string) => Uint8Array | undefined;
+  /** Volumes, where the runtime has file systems for containers (`newVolume`); they come before `readFile`. */
+  readonly mounts?: readonly Mount[];
+  /** Default: the image's, `/`. */
+  readonly workingDir?: string;
+  /** Of the container's first process and what is run by `exec`; default: the image's, 0. */
+  readonly runAsUser?: number;
+  readonly runAsGroup?: number;
+  readonly supplementalGroups?: readonly number[];
+  readonly readOnlyRootFilesystem?: boolean;
+  /** Keeps standard input open for `attach`; `stdinOnce`: until the first attached client is done. */
+  readonly stdin?: boolean;
+  readonly stdinOnce?: boolean;
+  readonly tty?: boolean;
+  /** Names and numbers of ports, for images that serve what they are told to. */
+  readonly ports?: readonly { readonly containerPort: number; readonly protocol?: string }[];
 }
 
 export type ContainerState = "CONTAINER_CREATED" | "CONTAINER_RUNNING" | "CONTAINER_EXITED";
@@ -95,6 +151,10 @@ export interface RuntimeService {
   containerLogs(id: string): readonly LogLine[];
   /** Runs another program of the container's image beside it. */
   execSync(id: string, command: readonly string[], timeoutMs?: number): Promise<ExecResult>;
+  /** A new, empty volume. Absent where containers have no file systems: there `ContainerConfig.readFile` is all they see. */
+  readonly newVolume?: ((options?: VolumeOptions) => Volume) | undefined;
+  /** One file of a container, running or not, such as its termination log; undefined: there is none. */
+  containerFile(id: string, path: string): Uint8Array | undefined;
   /** Called at every end of a container. */
   onContainerEnd(run: (status: ContainerStatus) => void): void;
 }

@@ -153,8 +153,14 @@ export async function execOrAttach(answering: Answering): Promise<ApiResponse> {
   });
   const take = (bytes: Uint8Array): void => {
     if (bytes[0] === 0 && streams.stdin) stream?.write(bytes.slice(1));
+    if (bytes[0] === 4 && streams.tty) resize(bytes.subarray(1));
     // v5: the channel that is named has no more to say.
     if (bytes[0] === 255 && bytes[1] === 0) stream?.eof();
+  };
+  // remotecommand.TerminalSize, as JSON.
+  const resize = (bytes: Uint8Array): void => {
+    const size = /^\s*\{\s*"Width":\s*(\d+),\s*"Height":\s*(\d+)\s*\}\s*$/.exec(new TextDecoder().decode(bytes));
+    if (size !== null) stream?.resize(Number(size[1]), Number(size[2]));
   };
   const send = (channel: number, bytes: Uint8Array): void => {
     const message = new Uint8Array(1 + bytes.length);
@@ -164,7 +170,8 @@ export async function execOrAttach(answering: Answering): Promise<ApiResponse> {
   };
   // An empty message tells the client that it is connected.
   send(streams.stdout ? 1 : streams.stderr ? 2 : 3, new Uint8Array(0));
-  const asked: NodeStreamRequest = kind === "exec" ? { kind, namespace, pod: name, container, argv } : { kind, namespace, pod: name, container };
+  const of = { namespace, pod: name, container, stdin: streams.stdin, tty: streams.tty };
+  const asked: NodeStreamRequest = kind === "exec" ? { kind, argv, ...of } : { kind, ...of };
   const events: StreamEvents = {
     data(channel, bytes) {
       const at = channel === "stderr" && !streams.tty ? 2 : 1;
