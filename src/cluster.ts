@@ -5,7 +5,7 @@
 import { apply } from "./api/apply.ts";
 import { systemObjects } from "./addons.ts";
 import { newSiteTransport, serveSiteApi } from "./client/site-transport.ts";
-import { resourceFor } from "./api/resources.ts";
+import { RESOURCES, resourceFor, type Resources } from "./api/resources.ts";
 import type { KubeObject } from "./apimachinery/meta.ts";
 import { createClient, type Client } from "./client/client.ts";
 import { isReady } from "./client/ready.ts";
@@ -45,9 +45,17 @@ export interface ClusterOptions {
    * `close`. The nodes come up in virtual time either way.
    */
   readonly time?: "virtual" | "real";
-  /** Whether controllers and scheduler run; default true. */
-  readonly controllers?: boolean;
-  /** How `fetch` serves the API: who may come in, and which resources there are beside those of a cluster's own. */
+  /**
+   * `complete` (the default): every built-in kind and controller. `core`: what Deployments and Services need; a page loads less, and
+   * it boots sooner.
+   */
+  readonly components?: "complete" | "core";
+  /**
+   * `--controllers` of the controller manager: `*` for all that are on by default (the default), `NAME` to turn one on, `-NAME` to turn
+   * it off. False: none, and no scheduler.
+   */
+  readonly controllers?: readonly string[] | false;
+  /** How `fetch` serves the API. */
   readonly serving?: ServingOptions;
   /** More images, found before the in-box ones. Only with `workers: 0`: programs do not travel between threads. */
   readonly images?: readonly Image[];
@@ -189,9 +197,10 @@ export const clusterOn =
     const master = new Site({ name: "control-plane", index: CONTROL_PLANE, epochMs, random: random.fork("control-plane"), post: local.post });
     local.add(user);
     local.add(master);
-    const streams = options.serving?.extension !== undefined;
+    const complete = options.components === "core" ? undefined : (await import("./complete.ts")).complete;
+    const streams = complete !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
-      recordEvents: observe.digest ?? false, controllers: options.controllers ?? true,
+      recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete,
       serving: streams ? { ...options.serving, kubelets: (await import("./node-streams.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
     });
     serveSiteApi(master, controlPlane.handle);
@@ -238,7 +247,7 @@ export const clusterOn =
       underlay.plug(index, link);
       return site;
     };
-    const cluster = new RunningCluster({ loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug,
+    const cluster = new RunningCluster({ resources: complete?.resources ?? RESOURCES, loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug,
       close() {
         pacer?.stop();
         controlPlane.stop();
@@ -275,6 +284,7 @@ const nodeSpec = (i: number): NodeSpec => {
 type Call = <K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<Awaited<ReturnType<CrewCalls[K]>>>;
 
 interface Parts {
+  readonly resources: Resources;
   readonly epochMs: number;
   readonly loop: Loop;
   readonly user: Site;
@@ -311,8 +321,9 @@ class RunningCluster implements Cluster {
       return parts.transport(request, signal);
     };
     this.api = (request, signal) => parts.loop.drive(transport(request, signal));
-    this.client = createClient(this.api, USER_AGENT);
-    this.#client = createClient(transport, USER_AGENT);
+    const { resources } = parts;
+    this.client = createClient(this.api, { ...USER_AGENT, resources });
+    this.#client = createClient(transport, { ...USER_AGENT, resources });
     this.close = parts.close;
     parts.user.listen("exec-answer", (answer: ExecAnswer) => {
       this.#execs.get(answer.id)?.(answer);
@@ -376,7 +387,7 @@ class RunningCluster implements Cluster {
     const files = typeof manifests === "string" ? [{ name: "manifest", text: manifests }] : manifests;
     // The YAML parser is a fifth of a page's bundle, and only needed from here on.
     const { parseManifests } = await import("./api/manifest.ts");
-    const parsed = files.flatMap(({ name, text }) => parseManifests(text, name));
+    const parsed = files.flatMap(({ name, text }) => parseManifests(text, name, this.#parts.resources));
     return this.drive((client) => apply(client, parsed));
   }
 
@@ -385,7 +396,7 @@ class RunningCluster implements Cluster {
       const limit = new AbortController();
       const cancel = this.#parts.user.after(timeoutMs, () => limit.abort("timeout"));
       try {
-        for (const object of objects) await waitUntilReady(client, object, limit.signal);
+        for (const object of objects) await waitUntilReady(client, this.#parts.resources, object, limit.signal);
       } finally {
         cancel();
       }
@@ -475,8 +486,8 @@ class RunningCluster implements Cluster {
 }
 
 /** Reads the object, then watches it, until it is ready. */
-const waitUntilReady = async (client: Client, { apiVersion, kind, metadata }: Identity, signal: AbortSignal): Promise<void> => {
-  const resource = resourceFor(apiVersion, kind);
+const waitUntilReady = async (client: Client, resources: Resources, { apiVersion, kind, metadata }: Identity, signal: AbortSignal): Promise<void> => {
+  const resource = resourceFor(apiVersion, kind, resources);
   if (resource === undefined) throw new Error(`no matches for kind "${kind}" in version "${apiVersion}"`);
   const namespace = resource.namespaced ? (metadata.namespace ?? "default") : "";
   const fieldSelector = `metadata.name=${metadata.name}`;

@@ -1,6 +1,7 @@
 /** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
 import type { KubeObject } from "./apimachinery/meta.ts";
 import type { ApiTransport, Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
+import type { Complete } from "./complete.ts";
 import { createApiServer, stamp, type ServingOptions } from "./kube-apiserver/server.ts";
 import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
 import { createScheduler } from "./kube-scheduler/scheduler.ts";
@@ -17,8 +18,10 @@ export interface ControlPlaneOptions {
   readonly serviceCidr: string;
   /** Keep every change of every object, for `eventLines`. */
   readonly recordEvents: boolean;
-  /** `--controllers`: false for none, and no scheduler. */
-  readonly controllers?: boolean;
+  /** `--controllers`, as of the controller manager; false for none, and no scheduler. */
+  readonly controllers?: readonly string[] | false;
+  /** Undefined: the core, what a cluster needs to run Deployments and Services. */
+  readonly complete?: Complete | undefined;
   /** How the API server meets clients from outside. */
   readonly serving?: ServingOptions | undefined;
 }
@@ -40,9 +43,14 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   const storage = createMemoryStorage<KubeObject>({ stamp });
   const events: StorageEvent<KubeObject>[] = [];
   if (options.recordEvents) storage.watch("", 0, { event: (event) => void events.push(event) });
-  const server = createApiServer({ ...options.serving, clock, random, log, storage, serviceCidr });
+  const { complete, controllers: wanted = ["*"] } = options;
+  const served = complete === undefined ? {} : { extension: complete.extension, parseYaml: complete.parseYaml };
+  const server = createApiServer({ ...served, ...options.serving, clock, random, log, storage, serviceCidr });
   const deps = { transport: server.handle, clock, log };
-  const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr });
+  const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr,
+    ...(wanted === false ? {} : { controllers: wanted }),
+    ...(complete === undefined ? {} : { known: complete.controllers, resources: complete.resources }),
+  });
   const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
   const running = new AbortController();
   return {
@@ -50,7 +58,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
     fetch: server.fetch,
     serve: server.serve,
     start() {
-      if (options.controllers === false) return;
+      if (wanted === false) return;
       for (const component of [controllers, scheduler]) {
         component.start(running.signal).catch((error: unknown) => {
           if (!running.signal.aborted) log.error("a component of the control plane did not start", { err: String(error) });

@@ -47,7 +47,7 @@ const SETTLE_MS = 1000;
 export const digest = async (platform: Platform, options: DigestOptions): Promise<DigestResult> => {
   const { scenario, seed = 1, workers = 0, loss = 0, frames = false } = options;
   const cluster = await clusterOn(platform)({
-    seed, workers, memory: platform.sharedMemory ? "shared" : "plain", link: { loss }, observe: { digest: true, capture: frames },
+    components: "core", seed, workers, memory: platform.sharedMemory ? "shared" : "plain", link: { loss }, observe: { digest: true, capture: frames },
   });
   try {
     const { stdout } = await runScenario(cluster, scenario);

@@ -36,7 +36,7 @@ spec:
     - { name: client, image: "busybox:1.36", command: [sleep, "3600"] }
 `;
 
-const cluster = await createCluster({ nodes: 3 });
+const cluster = await createCluster({ components: "core", nodes: 3 });
 const booted = performance.now();
 
 const DNS = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "coredns", namespace: "kube-system" } };

@@ -4,7 +4,7 @@
  */
 import { LineCounter, parseAllDocuments } from "yaml";
 import { decodeStruct, DecodeError } from "./schema.ts";
-import { resourceFor } from "./resources.ts";
+import { RESOURCES, resourceFor, type Resources } from "./resources.ts";
 import type { Wanted } from "./apply.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 
@@ -28,7 +28,7 @@ export class ManifestError extends Error {
 }
 
 /** All objects of a file, `List` kinds opened. Throws {@link ManifestError} for the first problem. */
-export function parseManifests(text: string, fileName: string): Manifest[] {
+export function parseManifests(text: string, fileName: string, resources: Resources = RESOURCES): Manifest[] {
   const lines = new LineCounter();
   const out: Manifest[] = [];
   for (const document of parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })) {
@@ -41,12 +41,12 @@ export function parseManifests(text: string, fileName: string): Manifest[] {
     const value = document.toJS() as unknown;
     if (value === null || value === undefined) continue;
     const start = document.contents?.range?.[0] ?? document.range[0];
-    collect(value, fileName, lines.linePos(start).line, out);
+    collect(value, fileName, lines.linePos(start).line, out, resources);
   }
   return out;
 }
 
-function collect(value: unknown, file: string, line: number, out: Manifest[]): void {
+function collect(value: unknown, file: string, line: number, out: Manifest[], resources: Resources): void {
   const fail = (message: string): never => {
     throw new ManifestError(file, line, `error validating "${file}" (line ${line}): ${message}`);
   };
@@ -55,17 +55,17 @@ function collect(value: unknown, file: string, line: number, out: Manifest[]): v
   const missing = [typeof apiVersion === "string" ? "" : "apiVersion not set", typeof kind === "string" ? "" : "kind not set"].filter((m) => m !== "");
   if (missing.length > 0) fail(`error validating data: [${missing.join(", ")}]`.replace(/\[([^,]*)\]/, "$1"));
   if (kind === "List" && apiVersion === "v1") {
-    for (const item of Array.isArray(items) ? items : []) collect(item, file, line, out);
+    for (const item of Array.isArray(items) ? items : []) collect(item, file, line, out, resources);
     return;
   }
-  const resource = resourceFor(apiVersion as string, kind as string);
+  const resource = resourceFor(apiVersion as string, kind as string, resources);
   if (resource === undefined) {
     throw new ManifestError(file, line,
       `resource mapping not found for name: "${String((value as { metadata?: { name?: unknown } }).metadata?.name ?? "")}" namespace: "${String((value as { metadata?: { namespace?: unknown } }).metadata?.namespace ?? "")}" from "${file}" (line ${line}): no matches for kind "${String(kind)}" in version "${String(apiVersion)}"\nensure CRDs are installed first`);
   }
   const report = { strict: [] as string[] };
   try {
-    decodeStruct(resource!.kind, value, report);
+    decodeStruct(resource!.type ?? resource!.kind, value, report);
   } catch (e) {
     if (!(e instanceof DecodeError)) throw e;
     fail(`${kind as string} in version "${(apiVersion as string).split("/").pop()}" cannot be handled as a ${resource!.kind}: ${e.message}`);

@@ -2,12 +2,14 @@
  * The served resources by name: what a client, the API server and the manifest loader need to find one another.
  * One line per resource; everything else about a resource is in its descriptor in the API server's registry.
  */
-import type { ConfigMap, Deployment, EndpointSlice, Event, Lease, Namespace, Node, Pod, ReplicaSet, Secret, Service, ServiceAccount } from "./types.generated.ts";
+import type * as T from "./types.generated.ts";
 
 export interface ResourceName {
   readonly group: string;
   readonly version: string;
   readonly kind: string;
+  /** The Go type, where it is not called like the kind: `HorizontalPodAutoscaler@autoscaling.v2`. */
+  readonly type?: string;
   /** By default the kind with `List`. */
   readonly listKind?: string;
   /** The plural in paths. */
@@ -15,26 +17,74 @@ export interface ResourceName {
   readonly namespaced: boolean;
 }
 
-/** The Go type that each resource name stands for. */
-export interface Kinds {
-  namespaces: Namespace;
-  nodes: Node;
-  pods: Pod;
-  services: Service;
-  endpointSlices: EndpointSlice;
-  deployments: Deployment;
-  replicaSets: ReplicaSet;
-  configMaps: ConfigMap;
-  secrets: Secret;
-  serviceAccounts: ServiceAccount;
-  events: Event;
-  leases: Lease;
+/** The Go types of what every cluster serves. */
+interface CoreKinds {
+  namespaces: T.Namespace;
+  nodes: T.Node;
+  pods: T.Pod;
+  services: T.Service;
+  endpointSlices: T.EndpointSlice;
+  deployments: T.Deployment;
+  replicaSets: T.ReplicaSet;
+  configMaps: T.ConfigMap;
+  secrets: T.Secret;
+  serviceAccounts: T.ServiceAccount;
+  events: T.Event;
+  leases: T.Lease;
 }
+
+/** The Go types of what a complete cluster serves beside them; their names are `MORE_RESOURCES` in more-resources.ts. */
+export interface MoreKinds {
+  bindings: T.Binding;
+  endpoints: T.Endpoints;
+  limitRanges: T.LimitRange;
+  persistentVolumes: T.PersistentVolume;
+  persistentVolumeClaims: T.PersistentVolumeClaim;
+  podTemplates: T.PodTemplate;
+  replicationControllers: T.ReplicationController;
+  resourceQuotas: T.ResourceQuota;
+  controllerRevisions: T.ControllerRevision;
+  daemonSets: T.DaemonSet;
+  statefulSets: T.StatefulSet;
+  cronJobs: T.CronJob;
+  jobs: T.Job;
+  horizontalPodAutoscalers: T.AutoscalingV2HorizontalPodAutoscaler;
+  podDisruptionBudgets: T.PodDisruptionBudget;
+  ingresses: T.Ingress;
+  ingressClasses: T.IngressClass;
+  networkPolicies: T.NetworkPolicy;
+  clusterRoles: T.ClusterRole;
+  clusterRoleBindings: T.ClusterRoleBinding;
+  roles: T.Role;
+  roleBindings: T.RoleBinding;
+  priorityClasses: T.PriorityClass;
+  csiDrivers: T.CSIDriver;
+  csiNodes: T.CSINode;
+  csiStorageCapacities: T.CSIStorageCapacity;
+  storageClasses: T.StorageClass;
+  volumeAttachments: T.VolumeAttachment;
+  runtimeClasses: T.RuntimeClass;
+  mutatingWebhookConfigurations: T.MutatingWebhookConfiguration;
+  validatingWebhookConfigurations: T.ValidatingWebhookConfiguration;
+  validatingAdmissionPolicies: T.ValidatingAdmissionPolicy;
+  validatingAdmissionPolicyBindings: T.ValidatingAdmissionPolicyBinding;
+  certificateSigningRequests: T.CertificateSigningRequest;
+  flowSchemas: T.FlowSchema;
+  priorityLevelConfigurations: T.PriorityLevelConfiguration;
+  apiServices: T.APIService;
+  customResourceDefinitions: T.CustomResourceDefinition;
+}
+
+/** The Go type that each resource name stands for. */
+export interface Kinds extends CoreKinds, MoreKinds {}
 
 const name = (group: string, kind: string, resource: string, namespaced = true): ResourceName =>
   ({ group, version: "v1", kind, resource, namespaced });
 
-export const RESOURCES: { readonly [K in keyof Kinds]: ResourceName } = {
+/** Names of resources, by the client's name of each. */
+export type Resources = { readonly [K in keyof Kinds]?: ResourceName };
+
+export const RESOURCES: { readonly [K in keyof CoreKinds]: ResourceName } = {
   namespaces: name("", "Namespace", "namespaces", false),
   nodes: name("", "Node", "nodes", false),
   pods: name("", "Pod", "pods"),
@@ -64,7 +114,7 @@ export function pathOf(resource: ResourceName, namespace?: string, object?: stri
 }
 
 /** The resource of a manifest's apiVersion and kind, if it is served. */
-export function resourceFor(apiVersion: string, kind: string): ResourceName | undefined {
-  for (const resource of Object.values(RESOURCES)) if (resource.kind === kind && apiVersionOf(resource) === apiVersion) return resource;
+export function resourceFor(apiVersion: string, kind: string, resources: Resources = RESOURCES): ResourceName | undefined {
+  for (const resource of Object.values(resources)) if (resource.kind === kind && apiVersionOf(resource) === apiVersion) return resource;
   return undefined;
 }

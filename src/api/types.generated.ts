@@ -1429,3 +1429,1807 @@ export interface VolumeResourceRequirements {
   limits?: Record<string, string> | undefined;
   requests?: Record<string, string> | undefined;
 }
+
+export interface ComponentStatus {
+  apiVersion: string;
+  conditions?: ComponentCondition[] | undefined;
+  kind: string;
+  metadata: ObjectMeta;
+}
+
+export interface Endpoints {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  subsets?: EndpointSubset[] | undefined;
+}
+
+export interface LimitRange {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: LimitRangeSpec;
+}
+
+export interface PersistentVolume {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: PersistentVolumeSpec;
+  status: PersistentVolumeStatus;
+}
+
+export interface PersistentVolumeClaim {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: PersistentVolumeClaimSpec;
+  status: PersistentVolumeClaimStatus;
+}
+
+export interface PodTemplate {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  template: PodTemplateSpec;
+}
+
+export interface ReplicationController {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: ReplicationControllerSpec;
+  status: ReplicationControllerStatus;
+}
+
+export interface ResourceQuota {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: ResourceQuotaSpec;
+  status: ResourceQuotaStatus;
+}
+
+export interface ControllerRevision {
+  apiVersion: string;
+  data?: unknown | undefined;
+  kind: string;
+  metadata: ObjectMeta;
+  revision: number;
+}
+
+export interface DaemonSet {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: DaemonSetSpec;
+  status: DaemonSetStatus;
+}
+
+export interface StatefulSet {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: StatefulSetSpec;
+  status: StatefulSetStatus;
+}
+
+export interface CronJob {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: CronJobSpec;
+  status: CronJobStatus;
+}
+
+export interface Job {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: JobSpec;
+  status: JobStatus;
+}
+
+export interface HorizontalPodAutoscaler {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: HorizontalPodAutoscalerSpec;
+  status: HorizontalPodAutoscalerStatus;
+}
+
+export interface AutoscalingV2HorizontalPodAutoscaler {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: AutoscalingV2HorizontalPodAutoscalerSpec;
+  status: AutoscalingV2HorizontalPodAutoscalerStatus;
+}
+
+export interface PodDisruptionBudget {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: PodDisruptionBudgetSpec;
+  status: PodDisruptionBudgetStatus;
+}
+
+export interface Eviction {
+  apiVersion: string;
+  deleteOptions?: DeleteOptions | undefined;
+  kind: string;
+  metadata: ObjectMeta;
+}
+
+export interface Ingress {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: IngressSpec;
+  status: IngressStatus;
+}
+
+export interface IngressClass {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: IngressClassSpec;
+}
+
+export interface NetworkPolicy {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: NetworkPolicySpec;
+}
+
+export interface ClusterRole {
+  aggregationRule?: AggregationRule | undefined;
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  rules?: PolicyRule[] | undefined;
+}
+
+export interface ClusterRoleBinding {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  roleRef: RoleRef;
+  subjects?: Subject[] | undefined;
+}
+
+export interface Role {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  rules?: PolicyRule[] | undefined;
+}
+
+export interface RoleBinding {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  roleRef: RoleRef;
+  subjects?: Subject[] | undefined;
+}
+
+export interface PriorityClass {
+  apiVersion: string;
+  description?: string | undefined;
+  globalDefault?: boolean | undefined;
+  kind: string;
+  metadata: ObjectMeta;
+  preemptionPolicy?: "Never" | "PreemptLowerPriority" | (string & {}) | undefined;
+  value: number;
+}
+
+export interface CSIDriver {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: CSIDriverSpec;
+}
+
+export interface CSINode {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: CSINodeSpec;
+}
+
+export interface CSIStorageCapacity {
+  apiVersion: string;
+  capacity?: string | undefined;
+  kind: string;
+  maximumVolumeSize?: string | undefined;
+  metadata: ObjectMeta;
+  nodeTopology?: LabelSelector | undefined;
+  storageClassName: string;
+}
+
+export interface StorageClass {
+  allowVolumeExpansion?: boolean | undefined;
+  allowedTopologies?: TopologySelectorTerm[] | undefined;
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  mountOptions?: string[] | undefined;
+  parameters?: Record<string, string> | undefined;
+  provisioner: string;
+  reclaimPolicy?: "Delete" | "Recycle" | "Retain" | (string & {}) | undefined;
+  volumeBindingMode?: "Immediate" | "WaitForFirstConsumer" | (string & {}) | undefined;
+}
+
+export interface VolumeAttachment {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: VolumeAttachmentSpec;
+  status: VolumeAttachmentStatus;
+}
+
+export interface RuntimeClass {
+  apiVersion: string;
+  handler: string;
+  kind: string;
+  metadata: ObjectMeta;
+  overhead?: Overhead | undefined;
+  scheduling?: Scheduling | undefined;
+}
+
+export interface EventsV1Event {
+  action?: string | undefined;
+  apiVersion: string;
+  deprecatedCount?: number | undefined;
+  deprecatedFirstTimestamp?: string | undefined;
+  deprecatedLastTimestamp?: string | undefined;
+  deprecatedSource: EventSource;
+  eventTime?: string | undefined;
+  kind: string;
+  metadata: ObjectMeta;
+  note?: string | undefined;
+  reason?: string | undefined;
+  regarding: ObjectReference;
+  related?: ObjectReference | undefined;
+  reportingController?: string | undefined;
+  reportingInstance?: string | undefined;
+  series?: EventsV1EventSeries | undefined;
+  type?: string | undefined;
+}
+
+export interface MutatingWebhookConfiguration {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  webhooks?: MutatingWebhook[] | undefined;
+}
+
+export interface ValidatingWebhookConfiguration {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  webhooks?: ValidatingWebhook[] | undefined;
+}
+
+export interface ValidatingAdmissionPolicy {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: ValidatingAdmissionPolicySpec;
+  status: ValidatingAdmissionPolicyStatus;
+}
+
+export interface ValidatingAdmissionPolicyBinding {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: ValidatingAdmissionPolicyBindingSpec;
+}
+
+export interface TokenRequest {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: TokenRequestSpec;
+  status: TokenRequestStatus;
+}
+
+export interface TokenReview {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: TokenReviewSpec;
+  status: TokenReviewStatus;
+}
+
+export interface SelfSubjectReview {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  status: SelfSubjectReviewStatus;
+}
+
+export interface SubjectAccessReview {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: SubjectAccessReviewSpec;
+  status: SubjectAccessReviewStatus;
+}
+
+export interface LocalSubjectAccessReview {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: SubjectAccessReviewSpec;
+  status: SubjectAccessReviewStatus;
+}
+
+export interface SelfSubjectAccessReview {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: SelfSubjectAccessReviewSpec;
+  status: SubjectAccessReviewStatus;
+}
+
+export interface SelfSubjectRulesReview {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: SelfSubjectRulesReviewSpec;
+  status: SubjectRulesReviewStatus;
+}
+
+export interface CertificateSigningRequest {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: CertificateSigningRequestSpec;
+  status: CertificateSigningRequestStatus;
+}
+
+export interface FlowSchema {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: FlowSchemaSpec;
+  status: FlowSchemaStatus;
+}
+
+export interface PriorityLevelConfiguration {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: PriorityLevelConfigurationSpec;
+  status: PriorityLevelConfigurationStatus;
+}
+
+export interface APIService {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: APIServiceSpec;
+  status: APIServiceStatus;
+}
+
+export interface CustomResourceDefinition {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: CustomResourceDefinitionSpec;
+  status: CustomResourceDefinitionStatus;
+}
+
+export interface ComponentCondition {
+  error?: string | undefined;
+  message?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface EndpointSubset {
+  addresses?: EndpointAddress[] | undefined;
+  notReadyAddresses?: EndpointAddress[] | undefined;
+  ports?: CoreV1EndpointPort[] | undefined;
+}
+
+export interface LimitRangeSpec {
+  limits: LimitRangeItem[];
+}
+
+export interface PersistentVolumeSpec {
+  accessModes?: string[] | undefined;
+  awsElasticBlockStore?: AWSElasticBlockStoreVolumeSource | undefined;
+  azureDisk?: AzureDiskVolumeSource | undefined;
+  azureFile?: AzureFilePersistentVolumeSource | undefined;
+  capacity?: Record<string, string> | undefined;
+  cephfs?: CephFSPersistentVolumeSource | undefined;
+  cinder?: CinderPersistentVolumeSource | undefined;
+  claimRef?: ObjectReference | undefined;
+  csi?: CSIPersistentVolumeSource | undefined;
+  fc?: FCVolumeSource | undefined;
+  flexVolume?: FlexPersistentVolumeSource | undefined;
+  flocker?: FlockerVolumeSource | undefined;
+  gcePersistentDisk?: GCEPersistentDiskVolumeSource | undefined;
+  glusterfs?: GlusterfsPersistentVolumeSource | undefined;
+  hostPath?: HostPathVolumeSource | undefined;
+  iscsi?: ISCSIPersistentVolumeSource | undefined;
+  local?: LocalVolumeSource | undefined;
+  mountOptions?: string[] | undefined;
+  nfs?: NFSVolumeSource | undefined;
+  nodeAffinity?: VolumeNodeAffinity | undefined;
+  persistentVolumeReclaimPolicy?: "Delete" | "Recycle" | "Retain" | (string & {}) | undefined;
+  photonPersistentDisk?: PhotonPersistentDiskVolumeSource | undefined;
+  portworxVolume?: PortworxVolumeSource | undefined;
+  quobyte?: QuobyteVolumeSource | undefined;
+  rbd?: RBDPersistentVolumeSource | undefined;
+  scaleIO?: ScaleIOPersistentVolumeSource | undefined;
+  storageClassName?: string | undefined;
+  storageos?: StorageOSPersistentVolumeSource | undefined;
+  volumeAttributesClassName?: string | undefined;
+  volumeMode?: "Block" | "Filesystem" | (string & {}) | undefined;
+  vsphereVolume?: VsphereVirtualDiskVolumeSource | undefined;
+}
+
+export interface PersistentVolumeStatus {
+  lastPhaseTransitionTime?: string | undefined;
+  message?: string | undefined;
+  phase?: "Available" | "Bound" | "Failed" | "Pending" | "Released" | (string & {}) | undefined;
+  reason?: string | undefined;
+}
+
+export interface PersistentVolumeClaimStatus {
+  accessModes?: string[] | undefined;
+  allocatedResourceStatuses?: Record<string, string> | undefined;
+  allocatedResources?: Record<string, string> | undefined;
+  capacity?: Record<string, string> | undefined;
+  conditions?: PersistentVolumeClaimCondition[] | undefined;
+  currentVolumeAttributesClassName?: string | undefined;
+  modifyVolumeStatus?: ModifyVolumeStatus | undefined;
+  phase?: "Bound" | "Lost" | "Pending" | (string & {}) | undefined;
+}
+
+export interface ReplicationControllerSpec {
+  minReadySeconds?: number | undefined;
+  replicas?: number | undefined;
+  selector?: Record<string, string> | undefined;
+  template?: PodTemplateSpec | undefined;
+}
+
+export interface ReplicationControllerStatus {
+  availableReplicas?: number | undefined;
+  conditions?: ReplicationControllerCondition[] | undefined;
+  fullyLabeledReplicas?: number | undefined;
+  observedGeneration?: number | undefined;
+  readyReplicas?: number | undefined;
+  replicas: number;
+}
+
+export interface ResourceQuotaSpec {
+  hard?: Record<string, string> | undefined;
+  scopeSelector?: ScopeSelector | undefined;
+  scopes?: string[] | undefined;
+}
+
+export interface ResourceQuotaStatus {
+  hard?: Record<string, string> | undefined;
+  used?: Record<string, string> | undefined;
+}
+
+export interface DaemonSetSpec {
+  minReadySeconds?: number | undefined;
+  revisionHistoryLimit?: number | undefined;
+  selector: LabelSelector;
+  template: PodTemplateSpec;
+  updateStrategy: DaemonSetUpdateStrategy;
+}
+
+export interface DaemonSetStatus {
+  collisionCount?: number | undefined;
+  conditions?: DaemonSetCondition[] | undefined;
+  currentNumberScheduled: number;
+  desiredNumberScheduled: number;
+  numberAvailable?: number | undefined;
+  numberMisscheduled: number;
+  numberReady: number;
+  numberUnavailable?: number | undefined;
+  observedGeneration?: number | undefined;
+  updatedNumberScheduled?: number | undefined;
+}
+
+export interface StatefulSetSpec {
+  minReadySeconds?: number | undefined;
+  ordinals?: StatefulSetOrdinals | undefined;
+  persistentVolumeClaimRetentionPolicy?: StatefulSetPersistentVolumeClaimRetentionPolicy | undefined;
+  podManagementPolicy?: "OrderedReady" | "Parallel" | (string & {}) | undefined;
+  replicas?: number | undefined;
+  revisionHistoryLimit?: number | undefined;
+  selector: LabelSelector;
+  serviceName: string;
+  template: PodTemplateSpec;
+  updateStrategy: StatefulSetUpdateStrategy;
+  volumeClaimTemplates?: PersistentVolumeClaim[] | undefined;
+}
+
+export interface StatefulSetStatus {
+  availableReplicas?: number | undefined;
+  collisionCount?: number | undefined;
+  conditions?: StatefulSetCondition[] | undefined;
+  currentReplicas?: number | undefined;
+  currentRevision?: string | undefined;
+  observedGeneration?: number | undefined;
+  readyReplicas?: number | undefined;
+  replicas: number;
+  updateRevision?: string | undefined;
+  updatedReplicas?: number | undefined;
+}
+
+export interface CronJobSpec {
+  concurrencyPolicy?: "Allow" | "Forbid" | "Replace" | (string & {}) | undefined;
+  failedJobsHistoryLimit?: number | undefined;
+  jobTemplate: JobTemplateSpec;
+  schedule: string;
+  startingDeadlineSeconds?: number | undefined;
+  successfulJobsHistoryLimit?: number | undefined;
+  suspend?: boolean | undefined;
+  timeZone?: string | undefined;
+}
+
+export interface CronJobStatus {
+  active?: ObjectReference[] | undefined;
+  lastScheduleTime?: string | undefined;
+  lastSuccessfulTime?: string | undefined;
+}
+
+export interface JobSpec {
+  activeDeadlineSeconds?: number | undefined;
+  backoffLimit?: number | undefined;
+  backoffLimitPerIndex?: number | undefined;
+  completionMode?: "Indexed" | "NonIndexed" | (string & {}) | undefined;
+  completions?: number | undefined;
+  managedBy?: string | undefined;
+  manualSelector?: boolean | undefined;
+  maxFailedIndexes?: number | undefined;
+  parallelism?: number | undefined;
+  podFailurePolicy?: PodFailurePolicy | undefined;
+  podReplacementPolicy?: "Failed" | "TerminatingOrFailed" | (string & {}) | undefined;
+  selector?: LabelSelector | undefined;
+  successPolicy?: SuccessPolicy | undefined;
+  suspend?: boolean | undefined;
+  template: PodTemplateSpec;
+  ttlSecondsAfterFinished?: number | undefined;
+}
+
+export interface JobStatus {
+  active?: number | undefined;
+  completedIndexes?: string | undefined;
+  completionTime?: string | undefined;
+  conditions?: JobCondition[] | undefined;
+  failed?: number | undefined;
+  failedIndexes?: string | undefined;
+  ready?: number | undefined;
+  startTime?: string | undefined;
+  succeeded?: number | undefined;
+  terminating?: number | undefined;
+  uncountedTerminatedPods?: UncountedTerminatedPods | undefined;
+}
+
+export interface HorizontalPodAutoscalerSpec {
+  maxReplicas: number;
+  minReplicas?: number | undefined;
+  scaleTargetRef: CrossVersionObjectReference;
+  targetCPUUtilizationPercentage?: number | undefined;
+}
+
+export interface HorizontalPodAutoscalerStatus {
+  currentCPUUtilizationPercentage?: number | undefined;
+  currentReplicas: number;
+  desiredReplicas: number;
+  lastScaleTime?: string | undefined;
+  observedGeneration?: number | undefined;
+}
+
+export interface AutoscalingV2HorizontalPodAutoscalerSpec {
+  behavior?: HorizontalPodAutoscalerBehavior | undefined;
+  maxReplicas: number;
+  metrics?: MetricSpec[] | undefined;
+  minReplicas?: number | undefined;
+  scaleTargetRef: AutoscalingV2CrossVersionObjectReference;
+}
+
+export interface AutoscalingV2HorizontalPodAutoscalerStatus {
+  conditions?: HorizontalPodAutoscalerCondition[] | undefined;
+  currentMetrics?: MetricStatus[] | undefined;
+  currentReplicas?: number | undefined;
+  desiredReplicas: number;
+  lastScaleTime?: string | undefined;
+  observedGeneration?: number | undefined;
+}
+
+export interface PodDisruptionBudgetSpec {
+  maxUnavailable?: number | string | undefined;
+  minAvailable?: number | string | undefined;
+  selector?: LabelSelector | undefined;
+  unhealthyPodEvictionPolicy?: "AlwaysAllow" | "IfHealthyBudget" | (string & {}) | undefined;
+}
+
+export interface PodDisruptionBudgetStatus {
+  conditions?: Condition[] | undefined;
+  currentHealthy: number;
+  desiredHealthy: number;
+  disruptedPods?: Record<string, string> | undefined;
+  disruptionsAllowed: number;
+  expectedPods: number;
+  observedGeneration?: number | undefined;
+}
+
+export interface IngressSpec {
+  defaultBackend?: IngressBackend | undefined;
+  ingressClassName?: string | undefined;
+  rules?: IngressRule[] | undefined;
+  tls?: IngressTLS[] | undefined;
+}
+
+export interface IngressStatus {
+  loadBalancer: IngressLoadBalancerStatus;
+}
+
+export interface IngressClassSpec {
+  controller?: string | undefined;
+  parameters?: IngressClassParametersReference | undefined;
+}
+
+export interface NetworkPolicySpec {
+  egress?: NetworkPolicyEgressRule[] | undefined;
+  ingress?: NetworkPolicyIngressRule[] | undefined;
+  podSelector: LabelSelector;
+  policyTypes?: string[] | undefined;
+}
+
+export interface AggregationRule {
+  clusterRoleSelectors?: LabelSelector[] | undefined;
+}
+
+export interface PolicyRule {
+  apiGroups?: string[] | undefined;
+  nonResourceURLs?: string[] | undefined;
+  resourceNames?: string[] | undefined;
+  resources?: string[] | undefined;
+  verbs: string[];
+}
+
+export interface RoleRef {
+  apiGroup: string;
+  kind: string;
+  name: string;
+}
+
+export interface Subject {
+  apiGroup?: string | undefined;
+  kind: string;
+  name: string;
+  namespace?: string | undefined;
+}
+
+export interface CSIDriverSpec {
+  attachRequired?: boolean | undefined;
+  fsGroupPolicy?: string | undefined;
+  podInfoOnMount?: boolean | undefined;
+  requiresRepublish?: boolean | undefined;
+  seLinuxMount?: boolean | undefined;
+  storageCapacity?: boolean | undefined;
+  tokenRequests?: StorageV1TokenRequest[] | undefined;
+  volumeLifecycleModes?: string[] | undefined;
+}
+
+export interface CSINodeSpec {
+  drivers: CSINodeDriver[];
+}
+
+export interface TopologySelectorTerm {
+  matchLabelExpressions?: TopologySelectorLabelRequirement[] | undefined;
+}
+
+export interface VolumeAttachmentSpec {
+  attacher: string;
+  nodeName: string;
+  source: VolumeAttachmentSource;
+}
+
+export interface VolumeAttachmentStatus {
+  attachError?: VolumeError | undefined;
+  attached: boolean;
+  attachmentMetadata?: Record<string, string> | undefined;
+  detachError?: VolumeError | undefined;
+}
+
+export interface Overhead {
+  podFixed?: Record<string, string> | undefined;
+}
+
+export interface Scheduling {
+  nodeSelector?: Record<string, string> | undefined;
+  tolerations?: Toleration[] | undefined;
+}
+
+export interface EventsV1EventSeries {
+  count: number;
+  lastObservedTime?: string | undefined;
+}
+
+export interface MutatingWebhook {
+  admissionReviewVersions: string[];
+  clientConfig: WebhookClientConfig;
+  failurePolicy?: "Fail" | "Ignore" | (string & {}) | undefined;
+  matchConditions?: MatchCondition[] | undefined;
+  matchPolicy?: "Equivalent" | "Exact" | (string & {}) | undefined;
+  name: string;
+  namespaceSelector?: LabelSelector | undefined;
+  objectSelector?: LabelSelector | undefined;
+  reinvocationPolicy?: "IfNeeded" | "Never" | (string & {}) | undefined;
+  rules?: RuleWithOperations[] | undefined;
+  sideEffects: "None" | "NoneOnDryRun" | "Some" | "Unknown" | (string & {});
+  timeoutSeconds?: number | undefined;
+}
+
+export interface ValidatingWebhook {
+  admissionReviewVersions: string[];
+  clientConfig: WebhookClientConfig;
+  failurePolicy?: "Fail" | "Ignore" | (string & {}) | undefined;
+  matchConditions?: MatchCondition[] | undefined;
+  matchPolicy?: "Equivalent" | "Exact" | (string & {}) | undefined;
+  name: string;
+  namespaceSelector?: LabelSelector | undefined;
+  objectSelector?: LabelSelector | undefined;
+  rules?: RuleWithOperations[] | undefined;
+  sideEffects: "None" | "NoneOnDryRun" | "Some" | "Unknown" | (string & {});
+  timeoutSeconds?: number | undefined;
+}
+
+export interface ValidatingAdmissionPolicySpec {
+  auditAnnotations?: AuditAnnotation[] | undefined;
+  failurePolicy?: "Fail" | "Ignore" | (string & {}) | undefined;
+  matchConditions?: MatchCondition[] | undefined;
+  matchConstraints?: MatchResources | undefined;
+  paramKind?: ParamKind | undefined;
+  validations?: Validation[] | undefined;
+  variables?: Variable[] | undefined;
+}
+
+export interface ValidatingAdmissionPolicyStatus {
+  conditions?: Condition[] | undefined;
+  observedGeneration?: number | undefined;
+  typeChecking?: TypeChecking | undefined;
+}
+
+export interface ValidatingAdmissionPolicyBindingSpec {
+  matchResources?: MatchResources | undefined;
+  paramRef?: ParamRef | undefined;
+  policyName?: string | undefined;
+  validationActions?: string[] | undefined;
+}
+
+export interface TokenRequestSpec {
+  audiences: string[];
+  boundObjectRef?: BoundObjectReference | undefined;
+  expirationSeconds?: number | undefined;
+}
+
+export interface TokenRequestStatus {
+  expirationTimestamp?: string | undefined;
+  token: string;
+}
+
+export interface TokenReviewSpec {
+  audiences?: string[] | undefined;
+  token?: string | undefined;
+}
+
+export interface TokenReviewStatus {
+  audiences?: string[] | undefined;
+  authenticated?: boolean | undefined;
+  error?: string | undefined;
+  user: UserInfo;
+}
+
+export interface SelfSubjectReviewStatus {
+  userInfo: UserInfo;
+}
+
+export interface SubjectAccessReviewSpec {
+  extra?: Record<string, string[]> | undefined;
+  groups?: string[] | undefined;
+  nonResourceAttributes?: NonResourceAttributes | undefined;
+  resourceAttributes?: ResourceAttributes | undefined;
+  uid?: string | undefined;
+  user?: string | undefined;
+}
+
+export interface SubjectAccessReviewStatus {
+  allowed: boolean;
+  denied?: boolean | undefined;
+  evaluationError?: string | undefined;
+  reason?: string | undefined;
+}
+
+export interface SelfSubjectAccessReviewSpec {
+  nonResourceAttributes?: NonResourceAttributes | undefined;
+  resourceAttributes?: ResourceAttributes | undefined;
+}
+
+export interface SelfSubjectRulesReviewSpec {
+  namespace?: string | undefined;
+}
+
+export interface SubjectRulesReviewStatus {
+  evaluationError?: string | undefined;
+  incomplete: boolean;
+  nonResourceRules: NonResourceRule[];
+  resourceRules: ResourceRule[];
+}
+
+export interface CertificateSigningRequestSpec {
+  expirationSeconds?: number | undefined;
+  extra?: Record<string, string[]> | undefined;
+  groups?: string[] | undefined;
+  request: string;
+  signerName: string;
+  uid?: string | undefined;
+  usages?: string[] | undefined;
+  username?: string | undefined;
+}
+
+export interface CertificateSigningRequestStatus {
+  certificate?: string | undefined;
+  conditions?: CertificateSigningRequestCondition[] | undefined;
+}
+
+export interface FlowSchemaSpec {
+  distinguisherMethod?: FlowDistinguisherMethod | undefined;
+  matchingPrecedence?: number | undefined;
+  priorityLevelConfiguration: PriorityLevelConfigurationReference;
+  rules?: PolicyRulesWithSubjects[] | undefined;
+}
+
+export interface FlowSchemaStatus {
+  conditions?: FlowSchemaCondition[] | undefined;
+}
+
+export interface PriorityLevelConfigurationSpec {
+  exempt?: ExemptPriorityLevelConfiguration | undefined;
+  limited?: LimitedPriorityLevelConfiguration | undefined;
+  type: string;
+}
+
+export interface PriorityLevelConfigurationStatus {
+  conditions?: PriorityLevelConfigurationCondition[] | undefined;
+}
+
+export interface APIServiceSpec {
+  caBundle?: string | undefined;
+  group?: string | undefined;
+  groupPriorityMinimum: number;
+  insecureSkipTLSVerify?: boolean | undefined;
+  service?: ServiceReference | undefined;
+  version?: string | undefined;
+  versionPriority: number;
+}
+
+export interface APIServiceStatus {
+  conditions?: APIServiceCondition[] | undefined;
+}
+
+export interface CustomResourceDefinitionSpec {
+  conversion?: CustomResourceConversion | undefined;
+  group: string;
+  names: CustomResourceDefinitionNames;
+  preserveUnknownFields?: boolean | undefined;
+  scope: string;
+  versions: CustomResourceDefinitionVersion[];
+}
+
+export interface CustomResourceDefinitionStatus {
+  acceptedNames: CustomResourceDefinitionNames;
+  conditions?: CustomResourceDefinitionCondition[] | undefined;
+  storedVersions?: string[] | undefined;
+}
+
+export interface EndpointAddress {
+  hostname?: string | undefined;
+  ip: string;
+  nodeName?: string | undefined;
+  targetRef?: ObjectReference | undefined;
+}
+
+export interface CoreV1EndpointPort {
+  appProtocol?: string | undefined;
+  name?: string | undefined;
+  port: number;
+  protocol?: "SCTP" | "TCP" | "UDP" | (string & {}) | undefined;
+}
+
+export interface LimitRangeItem {
+  default?: Record<string, string> | undefined;
+  defaultRequest?: Record<string, string> | undefined;
+  max?: Record<string, string> | undefined;
+  maxLimitRequestRatio?: Record<string, string> | undefined;
+  min?: Record<string, string> | undefined;
+  type: string;
+}
+
+export interface AzureFilePersistentVolumeSource {
+  readOnly?: boolean | undefined;
+  secretName: string;
+  secretNamespace?: string | undefined;
+  shareName: string;
+}
+
+export interface CephFSPersistentVolumeSource {
+  monitors: string[];
+  path?: string | undefined;
+  readOnly?: boolean | undefined;
+  secretFile?: string | undefined;
+  secretRef?: SecretReference | undefined;
+  user?: string | undefined;
+}
+
+export interface CinderPersistentVolumeSource {
+  fsType?: string | undefined;
+  readOnly?: boolean | undefined;
+  secretRef?: SecretReference | undefined;
+  volumeID: string;
+}
+
+export interface CSIPersistentVolumeSource {
+  controllerExpandSecretRef?: SecretReference | undefined;
+  controllerPublishSecretRef?: SecretReference | undefined;
+  driver: string;
+  fsType?: string | undefined;
+  nodeExpandSecretRef?: SecretReference | undefined;
+  nodePublishSecretRef?: SecretReference | undefined;
+  nodeStageSecretRef?: SecretReference | undefined;
+  readOnly?: boolean | undefined;
+  volumeAttributes?: Record<string, string> | undefined;
+  volumeHandle: string;
+}
+
+export interface FlexPersistentVolumeSource {
+  driver: string;
+  fsType?: string | undefined;
+  options?: Record<string, string> | undefined;
+  readOnly?: boolean | undefined;
+  secretRef?: SecretReference | undefined;
+}
+
+export interface GlusterfsPersistentVolumeSource {
+  endpoints: string;
+  endpointsNamespace?: string | undefined;
+  path: string;
+  readOnly?: boolean | undefined;
+}
+
+export interface ISCSIPersistentVolumeSource {
+  chapAuthDiscovery?: boolean | undefined;
+  chapAuthSession?: boolean | undefined;
+  fsType?: string | undefined;
+  initiatorName?: string | undefined;
+  iqn: string;
+  iscsiInterface?: string | undefined;
+  lun: number;
+  portals?: string[] | undefined;
+  readOnly?: boolean | undefined;
+  secretRef?: SecretReference | undefined;
+  targetPortal: string;
+}
+
+export interface LocalVolumeSource {
+  fsType?: string | undefined;
+  path: string;
+}
+
+export interface VolumeNodeAffinity {
+  required?: NodeSelector | undefined;
+}
+
+export interface RBDPersistentVolumeSource {
+  fsType?: string | undefined;
+  image: string;
+  keyring?: string | undefined;
+  monitors: string[];
+  pool?: string | undefined;
+  readOnly?: boolean | undefined;
+  secretRef?: SecretReference | undefined;
+  user?: string | undefined;
+}
+
+export interface ScaleIOPersistentVolumeSource {
+  fsType?: string | undefined;
+  gateway: string;
+  protectionDomain?: string | undefined;
+  readOnly?: boolean | undefined;
+  secretRef: SecretReference;
+  sslEnabled?: boolean | undefined;
+  storageMode?: string | undefined;
+  storagePool?: string | undefined;
+  system: string;
+  volumeName?: string | undefined;
+}
+
+export interface StorageOSPersistentVolumeSource {
+  fsType?: string | undefined;
+  readOnly?: boolean | undefined;
+  secretRef?: ObjectReference | undefined;
+  volumeName?: string | undefined;
+  volumeNamespace?: string | undefined;
+}
+
+export interface PersistentVolumeClaimCondition {
+  lastProbeTime?: string | undefined;
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface ModifyVolumeStatus {
+  status: "InProgress" | "Infeasible" | "Pending" | (string & {});
+  targetVolumeAttributesClassName?: string | undefined;
+}
+
+export interface ReplicationControllerCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface ScopeSelector {
+  matchExpressions?: ScopedResourceSelectorRequirement[] | undefined;
+}
+
+export interface DaemonSetUpdateStrategy {
+  rollingUpdate?: RollingUpdateDaemonSet | undefined;
+  type?: "OnDelete" | "RollingUpdate" | (string & {}) | undefined;
+}
+
+export interface DaemonSetCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface StatefulSetOrdinals {
+  start?: number | undefined;
+}
+
+export interface StatefulSetPersistentVolumeClaimRetentionPolicy {
+  whenDeleted?: string | undefined;
+  whenScaled?: string | undefined;
+}
+
+export interface StatefulSetUpdateStrategy {
+  rollingUpdate?: RollingUpdateStatefulSetStrategy | undefined;
+  type?: "OnDelete" | "RollingUpdate" | (string & {}) | undefined;
+}
+
+export interface StatefulSetCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface JobTemplateSpec {
+  metadata: ObjectMeta;
+  spec: JobSpec;
+}
+
+export interface PodFailurePolicy {
+  rules: PodFailurePolicyRule[];
+}
+
+export interface SuccessPolicy {
+  rules: SuccessPolicyRule[];
+}
+
+export interface JobCondition {
+  lastProbeTime?: string | undefined;
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface UncountedTerminatedPods {
+  failed?: string[] | undefined;
+  succeeded?: string[] | undefined;
+}
+
+export interface CrossVersionObjectReference {
+  apiVersion?: string | undefined;
+  kind: string;
+  name: string;
+}
+
+export interface HorizontalPodAutoscalerBehavior {
+  scaleDown?: HPAScalingRules | undefined;
+  scaleUp?: HPAScalingRules | undefined;
+}
+
+export interface MetricSpec {
+  containerResource?: ContainerResourceMetricSource | undefined;
+  external?: ExternalMetricSource | undefined;
+  object?: ObjectMetricSource | undefined;
+  pods?: PodsMetricSource | undefined;
+  resource?: ResourceMetricSource | undefined;
+  type: string;
+}
+
+export interface AutoscalingV2CrossVersionObjectReference {
+  apiVersion?: string | undefined;
+  kind: string;
+  name: string;
+}
+
+export interface HorizontalPodAutoscalerCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface MetricStatus {
+  containerResource?: ContainerResourceMetricStatus | undefined;
+  external?: ExternalMetricStatus | undefined;
+  object?: ObjectMetricStatus | undefined;
+  pods?: PodsMetricStatus | undefined;
+  resource?: ResourceMetricStatus | undefined;
+  type: string;
+}
+
+export interface IngressBackend {
+  resource?: TypedLocalObjectReference | undefined;
+  service?: IngressServiceBackend | undefined;
+}
+
+export interface IngressRule {
+  host?: string | undefined;
+  http?: HTTPIngressRuleValue | undefined;
+}
+
+export interface IngressTLS {
+  hosts?: string[] | undefined;
+  secretName?: string | undefined;
+}
+
+export interface IngressLoadBalancerStatus {
+  ingress?: IngressLoadBalancerIngress[] | undefined;
+}
+
+export interface IngressClassParametersReference {
+  apiGroup?: string | undefined;
+  kind: string;
+  name: string;
+  namespace?: string | undefined;
+  scope?: string | undefined;
+}
+
+export interface NetworkPolicyEgressRule {
+  ports?: NetworkPolicyPort[] | undefined;
+  to?: NetworkPolicyPeer[] | undefined;
+}
+
+export interface NetworkPolicyIngressRule {
+  from?: NetworkPolicyPeer[] | undefined;
+  ports?: NetworkPolicyPort[] | undefined;
+}
+
+export interface StorageV1TokenRequest {
+  audience: string;
+  expirationSeconds?: number | undefined;
+}
+
+export interface CSINodeDriver {
+  allocatable?: VolumeNodeResources | undefined;
+  name: string;
+  nodeID: string;
+  topologyKeys?: string[] | undefined;
+}
+
+export interface TopologySelectorLabelRequirement {
+  key: string;
+  values: string[];
+}
+
+export interface VolumeAttachmentSource {
+  inlineVolumeSpec?: PersistentVolumeSpec | undefined;
+  persistentVolumeName?: string | undefined;
+}
+
+export interface VolumeError {
+  message?: string | undefined;
+  time?: string | undefined;
+}
+
+export interface WebhookClientConfig {
+  caBundle?: string | undefined;
+  service?: AdmissionregistrationV1ServiceReference | undefined;
+  url?: string | undefined;
+}
+
+export interface MatchCondition {
+  expression: string;
+  name: string;
+}
+
+export interface RuleWithOperations {
+  apiGroups?: string[] | undefined;
+  apiVersions?: string[] | undefined;
+  operations?: string[] | undefined;
+  resources?: string[] | undefined;
+  scope?: string | undefined;
+}
+
+export interface AuditAnnotation {
+  key: string;
+  valueExpression: string;
+}
+
+export interface MatchResources {
+  excludeResourceRules?: NamedRuleWithOperations[] | undefined;
+  matchPolicy?: "Equivalent" | "Exact" | (string & {}) | undefined;
+  namespaceSelector?: LabelSelector | undefined;
+  objectSelector?: LabelSelector | undefined;
+  resourceRules?: NamedRuleWithOperations[] | undefined;
+}
+
+export interface ParamKind {
+  apiVersion?: string | undefined;
+  kind?: string | undefined;
+}
+
+export interface Validation {
+  expression: string;
+  message?: string | undefined;
+  messageExpression?: string | undefined;
+  reason?: string | undefined;
+}
+
+export interface Variable {
+  expression: string;
+  name: string;
+}
+
+export interface TypeChecking {
+  expressionWarnings?: ExpressionWarning[] | undefined;
+}
+
+export interface ParamRef {
+  name?: string | undefined;
+  namespace?: string | undefined;
+  parameterNotFoundAction?: string | undefined;
+  selector?: LabelSelector | undefined;
+}
+
+export interface BoundObjectReference {
+  apiVersion?: string | undefined;
+  kind?: string | undefined;
+  name?: string | undefined;
+  uid?: string | undefined;
+}
+
+export interface UserInfo {
+  extra?: Record<string, string[]> | undefined;
+  groups?: string[] | undefined;
+  uid?: string | undefined;
+  username?: string | undefined;
+}
+
+export interface NonResourceAttributes {
+  path?: string | undefined;
+  verb?: string | undefined;
+}
+
+export interface ResourceAttributes {
+  fieldSelector?: FieldSelectorAttributes | undefined;
+  group?: string | undefined;
+  labelSelector?: LabelSelectorAttributes | undefined;
+  name?: string | undefined;
+  namespace?: string | undefined;
+  resource?: string | undefined;
+  subresource?: string | undefined;
+  verb?: string | undefined;
+  version?: string | undefined;
+}
+
+export interface NonResourceRule {
+  nonResourceURLs?: string[] | undefined;
+  verbs: string[];
+}
+
+export interface ResourceRule {
+  apiGroups?: string[] | undefined;
+  resourceNames?: string[] | undefined;
+  resources?: string[] | undefined;
+  verbs: string[];
+}
+
+export interface CertificateSigningRequestCondition {
+  lastTransitionTime?: string | undefined;
+  lastUpdateTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface FlowDistinguisherMethod {
+  type: string;
+}
+
+export interface PriorityLevelConfigurationReference {
+  name: string;
+}
+
+export interface PolicyRulesWithSubjects {
+  nonResourceRules?: NonResourcePolicyRule[] | undefined;
+  resourceRules?: ResourcePolicyRule[] | undefined;
+  subjects: FlowcontrolV1Subject[];
+}
+
+export interface FlowSchemaCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status?: string | undefined;
+  type?: string | undefined;
+}
+
+export interface ExemptPriorityLevelConfiguration {
+  lendablePercent?: number | undefined;
+  nominalConcurrencyShares?: number | undefined;
+}
+
+export interface LimitedPriorityLevelConfiguration {
+  borrowingLimitPercent?: number | undefined;
+  lendablePercent?: number | undefined;
+  limitResponse: LimitResponse;
+  nominalConcurrencyShares?: number | undefined;
+}
+
+export interface PriorityLevelConfigurationCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status?: string | undefined;
+  type?: string | undefined;
+}
+
+export interface ServiceReference {
+  name?: string | undefined;
+  namespace?: string | undefined;
+  port?: number | undefined;
+}
+
+export interface APIServiceCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface CustomResourceConversion {
+  strategy: string;
+  webhook?: WebhookConversion | undefined;
+}
+
+export interface CustomResourceDefinitionNames {
+  categories?: string[] | undefined;
+  kind: string;
+  listKind?: string | undefined;
+  plural: string;
+  shortNames?: string[] | undefined;
+  singular?: string | undefined;
+}
+
+export interface CustomResourceDefinitionVersion {
+  additionalPrinterColumns?: CustomResourceColumnDefinition[] | undefined;
+  deprecated?: boolean | undefined;
+  deprecationWarning?: string | undefined;
+  name: string;
+  schema?: CustomResourceValidation | undefined;
+  selectableFields?: SelectableField[] | undefined;
+  served: boolean;
+  storage: boolean;
+  subresources?: CustomResourceSubresources | undefined;
+}
+
+export interface CustomResourceDefinitionCondition {
+  lastTransitionTime?: string | undefined;
+  message?: string | undefined;
+  reason?: string | undefined;
+  status: string;
+  type: string;
+}
+
+export interface SecretReference {
+  name?: string | undefined;
+  namespace?: string | undefined;
+}
+
+export interface ScopedResourceSelectorRequirement {
+  operator: "DoesNotExist" | "Exists" | "In" | "NotIn" | (string & {});
+  scopeName: "BestEffort" | "CrossNamespacePodAffinity" | "NotBestEffort" | "NotTerminating" | "PriorityClass" | "Terminating" | (string & {});
+  values?: string[] | undefined;
+}
+
+export interface RollingUpdateDaemonSet {
+  maxSurge?: number | string | undefined;
+  maxUnavailable?: number | string | undefined;
+}
+
+export interface RollingUpdateStatefulSetStrategy {
+  maxUnavailable?: number | string | undefined;
+  partition?: number | undefined;
+}
+
+export interface PodFailurePolicyRule {
+  action: "Count" | "FailIndex" | "FailJob" | "Ignore" | (string & {});
+  onExitCodes?: PodFailurePolicyOnExitCodesRequirement | undefined;
+  onPodConditions?: PodFailurePolicyOnPodConditionsPattern[] | undefined;
+}
+
+export interface SuccessPolicyRule {
+  succeededCount?: number | undefined;
+  succeededIndexes?: string | undefined;
+}
+
+export interface HPAScalingRules {
+  policies?: HPAScalingPolicy[] | undefined;
+  selectPolicy?: string | undefined;
+  stabilizationWindowSeconds?: number | undefined;
+}
+
+export interface ContainerResourceMetricSource {
+  container: string;
+  name: string;
+  target: MetricTarget;
+}
+
+export interface ExternalMetricSource {
+  metric: MetricIdentifier;
+  target: MetricTarget;
+}
+
+export interface ObjectMetricSource {
+  describedObject: AutoscalingV2CrossVersionObjectReference;
+  metric: MetricIdentifier;
+  target: MetricTarget;
+}
+
+export interface PodsMetricSource {
+  metric: MetricIdentifier;
+  target: MetricTarget;
+}
+
+export interface ResourceMetricSource {
+  name: string;
+  target: MetricTarget;
+}
+
+export interface ContainerResourceMetricStatus {
+  container: string;
+  current: MetricValueStatus;
+  name: string;
+}
+
+export interface ExternalMetricStatus {
+  current: MetricValueStatus;
+  metric: MetricIdentifier;
+}
+
+export interface ObjectMetricStatus {
+  current: MetricValueStatus;
+  describedObject: AutoscalingV2CrossVersionObjectReference;
+  metric: MetricIdentifier;
+}
+
+export interface PodsMetricStatus {
+  current: MetricValueStatus;
+  metric: MetricIdentifier;
+}
+
+export interface ResourceMetricStatus {
+  current: MetricValueStatus;
+  name: string;
+}
+
+export interface IngressServiceBackend {
+  name: string;
+  port: ServiceBackendPort;
+}
+
+export interface HTTPIngressRuleValue {
+  paths: HTTPIngressPath[];
+}
+
+export interface IngressLoadBalancerIngress {
+  hostname?: string | undefined;
+  ip?: string | undefined;
+  ports?: IngressPortStatus[] | undefined;
+}
+
+export interface NetworkPolicyPort {
+  endPort?: number | undefined;
+  port?: number | string | undefined;
+  protocol?: "SCTP" | "TCP" | "UDP" | (string & {}) | undefined;
+}
+
+export interface NetworkPolicyPeer {
+  ipBlock?: IPBlock | undefined;
+  namespaceSelector?: LabelSelector | undefined;
+  podSelector?: LabelSelector | undefined;
+}
+
+export interface VolumeNodeResources {
+  count?: number | undefined;
+}
+
+export interface AdmissionregistrationV1ServiceReference {
+  name: string;
+  namespace: string;
+  path?: string | undefined;
+  port?: number | undefined;
+}
+
+export interface NamedRuleWithOperations {
+  apiGroups?: string[] | undefined;
+  apiVersions?: string[] | undefined;
+  operations?: string[] | undefined;
+  resourceNames?: string[] | undefined;
+  resources?: string[] | undefined;
+  scope?: string | undefined;
+}
+
+export interface ExpressionWarning {
+  fieldRef: string;
+  warning: string;
+}
+
+export interface FieldSelectorAttributes {
+  rawSelector?: string | undefined;
+  requirements?: FieldSelectorRequirement[] | undefined;
+}
+
+export interface LabelSelectorAttributes {
+  rawSelector?: string | undefined;
+  requirements?: LabelSelectorRequirement[] | undefined;
+}
+
+export interface NonResourcePolicyRule {
+  nonResourceURLs: string[];
+  verbs: string[];
+}
+
+export interface ResourcePolicyRule {
+  apiGroups: string[];
+  clusterScope?: boolean | undefined;
+  namespaces?: string[] | undefined;
+  resources: string[];
+  verbs: string[];
+}
+
+export interface FlowcontrolV1Subject {
+  group?: GroupSubject | undefined;
+  kind: string;
+  serviceAccount?: ServiceAccountSubject | undefined;
+  user?: UserSubject | undefined;
+}
+
+export interface LimitResponse {
+  queuing?: QueuingConfiguration | undefined;
+  type: string;
+}
+
+export interface WebhookConversion {
+  clientConfig?: ApiextensionsV1WebhookClientConfig | undefined;
+  conversionReviewVersions: string[];
+}
+
+export interface CustomResourceColumnDefinition {
+  description?: string | undefined;
+  format?: string | undefined;
+  jsonPath: string;
+  name: string;
+  priority?: number | undefined;
+  type: string;
+}
+
+export interface CustomResourceValidation {
+  openAPIV3Schema?: JSONSchemaProps | undefined;
+}
+
+export interface SelectableField {
+  jsonPath: string;
+}
+
+export interface CustomResourceSubresources {
+  scale?: CustomResourceSubresourceScale | undefined;
+  status?: CustomResourceSubresourceStatus | undefined;
+}
+
+export interface PodFailurePolicyOnExitCodesRequirement {
+  containerName?: string | undefined;
+  operator: "In" | "NotIn" | (string & {});
+  values: number[];
+}
+
+export interface PodFailurePolicyOnPodConditionsPattern {
+  status: string;
+  type: string;
+}
+
+export interface HPAScalingPolicy {
+  periodSeconds: number;
+  type: string;
+  value: number;
+}
+
+export interface MetricTarget {
+  averageUtilization?: number | undefined;
+  averageValue?: string | undefined;
+  type: string;
+  value?: string | undefined;
+}
+
+export interface MetricIdentifier {
+  name: string;
+  selector?: LabelSelector | undefined;
+}
+
+export interface MetricValueStatus {
+  averageUtilization?: number | undefined;
+  averageValue?: string | undefined;
+  value?: string | undefined;
+}
+
+export interface ServiceBackendPort {
+  name?: string | undefined;
+  number?: number | undefined;
+}
+
+export interface HTTPIngressPath {
+  backend: IngressBackend;
+  path?: string | undefined;
+  pathType: "Exact" | "ImplementationSpecific" | "Prefix" | (string & {});
+}
+
+export interface IngressPortStatus {
+  error?: string | undefined;
+  port: number;
+  protocol: "SCTP" | "TCP" | "UDP" | (string & {});
+}
+
+export interface IPBlock {
+  cidr: string;
+  except?: string[] | undefined;
+}
+
+export interface FieldSelectorRequirement {
+  key: string;
+  operator: string;
+  values?: string[] | undefined;
+}
+
+export interface GroupSubject {
+  name: string;
+}
+
+export interface ServiceAccountSubject {
+  name: string;
+  namespace: string;
+}
+
+export interface UserSubject {
+  name: string;
+}
+
+export interface QueuingConfiguration {
+  handSize?: number | undefined;
+  queueLengthLimit?: number | undefined;
+  queues?: number | undefined;
+}
+
+export interface ApiextensionsV1WebhookClientConfig {
+  caBundle?: string | undefined;
+  service?: ApiextensionsV1ServiceReference | undefined;
+  url?: string | undefined;
+}
+
+export interface JSONSchemaProps {
+  $ref?: string | undefined;
+  $schema?: string | undefined;
+  additionalItems?: unknown | undefined;
+  additionalProperties?: unknown | undefined;
+  allOf?: JSONSchemaProps[] | undefined;
+  anyOf?: JSONSchemaProps[] | undefined;
+  default?: unknown | undefined;
+  definitions?: Record<string, JSONSchemaProps> | undefined;
+  dependencies?: Record<string, unknown> | undefined;
+  description?: string | undefined;
+  enum?: unknown[] | undefined;
+  example?: unknown | undefined;
+  exclusiveMaximum?: boolean | undefined;
+  exclusiveMinimum?: boolean | undefined;
+  externalDocs?: ExternalDocumentation | undefined;
+  format?: string | undefined;
+  id?: string | undefined;
+  items?: unknown | undefined;
+  maxItems?: number | undefined;
+  maxLength?: number | undefined;
+  maxProperties?: number | undefined;
+  maximum?: number | undefined;
+  minItems?: number | undefined;
+  minLength?: number | undefined;
+  minProperties?: number | undefined;
+  minimum?: number | undefined;
+  multipleOf?: number | undefined;
+  not?: JSONSchemaProps | undefined;
+  nullable?: boolean | undefined;
+  oneOf?: JSONSchemaProps[] | undefined;
+  pattern?: string | undefined;
+  patternProperties?: Record<string, JSONSchemaProps> | undefined;
+  properties?: Record<string, JSONSchemaProps> | undefined;
+  required?: string[] | undefined;
+  title?: string | undefined;
+  type?: string | undefined;
+  uniqueItems?: boolean | undefined;
+  "x-kubernetes-embedded-resource"?: boolean | undefined;
+  "x-kubernetes-int-or-string"?: boolean | undefined;
+  "x-kubernetes-list-map-keys"?: string[] | undefined;
+  "x-kubernetes-list-type"?: string | undefined;
+  "x-kubernetes-map-type"?: string | undefined;
+  "x-kubernetes-preserve-unknown-fields"?: boolean | undefined;
+  "x-kubernetes-validations"?: ValidationRule[] | undefined;
+}
+
+export interface CustomResourceSubresourceScale {
+  labelSelectorPath?: string | undefined;
+  specReplicasPath: string;
+  statusReplicasPath: string;
+}
+
+export interface CustomResourceSubresourceStatus {
+
+}
+
+export interface ApiextensionsV1ServiceReference {
+  name: string;
+  namespace: string;
+  path?: string | undefined;
+  port?: number | undefined;
+}
+
+export interface ExternalDocumentation {
+  description?: string | undefined;
+  url?: string | undefined;
+}
+
+export interface ValidationRule {
+  fieldPath?: string | undefined;
+  message?: string | undefined;
+  messageExpression?: string | undefined;
+  optionalOldSelf?: boolean | undefined;
+  reason?: "FieldValueDuplicate" | "FieldValueForbidden" | "FieldValueInvalid" | "FieldValueRequired" | (string & {}) | undefined;
+  rule: string;
+}

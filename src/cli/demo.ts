@@ -26,7 +26,7 @@ export const demoCommand = async (host: CliHost, options: Options): Promise<numb
   const { nodes, seed, loss } = options;
   const scenario = await readScenario(host, options);
   const startedMs = host.platform.monotonicMs();
-  const cluster = await clusterOn(host.platform)({ nodes, seed, link: { loss }, observe: { capture: true, trace: true } });
+  const cluster = await clusterOn(host.platform)({ components: "core", nodes, seed, link: { loss }, observe: { capture: true, trace: true } });
   try {
     const bootMs = host.platform.monotonicMs() - startedMs;
     const commands = options.run.map((line) => line.split(" ").filter((word) => word !== ""));

@@ -78,7 +78,7 @@ export const main = async (host: CliHost): Promise<number> => {
     .option("--bind-address <ip>", "the IPv4 address to listen at", "127.0.0.1")
     .option("--kubeconfig <file>", "where the kubeconfig goes", "kubewire.kubeconfig")
     .option("--token <token>", "the administrator's token, instead of a random one")
-    .option("--controllers <list>", "* for all controllers and the scheduler, or none", "*")
+    .option("--controllers <list>", "* for all that are on by default, NAME to turn one on, -NAME to turn it off; none: no scheduler either", "*")
     .option("--seed <n>", "decides everything that is left to chance, instead of chance itself", number(0, true))
     .option("--netdev <address>", "plug QEMU's stream or dgram netdev into the underlay: tcp:HOST:PORT, tcp-listen:HOST:PORT, unix:PATH, "
       + "unix-listen:PATH, udp:HOST:PORT,LOCALHOST:LOCALPORT; may be given more than once", (value: string, before: string[]) => [...before, value], [])

@@ -1,7 +1,6 @@
 /** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
 import { clusterOn, type Cluster } from "../cluster.ts";
 import { onlyToken } from "../kube-apiserver/complete/authentication.ts";
-import { complete } from "../kube-apiserver/complete/index.ts";
 import type { Logger } from "../log.ts";
 import type { CliHost, NetdevEnd } from "../platform.ts";
 
@@ -20,16 +19,15 @@ export interface UpOptions {
 export const upCommand = async (host: CliHost, options: UpOptions): Promise<number> => {
   if (host.serveHttps === undefined) throw new Error(`up: ${host.platform.name} cannot serve HTTPS`);
   const { nodes, port, kubeconfig, netdev = [] } = options;
-  if (options.controllers !== "*" && options.controllers !== "none") throw new Error(`--controllers ${options.controllers}: * or none`);
-  const controllers = options.controllers === "*";
-  if (!controllers && nodes > 0) throw new Error("--controllers none: only with --nodes 0, since nodes wait for theirs");
+  const controllers = options.controllers === "none" ? false : options.controllers.split(",");
+  if (controllers === false && nodes > 0) throw new Error("--controllers none: only with --nodes 0, since nodes wait for theirs");
   if (netdev.length > 0 && host.openNetdev === undefined) throw new Error(`--netdev: ${host.platform.name} has no sockets`);
   const stopped = new Promise<void>((resolve) => host.onStop(() => resolve()));
   const token = options.token ?? randomToken(host);
   const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
   const cluster = await clusterOn(host.platform)({
     nodes, seed, controllers, time: "real", log: logTo(host),
-    serving: { admit: onlyToken(token), extension: complete, parseYaml: (await import("yaml")).parse as (text: string) => unknown },
+    serving: { admit: onlyToken(token) },
   });
   const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message, connection) => cluster.serve(message, connection) });
   const netdevs: NetdevEnd[] = [];

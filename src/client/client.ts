@@ -8,7 +8,7 @@
  * Answers are deep-frozen and shared; change a copy. Errors are ApiError.
  */
 import { apiVersionOf, pathOf, RESOURCES } from "../api/resources.ts";
-import type { Kinds, ResourceName } from "../api/resources.ts";
+import type { Kinds, ResourceName, Resources } from "../api/resources.ts";
 import { ApiError } from "../apimachinery/status.ts";
 import type { Status } from "../apimachinery/status.ts";
 import type { Draft, KubeObject } from "../apimachinery/meta.ts";
@@ -68,6 +68,7 @@ export interface ResourceClient<T> {
   subresource<R = unknown>(method: "GET" | "POST" | "PUT", namespace: string, name: string, subresource: string, body?: unknown, signal?: AbortSignal): Promise<R>;
 }
 
+/** The kinds that only a complete cluster serves are there with the `resources` of {@link ClientOptions}. */
 export type Client = { readonly [K in keyof Kinds]: ResourceClient<Kinds[K]> } & {
   /** The calls of any resource, known by its name. */
   resource<T extends KubeObject = KubeObject>(resource: ResourceName): ResourceClient<T>;
@@ -76,6 +77,8 @@ export type Client = { readonly [K in keyof Kinds]: ResourceClient<Kinds[K]> } &
 export interface ClientOptions {
   /** Becomes the manager in managedFields, up to the first slash. */
   userAgent?: string;
+  /** The resources by their names here; default those of every cluster, `ALL_RESOURCES` for those of a complete one. */
+  resources?: Resources;
 }
 
 export function createClient(transport: ApiTransport, options: ClientOptions = {}): Client {
@@ -87,8 +90,8 @@ export function createClient(transport: ApiTransport, options: ClientOptions = {
     return client;
   };
   const out: Record<string, unknown> = { resource };
-  for (const key of Object.keys(RESOURCES) as (keyof Kinds)[]) {
-    Object.defineProperty(out, key, { enumerable: true, get: () => resource(RESOURCES[key]) });
+  for (const [key, name] of Object.entries(options.resources ?? RESOURCES)) {
+    Object.defineProperty(out, key, { enumerable: true, get: () => resource(name) });
   }
   return out as unknown as Client;
 }

@@ -2,6 +2,7 @@
  * The controller manager: shared informers and an explicit list of controllers.
  * Follows cmd/kube-controller-manager/app/controllermanager.go (NewControllerInitializers).
  */
+import type { Resources } from "../api/resources.ts";
 import { createClient } from "../client/client.ts";
 import { runController } from "../client/controller.ts";
 import type { Controller } from "../client/controller.ts";
@@ -12,20 +13,20 @@ import { createWorkQueue } from "../client/workqueue.ts";
 import type { Logger } from "../log.ts";
 import type { Clock, Random } from "../time/clock.ts";
 import type { ControllerContext } from "./controller-context.ts";
-import { newDeploymentController } from "./deployment/index.ts";
-import { newEndpointSliceController } from "./endpointslice/index.ts";
-import { newGarbageCollector } from "./garbagecollector/index.ts";
-import { newNamespaceController } from "./namespace/index.ts";
-import { newNodeIpamController } from "./nodeipam/index.ts";
-import type { NodeIpamOptions } from "./nodeipam/index.ts";
-import { newNodeLifecycleController } from "./nodelifecycle/index.ts";
-import { newReplicaSetController } from "./replicaset/index.ts";
+import { CORE_CONTROLLERS } from "./core.ts";
+import { isControllerEnabled, type ControllerInitializer, type ControllerSettings } from "./initializers.ts";
 
-export interface ControllerManagerOptions extends NodeIpamOptions {
+export interface ControllerManagerOptions extends ControllerSettings {
   transport: ApiTransport;
   clock: Clock;
   random: Random;
   log: Logger;
+  /** The built-in controllers there are; default those that every cluster has. */
+  known?: readonly ControllerInitializer[];
+  /** `--controllers`: `*` for all that are on by default, `NAME` to turn one on, `-NAME` to turn it off. Default `["*"]`. Throws for unknown names. */
+  controllers?: readonly string[];
+  /** What their client knows by name; default what every cluster serves. */
+  resources?: Resources;
   /** Users' own controllers, run beside the built-in ones. */
   extra?: readonly ((context: ControllerContext) => Controller)[];
 }
@@ -41,7 +42,7 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
   const { clock } = options;
   const random = options.random.fork("kube-controller-manager");
   const log = options.log.with({ component: "kube-controller-manager" });
-  const client = createClient(options.transport, { userAgent: "kube-controller-manager" });
+  const client = createClient(options.transport, { userAgent: "kube-controller-manager", ...(options.resources === undefined ? {} : { resources: options.resources }) });
   const context: ControllerContext = {
     client,
     informers: createInformers(client, { clock, random, log }),
@@ -50,15 +51,15 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
     log,
     recorder: (component) => createEventRecorder(client, clock, log, { component }),
   };
+  const { known = CORE_CONTROLLERS, controllers: wanted = ["*"] } = options;
+  const names = new Set(known.map(({ name }) => name));
+  for (const name of wanted) {
+    const bare = name.startsWith("-") ? name.slice(1) : name;
+    if (bare !== "*" && !names.has(bare)) throw new Error(`${JSON.stringify(bare)} is not in the list of known controllers`);
+  }
   // The order of starting; they depend on each other only through the API.
   const controllers: readonly Controller[] = [
-    newNodeIpamController(context, options),
-    newNodeLifecycleController(context),
-    newNamespaceController(context),
-    newReplicaSetController(context),
-    newDeploymentController(context),
-    newEndpointSliceController(context),
-    newGarbageCollector(context),
+    ...known.filter((initializer) => isControllerEnabled(initializer, wanted)).map(({ make }) => make(context, options)),
     ...(options.extra ?? []).map((make) => make(context)),
   ];
   return {

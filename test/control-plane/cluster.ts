@@ -1,5 +1,6 @@
 /** A control plane on a test clock, with a kubelet that makes bound pods Running and Ready and removes deleted ones. */
 import { createApiServer } from "../../src/kube-apiserver/server.ts";
+import { complete } from "../../src/complete.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { Client } from "../../src/client/client.ts";
 import { createControllerManager } from "../../src/kube-controller-manager/controller-manager.ts";
@@ -25,6 +26,8 @@ export interface TestCluster {
 export interface TestClusterOptions {
   seed?: number;
   controllers?: boolean;
+  /** Every built-in kind and controller. */
+  complete?: boolean;
   scheduler?: boolean;
   /** Whether bound pods become ready (default yes). */
   ready?: (pod: Pod) => boolean;
@@ -40,9 +43,14 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     with: () => log,
   };
   const stop = new AbortController();
-  const server = createApiServer({ clock, random, log });
-  const client = createClient(server.handle, { userAgent: "test" });
-  if (options.controllers !== false) await createControllerManager({ transport: server.handle, clock, random, log }).start(stop.signal);
+  const whole = options.complete === true;
+  const resources = whole ? { resources: complete.resources } : {};
+  const server = createApiServer({ clock, random, log, ...(whole ? { extension: complete.extension } : {}) });
+  const client = createClient(server.handle, { userAgent: "test", ...resources });
+  if (options.controllers !== false) {
+    const known = whole ? { known: complete.controllers } : {};
+    await createControllerManager({ transport: server.handle, clock, random, log, ...resources, ...known }).start(stop.signal);
+  }
   if (options.scheduler !== false) await createScheduler({ transport: server.handle, clock, random, log }).start(stop.signal);
   fakeKubelet(client, clock, log, stop.signal, options.ready ?? ((): boolean => true));
   return {

@@ -1,0 +1,26 @@
+/**
+ * What makes a cluster complete: every built-in kind and every controller. A value that `clusterOn` loads when it is wanted, so that a page
+ * which only runs a few pods does not.
+ */
+import { parse } from "yaml";
+import { ALL_RESOURCES } from "./api/more-resources.ts";
+import type { Resources } from "./api/resources.ts";
+import { complete as extension } from "./kube-apiserver/complete/index.ts";
+import type { Extension } from "./kube-apiserver/extension.ts";
+import type { ParseYaml } from "./kube-apiserver/http.ts";
+import { ALL_CONTROLLERS } from "./kube-controller-manager/all.ts";
+import type { ControllerInitializer } from "./kube-controller-manager/initializers.ts";
+
+export interface Complete {
+  readonly extension: Extension;
+  readonly parseYaml: ParseYaml;
+  readonly controllers: readonly ControllerInitializer[];
+  readonly resources: Resources;
+}
+
+export const complete: Complete = {
+  extension,
+  parseYaml: parse as ParseYaml,
+  controllers: ALL_CONTROLLERS,
+  resources: ALL_RESOURCES,
+};

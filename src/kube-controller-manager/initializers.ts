@@ -1,0 +1,24 @@
+/** How the controller manager knows its controllers: a name and how to make it. Follows cmd/kube-controller-manager/app (ControllerDescriptor). */
+import type { Controller } from "../client/controller.ts";
+import type { ControllerContext } from "./controller-context.ts";
+import type { NodeIpamOptions } from "./nodeipam/index.ts";
+
+/** The options of all controllers together. */
+export interface ControllerSettings extends NodeIpamOptions {}
+
+export interface ControllerInitializer {
+  /** Upstream's name for `--controllers`, such as `statefulset-controller`. */
+  readonly name: string;
+  /** Started only when asked for by name (ControllersDisabledByDefault). */
+  readonly offByDefault?: boolean;
+  make(context: ControllerContext, settings: ControllerSettings): Controller;
+}
+
+/** Follows k8s.io/controller-manager/pkg/genericcontrollermanager.IsControllerEnabled. */
+export function isControllerEnabled({ name, offByDefault = false }: ControllerInitializer, wanted: readonly string[]): boolean {
+  for (const entry of wanted) {
+    if (entry === name) return true;
+    if (entry === `-${name}`) return false;
+  }
+  return wanted.includes("*") && !offByDefault;
+}
