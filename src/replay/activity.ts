@@ -14,12 +14,13 @@ const SERVER = "10.11.0.1";
 const SERVER6 = "fd00:aa::1";
 const CLIENT = "10.11.0.2";
 
-/** Does what the sentence says, between the machine's namespaces; nothing for one that is not known. */
-export async function perform(machine: Machine, activity: string | undefined): Promise<void> {
-  if (activity !== TRAFFIC) return;
+/** Does what the sentence says, between the machine's namespaces. False: it says nothing that is known here. */
+export async function perform(machine: Machine, activity: string): Promise<boolean> {
+  if (activity !== TRAFFIC) return false;
   const [server, client] = [machine.namespaces.get("<ns1>"), machine.namespaces.get("<ns2>")];
   if (server === undefined || client === undefined) throw new Error("the recorded traffic needs two namespaces");
   await traffic(machine, server, client);
+  return true;
 }
 
 async function traffic(machine: Machine, server: Netns, client: Netns): Promise<void> {
