@@ -9,6 +9,11 @@ import { readFileSync, writeFileSync } from "node:fs";
  */
 const ALWAYS = 60;
 const FLEXIBLE = 60;
+/**
+ * Where there is one call only. Binaryen knows no limit of its own here, and puts all of the control path into two functions of 60 KB: V8 takes a
+ * fifth of a second to optimise them, while the first cluster boots. Kept apart they cost the data path nothing.
+ */
+const ONE_CALLER = 60;
 
 const [, , from, to] = process.argv;
 const module = binaryen.readBinary(readFileSync(from));
@@ -17,6 +22,7 @@ binaryen.setOptimizeLevel(3);
 binaryen.setShrinkLevel(0);
 binaryen.setAlwaysInlineMaxSize(ALWAYS);
 binaryen.setFlexibleInlineMaxSize(FLEXIBLE);
+binaryen.setOneCallerInlineMaxSize(ONE_CALLER);
 module.runPasses(["inlining-optimizing"]);
 module.optimize();
 writeFileSync(to, module.emitBinary());
