@@ -4,7 +4,7 @@
 export const SHIPPABLE = ["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause"];
 
 /** Tools, which are never shipped, may also be under these. */
-const TOOLS_ONLY = ["0BSD", "BlueOak-1.0.0"];
+const TOOLS_ONLY = ["0BSD", "BlueOak-1.0.0", "PSF-2.0", "Unlicense"];
 
 /** Tools under other terms, each with the reason why it is there. */
 const EXCEPTIONS = [

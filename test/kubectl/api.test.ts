@@ -1,49 +1,22 @@
 /** What the real kubectl says of the API server alone: what is there from the start, kinds it has to look up, mistakes. */
-import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { nodeHost } from "../../runtimes/node/host.ts";
-import { upCommand } from "../../src/cli/up.ts";
-import type { CliHost } from "../../src/platform.ts";
+import { startServer, type UpServer } from "./server.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "kubewire-api-"));
-const kubeconfig = join(folder, "kubeconfig");
-let stop: () => void;
-let ended: Promise<number>;
+let server: UpServer;
 
 /** What kubectl says on both channels, and its exit code when it is not 0. */
-function kubectl(line: string, input = ""): Promise<string> {
-  return new Promise((resolve) => {
-    const child = execFile("kubectl", line.split(" "), { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: 60_000 }, (error, stdout, stderr) => {
-      resolve(`${stdout}${stderr}${error === null ? "" : `exit ${error.code}\n`}`);
-    });
-    child.stdin!.end(input);
-  });
+async function kubectl(line: string, input?: string): Promise<string> {
+  const { code, stdout, stderr } = await server.run(line.split(" "), input);
+  return `${stdout}${stderr}${code === 0 ? "" : `exit ${code}\n`}`;
 }
 
 beforeAll(async () => {
-  execFileSync("kubectl", ["version", "--client"]);
-  await new Promise<void>((resolve) => {
-    const host: CliHost = {
-      ...nodeHost([]),
-      stdout: (text) => {
-        if (text.split("\n").includes("ready")) resolve();
-      },
-      onStop: (run) => {
-        stop = () => run("SIGTERM");
-      },
-    };
-    ended = upCommand(host, { nodes: 0, port: 0, bindAddress: "127.0.0.1", kubeconfig, token: "T", controllers: "none" });
-  });
+  server = await startServer({ nodes: 0, controllers: "none" });
 }, 60_000);
 
-afterAll(async () => {
-  stop();
-  expect(await ended).toBe(0);
-  rmSync(folder, { recursive: true });
-}, 60_000);
+afterAll(() => server.stop(), 60_000);
 
 test("the default roles, their bindings, classes and levels are there from the start", async () => {
   expect(await kubectl("describe clusterrole system:basic-user")).toMatch(/selfsubjectreviews\.authentication\.k8s\.io +\[\] +\[\] +\[create\]/);

@@ -1,59 +1,28 @@
 /** The real kubectl against a cluster of one node in real time, over HTTPS. */
-import { execFile, execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { nodeHost } from "../../runtimes/node/host.ts";
-import { upCommand } from "../../src/cli/up.ts";
-import type { CliHost } from "../../src/platform.ts";
+import { startServer, type UpServer } from "./server.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "kubewire-kubectl-"));
-const kubeconfig = join(folder, "kubeconfig");
-let stop: () => void;
-let ended: Promise<number>;
+let server: UpServer;
 
-/** kubectl's output; rejects with what it said on stderr. */
-function kubectl(...args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile("kubectl", args, { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: 60_000 }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout + stderr);
-      else reject(new Error(`kubectl ${args.join(" ")}: ${stderr}`));
-    });
-  });
-}
+const kubectl = (...args: string[]): Promise<string> => server.kubectl(...args);
 
 function manifest(text: string): string {
-  const file = join(folder, "manifest.yaml");
+  const file = join(server.folder, "manifest.yaml");
   writeFileSync(file, text);
   return file;
 }
 
 beforeAll(async () => {
-  execFileSync("kubectl", ["version", "--client"]);
-  await new Promise<void>((resolve) => {
-    const host: CliHost = {
-      ...nodeHost([]),
-      stdout: (text) => {
-        if (text.split("\n").includes("ready")) resolve();
-      },
-      onStop: (run) => {
-        stop = () => run("SIGTERM");
-      },
-    };
-    ended = upCommand(host, { nodes: 1, port: 0, bindAddress: "127.0.0.1", kubeconfig, token: "T", controllers: "*" });
-  });
+  server = await startServer();
 }, 60_000);
 
-afterAll(async () => {
-  stop();
-  expect(await ended).toBe(0);
-  rmSync(folder, { recursive: true });
-}, 60_000);
+afterAll(() => server.stop(), 60_000);
 
 test("the server's certificate is by the authority in the kubeconfig", () => {
-  const ca = new X509Certificate(Buffer.from(/authority-data: (.*)/.exec(readFileSync(kubeconfig, "utf8"))![1]!, "base64"));
+  const ca = new X509Certificate(server.ca);
   expect(ca.ca).toBe(true);
   expect(ca.verify(ca.publicKey)).toBe(true);
 });

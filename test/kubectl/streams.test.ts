@@ -1,53 +1,13 @@
 /** What the real kubectl does with a running pod: logs, exec, attach, port-forward, drain, tokens. */
-import { execFile, execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { nodeHost } from "../../runtimes/node/host.ts";
-import { upCommand } from "../../src/cli/up.ts";
-import type { CliHost } from "../../src/platform.ts";
+import { startServer, type UpServer } from "./server.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "kubewire-streams-"));
-const kubeconfig = join(folder, "kubeconfig");
-const env = { ...process.env, KUBECONFIG: kubeconfig };
-let stop: () => void;
-let ended: Promise<number>;
+let server: UpServer;
 
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(args: readonly string[], input = ""): Promise<Ran> {
-  return new Promise((resolve) => {
-    const child = execFile("kubectl", args, { env, timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }));
-    child.stdin!.end(input);
-  });
-}
-
-async function kubectl(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(args);
-  if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
-  return stdout;
-}
-
-/** A kubectl that goes on; what it says until `until` does. */
-function started(args: readonly string[], until: (text: string) => boolean): Promise<{ child: ChildProcess; text: () => string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("kubectl", args, { env });
-    let text = "";
-    const take = (chunk: Buffer): void => {
-      text += chunk.toString();
-      if (until(text)) resolve({ child, text: () => text });
-    };
-    child.stdout.on("data", take);
-    child.stderr.on("data", take);
-    child.once("exit", (code) => reject(new Error(`kubectl ${args.join(" ")} ended with ${code}: ${text}`)));
-    setTimeout(() => reject(new Error(`kubectl ${args.join(" ")} says: ${text}`)), 30_000).unref();
-  });
-}
+const run: UpServer["run"] = (args, input) => server.run(args, input);
+const kubectl = (...args: string[]): Promise<string> => server.kubectl(...args);
 
 const PODS = `
 apiVersion: v1
@@ -67,30 +27,13 @@ spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [ec
 `;
 
 beforeAll(async () => {
-  execFileSync("kubectl", ["version", "--client"]);
-  await new Promise<void>((resolve, reject) => {
-    const host: CliHost = {
-      ...nodeHost([]),
-      stdout: (text) => {
-        if (text.split("\n").includes("ready")) resolve();
-      },
-      onStop: (onStop) => {
-        stop = () => onStop("SIGTERM");
-      },
-    };
-    ended = upCommand(host, { nodes: 1, port: 0, bindAddress: "127.0.0.1", kubeconfig, token: "T", controllers: "*" });
-    ended.catch(reject);
-  });
-  writeFileSync(join(folder, "pods.yaml"), PODS);
-  await kubectl("apply", "-f", join(folder, "pods.yaml"));
+  server = await startServer();
+  writeFileSync(join(server.folder, "pods.yaml"), PODS);
+  await kubectl("apply", "-f", join(server.folder, "pods.yaml"));
   await kubectl("wait", "--for=condition=Ready", "pod/web", "pod/box", "--timeout=30s");
 }, 90_000);
 
-afterAll(async () => {
-  stop();
-  expect(await ended).toBe(0);
-  rmSync(folder, { recursive: true });
-}, 60_000);
+afterAll(() => server.stop(), 60_000);
 
 test("exec: output, exit codes, standard input, what cannot be run", async () => {
   // On stderr kubectl may grumble about the empty message that says it is connected: it reads before it has its streams.
@@ -108,7 +51,7 @@ test("logs: whole, the last lines, with times, and followed", async () => {
   expect(await kubectl("logs", "once", "--tail=0")).toBe("");
   const ip = await kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}");
   await kubectl("exec", "box", "--", "wget", "-q", "-O", "-", `http://${ip}/first`).catch(() => "");
-  const following = await started(["logs", "-f", "web"], (text) => text.includes("/first"));
+  const following = await server.start(["logs", "-f", "web"], (text) => text.includes("/first"));
   await kubectl("exec", "box", "--", "wget", "-q", "-O", "-", `http://${ip}/followed`).catch(() => "");
   for (let i = 0; i < 100 && !following.text().includes("/followed"); i++) await new Promise((resolve) => setTimeout(resolve, 100));
   following.child.kill();
@@ -116,7 +59,7 @@ test("logs: whole, the last lines, with times, and followed", async () => {
 }, 60_000);
 
 test("port-forward and HTTP through it", async () => {
-  const { child, text } = await started(["port-forward", "pod/web", ":80"], (said) => /Forwarding from 127\.0\.0\.1:\d+/.test(said));
+  const { child, text } = await server.start(["port-forward", "pod/web", ":80"], (said) => /Forwarding from 127\.0\.0\.1:\d+/.test(said));
   try {
     const port = /127\.0\.0\.1:(\d+)/.exec(text())![1]!;
     for (let i = 0; i < 3; i++) {
