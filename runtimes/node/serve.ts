@@ -4,6 +4,7 @@ import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { gzip } from "node:zlib";
 import type { Connection, HttpAnswer } from "../../src/client/transport.ts";
 import type { HttpsOptions, HttpsServer } from "../../src/platform.ts";
 import { makeServingCertificate } from "./certificates.ts";
@@ -50,6 +51,26 @@ function listening(server: Http2SecureServer, port: number, host: string): Promi
   });
 }
 
+/** Larger answers are compressed for clients that take that, as fast as can be (responsewriters: defaultGzipThresholdBytes, defaultGzipContentEncodingLevel). */
+const GZIP_BYTES_MIN = 128 * 1024;
+const GZIP_LEVEL = 1;
+/** Logs are sent as they are. */
+const UNZIPPED = /^text\/plain$/;
+
+const compressed = (bytes: Uint8Array): Promise<Buffer> =>
+  new Promise((resolve, reject) => gzip(bytes, { level: GZIP_LEVEL }, (error, result) => (error === null ? resolve(result) : reject(error))));
+
+const takesGzip = (accepted: string | string[] | undefined): boolean => String(accepted ?? "").split(",").some((token) => token.trim() === "gzip");
+
+const spelled = new Map<string, string>();
+
+/** A header's name as Go writes it: `Audit-Id`. */
+function canonical(name: string): string {
+  let found = spelled.get(name);
+  if (found === undefined) spelled.set(name, (found = name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase())));
+  return found;
+}
+
 async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerResponse, handle: HttpsOptions["handle"]): Promise<void> {
   outgoing.on("error", () => {});
   try {
@@ -59,7 +80,7 @@ async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerRespons
     const message = { method, url: incoming.url ?? "/", headers, body: reads ? NOTHING : await bodyOf(incoming) };
     // What waits for its client are watches; a change is made whether somebody waits for the answer or not.
     const answered = await handle(reads ? { ...message, signal: goneSignal(outgoing) } : message);
-    await send(answered, outgoing, incoming.httpVersionMajor === 2, method === "HEAD");
+    await send(answered, outgoing, incoming.httpVersionMajor === 2, method === "HEAD", takesGzip(incoming.headers["accept-encoding"]));
   } catch {
     // The client is gone, or sent what is no HTTP.
     if (!outgoing.headersSent) outgoing.writeHead(400);
@@ -132,26 +153,35 @@ function bodyOf(incoming: Http2ServerRequest): Promise<Uint8Array> {
   });
 }
 
-async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: boolean, headOnly: boolean): Promise<void> {
+async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: boolean, headOnly: boolean, gzip: boolean): Promise<void> {
   const { status, body } = answered;
   const headers: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(answered.headers)) {
     if (HOP_BY_HOP.has(name)) continue;
     // Warnings are a list, and clients look at each header by itself.
-    headers[name] = name === "warning" ? value.split(/, (?=\d{3} )/) : value;
+    headers[http2 ? name : canonical(name)] = name === "warning" ? value.split(/, (?=\d{3} )/) : value;
   }
+  const add = (name: string, value: string): void => {
+    headers[http2 ? name : canonical(name)] = value;
+  };
   if (body === undefined || headOnly) {
     outgoing.writeHead(status, headers);
     outgoing.end();
     return;
   }
   if (typeof body === "string" || body instanceof Uint8Array) {
-    const bytes = typeof body === "string" ? Buffer.from(body) : body;
-    outgoing.writeHead(status, { ...headers, "content-length": String(bytes.length) });
+    let bytes = typeof body === "string" ? Buffer.from(body) : body;
+    if (gzip && bytes.length > GZIP_BYTES_MIN && !UNZIPPED.test(answered.headers["content-type"] ?? "")) {
+      bytes = await compressed(bytes);
+      add("content-encoding", "gzip");
+      add("vary", [answered.headers["vary"], "Accept-Encoding"].filter((value) => value !== undefined).join(", "));
+    }
+    add("content-length", String(bytes.length));
+    outgoing.writeHead(status, headers);
     outgoing.end(bytes);
     return;
   }
-  if (!http2) headers["transfer-encoding"] = "chunked";
+  if (!http2) add("transfer-encoding", "chunked");
   outgoing.writeHead(status, headers);
   // A watch is accepted before anything happens.
   (outgoing as { flushHeaders?: () => void }).flushHeaders?.();

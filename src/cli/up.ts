@@ -1,6 +1,6 @@
 /** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
 import { clusterOn, type Cluster } from "../cluster.ts";
-import { onlyToken } from "../kube-apiserver/complete/authentication.ts";
+import { onlyToken } from "../kube-apiserver/complete/access.ts";
 import type { Logger } from "../log.ts";
 import type { CliHost, NetdevEnd } from "../platform.ts";
 
@@ -27,7 +27,7 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
   const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
   const cluster = await clusterOn(host.platform)({
     nodes, seed, controllers, time: "real", log: logTo(host),
-    serving: { admit: onlyToken(token) },
+    serving: { enter: onlyToken(token) },
   });
   const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message, connection) => cluster.serve(message, connection) });
   const netdevs: NetdevEnd[] = [];

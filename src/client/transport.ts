@@ -4,6 +4,22 @@
  * and by `fetch` over HTTP. Objects in answers are deep-frozen and may be shared: clone before changing one.
  */
 
+/** Somebody who asks. Follows k8s.io/apiserver/pkg/authentication/user. */
+export interface UserInfo {
+  readonly name: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What a client's certificate says, which the authority of clients signed. */
+export interface ClientCertificate {
+  readonly commonName: string;
+  readonly organizations: readonly string[];
+  /** SHA-256 of its DER, in hexadecimal. */
+  readonly fingerprint: string;
+}
+
 /** One API request. `path` holds the query string too, as in HTTP. */
 export interface ApiRequest {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -17,6 +33,8 @@ export interface ApiRequest {
   readonly duplicates?: readonly string[];
   /** The connection that the request came by, where it asks for another protocol: who answers with 101 has taken it over. */
   readonly connection?: Connection;
+  /** Who asks, as authentication found; absent: the administrator, who needs none in process. */
+  readonly user?: UserInfo;
 }
 
 /** The bytes of a client's connection after its request. */
@@ -55,6 +73,8 @@ export interface HttpMessage {
   readonly body: Uint8Array;
   /** Aborts when the client has gone. */
   readonly signal?: AbortSignal;
+  /** The client's certificate; `"invalid"`: one that the authority of clients did not sign, or that is out of date. */
+  readonly certificate?: ClientCertificate | "invalid";
 }
 
 /** What is answered to it: no body, a text, bytes, or for a watch one text after the other as they come. */

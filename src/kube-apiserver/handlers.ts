@@ -17,7 +17,7 @@ import type { GroupResource, Status } from "../apimachinery/status.ts";
 import { formatSelector, labelSelector } from "../apimachinery/selectors.ts";
 import { formatTime } from "../apimachinery/time.ts";
 import type { Kubelets } from "../client/site-streams.ts";
-import type { ApiRequest, ApiResponse } from "../client/transport.ts";
+import type { ApiRequest, ApiResponse, UserInfo } from "../client/transport.ts";
 import type { KeyValue, Storage } from "../storage/storage.ts";
 import { FieldErrors } from "./field.ts";
 import { parseDeleteOptions } from "./delete-options.ts";
@@ -32,9 +32,7 @@ import type { Extension } from "./extension.ts";
 import type { RequestInfo } from "./request-info.ts";
 
 /** Who asks, as authentication found. */
-export interface Requester {
-  name: string;
-  groups: readonly string[];
+export interface Requester extends UserInfo {
   userAgent: string;
 }
 

@@ -4,7 +4,7 @@
  */
 import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
 import { UNSTRUCTURED } from "./registry/descriptor.ts";
-import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage, WatchEvent } from "../client/transport.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage, UserInfo, WatchEvent } from "../client/transport.ts";
 
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
 const ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -15,10 +15,16 @@ const BODY_BYTES_MAX = 3 * 1024 * 1024;
 /** Reads YAML; throws on what is none. Injected, so that a server that never sees YAML carries no parser. */
 export type ParseYaml = (text: string) => unknown;
 
+/**
+ * Says who sends a request, and adds to the headers of whatever is answered. Throws ApiError for who may not come in; an answer is sent
+ * as it is.
+ */
+export type Enter = (message: HttpMessage, handle: ApiTransport, headers: Record<string, string>) => Promise<UserInfo | HttpAnswer>;
+
 export interface Serving {
   readonly handle: ApiTransport;
-  /** Throws for who may not come in. */
-  admit(request: ApiRequest): void;
+  readonly enter: Enter | undefined;
+  readonly newAuditId: () => string;
   readonly parseYaml: ParseYaml | undefined;
   readonly decodeProtobuf: ((bytes: Uint8Array) => unknown) | undefined;
   /** Of the {@link Extension}. */
@@ -62,11 +68,21 @@ const entering = (connection: Connection, enter: () => void): Connection => ({
 
 /** One exchange. Rejects only on what is a bug of the server. */
 export async function serveMessage(serving: Serving, message: HttpMessage, connection?: Connection, enter: () => void = () => {}): Promise<HttpAnswer> {
+  // WithAuditInit and WithCacheControl: whatever is answered.
+  const added: Record<string, string> = { "audit-id": message.headers["audit-id"]?.slice(0, AUDIT_ID_MAX) ?? serving.newAuditId(), "cache-control": "no-cache, private" };
+  const answer = await answerMessage(serving, message, added, connection, enter);
+  return { ...answer, headers: { ...added, ...answer.headers } };
+}
+
+const AUDIT_ID_MAX = 64;
+
+async function answerMessage(serving: Serving, message: HttpMessage, added: Record<string, string>, connection: Connection | undefined, enter: () => void): Promise<HttpAnswer> {
   try {
     const { url: path, headers, body: bytes } = message;
+    const user = await serving.enter?.(message, serving.handle, added);
+    if (user !== undefined && "status" in user) return user;
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const method = message.method as ApiRequest["method"];
-    serving.admit({ method, path, headers });
     serving.checkAccept?.({ method, path, headers });
     const { as: accepted, yaml } = negotiate(headers["accept"] ?? "", path, serving);
     const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
@@ -74,7 +90,7 @@ export async function serveMessage(serving: Serving, message: HttpMessage, conne
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, { method, path, headers }, serving);
     const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
-    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }) };
+    const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }), ...(user === undefined ? {} : { user }) };
     const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
     const answer = render(response, form);

@@ -1,15 +1,16 @@
 /**
  * The API server: a chain of named steps in front of the store.
  *
- *     authenticate → authorise → dispatch → (decode → default → admit → validate → store)
+ *     authenticate → impersonate → classify → authorise → dispatch → (decode → default → admit → validate → store)
  *
- * Follows k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain) and pkg/endpoints/handlers. The first two
- * steps know only the in-process administrator so far.
+ * Follows k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain) and pkg/endpoints/handlers. The first four are what
+ * `serving.enter` does for clients from outside; in process everybody is the administrator.
  */
 import { ApiError, isAlreadyExists, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
+import { newUid } from "../apimachinery/names.ts";
 import type { Kubelets } from "../client/site-streams.ts";
-import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage } from "../client/transport.ts";
+import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage, UserInfo } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
@@ -19,7 +20,7 @@ import type { Make } from "./bootstrap.ts";
 import { createHandlers } from "./handlers.ts";
 import type { Requester } from "./handlers.ts";
 import type { Extension } from "./extension.ts";
-import type { ParseYaml, Serving } from "./http.ts";
+import type { Enter, ParseYaml, Serving } from "./http.ts";
 import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
 import { REGISTRY } from "./registry/index.ts";
@@ -29,8 +30,8 @@ import type { Descriptor } from "./registry/descriptor.ts";
 
 /** How the server meets clients over HTTP. */
 export interface ServingOptions {
-  /** Throws for who may not come in, such as `onlyToken`. Undefined: everybody is the administrator. */
-  readonly admit?: (request: ApiRequest, routes: Routes) => void;
+  /** Who asks, and whether they may, such as `createAccess`. Undefined: everybody is the administrator. */
+  readonly enter?: Enter;
   /** What is served beyond the resources of a cluster's own: `complete`. */
   readonly extension?: Extension;
   /** Reads YAML bodies, such as `parse` of the package yaml; without it they are refused with 415. */
@@ -97,7 +98,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const make: Make = async (path, body) => {
     const request: ApiRequest = { method: "POST", path, headers: { "user-agent": "kube-apiserver" }, body };
     try {
-      await handlers.dispatch(requestInfo(routes(), request), request, administrator(request), undefined);
+      await handlers.dispatch(requestInfo(routes(), request), request, requester(request), undefined);
     } catch (e) {
       if (!isAlreadyExists(e)) throw e;
     }
@@ -111,7 +112,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const handle: ApiTransport = async (request, signal) => {
     try {
       if (!booted) await ready;
-      const user = administrator(request);
+      const user = requester(request);
       const plain = extension?.nonResource(request, current()) ?? nonResource(request, current());
       if (plain !== undefined) return await plain;
       const info = requestInfo(routes(), request);
@@ -122,6 +123,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
 
   const infoOf = (request: ApiRequest): RequestInfo => requestInfo(routes(), request);
+  const auditIds = random.fork("audit-ids");
   const serving: Serving = {
     handle,
     parseYaml: options.parseYaml,
@@ -130,7 +132,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     unreadable: extension && ((text, request, problem) => extension.unreadable(text, request, infoOf, problem)),
     toYaml: extension?.toYaml,
     table: extension && ((request, version) => extension.table(infoOf(request), version, clock)),
-    admit: (request) => options.admit?.(request, routes()),
+    enter: options.enter,
+    newAuditId: () => newUid(auditIds),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
   const serve: ApiServer["serve"] = async (...exchange) => (await import("./http.ts")).serveMessage(serving, ...exchange);
@@ -138,9 +141,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   return { handle, ready, serve, fetch };
 }
 
-/** Who asks: nobody but the administrator gets here; the manager of fields comes from the user agent. */
-function administrator(request: ApiRequest): Requester {
-  return { name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"], userAgent: request.headers?.["user-agent"] ?? "" };
+const ADMINISTRATOR: UserInfo = { name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] };
+
+/** Who asks; the manager of fields comes from the user agent. */
+function requester({ user = ADMINISTRATOR, headers }: ApiRequest): Requester {
+  return { ...user, userAgent: headers?.["user-agent"] ?? "" };
 }
 
 /** Any failure as an answer; what is not an API error is a bug, logged, and answered with 500. */

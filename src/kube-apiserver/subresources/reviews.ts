@@ -41,7 +41,7 @@ export async function review(answering: Answering): Promise<ApiResponse> {
   const { info, request, user, clock } = answering;
   const { kind, group } = info.descriptor.name;
   const object = decodeBody(kind, `${group}/v1`, request.body) as Review;
-  const own = { username: user.name, groups: [...user.groups] };
+  const own = { username: user.name, ...(user.uid === undefined ? {} : { uid: user.uid }), groups: [...user.groups], ...(user.extra === undefined ? {} : { extra: user.extra }) };
   if (kind === "SelfSubjectReview") return created(answering, object, { metadata: { creationTimestamp: formatTime(clock.nowMs()) }, status: { userInfo: own } });
   const { spec } = object;
   if (kind === "TokenReview") {
