@@ -1,7 +1,8 @@
 /** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
 import { clusterOn, type Cluster } from "../cluster.ts";
-import { onlyToken } from "../kube-apiserver/complete/access.ts";
+import { createAccess } from "../kube-apiserver/complete/access.ts";
 import type { Logger } from "../log.ts";
+import { newRandom } from "../time/random.ts";
 import type { CliHost, NetdevEnd } from "../platform.ts";
 
 export interface UpOptions {
@@ -25,9 +26,11 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
   const stopped = new Promise<void>((resolve) => host.onStop(() => resolve()));
   const token = options.token ?? randomToken(host);
   const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
+  const administrator = { name: "kubernetes-admin", groups: ["system:masters"] };
+  const access = createAccess({ tokens: new Map([[token, administrator]]), anonymous: true, random: newRandom(seed).fork("audit-ids") });
   const cluster = await clusterOn(host.platform)({
     nodes, seed, controllers, time: "real", log: logTo(host),
-    serving: { enter: onlyToken(token) },
+    serving: { enter: access },
   });
   const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message, connection) => cluster.serve(message, connection) });
   const netdevs: NetdevEnd[] = [];

@@ -24,7 +24,6 @@ export type Enter = (message: HttpMessage, handle: ApiTransport, headers: Record
 export interface Serving {
   readonly handle: ApiTransport;
   readonly enter: Enter | undefined;
-  readonly newAuditId: () => string;
   readonly parseYaml: ParseYaml | undefined;
   readonly decodeProtobuf: ((bytes: Uint8Array) => unknown) | undefined;
   /** Of the {@link Extension}. */
@@ -68,13 +67,10 @@ const entering = (connection: Connection, enter: () => void): Connection => ({
 
 /** One exchange. Rejects only on what is a bug of the server. */
 export async function serveMessage(serving: Serving, message: HttpMessage, connection?: Connection, enter: () => void = () => {}): Promise<HttpAnswer> {
-  // WithAuditInit and WithCacheControl: whatever is answered.
-  const added: Record<string, string> = { "audit-id": message.headers["audit-id"]?.slice(0, AUDIT_ID_MAX) ?? serving.newAuditId(), "cache-control": "no-cache, private" };
+  const added: Record<string, string> = {};
   const answer = await answerMessage(serving, message, added, connection, enter);
   return { ...answer, headers: { ...added, ...answer.headers } };
 }
-
-const AUDIT_ID_MAX = 64;
 
 async function answerMessage(serving: Serving, message: HttpMessage, added: Record<string, string>, connection: Connection | undefined, enter: () => void): Promise<HttpAnswer> {
   try {

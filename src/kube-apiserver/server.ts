@@ -8,7 +8,6 @@
  */
 import { ApiError, isAlreadyExists, newInternalError } from "../apimachinery/status.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
-import { newUid } from "../apimachinery/names.ts";
 import type { Kubelets } from "../client/site-streams.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage, UserInfo } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
@@ -123,7 +122,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
 
   const infoOf = (request: ApiRequest): RequestInfo => requestInfo(routes(), request);
-  const auditIds = random.fork("audit-ids");
   const serving: Serving = {
     handle,
     parseYaml: options.parseYaml,
@@ -133,7 +131,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     toYaml: extension?.toYaml,
     table: extension && ((request, version) => extension.table(infoOf(request), version, clock)),
     enter: options.enter,
-    newAuditId: () => newUid(auditIds),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
   const serve: ApiServer["serve"] = async (...exchange) => (await import("./http.ts")).serveMessage(serving, ...exchange);

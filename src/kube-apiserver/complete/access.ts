@@ -2,6 +2,8 @@
  * The links of the handler chain before the API itself: authentication, impersonation, classification, authorisation. Follows
  * k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain).
  */
+import { newUid } from "../../apimachinery/names.ts";
+import type { Random } from "../../time/clock.ts";
 import type { Enter } from "../http.ts";
 import { attributesOf } from "./attributes.ts";
 import { authentication } from "./authentication.ts";
@@ -12,17 +14,25 @@ import { classifier } from "./flow-schemas.ts";
 import { impersonated } from "./impersonation.ts";
 
 export interface AccessOptions extends AuthenticationOptions {
+  /** For audit ids. */
+  readonly random: Random;
   /** By default what cannot be taken away from anybody. */
   readonly authorizer?: Authorizer;
   /** `--enable-priority-and-fairness`. */
   readonly fairness?: boolean;
 }
 
-export function createAccess({ authorizer = fixedPolicy, fairness = true, ...options }: AccessOptions): Enter {
+/** Of clients' own audit ids no more is kept. */
+const AUDIT_ID_MAX = 64;
+
+export function createAccess({ authorizer = fixedPolicy, fairness = true, random, ...options }: AccessOptions): Enter {
   const authenticate = authentication(options);
   const classify = fairness ? classifier() : undefined;
   return async (message, handle, headers) => {
     const { method, url } = message;
+    // WithAuditInit and WithCacheControl: whatever is answered.
+    headers["audit-id"] = message.headers["audit-id"]?.slice(0, AUDIT_ID_MAX) ?? newUid(random);
+    headers["cache-control"] = "no-cache, private";
     const user = await impersonated(await authenticate(message, handle), message.headers, url.split("?")[0]!, authorizer);
     if ("status" in user) return user;
     const attributes = attributesOf({ method, path: url }, user);
@@ -31,7 +41,3 @@ export function createAccess({ authorizer = fixedPolicy, fairness = true, ...opt
     return user;
   };
 }
-
-/** The administrator, by a token alone. */
-export const onlyToken = (token: string): Enter =>
-  createAccess({ tokens: new Map([[token, { name: "kubernetes-admin", groups: ["system:masters"] }]]), anonymous: true });
