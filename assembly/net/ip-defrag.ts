@@ -1,5 +1,4 @@
-// Putting fragments together (net/ipv4/ip_fragment.c, inet_fragment.c; for connection tracking nf_defrag_ipv4.c). Overlap ends
-// the whole datagram (RFC 5722), what was there already is ignored.
+// Putting fragments of IPv4 together (net/ipv4/ip_fragment.c; for connection tracking nf_defrag_ipv4.c).
 import {
   DROP_DUP_FRAG, DROP_FRAG_REASM_TIMEOUT, DROP_NOT_SPECIFIED, DROP_NO_MEMORY, RTN_LOCAL, SNMP_IPEXT_REASMOVERLAPS,
   SNMP_IP_REASMFAILS, SNMP_IP_REASMOKS, SNMP_IP_REASMREQDS, SNMP_IP_REASMTIMEOUT, SYSCTL_IPFRAG_HIGH_THRESH,
@@ -7,16 +6,19 @@ import {
 } from "../abi/net";
 import { NetDevice, Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
-import { Timer, timerAfter, timerDelete } from "../mm/timer";
+import { Timer, timerAfter } from "../mm/timer";
 import { nfDefragNeeded } from "../netfilter/hooks";
 import { putBe16 } from "../wire/bytes";
-import { ETH_HEADER_LEN } from "../wire/ethernet";
 import { ICMP_TIME_EXCEEDED } from "../wire/icmp";
 import { IP_DF, IP_MF, IP_OFFSET, Ipv4View } from "../wire/ipv4";
 import { icmpSend } from "./icmp";
+import {
+  FRAG_DUP, FRAG_FIRST_IN, FRAG_OVERLAP, FRAG_USED, InetFragQueue, fragCameBy, fragComplete, fragCopy, fragEcnBad, fragEcnCongested, fragExtent,
+  fragInsert, fragRelease, fragUnlink, fragWhole,
+} from "./inet-fragment";
 import { IPSKB_FRAG_PMTU, IPSKB_IGNORE_DF } from "./ip-input";
 import { routeInput } from "./route";
-import { skbAlloc, skbCopyRoute, skbDrop, skbFree, skbLength } from "./skb";
+import { skbDrop, skbLength } from "./skb";
 import { snmpInc } from "./snmp";
 import { sysctl } from "./sysctl";
 import { TIMER_FRAGMENT } from "./timers";
@@ -28,28 +30,10 @@ export const DEFRAG_OUT: u32 = 2;
 export const DEFRAG_BRIDGE: u32 = 3;
 
 const LENGTH: usize = 2, FRAGMENT: usize = 6;
-const FIRST_IN: u32 = 1, LAST_IN: u32 = 2;
-/** A datagram in more pieces than this is no datagram. */
-const PIECES_MAX: u32 = 8192;
-
-@unmanaged class FragQueue {
-  // Timer comes first: its address is this queue's.
-  timerNext: usize; timerPrev: usize;
-  timerExpires: u64;
-  timerKind: u32;
-  timerOwner: usize;
-  next: usize; // FragQueue of the namespace
-  ns: usize; // Netns
+@unmanaged class FragQueue extends InetFragQueue {
   source: u32; destination: u32;
   id: u32; protocol: u32; user: u32;
-  head: usize; // Skb in order of offset; cb0: offset, cb1: end, of the payload
-  flags: u32;
-  length: u32; // end of the last fragment so far
-  have: u32; // bytes so far
-  bytes: u32; // of memory
-  count: u32;
-  maxSize: u32; maxDfSize: u32;
-  ecn: u32; // 1 << (tos & 3) of every fragment
+  maxDfSize: u32;
 }
 
 /**
@@ -81,8 +65,7 @@ export function ipDefrag(skb: Skb, ns: Netns, user: u32): Skb {
   }
   const queue = changetype<FragQueue>(at);
   if (!insert(queue, skb, ns)) return changetype<Skb>(0);
-  if (queue.flags == (FIRST_IN | LAST_IN) && queue.have == queue.length) return reassemble(queue, ns);
-  return changetype<Skb>(0);
+  return fragComplete(queue) ? reassemble(queue, ns) : changetype<Skb>(0);
 }
 
 function find(skb: Skb, ns: Netns, user: u32): usize {
@@ -118,56 +101,21 @@ function insert(queue: FragQueue, skb: Skb, ns: Netns): bool {
   const header = ip.headerLength;
   const fragment = ip.fragment;
   const offset = (fragment & IP_OFFSET) << 3;
+  const more = (fragment & IP_MF) != 0;
   let end = offset + skbLength(skb) - header;
-  if ((fragment & IP_MF) == 0) {
-    // Bytes beyond this end, or another end, have been seen: the pieces do not belong together.
-    if (end < queue.length || ((queue.flags & LAST_IN) != 0 && end != queue.length)) return discard(queue, skb, ns);
-    queue.flags |= LAST_IN;
-    queue.length = end;
-  } else {
-    end &= ~7;
-    if (end > queue.length) {
-      if (queue.flags & LAST_IN) return discard(queue, skb, ns);
-      queue.length = end;
-    }
+  if (more) end &= ~7;
+  if (!fragExtent(queue, offset, end, more)) return discard(queue, skb, ns);
+  const size = end - offset + header;
+  const result = fragInsert(queue, skb, offset, end, size, ip.tos);
+  if (result == FRAG_DUP) {
+    skbDrop(skb, ns, skb.dev, DROP_DUP_FRAG);
+    return false;
   }
-  if (end == offset || queue.count >= PIECES_MAX) return discard(queue, skb, ns);
-
-  const head = changetype<usize>(queue) + offsetof<FragQueue>("head");
-  let link = head;
-  for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
-    const other = changetype<Skb>(at);
-    if (<u32>other.cb0 >= end) break;
-    if (<u32>other.cb1 <= offset) {
-      link = at; // `next` is the first field
-      continue;
-    }
-    // They share bytes. Wholly inside a run, pieces that came one behind the other: a duplicate; else an overlap.
-    let runEnd = <u32>other.cb1;
-    for (let next = other.next; next != 0 && changetype<Skb>(next).cb2 == other.cb2; next = changetype<Skb>(next).next) {
-      runEnd = <u32>changetype<Skb>(next).cb1;
-    }
-    if (<u32>other.cb2 <= offset && runEnd >= end) {
-      skbDrop(skb, ns, skb.dev, DROP_DUP_FRAG);
-      return false;
-    }
+  if (result == FRAG_OVERLAP) {
     snmpInc(ns, SNMP_IPEXT_REASMOVERLAPS);
     return discard(queue, skb, ns);
   }
-  skb.next = <usize>load<u32>(link);
-  store<u32>(link, <u32>changetype<usize>(skb));
-  skb.cb0 = <u64>offset;
-  skb.cb1 = <u64>end;
-  // inet_frag_queue_insert: what follows the last piece goes on with its run, anything else begins one.
-  skb.cb2 = skb.next == 0 && link != head && <u32>changetype<Skb>(link).cb1 == offset ? changetype<Skb>(link).cb2 : <u64>offset;
-  queue.count++;
-  queue.have += end - offset;
-  queue.bytes += skb.size;
   ns.fragmentBytes += skb.size;
-  queue.ecn |= 1 << (ip.tos & 3);
-  if (offset == 0) queue.flags |= FIRST_IN;
-  const size = end - offset + header;
-  queue.maxSize = max<u32>(queue.maxSize, size);
   if (fragment & IP_DF) queue.maxDfSize = max<u32>(queue.maxDfSize, size);
   return true;
 }
@@ -179,21 +127,12 @@ function discard(queue: FragQueue, skb: Skb, ns: Netns): bool {
   return false;
 }
 
+/** `reason` as of fragRelease. */
 function destroy(queue: FragQueue, reason: u32): void {
   const ns = changetype<Netns>(queue.ns);
-  timerDelete(changetype<Timer>(changetype<usize>(queue)));
-  let link = changetype<usize>(ns) + offsetof<Netns>("fragments");
-  while (load<u32>(link) != 0 && <usize>load<u32>(link) != changetype<usize>(queue)) {
-    link = <usize>load<u32>(link) + offsetof<FragQueue>("next");
-  }
-  if (load<u32>(link) != 0) store<u32>(link, <u32>queue.next);
+  fragUnlink(queue, changetype<usize>(ns) + offsetof<Netns>("fragments"));
   ns.fragmentBytes -= queue.bytes;
-  let at = queue.head;
-  while (at != 0) {
-    const skb = changetype<Skb>(at);
-    at = skb.next;
-    skbDrop(skb, ns, skb.dev, reason);
-  }
+  fragRelease(queue, ns, reason);
   kfree(changetype<usize>(queue), <u32>offsetof<FragQueue>());
 }
 
@@ -201,76 +140,29 @@ function destroy(queue: FragQueue, reason: u32): void {
 function reassemble(queue: FragQueue, ns: Netns): Skb {
   const first = changetype<Skb>(queue.head);
   const header = Ipv4View.at(first.network).headerLength;
-  const total = header + queue.length;
-  const lengthsBytes = 8 + (queue.count << 1);
-  const keep = queue.user != DEFRAG_LOCAL;
-  const none = changetype<Skb>(0);
-  // ip_frag_ecn_table: congestion on one piece is congestion, but a piece that can not show it does not go with one that can.
-  const badEcn = (queue.ecn & 1) != 0 && queue.ecn != 1;
-  const whole = total > 65535 || badEcn ? none : skbAlloc(total);
-  const lengths = changetype<usize>(whole) != 0 && keep ? kmalloc(lengthsBytes) : 0;
-  if (changetype<usize>(whole) == 0 || (keep && lengths == 0)) {
-    if (changetype<usize>(whole) != 0) skbDrop(whole, ns, 0, DROP_NO_MEMORY);
+  const total = header + queue.length, keep = queue.user != DEFRAG_LOCAL;
+  const whole = total > 65535 || fragEcnBad(queue) ? changetype<Skb>(0) : fragWhole(queue, header, keep);
+  if (changetype<usize>(whole) == 0) {
     snmpInc(ns, SNMP_IP_REASMFAILS);
     destroy(queue, DROP_NOT_SPECIFIED);
-    return none;
+    return whole;
   }
-  whole.id = first.id;
-  whole.dev = first.dev;
-  whole.inDev = first.inDev;
-  whole.bridgeDev = first.bridgeDev;
-  whole.physIn = first.physIn;
-  whole.protocol = first.protocol;
-  whole.pktType = first.pktType;
-  whole.mark = first.mark;
-  whole.hops = first.hops;
-  whole.sock = first.sock;
-  whole.ipFlags = first.ipFlags;
-  skbCopyRoute(first, whole);
-  whole.network = whole.data;
-  whole.transport = whole.data + <usize>header;
-  whole.tail = whole.data + <usize>total;
-  if (first.mac != 0) {
-    whole.mac = whole.data - ETH_HEADER_LEN;
-    memory.copy(whole.mac, first.mac, ETH_HEADER_LEN);
-  }
-  memory.copy(whole.data, first.network, <usize>header);
   let index: u32 = 0;
   for (let at = queue.head; at != 0; at = changetype<Skb>(at).next) {
     const skb = changetype<Skb>(at);
-    const length = <u32>skb.cb1 - <u32>skb.cb0;
-    memory.copy(whole.transport + <usize>skb.cb0, skb.network + <usize>Ipv4View.at(skb.network).headerLength, <usize>length);
-    if (keep) store<u16>(lengths + 8 + <usize>(index << 1), <u16>length);
-    index++;
+    fragCopy(whole, skb, skb.network + <usize>Ipv4View.at(skb.network).headerLength, index++);
   }
-  if (keep) {
-    store<u32>(lengths, lengthsBytes);
-    store<u32>(lengths, queue.count, 4);
-    whole.fragLengths = lengths;
-    whole.fragMax = max<u32>(queue.maxSize, queue.maxDfSize);
-  }
+  if (keep) whole.fragMax = max<u32>(queue.maxSize, queue.maxDfSize);
   const ip = Ipv4View.at(whole.network);
   const df = queue.maxDfSize == queue.maxSize;
   if (df) whole.ipFlags |= IPSKB_FRAG_PMTU;
-  if ((queue.ecn & 8) != 0) store<u8>(whole.network, load<u8>(whole.network, 1) | 3, 1);
+  if (fragEcnCongested(queue)) store<u8>(whole.network, load<u8>(whole.network, 1) | 3, 1);
   putBe16(whole.network, LENGTH, total);
   putBe16(whole.network, FRAGMENT, df ? IP_DF : 0);
   ip.updateChecksum();
   snmpInc(ns, SNMP_IP_REASMOKS);
-  forget(queue);
+  destroy(queue, FRAG_USED);
   return whole;
-}
-
-/** The pieces have become a whole: they go without being counted as dropped. */
-function forget(queue: FragQueue): void {
-  let at = queue.head;
-  queue.head = 0;
-  destroy(queue, DROP_NOT_SPECIFIED);
-  while (at != 0) {
-    const skb = changetype<Skb>(at);
-    at = skb.next;
-    skbFree(skb);
-  }
 }
 
 /** The rest did not come in time (ip_expire). */
@@ -279,7 +171,7 @@ export function fragTimer(owner: usize): void {
   const ns = changetype<Netns>(queue.ns);
   snmpInc(ns, SNMP_IP_REASMFAILS);
   snmpInc(ns, SNMP_IP_REASMTIMEOUT);
-  if ((queue.flags & FIRST_IN) != 0) {
+  if ((queue.flags & FRAG_FIRST_IN) != 0) {
     const skb = changetype<Skb>(queue.head);
     const ip = Ipv4View.at(skb.network);
     // Only who wanted it delivered here says so.
@@ -295,10 +187,6 @@ export function fragFlush(ns: Netns, dev: usize): void {
   while (at != 0) {
     const queue = changetype<FragQueue>(at);
     at = queue.next;
-    let named = dev == 0;
-    for (let s = queue.head; s != 0; s = changetype<Skb>(s).next) {
-      if (changetype<Skb>(s).dev == dev || changetype<Skb>(s).inDev == dev || changetype<Skb>(s).bridgeDev == dev) named = true;
-    }
-    if (named) destroy(queue, DROP_NOT_SPECIFIED);
+    if (fragCameBy(queue, dev)) destroy(queue, DROP_NOT_SPECIFIED);
   }
 }

@@ -1,5 +1,4 @@
-// Putting fragments of IPv6 together (net/ipv6/reassembly.c; for connection tracking net/ipv6/netfilter/nf_conntrack_reasm.c). Overlap ends
-// the whole datagram (RFC 5722); what was there already is ignored.
+// Putting fragments of IPv6 together (net/ipv6/reassembly.c; for connection tracking net/ipv6/netfilter/nf_conntrack_reasm.c).
 import {
   DROP_DUP_FRAG, DROP_FRAG_REASM_TIMEOUT, DROP_NOT_SPECIFIED, DROP_NO_MEMORY,
 } from "../abi/net";
@@ -9,19 +8,22 @@ import {
 } from "../abi/net6";
 import { NetDevice, Netns, Skb } from "../layout";
 import { kfree, kmalloc } from "../mm/slab";
-import { Timer, timerAfter, timerDelete } from "../mm/timer";
+import { Timer, timerAfter } from "../mm/timer";
 import { nfDefragNeeded6 } from "../netfilter/hooks6";
 import { be16 } from "../wire/bytes";
-import { ETH_HEADER_LEN } from "../wire/ethernet";
 import { ICMPV6_EXC_FRAGTIME, ICMPV6_HDR_FIELD, ICMPV6_TIME_EXCEED } from "../wire/icmp6";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4";
 import { IPPROTO_ICMPV6, IPV6_HEADER_LEN, Ipv6View, NEXTHDR_NONE } from "../wire/ipv6";
 import { icmp6Send } from "./icmp6";
+import {
+  FRAG_DUP, FRAG_FIRST_IN, FRAG_OVERLAP, FRAG_USED, InetFragQueue, fragCameBy, fragComplete, fragCopy, fragEcnBad, fragEcnCongested, fragExtent,
+  fragInsert, fragRelease, fragUnlink, fragWhole,
+} from "./inet-fragment";
 import { Netns6, netns6, snmp6Inc, sysctl6 } from "./inet6";
 import { FRAG_HEADER_LEN, IP6SKB_FRAGMENTED, IP6_MF, IP6_OFFSET, NEXTHDR_BAD, foundAt, ip6Follow, ip6Walk, paramProblem } from "./ip6-ext";
 import { needsDevice } from "./ip6-route";
 import { IPSKB_IGNORE_DF } from "./ip-input";
-import { skbAlloc, skbCopyRoute, skbDrop, skbFree } from "./skb";
+import { skbDrop } from "./skb";
 import { TIMER_FRAGMENT6 } from "./timers";
 
 // Who wants it whole (enum ip6_defrag_users): datagrams of different users are never mixed.
@@ -29,29 +31,13 @@ export const DEFRAG6_LOCAL: u32 = 0;
 export const DEFRAG6_IN: u32 = 1;
 export const DEFRAG6_OUT: u32 = 2;
 
-const FIRST_IN: u32 = 1, LAST_IN: u32 = 2;
-const PIECES_MAX: u32 = 8192;
 const ICMPV6_HDR_INCOMP: u32 = 3;
 const PAYLOAD_MAX: u32 = 65535;
 
-@unmanaged class FragQueue6 {
-  // Timer comes first: its address is this queue's.
-  timerNext: usize; timerPrev: usize;
-  timerExpires: u64;
-  timerKind: u32;
-  timerOwner: usize;
-  next: usize; // FragQueue6 of the namespace
-  ns: usize; // Netns
+@unmanaged class FragQueue6 extends InetFragQueue {
   id: u32; user: u32;
   sourceHi: u64; sourceLo: u64; destinationHi: u64; destinationLo: u64;
   ifindex: u32; // 0: any, where the addresses are the whole world's
-  head: usize; // Skb in order of offset; cb0: offset, cb1: end, of the fragmentable part; cb2: begin of its run
-  flags: u32;
-  length: u32; have: u32;
-  bytes: u32;
-  count: u32;
-  maxSize: u32;
-  ecn: u32; // 1 << (tos & 3) of every fragment
 }
 
 /**
@@ -78,7 +64,7 @@ function defragHook(skb: Skb, ns: Netns, user: u32): Skb {
   const queue = changetype<FragQueue6>(at);
   const problem = insert(queue, skb, ns);
   if (problem > 0) skbDrop(skb, ns, skb.dev, DROP_NOT_SPECIFIED);
-  if (problem != 0 || queue.flags != (FIRST_IN | LAST_IN) || queue.have != queue.length) return changetype<Skb>(0);
+  if (problem != 0 || !fragComplete(queue)) return changetype<Skb>(0);
   const whole = reassemble(queue, ns);
   if (changetype<usize>(whole) != 0) whole.ipFlags |= IPSKB_IGNORE_DF;
   return whole;
@@ -119,7 +105,7 @@ export function ip6FragmentReceive(skb: Skb, ns: Netns, dev: NetDevice): Skb {
     snmp6Inc(ns, SNMP6_IP_INHDRERRORS);
     paramProblem(skb, ns, dev, ICMPV6_HDR_FIELD, <u32>problem, DROP_NOT_SPECIFIED);
   }
-  if (problem != 0 || queue.flags != (FIRST_IN | LAST_IN) || queue.have != queue.length) return none;
+  if (problem != 0 || !fragComplete(queue)) return none;
   return reassemble(queue, ns);
 }
 
@@ -182,49 +168,16 @@ function insert(queue: FragQueue6, skb: Skb, ns: Netns): i32 {
   const length = <u32>(skb.tail - skb.network) - skb.fragHeader - FRAG_HEADER_LEN;
   const end = offset + length;
   if (end > PAYLOAD_MAX) return <i32>(skb.fragHeader + 2);
-  if ((skb.fragOffset & IP6_MF) == 0) {
-    if (end < queue.length || ((queue.flags & LAST_IN) != 0 && end != queue.length)) return discard(queue, skb, ns);
-    queue.flags |= LAST_IN;
-    queue.length = end;
-  } else {
-    if (end & 7) return 4; // the payload's length
-    if (end > queue.length) {
-      if (queue.flags & LAST_IN) return discard(queue, skb, ns);
-      queue.length = end;
-    }
+  const more = (skb.fragOffset & IP6_MF) != 0;
+  if (more && (end & 7) != 0) return 4; // the payload's length
+  if (!fragExtent(queue, offset, end, more)) return discard(queue, skb, ns);
+  const result = fragInsert(queue, skb, offset, end, <u32>(skb.tail - skb.network), ip.trafficClass);
+  if (result == FRAG_DUP) {
+    skbDrop(skb, ns, skb.dev, DROP_DUP_FRAG);
+    return -1;
   }
-  if (end == offset || queue.count >= PIECES_MAX) return discard(queue, skb, ns);
-  const head = changetype<usize>(queue) + offsetof<FragQueue6>("head");
-  let link = head;
-  for (let at = <usize>load<u32>(link); at != 0; at = <usize>load<u32>(link)) {
-    const other = changetype<Skb>(at);
-    if (<u32>other.cb0 >= end) break;
-    if (<u32>other.cb1 <= offset) {
-      link = at; // `next` is the first field
-      continue;
-    }
-    let runEnd = <u32>other.cb1;
-    for (let next = other.next; next != 0 && changetype<Skb>(next).cb2 == other.cb2; next = changetype<Skb>(next).next) {
-      runEnd = <u32>changetype<Skb>(next).cb1;
-    }
-    if (<u32>other.cb2 <= offset && runEnd >= end) {
-      skbDrop(skb, ns, skb.dev, DROP_DUP_FRAG);
-      return -1;
-    }
-    return discard(queue, skb, ns);
-  }
-  skb.next = <usize>load<u32>(link);
-  store<u32>(link, <u32>changetype<usize>(skb));
-  skb.cb0 = <u64>offset;
-  skb.cb1 = <u64>end;
-  skb.cb2 = skb.next == 0 && link != head && <u32>changetype<Skb>(link).cb1 == offset ? changetype<Skb>(link).cb2 : <u64>offset;
-  queue.count++;
-  queue.have += length;
-  queue.bytes += skb.size;
+  if (result == FRAG_OVERLAP) return discard(queue, skb, ns);
   netns6(ns).fragmentBytes += skb.size;
-  queue.ecn |= 1 << (ip.trafficClass & 3);
-  queue.maxSize = max<u32>(queue.maxSize, <u32>(skb.tail - skb.network));
-  if (offset == 0) queue.flags |= FIRST_IN;
   return 0;
 }
 
@@ -235,84 +188,45 @@ function discard(queue: FragQueue6, skb: Skb, ns: Netns): i32 {
   return -1;
 }
 
+/** `reason` as of fragRelease. */
 function destroy(queue: FragQueue6, reason: u32): void {
   const ns = changetype<Netns>(queue.ns), n = netns6(ns);
-  timerDelete(changetype<Timer>(changetype<usize>(queue)));
-  let link = changetype<usize>(n) + offsetof<Netns6>("fragments");
-  while (load<u32>(link) != 0 && <usize>load<u32>(link) != changetype<usize>(queue)) {
-    link = <usize>load<u32>(link) + offsetof<FragQueue6>("next");
-  }
-  if (load<u32>(link) != 0) store<u32>(link, <u32>queue.next);
+  fragUnlink(queue, changetype<usize>(n) + offsetof<Netns6>("fragments"));
   n.fragmentBytes -= queue.bytes;
-  let at = queue.head;
-  while (at != 0) {
-    const skb = changetype<Skb>(at);
-    at = skb.next;
-    skbDrop(skb, ns, skb.dev, reason);
-  }
+  fragRelease(queue, ns, reason);
   kfree(changetype<usize>(queue), <u32>offsetof<FragQueue6>());
 }
 
 /** One packet of all the pieces, with the first one's headers and no fragment header (ip6_frag_reasm). */
 function reassemble(queue: FragQueue6, ns: Netns): Skb {
-  const first = changetype<Skb>(queue.head), none = changetype<Skb>(0);
+  const first = changetype<Skb>(queue.head);
   const head = first.fragHeader, local = queue.user == DEFRAG6_LOCAL;
   const total = head + queue.length;
-  const lengthsBytes = 8 + (queue.count << 1);
-  const badEcn = (queue.ecn & 1) != 0 && queue.ecn != 1;
-  const whole = total - IPV6_HEADER_LEN > PAYLOAD_MAX || badEcn ? none : skbAlloc(total);
-  const lengths = changetype<usize>(whole) != 0 && !local ? kmalloc(lengthsBytes) : 0;
-  if (changetype<usize>(whole) == 0 || (!local && lengths == 0)) {
-    if (changetype<usize>(whole) != 0) skbDrop(whole, ns, 0, DROP_NO_MEMORY);
+  const whole = total - IPV6_HEADER_LEN > PAYLOAD_MAX || fragEcnBad(queue) ? changetype<Skb>(0) : fragWhole(queue, head, !local);
+  if (changetype<usize>(whole) == 0) {
     if (local) snmp6Inc(ns, SNMP6_IP_REASMFAILS);
     destroy(queue, DROP_NOT_SPECIFIED);
-    return none;
+    return whole;
   }
-  whole.id = first.id;
-  whole.dev = first.dev;
-  whole.inDev = first.inDev;
-  whole.bridgeDev = first.bridgeDev;
-  whole.physIn = first.physIn;
-  whole.protocol = first.protocol;
-  whole.pktType = first.pktType;
-  whole.mark = first.mark;
-  whole.hops = first.hops;
-  whole.sock = first.sock;
-  whole.ipFlags = first.ipFlags | IP6SKB_FRAGMENTED;
-  skbCopyRoute(first, whole);
-  whole.network = whole.data;
-  whole.tail = whole.data + <usize>total;
-  if (first.mac != 0) {
-    whole.mac = whole.data - ETH_HEADER_LEN;
-    memory.copy(whole.mac, first.mac, ETH_HEADER_LEN);
-  }
-  memory.copy(whole.data, first.network, <usize>head);
+  whole.ipFlags |= IP6SKB_FRAGMENTED;
   // The field that named the fragment header names what it named.
   const nextAt = fragmentNamedBy(first);
   store<u8>(whole.data + <usize>nextAt, load<u8>(first.network + <usize>head));
-  const body = whole.data + <usize>head;
+  const body = whole.transport;
   let index: u32 = 0;
   for (let at = queue.head; at != 0; at = changetype<Skb>(at).next) {
     const skb = changetype<Skb>(at);
-    const length = <u32>skb.cb1 - <u32>skb.cb0;
-    memory.copy(body + <usize>skb.cb0, skb.network + <usize>(skb.fragHeader + FRAG_HEADER_LEN), <usize>length);
-    if (!local) store<u16>(lengths + 8 + <usize>(index << 1), <u16>length);
-    index++;
-  }
-  if (!local) {
-    store<u32>(lengths, lengthsBytes);
-    store<u32>(lengths, queue.count, 4);
-    whole.fragLengths = lengths;
+    fragCopy(whole, skb, skb.network + <usize>(skb.fragHeader + FRAG_HEADER_LEN), index++);
   }
   whole.fragMax = queue.maxSize;
   const ip = Ipv6View.at(whole.network);
   ip.payloadLength = total - IPV6_HEADER_LEN;
-  if ((queue.ecn & 8) != 0) ip.changeTrafficClass(0xff, 3);
+  if (fragEcnCongested(queue)) ip.changeTrafficClass(0xff, 3);
   ip6Walk(whole);
   whole.nhoff = nextAt;
   whole.transport = local ? body : whole.transport;
   if (local) snmp6Inc(ns, SNMP6_IP_REASMOKS);
-  forget(queue);
+  destroy(queue, FRAG_USED);
   return whole;
 }
 
@@ -326,25 +240,13 @@ function fragmentNamedBy(skb: Skb): u32 {
   return at;
 }
 
-/** The pieces have become a whole: they go without being counted as dropped. */
-function forget(queue: FragQueue6): void {
-  let at = queue.head;
-  queue.head = 0;
-  destroy(queue, DROP_NOT_SPECIFIED);
-  while (at != 0) {
-    const skb = changetype<Skb>(at);
-    at = skb.next;
-    skbFree(skb);
-  }
-}
-
 /** The rest did not come in time (ip6frag_expire_frag_queue). */
 export function frag6Timer(owner: usize): void {
   const queue = changetype<FragQueue6>(owner), ns = changetype<Netns>(queue.ns);
   if (queue.user == DEFRAG6_LOCAL) {
     snmp6Inc(ns, SNMP6_IP_REASMFAILS);
     snmp6Inc(ns, SNMP6_IP_REASMTIMEOUT);
-    if ((queue.flags & FIRST_IN) != 0) {
+    if ((queue.flags & FRAG_FIRST_IN) != 0) {
       const first = changetype<Skb>(queue.head);
       icmp6Send(first, ns, ICMPV6_TIME_EXCEED, ICMPV6_EXC_FRAGTIME, 0);
     }
@@ -359,10 +261,6 @@ export function frag6Flush(ns: Netns, dev: usize): void {
   while (at != 0) {
     const queue = changetype<FragQueue6>(at);
     at = queue.next;
-    let named = dev == 0;
-    for (let s = queue.head; s != 0; s = changetype<Skb>(s).next) {
-      if (changetype<Skb>(s).dev == dev || changetype<Skb>(s).inDev == dev) named = true;
-    }
-    if (named) destroy(queue, DROP_NOT_SPECIFIED);
+    if (fragCameBy(queue, dev)) destroy(queue, DROP_NOT_SPECIFIED);
   }
 }

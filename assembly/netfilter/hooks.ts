@@ -16,31 +16,21 @@
 // A table is there once the driver has loaded it. Connection tracking, and NAT with it, runs in a namespace only while a loaded
 // rule needs it (nf_ct_netns_get): a nat table without such a rule is never asked.
 import { OBS_LOCAL_IN } from "../abi/core";
-import {
-  HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_QUEUE, TABLES_ALL, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
-  TABLE_RAW, TABLE_SECURITY,
-} from "../abi/netfilter";
-import { NFTCHAIN_ROUTE } from "../abi/nft";
+import { HOOK_INPUT, NF_ACCEPT, TABLES_ALL } from "../abi/netfilter";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
 import { COST_HOOK } from "../net/costs";
 import { ipPartialChecksum, ipRawVisible } from "../net/ip-input";
-import { ipRouteMeHarder } from "../net/ip-output";
-import { nftDoChain } from "../nft/eval";
-import {
-  ENTRY_CONFIRM, ENTRY_CONNTRACK, ENTRY_NAT, ENTRY_NFT, ENTRY_NFT_NAT, ENTRY_PROGRAM, ENTRY_TABLE, HOOK_ENTRY_BYTES, NftChain, hookCount,
-  hookEntries, nftExit, nftNet,
-} from "../nft/ruleset";
+import { nftExit } from "../nft/ruleset";
 import { observeRecord, tracing } from "../trace/observe";
-import { ctAttach, ctConfirm, ctDetach, ctIn, ctNetnsExit, skbCt } from "./conntrack";
+import { ctAttach, ctConfirm, ctDetach, ctNetnsExit, skbCt } from "./conntrack";
 import { ipBytes } from "./l3";
 import { FULL } from "../features";
+import { IPV4_TABLES, resumeEntries, runEntries, runTables } from "./hook-run";
 import { ipsetExit } from "./ipset";
-import { natHook } from "./nat";
-import { nfProgram, nfQueue, nfQueueExit } from "./queue";
-import { NfNet, nfNet, nfNetCreate, nfNetFree, nfTable } from "./state";
+import { nfQueueExit } from "./queue";
+import { nfNet, nfNetCreate, nfNetFree } from "./state";
 import { tableRemove } from "./table";
-import { iptDoTable } from "./xtables";
 
 /**
  * Runs everything registered at `hook` on the packet (`skb.network` is set; `inDev`, `outDev` are devices or 0). NF_ACCEPT: go
@@ -77,86 +67,14 @@ function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
   charge(COST_HOOK);
-  if (FULL && nf.nft != 0) return runEntries(hook, skb, ns, nf, inDev, outDev, 0);
-  const first = hook == HOOK_PREROUTING || hook == HOOK_OUTPUT;
-  const tracked = nf.conntrackUsers != 0;
-  let verdict = NF_ACCEPT;
-  if (first) {
-    if (nf.table0 != 0) verdict = iptDoTable(skb, ns, nf, TABLE_RAW, hook, inDev, outDev);
-    if (verdict == NF_ACCEPT && tracked) verdict = ctIn(skb, ns, hook);
-  }
-  if (verdict == NF_ACCEPT && nf.table1 != 0) verdict = mangle(skb, ns, nf, hook, inDev, outDev);
-  if (verdict == NF_ACCEPT && first && nfTable(nf, TABLE_NAT) != 0) verdict = natHook(skb, ns, nf, hook, inDev, outDev);
-  if (verdict == NF_ACCEPT && hook != HOOK_PREROUTING && hook != HOOK_POSTROUTING) {
-    if (nf.table3 != 0) verdict = iptDoTable(skb, ns, nf, TABLE_FILTER, hook, inDev, outDev);
-    if (verdict == NF_ACCEPT && nf.table4 != 0) verdict = iptDoTable(skb, ns, nf, TABLE_SECURITY, hook, inDev, outDev);
-  }
-  if (verdict == NF_ACCEPT && (hook == HOOK_INPUT || hook == HOOK_POSTROUTING)) {
-    if (nfTable(nf, TABLE_NAT) != 0) verdict = natHook(skb, ns, nf, hook, inDev, outDev);
-    if (verdict == NF_ACCEPT && tracked) verdict = ctConfirm(skb, ns);
-  }
-  return verdict;
+  if (FULL && nf.nft != 0) return runEntries(IPV4_TABLES, hook, skb, ns, nf, inDev, outDev, 0);
+  return runTables(IPV4_TABLES, nf.conntrackUsers != 0, hook, skb, ns, nf, inDev, outDev);
 }
 
-/** Goes on behind the entry {kind, ref} at which the packet was held, or with it once more (nf_reinject). NF_DROP: it is gone. */
+/** Goes on behind the entry {kind, ref} at which the packet was held, or with it once more. NF_DROP: it is gone. */
 export function nfHookFrom(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize, kind: u32, ref: usize, again: bool): u32 {
-  const nf = nfNet(ns), n = nftNet(nf), count = hookCount(n, hook);
-  for (let i: u32 = 0; i < count; i++) {
-    const entry = hookEntries(n, hook) + <usize>(i * HOOK_ENTRY_BYTES);
-    if (load<u32>(entry, 8) != kind || <usize>load<u32>(entry, 12) != ref) continue;
-    const verdict = runEntries(hook, skb, ns, nf, inDev, outDev, again ? i : i + 1);
-    if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
-    return verdict;
-  }
-  return NF_DROP;
-}
-
-/** The same with nftables' chains and programs in between, by priority, beginning with entry `from`. */
-function runEntries(hook: u32, skb: Skb, ns: Netns, nf: NfNet, inDev: usize, outDev: usize, from: u32): u32 {
-  const n = nftNet(nf), entries = hookEntries(n, hook), count = hookCount(n, hook);
-  let verdict = NF_ACCEPT;
-  for (let i = from; i < count && verdict == NF_ACCEPT; i++) {
-    const entry = entries + <usize>(i * HOOK_ENTRY_BYTES), kind = load<u32>(entry, 8);
-    switch (kind) {
-      case ENTRY_CONNTRACK: verdict = ctIn(skb, ns, hook); break;
-      case ENTRY_NAT: verdict = natHook(skb, ns, nf, hook, inDev, outDev); break;
-      case ENTRY_CONFIRM: verdict = ctConfirm(skb, ns); break;
-      case ENTRY_NFT: {
-        const chain = changetype<NftChain>(<usize>load<u32>(entry, 12));
-        verdict = chain.flags & NFTCHAIN_ROUTE ? routeChain(chain, skb, ns, nf, hook, inDev, outDev)
-          : nftDoChain(chain, skb, ns, nf, hook, inDev, outDev);
-        break;
-      }
-      case ENTRY_TABLE + TABLE_MANGLE: verdict = mangle(skb, ns, nf, hook, inDev, outDev); break;
-      case ENTRY_PROGRAM: verdict = nfProgram(skb, nf, hook, kind, <usize>load<u32>(entry, 12), inDev, outDev); break;
-      // ENTRY_NAT runs these.
-      case ENTRY_TABLE + TABLE_NAT: case ENTRY_NFT_NAT: break;
-      default: verdict = iptDoTable(skb, ns, nf, kind - ENTRY_TABLE, hook, inDev, outDev);
-    }
-    if ((verdict & 0xff) == NF_QUEUE) verdict = nfQueue(skb, ns, nf, hook, kind, <usize>load<u32>(entry, 12), verdict, inDev, outDev);
-  }
-  return verdict;
-}
-
-/** A chain of type route: what changed what routes look at is routed anew (nf_route_table_hook4). */
-function routeChain(chain: NftChain, skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev: usize): u32 {
-  const mark = skb.mark, tos = load<u8>(skb.network, 1), addresses = load<u64>(skb.network, 12);
-  const verdict = nftDoChain(chain, skb, ns, nf, hook, inDev, outDev);
-  if (verdict == NF_ACCEPT
-    && (skb.mark != mark || load<u8>(skb.network, 1) != tos || load<u64>(skb.network, 12) != addresses)
-    && ipRouteMeHarder(skb, ns) < 0) return NF_DROP;
-  return verdict;
-}
-
-/** The mangle table; in OUTPUT a packet whose mark, addresses or TOS it changed is routed anew (ipt_mangle_out). */
-function mangle(skb: Skb, ns: Netns, nf: NfNet, hook: u32, inDev: usize, outDev: usize): u32 {
-  if (hook != HOOK_OUTPUT) return iptDoTable(skb, ns, nf, TABLE_MANGLE, hook, inDev, outDev);
-  const ip = skb.network;
-  const mark = skb.mark, tos = load<u8>(ip, 1), addresses = load<u64>(ip, 12);
-  const verdict = iptDoTable(skb, ns, nf, TABLE_MANGLE, hook, inDev, outDev);
-  if (verdict == NF_ACCEPT
-    && (skb.mark != mark || load<u8>(skb.network, 1) != tos || load<u64>(skb.network, 12) != addresses)
-    && ipRouteMeHarder(skb, ns) < 0) return NF_DROP;
+  const verdict = resumeEntries(IPV4_TABLES, hook, skb, ns, inDev, outDev, kind, ref, again);
+  if (hook == HOOK_INPUT && verdict == NF_ACCEPT && tracing()) observeDelivery(skb, ns, inDev);
   return verdict;
 }
 
