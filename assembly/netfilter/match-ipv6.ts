@@ -135,7 +135,8 @@ function matchAddrtype(d: usize, skb: Skb, ns: Netns, inDev: usize, outDev: usiz
 /** net/ipv6/netfilter/ip6t_rpfilter.c. */
 function matchRpfilter(flags: u32, skb: Skb, ns: Netns, inDev: usize): bool {
   const inverted = (flags & RPFILTER_INVERT) != 0, ip = skb.network;
-  if (inDev == 0 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK) return !inverted;
+  // rpfilter_is_loopback: also the copy of a group packet that its sender gets.
+  if (inDev == 0 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK || (skb.ipFlags & IPSKB_LOOPED) != 0) return !inverted;
   if ((load<u64>(ip, 8) | load<u64>(ip, 16)) == 0) return !inverted;
   return nf6Reverse(ns, skb, inDev, (flags & RPFILTER_LOOSE) != 0, (flags & RPFILTER_ACCEPT_LOCAL) != 0,
     flags & RPFILTER_VALID_MARK ? skb.mark : 0) != inverted;

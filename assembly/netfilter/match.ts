@@ -141,7 +141,8 @@ function matchIprange(d: usize, ip: usize): bool {
 /** net/ipv4/netfilter/ipt_rpfilter.c: would an answer go out where the packet came in? */
 function matchRpfilter(flags: u32, skb: Skb, ns: Netns, inDev: usize): bool {
   const inverted = (flags & RPFILTER_INVERT) != 0;
-  if (inDev == 0 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK) return !inverted;
+  // rpfilter_is_loopback: also the copy of a group packet that its sender gets.
+  if (inDev == 0 || changetype<NetDevice>(inDev).kind == DEV_LOOPBACK || (skb.ipFlags & IPSKB_LOOPED) != 0) return !inverted;
   const address = load<u32>(skb.network, 16), source = load<u32>(skb.network, 12);
   const group = (address & 0xf0) == 0xe0, everybody = address == 0xffffffff;
   if (source == 0 && (everybody || (address & 0xffffff) == 0xe0)) return !inverted;
