@@ -218,7 +218,7 @@ export const clusterOn =
     const crews: (<K extends keyof CrewCalls>(method: K, ...argument: Parameters<CrewCalls[K]>) => Promise<Awaited<ReturnType<CrewCalls[K]>>>)[] = [];
     const fault = (error: Error): void => loop.fail(error);
     for (let i = 0; i < threads; i++) {
-      const crew = new RemoteCrew<CrewStart>((platform.spawnWorker as NonNullable<Platform["spawnWorker"]>)(), fault);
+      const crew = new RemoteCrew<CrewStart>(await (platform.spawnWorker as NonNullable<Platform["spawnWorker"]>)(), fault);
       remote.push(crew);
       crews.push((method, ...argument) => crew.call(method, argument[0]) as Promise<never>);
     }

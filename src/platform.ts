@@ -40,7 +40,7 @@ export interface Platform {
    */
   hop(run: () => void): void;
   /** Starts a thread for sites (src/time/workers.ts); absent where there are no threads. */
-  spawnWorker?(): Endpoint;
+  spawnWorker?(): Endpoint | Promise<Endpoint>;
 }
 
 /** What the command line needs of its host, beside the platform. Paths are the host's own. */

@@ -1,7 +1,5 @@
 /** Node: the main thread, or a worker of it. */
-import { webcrypto } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { Worker } from "node:worker_threads";
 import type { Platform } from "../../src/platform.ts";
 import { canShareMemory, kernelUrl, nodeSiteWorkerUrl } from "../files.ts";
 import { nodeEndpoint } from "./endpoint.ts";
@@ -10,7 +8,7 @@ export const platform: Platform = {
   name: "node",
   sharedMemory: canShareMemory(),
   loadKernel: async (shared) => WebAssembly.compile(await readFile(kernelUrl(shared))),
-  entropy: (into) => void webcrypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
+  entropy: (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   wake(afterMs, run) {
@@ -18,7 +16,9 @@ export const platform: Platform = {
     return () => clearTimeout(timer);
   },
   hop: (run) => void setImmediate(run),
-  spawnWorker() {
+  // Threads and random numbers are loaded when they are asked for: they are a tenth of the time that importing this library takes.
+  async spawnWorker() {
+    const { Worker } = await import("node:worker_threads");
     const worker = new Worker(nodeSiteWorkerUrl());
     return nodeEndpoint(worker, () => void worker.terminate());
   },

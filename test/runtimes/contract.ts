@@ -175,7 +175,7 @@ test("views: growth leaves old ones behind, and text is decoded from a copy", (p
 test("a site worker starts and can be ended, where there are threads", async (platform) => {
   equal(platform.spawnWorker === undefined, platform.name === "edge", "no threads");
   if (platform.spawnWorker === undefined) return;
-  const worker = platform.spawnWorker();
+  const worker = await platform.spawnWorker();
   let failed: Error | undefined;
   worker.onError((error) => (failed = error));
   await new Promise<void>((resolve) => void platform.wake(400, resolve));

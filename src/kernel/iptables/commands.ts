@@ -170,12 +170,14 @@ function unexpected(words: readonly string[]): Refusal {
   return usage(`unknown option "${word}"`);
 }
 
-/** `-A CHAIN RULE`, nearly every line of a restore input. False: something is wrong, which `parseCommand` and `apply` will name. */
-export function appendRule(draft: Draft, words: readonly string[], counters: readonly [bigint, bigint] | undefined): boolean {
-  const chain = words[1]!;
-  if (!draft.chains.has(chain)) return false;
+/** `-A CHAIN RULE`, nearly every line of a restore input. False: it is something else or wrong, as `parseCommand` and `apply` will find. */
+export function appendLine(draft: Draft, line: string, counters: readonly [bigint, bigint] | undefined): boolean {
+  if (!line.startsWith("-A ")) return false;
+  const end = line.indexOf(" ", 3);
+  const chain = line.slice(3, end);
+  if (end < 0 || !draft.chains.has(chain)) return false;
   try {
-    const parsed = draft.parse(words, 2, chain);
+    const parsed = draft.parseText(line.slice(end + 1), chain);
     const entries = draft.entries(chain);
     for (const rule of parsed.rules) entries.push({ rule, counter: -1, set: parsed.counters ?? counters });
     return true;

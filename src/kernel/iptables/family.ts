@@ -5,6 +5,7 @@ import type { Extension } from "./extension.ts";
 import { HEADER_MATCHES } from "./matches.ts";
 import { STATE_MATCHES } from "./matches-state.ts";
 import { TARGET_EXTENSIONS } from "./targets.ts";
+import type { ParsedRule } from "./rule.ts";
 import { formatMask, parseHost } from "./text.ts";
 import type { Writer } from "./writer.ts";
 
@@ -32,6 +33,8 @@ export interface Family {
   readonly targets: Map<string, Extension>;
   /** Matches that `-p` brings along for its options, by protocol. */
   readonly protocolMatches: Record<number, string>;
+  /** What texts of rules say, by the built-in chain and the text; to be cleared when the extensions change. */
+  readonly remembered: Map<string, ParsedRule>;
 }
 
 export const named = (extensions: readonly Extension[]): Map<string, Extension> =>
@@ -57,6 +60,7 @@ export const ipv4Family = (): Family =>
     matches: named([...HEADER_MATCHES, ...STATE_MATCHES]),
     targets: named(TARGET_EXTENSIONS),
     protocolMatches: { 1: "icmp", 6: "tcp", 17: "udp" },
+    remembered: new Map(),
   });
 
 let ipv6: Family | undefined;

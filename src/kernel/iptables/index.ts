@@ -1,7 +1,7 @@
 /** iptables, iptables-restore and iptables-save (legacy, 1.8.9) of one namespace. */
 import type { NodeContext } from "../context.ts";
 import { IptablesError, type Iptables } from "../netns.ts";
-import { appendRule, apply, chainLine, checkTable, listChains, listRules, parseCommand, type Command } from "./commands.ts";
+import { appendLine, apply, chainLine, checkTable, listChains, listRules, parseCommand, type Command } from "./commands.ts";
 import { DMESG, TABLE_NAMES, Tables, checkChainName, isTable, type Draft, type LoadedTable } from "./tables.ts";
 import { Refusal, usage, words } from "./text.ts";
 import { ipv4Family, type Family } from "./family.ts";
@@ -113,9 +113,8 @@ export function createIptables(context: NodeContext, netns: number, family = ipv
         set = [BigInt(packets), BigInt(bytes)];
       }
     }
-    const list = words(`${text}\n`);
-    if (list[0] === "-A" && list.length > 1 && appendRule(draft, list, set)) return "";
-    const command = parseCommand(list, true);
+    if (appendLine(draft, text, set)) return "";
+    const command = parseCommand(words(`${text}\n`), true);
     apply(draft, command, set);
     return shown(draft, command);
   };

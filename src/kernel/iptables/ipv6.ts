@@ -62,4 +62,5 @@ export const newIpv6Family = (): Family => ({
   ]),
   targets: named([...[...TARGET_EXTENSIONS, ...MORE_TARGETS].filter(({ name }) => !ONLY_IPV4.includes(name)), ...IPV6_TARGETS]),
   protocolMatches: { 6: "tcp", 17: "udp", 33: "dccp", 58: "icmp6", 132: "sctp", 135: "mh" },
+  remembered: new Map(),
 });

@@ -44,7 +44,8 @@ const STANDARD: Readonly<Record<string, number>> = { ACCEPT: TARGET_ACCEPT, DROP
 
 /** Adds extensions to those that rules of iptables may name; one of a name that is there already takes its place. */
 export function extend(moreMatches: readonly Extension[], moreTargets: readonly Extension[]): void {
-  const { matches, targets, protocolMatches } = ipv4Family();
+  const { matches, targets, protocolMatches, remembered } = ipv4Family();
+  remembered.clear();
   for (const extension of moreMatches) matches.set(extension.name, extension);
   for (const extension of moreTargets) targets.set(extension.name, extension);
   Object.assign(protocolMatches, { 33: "dccp", 132: "sctp" });

@@ -10,8 +10,8 @@ import { NF_IPSET_TEST } from "../../../assembly/abi/ipset.ts";
 import { EINVAL, ELOOP, ENOENT, ENOMEM, ERANGE, MAILBOX_BYTES } from "../../../assembly/abi/core.ts";
 import type { NodeContext } from "../context.ts";
 import type { Family } from "./family.ts";
-import { parseRule, type Rule, type Surroundings } from "./rule.ts";
-import { Refusal, usage } from "./text.ts";
+import { parseRule, type ParsedRule, type Rule, type Surroundings } from "./rule.ts";
+import { Refusal, usage, words } from "./text.ts";
 
 /** A rule in its place. `counter`: its number in the loaded table, or -1 for a rule that is not loaded yet. */
 export interface Entry {
@@ -58,6 +58,8 @@ const CHAIN_NAME_MAX = 28;
 const IPSET_NAME = 32;
 
 const ZERO: readonly [bigint, bigint] = [0n, 0n];
+/** Rules whose text is remembered: those of some two hundred Services. */
+const REMEMBERED_MAX = 2048;
 const other = (message: string, exitCode = 1): Refusal => new Refusal("other", message, exitCode);
 /** The words of iptc_strerror. */
 export const NO_CHAIN = "No chain/target/match by that name";
@@ -72,13 +74,18 @@ export class Draft implements Table {
   readonly #own = new Map<string, Entry[]>();
   readonly #surroundings: Surroundings;
   readonly family: Family;
+  /** A rule was asked for that depends on the IP sets there are. */
+  #sets = false;
 
   constructor(name: string, from: Table | undefined, setExists: (name: string) => boolean, family: Family) {
     this.name = name;
     this.family = family;
     this.#surroundings = {
       isChain: (chain) => this.chains.has(chain),
-      setExists,
+      setExists: (set) => {
+        this.#sets = true;
+        return setExists(set);
+      },
       family,
     };
     this.chains = new Map(from?.chains);
@@ -177,15 +184,45 @@ export class Draft implements Table {
   }
 
   /** The rule in `words` from index `at` on. */
-  parse(words: readonly string[], at: number, chain: string): ReturnType<typeof parseRule> {
-    const parsed = parseRule(words, at, this.chains.get(chain)?.policy === undefined ? "" : chain, this.#surroundings);
-    for (const { chain: to } of parsed.rules) {
-      if (to === undefined) continue;
-      const target = this.chains.get(to);
+  parse(words: readonly string[], at: number, chain: string): ParsedRule {
+    const parsed = parseRule(words, at, this.#builtin(chain), this.#surroundings);
+    this.#checkJumps(parsed);
+    return parsed;
+  }
+
+  /**
+   * The rule that the text behind `-A CHAIN ` says. The same text says the same in every namespace, but for the chains and sets there are:
+   * what nodes restore again and again is read once.
+   */
+  parseText(text: string, chain: string): ParsedRule {
+    const { remembered } = this.family;
+    const key = `${this.#builtin(chain)} ${text}`;
+    const known = remembered.get(key);
+    if (known !== undefined) {
+      this.#checkJumps(known);
+      return known;
+    }
+    this.#sets = false;
+    const parsed = this.parse(words(`${text}\n`), 0, chain);
+    if (!this.#sets) {
+      if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+      remembered.set(key, parsed);
+    }
+    return parsed;
+  }
+
+  /** The chain's name if it is a built-in one: some options have no meaning there. */
+  #builtin(chain: string): string {
+    return this.chains.get(chain)?.policy === undefined ? "" : chain;
+  }
+
+  #checkJumps({ rules }: ParsedRule): void {
+    for (const { chain } of rules) {
+      if (chain === undefined) continue;
+      const target = this.chains.get(chain);
       if (target === undefined) throw other(NO_CHAIN);
       if (target.policy !== undefined) throw other(INVALID);
     }
-    return parsed;
   }
 
   /** `-Z [CHAIN [NUMBER]]` */

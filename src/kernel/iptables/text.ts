@@ -231,21 +231,32 @@ export function words(line: string): string[] {
   let word = "";
   let quoted = false;
   let any = false;
+  // What stands between two characters that mean something is taken in one piece.
+  let from = 0;
   for (let i = 0; i < line.length; i++) {
-    const c = line[i]!;
+    const c = line.charCodeAt(i);
     if (quoted) {
-      if (c === "\\" && i + 1 < line.length) word += line[++i];
-      else if (c === '"') quoted = false;
-      else word += c;
-    } else if (c === '"') {
-      quoted = true;
-      any = true;
-    } else if (c === " " || c === "\t" || c === "\n") {
+      if (c === 92 && i + 1 < line.length) {
+        word += line.slice(from, i);
+        from = ++i;
+      } else if (c === 34) {
+        quoted = false;
+        word += line.slice(from, i);
+        from = i + 1;
+      }
+    } else if (c === 34) {
+      quoted = any = true;
+      word += line.slice(from, i);
+      from = i + 1;
+    } else if (c === 32 || c === 9 || c === 10) {
+      word += line.slice(from, i);
+      from = i + 1;
       if (any || word !== "") result.push(word);
       word = "";
       any = false;
-    } else word += c;
+    }
   }
+  word += line.slice(from);
   if (quoted || any || word !== "") result.push(word);
   return result;
 }
