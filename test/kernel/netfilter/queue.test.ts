@@ -2,73 +2,10 @@
 import { expect, test } from "vitest";
 import { bindQueue, registerHook, type HeldPacket, type Hook, type Verdict } from "../../../src/kernel/queue.ts";
 import type { Netns } from "../../../src/kernel/netns.ts";
-import type { IptablesHandle } from "../../../src/kernel/iptables/index.ts";
 import { useFullIptables } from "../../../src/kernel/iptables/full.ts";
-import { createTestNode, type TestNode } from "../harness.ts";
+import { packetsOf, sendDatagrams as send, twoPods as world, type TwoPods as World } from "../two-pods.ts";
 
 useFullIptables();
-
-interface World {
-  readonly node: TestNode;
-  readonly host: Netns;
-  readonly a: Netns;
-  readonly b: Netns;
-}
-
-/** Pods a (10.0.1.2) and b (10.0.2.2), routed by the host; or both behind its bridge (10.0.1.2, 10.0.1.3). */
-async function world(bridged = false): Promise<World> {
-  const node = await createTestNode();
-  const { host } = node.kernel;
-  host.setLink("lo", { up: true });
-  host.setSysctl("net.ipv4.ip_forward", 1);
-  if (bridged) {
-    host.addLink({ kind: "bridge", name: "br0" });
-    host.setLink("br0", { up: true });
-    host.addAddress("br0", "10.0.1.1/24");
-    host.setSysctl("net.bridge.bridge-nf-call-iptables", 1);
-  }
-  const pod = (name: string, net: number, address: string): Netns => {
-    const ns = node.kernel.addNetns(name);
-    host.addLink({ kind: "veth", name: `p-${name}`, peer: { name: "eth0", netns: ns } });
-    host.setLink(`p-${name}`, { up: true, ...(bridged && { master: "br0" }) });
-    if (!bridged) host.addAddress(`p-${name}`, `10.0.${net}.1/24`);
-    ns.setLink("lo", { up: true });
-    ns.setLink("eth0", { up: true });
-    ns.addAddress("eth0", `${address}/24`);
-    ns.addRoute({ dst: "default", via: `10.0.${net}.1` });
-    return ns;
-  };
-  const a = pod("a", 1, "10.0.1.2");
-  return { node, host, a, b: bridged ? pod("b", 1, "10.0.1.3") : pod("b", 2, "10.0.2.2") };
-}
-
-/** Datagrams from one namespace to an address of another; what arrived, as text. */
-async function send({ node }: World, from: Netns, to: Netns, address: string, texts: readonly string[]): Promise<string[]> {
-  const server = to.sockets.udp({ local: { port: 7000 } });
-  const got: string[] = [];
-  const listen = (async () => {
-    for (;;) {
-      const { data } = await server.receive();
-      got.push(Buffer.from(data).toString());
-    }
-  })().catch(() => undefined);
-  const client = from.sockets.udp();
-  try {
-    for (const text of texts) {
-      client.send(Buffer.from(text), { address, port: 7000 });
-      await node.advance(50);
-    }
-  } finally {
-    client.close();
-    server.close();
-  }
-  await listen;
-  return got;
-}
-
-/** What each rule of a chain has counted. */
-const packetsOf = ({ iptables }: Netns, table: string, chain: string): number[] =>
-  (iptables as IptablesHandle).counters(table)!.find((one) => one.chain === chain)!.rules.map(([packets]) => Number(packets));
 
 /** The hook that a path passes, who sends to whom, and where. */
 const PATHS: readonly (readonly [Hook, (w: World) => readonly [Netns, Netns, string]])[] = [
@@ -118,7 +55,7 @@ for (const [hook, path] of PATHS) {
     const out = hook === "PREROUTING" || hook === "INPUT" ? undefined : "p-b";
     expect(devices).toEqual([[inside, out], [inside, out], [inside, out]]);
     expect(queue.stats()).toEqual({ waiting: 1, dropped: 0, packets: 3 });
-    expect(packetsOf(w.host, "mangle", hook)).toEqual([4]);
+    expect(packetsOf(w.host.iptables, "mangle", hook)).toEqual([4]);
     queue.close();
   });
 }
@@ -163,8 +100,8 @@ test("a packet may be rewritten, longer or shorter, and marked; it goes on behin
     return { verdict: "accept", mark: 7, packet };
   });
   expect(await send(w, w.a, w.b, "10.0.2.2", ["long", "something longer"])).toEqual(["x".repeat(1200), "s"]);
-  expect(packetsOf(w.host, "mangle", "FORWARD")).toEqual([2, 0]);
-  expect(packetsOf(w.host, "filter", "FORWARD")).toEqual([2]);
+  expect(packetsOf(w.host.iptables, "mangle", "FORWARD")).toEqual([2, 0]);
+  expect(packetsOf(w.host.iptables, "filter", "FORWARD")).toEqual([2]);
 });
 
 test("balance, bypass, another queue, fail-open and a full queue", async () => {

@@ -1,74 +1,12 @@
 /** Packets of IPv6 that programs decide about: ip6tables' NFQUEUE, nft's queue and hook programs, at every hook. */
 import { expect, test } from "vitest";
-import { setIpv6 } from "../../../src/kernel/ipv6.ts";
 import { bindQueue, registerHook, type HeldPacket, type Hook, type Verdict } from "../../../src/kernel/queue.ts";
 import type { Netns } from "../../../src/kernel/netns.ts";
 import { nftOf } from "../../../src/kernel/nft/index.ts";
-import type { IptablesHandle } from "../../../src/kernel/iptables/index.ts";
 import { useFullIptables } from "../../../src/kernel/iptables/full.ts";
-import { createTestNode, type TestNode } from "../harness.ts";
+import { packetsOf, sendDatagrams as send, twoPods6 as world, type TwoPods as World } from "../two-pods.ts";
 
 useFullIptables();
-
-interface World {
-  readonly node: TestNode;
-  readonly host: Netns;
-  readonly a: Netns;
-  readonly b: Netns;
-}
-
-/** Pods a (2001:db8:1::2) and b (2001:db8:2::2), routed by the host. */
-async function world(): Promise<World> {
-  const node = await createTestNode();
-  const { host } = node.kernel;
-  setIpv6(host, true);
-  host.setSysctl("net.ipv6.conf.default.accept_dad", 0);
-  host.setLink("lo", { up: true });
-  host.setSysctl("net.ipv6.conf.all.forwarding", 1);
-  const pod = (name: string, net: number): Netns => {
-    const ns = node.kernel.addNetns(name);
-    ns.setSysctl("net.ipv6.conf.default.accept_dad", 0);
-    host.addLink({ kind: "veth", name: `p-${name}`, peer: { name: "eth0", netns: ns } });
-    host.setLink(`p-${name}`, { up: true });
-    host.addAddress(`p-${name}`, `2001:db8:${net}::1/64`);
-    ns.setLink("lo", { up: true });
-    ns.setLink("eth0", { up: true });
-    ns.addAddress("eth0", `2001:db8:${net}::2/64`);
-    ns.addRoute({ dst: "::/0", via: `2001:db8:${net}::1` });
-    return ns;
-  };
-  const a = pod("a", 1);
-  const b = pod("b", 2);
-  await node.advance(4000);
-  return { node, host, a, b };
-}
-
-/** Datagrams from one namespace to an address of another; what arrived, as text. */
-async function send({ node }: World, from: Netns, to: Netns, address: string, texts: readonly string[], wait = 50): Promise<string[]> {
-  const server = to.sockets.udp({ local: { port: 7000, address: "::" } });
-  const got: string[] = [];
-  const listen = (async () => {
-    for (;;) {
-      const { data } = await server.receive();
-      got.push(Buffer.from(data).toString());
-    }
-  })().catch(() => undefined);
-  const client = from.sockets.udp({ local: { address: "::" } });
-  try {
-    for (const text of texts) {
-      client.send(Buffer.from(text), { address, port: 7000 });
-      await node.advance(wait);
-    }
-  } finally {
-    client.close();
-    server.close();
-  }
-  await listen;
-  return got;
-}
-
-const packetsOf = ({ ip6tables }: Netns, table: string, chain: string): number[] =>
-  (ip6tables as IptablesHandle).counters(table)!.find((one) => one.chain === chain)!.rules.map(([packets]) => Number(packets));
 
 /** The hook that a path passes, who sends to whom, and where. */
 const PATHS: readonly (readonly [Hook, (w: World) => readonly [Netns, Netns, string]])[] = [
@@ -124,7 +62,7 @@ for (const [hook, path] of PATHS) {
     expect(devices).toEqual([[inside, out], [inside, out], [inside, out]]);
     expect(queue.stats()).toEqual({ waiting: 1, dropped: 0, packets: 3 });
     expect(second.stats()).toEqual({ waiting: 0, dropped: 0, packets: 2 });
-    expect(packetsOf(w.host, "mangle", hook)).toEqual([4]);
+    expect(packetsOf(w.host.ip6tables, "mangle", hook)).toEqual([4]);
     queue.close();
   });
 }
@@ -164,8 +102,8 @@ test("a packet may be rewritten, longer or shorter, and marked; what is no packe
   }, { onError: (error) => errors.push((error as Error).message) });
   expect(await send(w, w.a, w.b, "2001:db8:2::2", ["long", "something longer", "short", "old", "cut", "hop"])).toEqual(["x".repeat(1200), "s"]);
   expect(errors.length).toBe(4);
-  expect(packetsOf(w.host, "mangle", "FORWARD")).toEqual([6, 0]);
-  expect(packetsOf(w.host, "filter", "FORWARD")).toEqual([2]);
+  expect(packetsOf(w.host.ip6tables, "mangle", "FORWARD")).toEqual([6, 0]);
+  expect(packetsOf(w.host.ip6tables, "filter", "FORWARD")).toEqual([2]);
 });
 
 test("a new destination in OUTPUT means a new route", async () => {
@@ -178,7 +116,7 @@ test("a new destination in OUTPUT means a new route", async () => {
     return { verdict: "accept", packet: rewritten(bytes, payload(packet)) };
   });
   expect(await send(w, w.host, w.a, "2001:db8:2::2", ["moved"])).toEqual(["moved"]);
-  expect(packetsOf(w.host, "mangle", "POSTROUTING")).toEqual([0, 1]);
+  expect(packetsOf(w.host.ip6tables, "mangle", "POSTROUTING")).toEqual([0, 1]);
 });
 
 test("a bypassed queue goes on with the next table, and connections are confirmed; balance; fragments are held whole", async () => {
@@ -186,9 +124,9 @@ test("a bypassed queue goes on with the next table, and connections are confirme
   w.host.ip6tables!.restore("*filter\n-A FORWARD -p udp -j NFQUEUE --queue-num 3 --queue-bypass\n-A FORWARD -p udp\nCOMMIT\n"
     + "*security\n-A FORWARD -p udp\nCOMMIT\n*mangle\n-A POSTROUTING -p udp -m conntrack --ctstate NEW\nCOMMIT\n");
   expect(await send(w, w.a, w.b, "2001:db8:2::2", ["bypassed"])).toEqual(["bypassed"]);
-  expect(packetsOf(w.host, "filter", "FORWARD")).toEqual([1, 0]);
-  expect(packetsOf(w.host, "security", "FORWARD")).toEqual([1]);
-  expect(packetsOf(w.host, "mangle", "POSTROUTING")).toEqual([1]);
+  expect(packetsOf(w.host.ip6tables, "filter", "FORWARD")).toEqual([1, 0]);
+  expect(packetsOf(w.host.ip6tables, "security", "FORWARD")).toEqual([1]);
+  expect(packetsOf(w.host.ip6tables, "mangle", "POSTROUTING")).toEqual([1]);
 
   const big = "y".repeat(3000);
   const lengths: number[] = [];

@@ -6,36 +6,10 @@ import { beforeAll, expect, test } from "vitest";
 import type { Netns } from "../../../src/kernel/netns.ts";
 import { NftError, nftOf } from "../../../src/kernel/nft/index.ts";
 import { conntrack } from "../../../src/tools/conntrack.ts";
-import { createTestNode, kernelModule, type TestNode } from "../harness.ts";
+import { kernelModule } from "../harness.ts";
+import { twoPods as world } from "../two-pods.ts";
 
 beforeAll(() => kernelModule(), 240_000);
-
-interface World {
-  readonly node: TestNode;
-  readonly host: Netns;
-  readonly a: Netns;
-  readonly b: Netns;
-}
-
-/** a (10.0.1.2) and b (10.0.2.2), routed by the host. */
-async function world(): Promise<World> {
-  const node = await createTestNode();
-  const { host } = node.kernel;
-  host.setLink("lo", { up: true });
-  host.setSysctl("net.ipv4.ip_forward", 1);
-  const side = (name: string, net: number): Netns => {
-    const ns = node.kernel.addNetns(name);
-    host.addLink({ kind: "veth", name: `p-${name}`, peer: { name: "eth0", netns: ns } });
-    host.setLink(`p-${name}`, { up: true });
-    host.addAddress(`p-${name}`, `10.0.${net}.1/24`);
-    ns.setLink("lo", { up: true });
-    ns.setLink("eth0", { up: true });
-    ns.addAddress("eth0", `10.0.${net}.2/24`);
-    ns.addRoute({ dst: "default", via: `10.0.${net}.1` });
-    return ns;
-  };
-  return { node, host, a: side("a", 1), b: side("b", 2) };
-}
 
 const RULES = `table ip t {
   flowtable f {
