@@ -2,7 +2,7 @@
 import { parse } from "yaml";
 import { createApiServer } from "../../src/kube-apiserver/server.ts";
 import { complete } from "../../src/kube-apiserver/complete/index.ts";
-import { silent } from "../../src/log.ts";
+import { silent, type Logger } from "../../src/log.ts";
 import { newRandom } from "../../src/time/random.ts";
 import type { Clock } from "../../src/time/clock.ts";
 
@@ -20,7 +20,7 @@ const clock: Clock = {
   sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
 };
 
-export function createExchangeServer(): (request: Request) => Promise<Response> {
-  const server = createApiServer({ ...RECORDED, extension: complete, clock, random: newRandom(7), log: silent, parseYaml: (text) => parse(text) as unknown });
+export function createExchangeServer(log: Logger = silent): (request: Request) => Promise<Response> {
+  const server = createApiServer({ ...RECORDED, extension: complete, clock, random: newRandom(7), log, parseYaml: (text) => parse(text) as unknown });
   return (request) => server.fetch(request);
 }
