@@ -172,7 +172,7 @@ const NULLABLE = new Set(["EndpointSlice.endpoints", "EndpointSlice.ports"]);
 // Pointers without `omitempty`: null when they are not set.
 const NULLABLE_POINTERS = new Set(["TypedLocalObjectReference.apiGroup", "TypedObjectReference.apiGroup"]);
 const WRITTEN = new Set([
-  "Event.reportingComponent", "Event.reportingInstance", "EndpointSlice.ports", "ProjectedVolumeSource.sources",
+  "StatefulSetStatus.availableReplicas", "Event.reportingComponent", "Event.reportingInstance", "EndpointSlice.ports", "ProjectedVolumeSource.sources",
   "HorizontalPodAutoscalerStatus@autoscaling.v2.currentMetrics", "Role.rules", "ClusterRole.rules",
 ]);
 

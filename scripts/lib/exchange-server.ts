@@ -6,8 +6,8 @@ import { silent, type Logger } from "../../src/log.ts";
 import { newRandom } from "../../src/time/random.ts";
 import type { Clock } from "../../src/time/clock.ts";
 
-/** How the recorded server was started, as far as answers tell of it: `--secure-port`, and `--client-ca-file` (which is not compared). */
-const RECORDED = { advertisePort: 16443, clientCA: "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" };
+/** How the recorded server was started, as far as answers tell of it: `--advertise-address`, `--secure-port`, and `--client-ca-file` (which is not compared). */
+const RECORDED = { advertiseAddress: "192.0.2.10", advertisePort: 16443, clientCA: "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" };
 
 /** Watches in the recordings last a second of real time. */
 const clock: Clock = {

@@ -2,6 +2,7 @@
  * What a server offers beyond what a cluster needs for itself: the rest of the built-in kinds, and what kubectl asks for. It is a
  * value of its own (`complete/index.ts`), so that a page which only runs a cluster does not load it.
  */
+import type { ManagedFieldsEntry, Scale } from "../api/types.generated.ts";
 import type { KubeObject } from "../apimachinery/meta.ts";
 import type { ApiError } from "../apimachinery/status.ts";
 import type { Kubelets } from "../client/site-streams.ts";
@@ -27,6 +28,8 @@ export interface DynamicOptions {
   readonly storage: Storage<KubeObject>;
   readonly clock: Clock;
   readonly random: Random;
+  /** `--advertise-address` and `--secure-port`: where clients reach the server, ADDRESS:PORT. */
+  readonly address: string;
   /** Reaches webhooks; without it they fail. */
   readonly fetch: ((request: Request) => Promise<Response>) | undefined;
 }
@@ -58,6 +61,18 @@ export interface ApplyRequest {
   create(object: KubeObject, tracked: () => void): Promise<KubeObject>;
   /** Stores a changed one whose managed fields are set. */
   update(change: (current: KubeObject) => KubeObject): Promise<KubeObject>;
+}
+
+/** A server-side apply of the Scale of an object. */
+export interface ScaleApplication {
+  readonly parent: KubeObject;
+  readonly scale: Scale;
+  readonly body: unknown;
+  /** Where the object has its replicas. */
+  readonly path: readonly string[];
+  readonly manager: string;
+  readonly force: boolean;
+  readonly time: string;
 }
 
 /** A request that none of an object's verbs answers, and what the server lends for the answer. */
@@ -97,6 +112,8 @@ export interface Extension {
   checkAccept(request: ApiRequest, infoOf: (request: ApiRequest) => RequestInfo): void;
   /** Why the text cannot be read as the request's body; `problem` is what a reader of YAML threw. */
   unreadable(text: string, request: ApiRequest, infoOf: (request: ApiRequest) => RequestInfo, problem: unknown): ApiError;
+  /** Reads YAML. Throws what its reader throws. */
+  fromYaml(text: string): Promise<unknown>;
   /** JSON as YAML. */
   toYaml(json: string): Promise<string>;
   /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */
@@ -105,4 +122,12 @@ export interface Extension {
   dynamic(options: DynamicOptions): DynamicResources;
   /** Answers a server-side apply. Throws ApiError, for conflicts among others. */
   apply(request: ApplyRequest): Promise<ApiResponse>;
+  /** The replicas and the managed fields of an object whose Scale is applied. Throws ApiError. */
+  applyScale(application: ScaleApplication): { replicas: number; managedFields: ManagedFieldsEntry[] };
+  /** The managed fields that a Scale shows of its object's. */
+  scaleEntries(parent: readonly ManagedFieldsEntry[] | undefined, path: readonly string[]): ManagedFieldsEntry[];
+  /** Fills what an older version of the kind takes from elsewhere, in a body of that version. */
+  defaultOlder(object: KubeObject, apiVersion: string): void;
+  /** What a patch made that is no object of the type: how it is quoted, and why it is none. `why` is what the decoder says. */
+  quote(type: string, contentType: string, patch: unknown, patched: unknown, why: string): readonly [string, string];
 }

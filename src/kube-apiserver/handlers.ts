@@ -22,13 +22,14 @@ import type { KeyValue, Storage } from "../storage/storage.ts";
 import { FieldErrors } from "./field.ts";
 import { parseDeleteOptions } from "./delete-options.ts";
 import type { DeleteOptions } from "./delete-options.ts";
-import { updateManagedFields } from "./managed-fields.ts";
+import { managedBase, updateManagedFields } from "./managed-fields.ts";
 import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
 import { createReader } from "./read.ts";
 import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext, SubresourceUpdate } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
 import type { Extension } from "./extension.ts";
+import { isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
 
 /** Who asks, as authentication found. */
@@ -41,7 +42,7 @@ export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   registry: readonly Descriptor[];
   /** Server-side apply (without it such patches are refused with 415) and more subresources. */
   kubelets?: Kubelets | undefined;
-  extension?: Pick<Extension, "apply" | "dispatch"> | undefined;
+  extension?: Pick<Extension, "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries"> | undefined;
 }
 
 export interface Handlers {
@@ -158,7 +159,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (!own) throw newBadRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
     object.apiVersion = apiVersion;
     object.kind = kind;
-    descriptor.setDefaults?.(object);
+    if (sentVersion !== apiVersion) given.extension?.defaultOlder(object, sentVersion);
+    descriptor.setDefaults?.(object, report.empty);
     if (report.empty !== undefined) emptied.set(object, new Set(report.empty));
     const unknown = report.strict;
     // What is under an unknown field is not looked at.
@@ -168,13 +170,15 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** A patched object that cannot be decoded is the patch's fault. */
-  function decodePatched(info: RequestInfo, patched: unknown): { object: Mutable; headers: Readonly<Record<string, string>> } {
-    const fault = (why: string): ApiError => {
-      const errors = new FieldErrors();
-      errors.invalid("patch", JSON.stringify(patched), why);
-      return newInvalid({ group: "", kind: "" }, "", errors.list);
-    };
-    return decodeBody(info, patched, [], info.descriptor.custom === undefined ? fault : undefined);
+  function decodePatched(info: RequestInfo, request: ApiRequest, patched: unknown): { object: Mutable; headers: Readonly<Record<string, string>> } {
+    return decodeBody(info, patched, [], info.descriptor.custom === undefined ? (why) => patchFault(typeOf(info.descriptor), request, patched, why) : undefined);
+  }
+
+  function patchFault(type: string, request: ApiRequest, patched: unknown, why: string): ApiError {
+    const errors = new FieldErrors();
+    const [shown, said] = given.extension?.quote(type, mediaType(request), request.body, patched, why) ?? [JSON.stringify(patched), why];
+    errors.invalid("patch", shown, said);
+    return newInvalid({ group: "", kind: "" }, "", errors.list);
   }
 
   function strictness(mode: string | null, strict: readonly string[], refused: (why: string) => ApiError): Readonly<Record<string, string>> {
@@ -208,20 +212,22 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   function track(info: RequestInfo, user: Requester, before: KubeObject | undefined, after: Mutable): void {
+    const kind = typeOf(info.descriptor);
+    const through = info.subresource === "status" || info.subresource === "scale" || info.subresource === "finalize" || partOf(info) !== undefined ? info.subresource : "";
+    const base = managedBase(after.metadata.managedFields, before?.metadata.managedFields, through);
     // Tracking starts at the creation or never (skipNonAppliedManager).
-    if (before !== undefined && before.metadata.managedFields === undefined) {
+    if (before !== undefined && base.length === 0) {
       delete after.metadata.managedFields;
       return;
     }
-    const kind = typeOf(info.descriptor);
     const managed = updateManagedFields({
       type: kind,
       apiVersion: after.apiVersion,
       before: (before ?? emptyStruct(kind)) as unknown as Record<string, unknown>,
       after: after as unknown as Record<string, unknown>,
-      managed: before?.metadata.managedFields ?? [],
+      managed: base,
       manager: managerOf(info, user),
-      subresource: info.subresource === "status" || info.subresource === "scale" || partOf(info) !== undefined ? info.subresource : "",
+      subresource: through,
       reset: resetFields(info),
       time: now(),
     });
@@ -274,7 +280,6 @@ export function createHandlers(given: HandlersOptions): Handlers {
         throw newBadRequest("the namespace of the provided object does not match the namespace sent on the request");
       meta.namespace = namespace;
     } else delete meta.namespace;
-    delete meta.managedFields;
     delete meta.deletionTimestamp;
     delete meta.deletionGracePeriodSeconds;
     delete meta.selfLink;
@@ -354,7 +359,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
   async function patch(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const dryRun = isDryRun(info);
     if (!PATCH_TYPE.test(mediaType(request)) && info.descriptor.custom === undefined) throw failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
-    if (mediaType(request) === "application/apply-patch+yaml" && given.extension !== undefined)
+    if (mediaType(request) === APPLY && given.extension !== undefined)
       return given.extension.apply({
         info, body: request.body, reset: resetFields(info), time: now(),
         decode: (body) => decodeBody(info, body),
@@ -376,7 +381,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
       old = current;
       const patched = applyPatch(request, info.descriptor, current);
-      const { object, headers } = decodePatched(info, patched);
+      const { object, headers } = decodePatched(info, request, patched);
       warnings = headers;
       checkName(info, object);
       return object;
@@ -508,33 +513,56 @@ export function createHandlers(given: HandlersOptions): Handlers {
   /** GET, PUT and PATCH of the Scale of an object. Follows pkg/registry/apps/deployment/storage ScaleREST. */
   async function scale(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const { descriptor, name, namespace, verb } = info;
-    const { of, set } = descriptor.scale ?? REPLICAS;
+    const { of, set, path } = descriptor.scale ?? REPLICAS;
     const found = await storeOf(descriptor).get(storageKey(descriptor, namespace, name));
     if (found === undefined) throw newNotFound({ group: descriptor.name.group, resource: `${descriptor.name.resource}/scale` }, name);
     if (verb === "get") return { status: 200, headers: NO_HEADERS, body: of(found.value) };
     const dryRun = isDryRun(info);
-    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      const wanted = verb === "update" ? request.body : applyPatch(request, SCALE, of(current));
-      let sent: Scale;
-      try {
-        sent = decodeStruct("Scale", wanted, { strict: [] }) as unknown as Scale;
-      } catch (e) {
-        throw e instanceof DecodeError ? newBadRequest(`Scale in version "v1" cannot be handled as a Scale: ${e.message}`) : e;
-      }
+    const checked = (sent: Scale): number => {
       checkName(info, sent);
       const replicas = sent.spec?.replicas ?? 0;
-      if (replicas < 0 && descriptor.scale === undefined) {
-        const errors = new FieldErrors();
-        errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0");
-        throw newInvalid({ group: "autoscaling", kind: "Scale" }, name, errors.list);
+      if (replicas >= 0 || descriptor.scale !== undefined) return replicas;
+      const errors = new FieldErrors();
+      errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+      throw newInvalid({ group: "autoscaling", kind: "Scale" }, name, errors.list);
+    };
+    const { extension } = given;
+    if (verb === "patch" && mediaType(request) === APPLY && extension !== undefined) {
+      const stored = await guaranteedUpdate(info, user, dryRun, (parent) => {
+        const { replicas, managedFields } = extension.applyScale({ parent, scale: of(parent), body: request.body, path, manager: managerOf(info, user), force: isTrue(info.query.get("force")), time: now() });
+        const next = deepCopy(parent) as Mutable;
+        set(next, checked({ ...(request.body as Scale), spec: { replicas } }));
+        if (managedFields.length > 0) next.metadata.managedFields = managedFields;
+        else delete next.metadata.managedFields;
+        return next;
+      }, true);
+      return { status: 200, headers: NO_HEADERS, body: of(stored) };
+    }
+    let headers = NO_HEADERS;
+    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
+      const scaled = (): Scale & KubeObject => {
+        const shown = of(current) as Scale & KubeObject;
+        const managedFields = extension?.scaleEntries(current.metadata.managedFields, path) ?? [];
+        return managedFields.length === 0 ? shown : { ...shown, metadata: { ...shown.metadata, managedFields } };
+      };
+      const wanted = verb === "update" ? request.body : applyPatch(request, SCALE, scaled());
+      const report: DecodeReport = { strict: [] };
+      let sent: Scale;
+      const refused = (why: string): ApiError => (verb === "update" ? newBadRequest(`Scale in version "v1" cannot be handled as a Scale: ${why}`) : patchFault("Scale", request, wanted, why));
+      try {
+        sent = decodeStruct("Scale", wanted, report) as unknown as Scale;
+      } catch (e) {
+        throw e instanceof DecodeError ? refused(e.message) : e;
       }
+      headers = strictness(info.query.get("fieldValidation"), report.strict, refused);
+      const replicas = checked(sent);
       const next = deepCopy(current) as Mutable;
       set(next, replicas);
       // Who names no revision scales what there is.
       if ((sent.metadata.resourceVersion ?? "") !== "" || descriptor.custom === undefined) next.metadata.resourceVersion = sent.metadata.resourceVersion;
       return next;
     });
-    return { status: 200, headers: NO_HEADERS, body: of(stored) };
+    return { status: 200, headers, body: of(stored) };
   }
 
   /** POST pods/NAME/binding: the scheduler's word. Follows pkg/registry/core/pod/storage BindingREST. */
@@ -703,6 +731,8 @@ function hex(text: string): string {
 
 const mediaType = ({ headers }: ApiRequest): string => (headers?.["content-type"] ?? "").split(";")[0]!.trim();
 
+const APPLY = "application/apply-patch+yaml";
+
 const PATCH_TYPE = /^application\/(?:(?:json|merge|strategic-merge)-patch\+json|apply-patch\+yaml)$/;
 
 const SCALE = { name: { kind: "Scale" } } as Descriptor;
@@ -724,6 +754,7 @@ function applyPatch(request: ApiRequest, descriptor: Descriptor, current: unknow
 }
 
 const REPLICAS: NonNullable<Descriptor["scale"]> = {
+  path: ["spec", "replicas"],
   of: scaleOf,
   set(object, replicas) {
     (object as unknown as { spec: { replicas: number } }).spec.replicas = replicas;

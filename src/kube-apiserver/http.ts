@@ -2,6 +2,7 @@
  * The API over HTTP messages: bodies in as JSON or YAML, answers out as JSON, watches as newline-delimited JSON.
  * Follows k8s.io/apiserver/pkg/endpoints/handlers/responsewriters and pkg/endpoints/handlers/negotiation.
  */
+import type { KubeObject } from "../apimachinery/meta.ts";
 import { ApiError, failure, newBadRequest, newNotAcceptable, newUnsupportedMediaType } from "../apimachinery/status.ts";
 import { UNSTRUCTURED } from "./registry/descriptor.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, Connection, HttpAnswer, HttpMessage, UserInfo, WatchEvent } from "../client/transport.ts";
@@ -32,6 +33,8 @@ export interface Serving {
   readonly toYaml: ((json: string) => Promise<string>) | undefined;
   /** How the answer to a request becomes a Table of `meta.k8s.io/VERSION`. */
   readonly table: ((request: ApiRequest, version: string) => Form) | undefined;
+  /** What an object's metadata is taken from, where it is not the object itself. */
+  readonly toStored: ((request: ApiRequest) => ((object: KubeObject) => KubeObject) | undefined) | undefined;
 }
 
 /** {@link serveMessage} for what speaks `fetch`. */
@@ -84,11 +87,11 @@ async function answerMessage(serving: Serving, message: HttpMessage, added: Reco
     const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
-    const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : parseBody(text, { method, path, headers }, serving);
+    const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : await parseBody(text, { method, path, headers }, serving);
     const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
     const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }), ...(user === undefined ? {} : { user }) };
     const response = await serving.handle(asked, message.signal);
-    const form = accepted === "object" ? undefined : accepted === "metadata" ? partial : serving.table!(asked, accepted.table);
+    const form = accepted === "object" ? undefined : accepted === "metadata" ? partial(serving.toStored?.(asked)) : serving.table!(asked, accepted.table);
     const answer = render(response, form);
     if (!yaml || typeof answer.body !== "string" || answer.headers["content-type"] !== "application/json") return answer;
     return { ...answer, headers: { ...answer.headers, "content-type": "application/yaml" }, body: await serving.toYaml!(answer.body) };
@@ -129,7 +132,7 @@ function negotiate(accept: string, path: string, { table, toYaml, checkAccept }:
 
 const PATCHES = new Set(["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"]);
 
-function parseBody(text: string, request: ApiRequest, { parseYaml, unreadable }: Serving): unknown {
+async function parseBody(text: string, request: ApiRequest, { parseYaml, unreadable }: Serving): Promise<unknown> {
   const { method } = request;
   const type = (request.headers!["content-type"] ?? "").split(";")[0]!.trim();
   // Refused by the verb, which knows of what kind it is.
@@ -140,7 +143,7 @@ function parseBody(text: string, request: ApiRequest, { parseYaml, unreadable }:
   let body: unknown;
   let problem: unknown;
   try {
-    body = yaml ? parseYaml(text) : (JSON.parse(text) as unknown);
+    body = yaml ? await parseYaml(text) : (JSON.parse(text) as unknown);
   } catch (e) {
     problem = e;
   }
@@ -239,13 +242,13 @@ function whole(object: Kept): string {
   return `{"kind":${JSON.stringify(kind)},"apiVersion":${JSON.stringify(apiVersion)}${rest === "{}" ? "" : ","}${rest.slice(1)}`;
 }
 
-function partial(body: unknown): unknown {
-  const object = body as { kind?: string; metadata?: unknown; items?: { metadata: unknown }[] };
+const partial = (stored = (object: KubeObject): KubeObject => object) => (body: unknown): unknown => {
+  const object = body as KubeObject & { items?: KubeObject[] };
   if (object.kind === "Status") return body;
-  const one = (metadata: unknown): unknown => ({ kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata });
-  if (!Array.isArray(object.items)) return one(object.metadata);
-  return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata: object.metadata, items: object.items.map((i) => one(i.metadata)) };
-}
+  const one = (whole: KubeObject): unknown => ({ kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: stored(whole).metadata });
+  if (!Array.isArray(object.items)) return one(object);
+  return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata: object.metadata, items: object.items.map(one) };
+};
 
 async function* lines(stream: AsyncIterable<WatchEvent>, form: Form): AsyncGenerator<string> {
   let first = true;

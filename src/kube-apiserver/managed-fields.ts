@@ -4,7 +4,7 @@
  * manager's and nobody else's; those it removes are nobody's.
  */
 import { concrete, fieldOf, structOf, structType } from "../api/schema.ts";
-import type { Field, StructType } from "../api/schema.ts";
+import type { Field, FieldType, StructType } from "../api/schema.ts";
 import type { ManagedFieldsEntry } from "../api/types.generated.ts";
 import { deepEqual } from "../apimachinery/meta.ts";
 
@@ -32,9 +32,34 @@ export interface Update {
   time: string;
 }
 
-/** The entries after the update; the old ones when nothing changed hands. */
+/**
+ * The entries that a request starts from: those it sent, where they can be read, else those of the live object; a single empty one
+ * stands for none. Through a subresource nobody changes them. Follows decodeLiveOrNew.
+ */
+export function managedBase(sent: readonly ManagedFieldsEntry[] | undefined, live: readonly ManagedFieldsEntry[] | undefined, subresource: string): readonly ManagedFieldsEntry[] {
+  if (subresource === "" && sent !== undefined && sent.length > 0) {
+    if (sent.length === 1 && isEmptySet(sent[0] as unknown as FieldSet)) return [];
+    if (sent.every(isReadable)) return sent;
+  }
+  return live ?? [];
+}
+
+const isReadable = ({ operation, apiVersion, fieldsType, fieldsV1 }: ManagedFieldsEntry): boolean =>
+  (operation === "Apply" || operation === "Update") && (apiVersion ?? "") !== "" && fieldsType === "FieldsV1" && isMap(fieldsV1);
+
+/** An item of a keyed list that lacks a key: the object cannot be tracked. */
+class Untyped extends Error {}
+
+/** The entries after the update; the old ones when nothing changed hands, or when what changed cannot be told. */
 export function updateManagedFields(update: Update): ManagedFieldsEntry[] {
-  const { set, removed } = changedFields(update.type, update.before, update.after, update.reset);
+  let changed: { set: FieldSet; removed: FieldSet };
+  try {
+    changed = changedFields(update.type, update.before, update.after, update.reset);
+  } catch (e) {
+    if (e instanceof Untyped) return [...update.managed];
+    throw e;
+  }
+  const { set, removed } = changed;
   const out: ManagedFieldsEntry[] = [];
   let mine: ManagedFieldsEntry | undefined;
   for (const entry of update.managed) {
@@ -104,7 +129,7 @@ export function subtract(a: FieldSet, b: FieldSet): FieldSet {
   return out;
 }
 
-function union(a: FieldSet, b: FieldSet): FieldSet {
+export function union(a: FieldSet, b: FieldSet): FieldSet {
   const out: FieldSet = { ...a };
   for (const key in b) {
     const there = out[key];
@@ -170,23 +195,50 @@ function compareField(field: Field, element: string, before: unknown, after: unk
   put(removed, element, gone);
 }
 
+/** Keys with a default in the schema, which items may leave out; required ones are zero. */
+const KEY_DEFAULTS: Readonly<Record<string, Json>> = { ContainerPort: { protocol: "TCP" }, ServicePort: { protocol: "TCP" }, LocalObjectReference: { name: "" } };
+
+/** The element of FieldsV1 for an item of a keyed list. */
+export function keyedElement(field: Field, item: unknown): string {
+  const of = (field.type as { of: FieldType }).of;
+  const defaults = field.keyDefaults ?? (of.kind === "struct" ? KEY_DEFAULTS[of.name] : undefined);
+  const struct = structOf(of);
+  const keys: Json = {};
+  for (const key of field.mapKeys.length > 1 ? [...field.mapKeys].sort() : field.mapKeys) {
+    const keyed = struct?.fields.get(key);
+    const value = (item as Json | null)?.[key] ?? defaults?.[key] ?? (keyed?.required === true ? (keyed.type.kind === "string" ? "" : 0) : undefined);
+    if (value === undefined) throw new Untyped();
+    keys[key] = value;
+  }
+  return `k:${JSON.stringify(keys)}`;
+}
+
 function compareListMap(field: Field, before: unknown[], after: unknown[], set: FieldSet, removed: FieldSet): void {
-  const of = (field.type as { of: { kind: string; name?: string } }).of;
-  const elementOf = (item: unknown): string => {
-    const keys: Json = {};
-    for (const key of [...field.mapKeys].sort()) {
-      const value = (item as Json)[key] ?? field.keyDefaults?.[key];
-      if (value !== undefined) keys[key] = value;
-    }
-    return `k:${JSON.stringify(keys)}`;
-  };
-  const was = new Map(before.map((item) => [elementOf(item), item]));
+  const { of } = field.type as { of: FieldType };
+  const was = byElement(field, before);
   const itemField = { name: "", type: of, merge: field.itemsAtomic ? "atomic" : "granular", itemsAtomic: false, mapKeys: [] } as unknown as Field;
-  const now = new Set<string>();
-  for (const item of after) {
-    const element = elementOf(item);
-    now.add(element);
-    compareField(itemField, element, was.get(element), item, set, removed);
+  const now = byElement(field, after);
+  for (const [element, items] of now) {
+    const old = was.get(element) ?? [];
+    if (items.length === 1 && old.length <= 1) compareField(itemField, element, old[0], items[0], set, removed);
+    // What stands there twice is owned as one, without what is in it.
+    else if (items.length === 1) compareField(itemField, element, undefined, items[0], set, removed);
+    else if (old.length <= 1) {
+      if (old.length === 1) removed[element] = {};
+      set[element] = {};
+    } else if (!deepEqual(old, items)) set[element] = {};
+    if (items.length === 1 && old.length > 1) removed[element] = {};
   }
   for (const element of was.keys()) if (!now.has(element)) removed[element] = {};
+}
+
+function byElement(field: Field, items: readonly unknown[]): Map<string, unknown[]> {
+  const out = new Map<string, unknown[]>();
+  for (const item of items) {
+    const element = keyedElement(field, item);
+    const same = out.get(element);
+    if (same === undefined) out.set(element, [item]);
+    else same.push(item);
+  }
+  return out;
 }

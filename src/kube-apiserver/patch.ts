@@ -223,17 +223,21 @@ function failure(message: string): ApiError {
 /** Every patched item must be in the order list. Follows validatePatchWithSetOrderList. */
 function checkOrder(patch: readonly unknown[], order: unknown, key: string): void {
   if (!Array.isArray(order)) return;
-  const goList = (list: readonly unknown[]): string => `[${list.map((v) => (isObject(v) ? goMap(v) : String(v))).join(" ")}]`;
   let at = 0;
   for (const item of patch) {
     if (isObject(item) && item["$patch"] !== undefined) continue;
     while (at < order.length && !(key === "" ? order[at] === item : isObject(order[at]) && isObject(item) && (order[at] as Json)[key] === item[key])) at++;
-    if (at++ >= order.length) throw failure(`The order in patch list:\n${goList(patch)}\n doesn't match $setElementOrder list:\n${goList(order)}\n`);
+    if (at++ >= order.length) throw failure(`The order in patch list:\n${goValue(patch)}\n doesn't match $setElementOrder list:\n${goValue(order)}\n`);
   }
 }
 
-function goMap(item: Json): string {
-  return `map[${Object.keys(item).sort().map((k) => `${k}:${String(item[k])}`).join(" ")}]`;
+/** As Go prints maps. */
+export function goMap(item: Json): string {
+  return `map[${Object.keys(item).sort().map((k) => `${k}:${goValue(item[k])}`).join(" ")}]`;
+}
+
+function goValue(value: unknown): string {
+  return isObject(value) ? goMap(value) : Array.isArray(value) ? `[${value.map(goValue).join(" ")}]` : String(value ?? "<nil>");
 }
 
 /**

@@ -84,7 +84,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const { extension } = options;
   extension?.load();
   const fixed = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
-  const dynamic = extension?.dynamic({ fixed, storage, clock, random, fetch: options.webhookFetch });
+  const dynamic = extension?.dynamic({ fixed, storage, clock, random, address: `${options.advertiseAddress ?? "192.168.0.1"}:${options.advertisePort ?? 6443}`, fetch: options.webhookFetch });
   const current = (): readonly Descriptor[] => dynamic?.registry() ?? fixed;
   let routed = { registry: current(), routes: routesOf(current()) };
   const routes = (): Routes => {
@@ -124,13 +124,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const infoOf = (request: ApiRequest): RequestInfo => requestInfo(routes(), request);
   const serving: Serving = {
     handle,
-    parseYaml: options.parseYaml,
+    parseYaml: extension?.fromYaml ?? options.parseYaml,
     decodeProtobuf: extension?.decodeProtobuf,
     checkAccept: extension && ((request) => extension.checkAccept(request, infoOf)),
     unreadable: extension && ((text, request, problem) => extension.unreadable(text, request, infoOf, problem)),
     toYaml: extension?.toYaml,
     table: extension && ((request, version) => extension.table(infoOf(request), version, clock)),
     enter: options.enter,
+    toStored: extension && ((request) => infoOf(request).descriptor.toStored),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
   const serve: ApiServer["serve"] = async (...exchange) => (await import("./http.ts")).serveMessage(serving, ...exchange);

@@ -3,14 +3,15 @@
  * k8s.io/apimachinery/pkg/util/managedfields: what is applied is merged into the live object field by field; other managers of a
  * field whose value would change are in conflict; what the manager applied before and does not now goes, unless others own it.
  */
-import { concrete, fieldOf, structOf, structType } from "../../api/schema.ts";
+import { concrete, emptyStruct, fieldOf, structOf, structType } from "../../api/schema.ts";
 import type { Field, FieldType, StructType } from "../../api/schema.ts";
 import type { ManagedFieldsEntry } from "../../api/types.generated.ts";
 import { deepCopy, deepEqual } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { ApiError } from "../../apimachinery/status.ts";
-import { changedFields, isEmptySet, sortSet, stripSet, subtract } from "../managed-fields.ts";
+import { changedFields, isEmptySet, keyedElement, sortSet, stripSet, subtract, union, updateManagedFields } from "../managed-fields.ts";
 import type { FieldSet } from "../managed-fields.ts";
+import { goJson } from "./go-json.ts";
 
 type Json = Record<string, unknown>;
 const isMap = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -26,32 +27,30 @@ export interface Application {
   readonly time: string;
 }
 
-/** The object after the apply; `type` is its schema type. Throws the conflicts. */
-export function applyConfiguration(type: string, { current, applied, manager, force, subresource, reset, time }: Application): KubeObject {
+/** The object after the apply; `type` is its schema type. Throws the conflicts. Follows merge.Updater.Apply and its prune. */
+export function applyConfiguration(type: string, application: Application): KubeObject {
+  const { current, applied, manager, force, subresource, reset, time } = application;
   const apiVersion = String(applied["apiVersion"]);
   const root = structType(type);
   const live = (current ?? {}) as unknown as Json;
-  const before = current?.metadata.managedFields ?? [];
   const config = deepCopy(applied);
   if (isMap(config["metadata"])) delete config["metadata"]["managedFields"];
   const mine = (e: ManagedFieldsEntry): boolean => e.manager === manager && e.operation === "Apply" && (e.subresource ?? "") === subresource;
+  const before = entriesBefore(type, application);
+  const was = before.find(mine);
   const set = setOfStruct(root, config);
   stripSet(set, reset);
-  const last = (before.find(mine)?.fieldsV1 ?? {}) as FieldSet;
-  let merged = mergeStruct(root, live, config);
-  const changed = current === undefined ? {} : changedFields(type, live, merged, reset).set;
   let others = before.filter((e) => !mine(e));
-  const conflicts = others.flatMap((entry) => leaves(intersect(entry.fieldsV1 as FieldSet, changed)).map((path) => ({ entry, path })));
-  if (conflicts.length > 0 && !force) throw conflictError(conflicts);
-  others = others.map((e) => ({ ...e, fieldsV1: subtract(e.fieldsV1 as FieldSet, changed) })).filter((e) => !isEmptySet(e.fieldsV1 as FieldSet));
-  // What was applied before and is nobody's now.
-  let gone = subtract(last, set);
-  for (const e of others) gone = subtract(gone, e.fieldsV1 as FieldSet);
-  merged = removeStruct(root, merged, gone);
+  let merged = mergeStruct(root, live, config);
+  const last = (was?.fieldsV1 ?? {}) as FieldSet;
+  if (!isEmptySet(last)) merged = prune(root, merged, last, [set, ...others.map((e) => e.fieldsV1 as FieldSet)]);
+  const { set: changed, removed } = current === undefined ? NOTHING : changedFields(type, live, merged, reset);
+  const conflicts = others.flatMap((entry) => leaves(intersection(entry.fieldsV1 as FieldSet, changed)).map((path) => ({ entry, path })));
+  if (conflicts.length > 0 && !force && !(manager === KUBECTL && conflicts.every(({ path }) => lastApplied(root, live, apiVersion).has(path)))) throw conflictError(conflicts);
+  others = others.map((e) => ({ ...e, fieldsV1: sortSet(subtract(difference(e.fieldsV1 as FieldSet, changed), removed)) })).filter((e) => !isEmptySet(e.fieldsV1 as FieldSet));
   const entry: ManagedFieldsEntry = {
     manager, operation: "Apply", apiVersion, time, fieldsType: "FieldsV1", fieldsV1: sortSet(set), ...(subresource === "" ? {} : { subresource }),
   } as ManagedFieldsEntry;
-  const was = before.find(mine);
   const { metadata: _old, ...rest } = live;
   const { metadata: _new, ...next } = merged;
   const bare = (m: unknown): unknown => ({ ...(m as Json), managedFields: undefined });
@@ -62,9 +61,116 @@ export function applyConfiguration(type: string, { current, applied, manager, fo
   }
   const managed = isEmptySet(set) ? others : [entry, ...others];
   const metadata = { ...(merged["metadata"] as Json) };
+  if (manager === KUBECTL) syncLastApplied(metadata, config);
   if (managed.length > 0) metadata["managedFields"] = managed;
   else delete metadata["managedFields"];
   return { ...merged, metadata } as unknown as KubeObject;
+}
+
+const NOTHING = { set: {}, removed: {} };
+/** The manager that takes over from kubectl's client-side apply. */
+const KUBECTL = "kubectl";
+const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
+/** The bytes that all annotations together may have (TotalAnnotationSizeLimitB). */
+const ANNOTATION_BYTES_MAX = 256 * 1024;
+
+/** The entries to start from; what nobody tracked so far is ascribed to `before-first-apply`. Follows skipNonAppliedManager. */
+function entriesBefore(type: string, { current, applied, subresource, reset, time }: Application): readonly ManagedFieldsEntry[] {
+  const known = current?.metadata.managedFields ?? [];
+  if (current === undefined || known.length > 0) return known;
+  return updateManagedFields({
+    type, apiVersion: String(applied["apiVersion"]), before: emptyStruct(type), after: current as unknown as Json, managed: [],
+    manager: "before-first-apply", subresource, reset, time,
+  });
+}
+
+/** The paths that client-side apply set and nobody changed since: conflicts there are none. Follows lastAppliedManager. */
+function lastApplied(root: StructType, live: Json, apiVersion: string): Set<string> {
+  const text = ((live["metadata"] as Json | undefined)?.["annotations"] as Json | undefined)?.[LAST_APPLIED];
+  if (typeof text !== "string") return new Set();
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch {
+    return new Set();
+  }
+  if (!isMap(config) || config["apiVersion"] !== apiVersion) return new Set();
+  const applied = setOfStruct(root, config);
+  const { set, removed } = changedFields(root.name, config, live, []);
+  return new Set(leaves(subtract(difference(applied, set), removed)));
+}
+
+/** Keeps the annotation of client-side apply, where there is one, in step. Follows lastAppliedUpdater. */
+function syncLastApplied(metadata: Json, config: Json): void {
+  const annotations = metadata["annotations"];
+  if (!isMap(annotations) || typeof annotations[LAST_APPLIED] !== "string") return;
+  const own = deepCopy(config);
+  const ownAnnotations = (own["metadata"] as Json | undefined)?.["annotations"];
+  if (isMap(ownAnnotations)) delete ownAnnotations[LAST_APPLIED];
+  const next: Json = { ...annotations, [LAST_APPLIED]: `${goJson(own)}\n` };
+  let size = 0;
+  for (const key in next) size += key.length + new TextEncoder().encode(String(next[key])).length;
+  if (size > ANNOTATION_BYTES_MAX) delete next[LAST_APPLIED];
+  metadata["annotations"] = next;
+}
+
+/**
+ * Takes out what the manager applied last and nobody applies or owns now. Follows Updater.prune, addBackOwnedItems and
+ * addBackDanglingItems.
+ */
+function prune(root: StructType, merged: Json, last: FieldSet, managed: readonly FieldSet[]): Json {
+  const named = (set: FieldSet): FieldSet => withNamed({ kind: "inline", type: root }, set);
+  const mergedSet = named(setOfStruct(root, merged));
+  const mineBefore = named(last);
+  const pruned = removeStruct(root, merged, mineBefore);
+  const kept = managed.reduce(union, setOfStruct(root, pruned));
+  const owned = removeStruct(root, merged, difference(mergedSet, named(kept)));
+  return removeStruct(root, merged, intersection(difference(mergedSet, named(setOfStruct(root, owned))), mineBefore));
+}
+
+export const isMember = (set: FieldSet): boolean => set["."] !== undefined || isEmptySet(set);
+
+/** A place with what is below it; undefined when it is neither a member nor has any below. */
+function node(member: boolean, children: FieldSet): FieldSet | undefined {
+  if (isEmptySet(children)) return member ? {} : undefined;
+  return member ? { ".": {}, ...children } : children;
+}
+
+/** The members of `a` that `b` does not have. */
+export function difference(a: FieldSet, b: FieldSet): FieldSet {
+  const out: FieldSet = {};
+  for (const key in a) {
+    if (key === ".") continue;
+    const other = b[key];
+    const left = other === undefined ? a[key]! : node(isMember(a[key]!) && !isMember(other), difference(a[key]!, other));
+    if (left !== undefined) out[key] = left;
+  }
+  return out;
+}
+
+/** The members of both. */
+function intersection(a: FieldSet, b: FieldSet): FieldSet {
+  const out: FieldSet = {};
+  for (const key in a) {
+    const other = b[key];
+    if (other === undefined || key === ".") continue;
+    const both = node(isMember(a[key]!) && isMember(other), intersection(a[key]!, other));
+    if (both !== undefined) out[key] = both;
+  }
+  return out;
+}
+
+/** The set with every declared field that leads to a member as a member. Follows EnsureNamedFieldsAreMembers. */
+function withNamed(type: FieldType | undefined, set: FieldSet): FieldSet {
+  const out: FieldSet = {};
+  const struct = type === undefined ? undefined : structOf(type);
+  for (const key in set) {
+    if (key === ".") continue;
+    const field = key.startsWith("f:") && struct !== undefined ? struct.fields.get(key.slice(2)) : undefined;
+    const below = field?.type ?? (key.startsWith("f:") && struct !== undefined ? struct.rest : type?.kind === "map" || type?.kind === "list" ? type.of : type?.kind === "deduced" ? type : undefined);
+    out[key] = node(isMember(set[key]!) || field !== undefined, withNamed(below, set[key]!)) ?? {};
+  }
+  return out;
 }
 
 function granular(field: Field, value: unknown): boolean {
@@ -90,14 +196,14 @@ function setOf(field: Field, value: unknown): FieldSet {
   if (struct !== undefined && isMap(value)) return setOfStruct(struct, value);
   if (type.kind === "map" && isMap(value)) {
     const out: FieldSet = {};
-    for (const key in value) out[`f:${key}`] = setOf(entryField(type.of, false), value[key]);
+    for (const key in value) out[`f:${key}`] = node(true, setOf(entryField(type.of, false), value[key]))!;
     return out;
   }
   if (type.kind === "list" && Array.isArray(value)) {
     const out: FieldSet = {};
     for (const item of value)
       if (field.merge === "set") out[`v:${JSON.stringify(item)}`] = {};
-      else out[elementOf(field, item)] = { ".": {}, ...setOf(entryField(type.of, field.itemsAtomic), item) };
+      else out[keyedElement(field, item)] = node(true, setOf(entryField(type.of, field.itemsAtomic), item))!;
     return out;
   }
   return {};
@@ -105,18 +211,6 @@ function setOf(field: Field, value: unknown): FieldSet {
 
 const entryField = (type: FieldType, atomic: boolean): Field =>
   ({ name: "", type, merge: atomic ? "atomic" : "granular", itemsAtomic: false, mapKeys: [] }) as unknown as Field;
-
-/** Keys that the server defaults when they are left out of a list's item. */
-const KEY_DEFAULTS: Readonly<Record<string, unknown>> = { protocol: "TCP" };
-
-function elementOf(field: Field, item: unknown): string {
-  const keys: Json = {};
-  for (const key of [...field.mapKeys].sort()) {
-    const value = (item as Json)[key] ?? (field.keyDefaults ?? KEY_DEFAULTS)[key];
-    if (value !== undefined) keys[key] = value;
-  }
-  return `k:${JSON.stringify(keys)}`;
-}
 
 function mergeStruct(type: StructType, live: Json, config: Json): Json {
   const out: Json = { ...live };
@@ -139,7 +233,7 @@ function mergeField(field: Field, live: unknown, config: unknown): unknown {
     return out;
   }
   if (type.kind === "list" && Array.isArray(config) && Array.isArray(live)) {
-    const id = (item: unknown): string => (field.merge === "set" ? JSON.stringify(item) : elementOf(field, item));
+    const id = (item: unknown): string => (field.merge === "set" ? JSON.stringify(item) : keyedElement(field, item));
     const wanted = new Map(config.map((item) => [id(item), item]));
     const known = new Map(live.map((item) => [id(item), item]));
     const item = (key: string): unknown => {
@@ -196,7 +290,8 @@ function removeStruct(type: StructType, value: Json, gone: FieldSet): Json {
 function removeField(field: Field, value: unknown, gone: FieldSet): unknown {
   const type = concrete(field.type, value);
   const struct = structOf(type);
-  if (isEmptySet(gone) || !granular(field, value)) return undefined;
+  if (isMember(gone)) return undefined;
+  if (!granular(field, value)) return value;
   if (struct !== undefined && isMap(value)) return orNothing(removeStruct(struct, value, gone));
   if (type.kind === "map" && isMap(value)) {
     const out: Json = { ...value };
@@ -211,40 +306,25 @@ function removeField(field: Field, value: unknown, gone: FieldSet): unknown {
   }
   if (type.kind === "list" && Array.isArray(value)) {
     const left = value.flatMap((item) => {
-      const inner = gone[field.merge === "set" ? `v:${JSON.stringify(item)}` : elementOf(field, item)];
+      const inner = gone[field.merge === "set" ? `v:${JSON.stringify(item)}` : keyedElement(field, item)];
       if (inner === undefined) return [item as unknown];
-      if (isEmptySet(inner) || inner["."] !== undefined) return [];
       const next = removeField(entryField(type.of, field.itemsAtomic), item, inner);
       return next === undefined ? [] : [next];
     });
     return left.length === 0 ? undefined : left;
   }
-  return undefined;
+  return value;
 }
 
 const orNothing = (value: Json): Json | undefined => (Object.keys(value).length === 0 ? undefined : value);
 
-/** The places that are in both; where one of them ends, the other's part below it is. */
-function intersect(a: FieldSet, b: FieldSet): FieldSet {
-  const out: FieldSet = {};
-  for (const key in a) {
-    const other = b[key];
-    if (other === undefined || key === ".") continue;
-    if (isEmptySet(a[key]!) || isEmptySet(other)) out[key] = {};
-    else {
-      const inner = intersect(a[key]!, other);
-      if (!isEmptySet(inner)) out[key] = inner;
-    }
-  }
-  return out;
-}
-
 /** Paths as fieldpath.Path prints them. */
 function leaves(set: FieldSet, path = ""): string[] {
   return Object.keys(set).sort().flatMap((element) => {
+    if (element === ".") return [];
     const inner = set[element]!;
     const here = `${path}${step(element)}`;
-    return isEmptySet(inner) ? [here] : leaves(inner, here);
+    return [...(isMember(inner) ? [here] : []), ...leaves(inner, here)];
   });
 }
 

@@ -88,14 +88,14 @@ const plain = (body: unknown): ApiResponse => ({ status: 200, headers: {}, body 
 const some = <T>(name: string, values: readonly T[]): Record<string, readonly T[]> => (values.length === 0 ? {} : { [name]: values });
 
 /** The answer to a discovery path (without its query and a slash at its end), undefined when it is another one. */
-export function discovery(path: string, request: ApiRequest, registry: readonly Descriptor[]): ApiResponse | undefined {
+export function discovery(path: string, request: ApiRequest, registry: readonly Descriptor[], address = "192.168.0.1:6443"): ApiResponse | undefined {
   const all = discovered(registry);
   const names = groupNames(all);
   if (path === "/api" || path === "/apis") {
     const accept = request.headers?.["accept"] ?? "";
     const version = AGGREGATED.exec(accept)?.[1];
     if (version !== undefined) return aggregated(all, path === "/api", version, request);
-    return plain(path === "/api" ? { kind: "APIVersions", versions: ["v1"], serverAddressByClientCIDRs: [{ clientCIDR: "0.0.0.0/0", serverAddress: "192.168.0.1:6443" }] }
+    return plain(path === "/api" ? { kind: "APIVersions", versions: ["v1"], serverAddressByClientCIDRs: [{ clientCIDR: "0.0.0.0/0", serverAddress: address }] }
       : { kind: "APIGroupList", apiVersion: "v1", groups: names.map((name) => apiGroup(all, name)) });
   }
   const [, root, ...rest] = path.split("/");

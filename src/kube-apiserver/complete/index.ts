@@ -1,5 +1,5 @@
 /** All that makes the API server a whole one for kubectl and client libraries: the extension that `kubewire up` gives it. */
-import { addGoNames, addSchemaLines } from "../../api/schema.ts";
+import { addGoNames, addSchemaLines, structType } from "../../api/schema.ts";
 import { apiVersionOf } from "../../api/resources.ts";
 import type { Extension } from "../extension.ts";
 import { typeOf } from "../registry/descriptor.ts";
@@ -7,6 +7,7 @@ import { REGISTRY } from "../registry/index.ts";
 import { ApiError, failure } from "../../apimachinery/status.ts";
 import type { ApiRequest } from "../../client/transport.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
+import { goMap } from "../patch.ts";
 import { requestInfo, routesOf, splitPath } from "../request-info.ts";
 import type { Routes } from "../request-info.ts";
 import { createCustomResources } from "../crd/index.ts";
@@ -15,18 +16,24 @@ import { createApiServices } from "./apiservices.ts";
 import { applyRequest } from "./apply-request.ts";
 import { bootstrapAll } from "./bootstrap/index.ts";
 import { discovery } from "./discovery.ts";
+import { syncFlowSchemas } from "./flow-schema-status.ts";
+import { patchedJson } from "./go-json.ts";
 import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
 import { KINDS } from "./kinds.ts";
 import { legacy, LEGACY_KINDS } from "./legacy.ts";
-import { checkAccept, checkOptions, toYaml, unreadable } from "./negotiation.ts";
+import { checkAccept, checkOptions, unreadable } from "./negotiation.ts";
+import { defaultOlder } from "./older.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
+import { applyScale, scaleEntries } from "./scale.ts";
 import { count, PAGE_NOT_FOUND, statusPage } from "./status-pages.ts";
 import type { Server } from "./status-pages.ts";
 import { DISCOVERY } from "./tables.generated.ts";
 import { MORE_SCHEMA } from "./schema.generated.ts";
 import { withValidation } from "./validation/index.ts";
 import { tableForm } from "./table.ts";
+import { patchedFault } from "./unstructured.ts";
+import { fromYaml, toYaml } from "./yaml.ts";
 
 /** Kinds of bodies that are no objects of a resource. */
 const OTHER_KINDS: Readonly<Record<string, string>> = {
@@ -69,6 +76,7 @@ export const complete: Extension = {
       checkOptions(info);
       const response = await (legacy(answering, PODS, next) ?? dispatch(answering, next));
       ({ status } = response);
+      await syncFlowSchemas(answering);
       return response;
     } catch (e) {
       if (e instanceof ApiError) status = e.code;
@@ -85,7 +93,7 @@ export const complete: Extension = {
   nonResource(request, registry) {
     const path = splitPath(request.path).path.replace(/\/$/, "");
     if (path.startsWith("/openapi/")) return openapi(path, request, registry);
-    const found = /^\/api(?:s|s\/[^/]+|s\/[^/]+\/v[^/]+|\/v[^/]+)?$/.test(path) ? discovery(path, request, registry) : statusPage(path, request, registry, serverOf.get(registry));
+    const found = /^\/api(?:s|s\/[^/]+|s\/[^/]+\/v[^/]+|\/v[^/]+)?$/.test(path) ? discovery(path, request, registry, serverOf.get(registry)?.address) : statusPage(path, request, registry, serverOf.get(registry));
     if (found === undefined && (path !== "/version" || request.method === "GET")) return isUnknown(path, request, registry) ? PAGE_NOT_FOUND : undefined;
     if (request.method !== "GET") throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     return found;
@@ -93,15 +101,23 @@ export const complete: Extension = {
   table: tableForm,
   checkAccept,
   unreadable,
+  fromYaml,
   toYaml,
   decodeProtobuf: (bytes) => decodeEnvelope(bytes, (apiVersion, kind) => {
     const found = [...REGISTRY, ...complete.resources].find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
     return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);
   }),
   apply: applyRequest,
+  applyScale,
+  scaleEntries,
+  defaultOlder,
+  quote(type, contentType, patch, patched, why) {
+    if (contentType !== "application/strategic-merge-patch+json") return [patchedJson(type, patched, contentType, patch), why];
+    return [goMap(patch as Record<string, unknown>), patchedFault(structType(type), patched) ?? why];
+  },
   dynamic(options) {
-    const { storage, clock } = options;
-    const server: Server = { storage, startedMs: clock.nowMs(), requests: new Map() };
+    const { storage, clock, address } = options;
+    const server: Server = { storage, address, startedMs: clock.nowMs(), requests: new Map() };
     servers.set(storage, server);
     const { descriptor, register } = createApiServices(options);
     // One after the other: the last says what is served.

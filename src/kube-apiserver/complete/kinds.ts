@@ -209,6 +209,12 @@ export const KINDS: readonly Descriptor[] = [
   kind("apps", "ControllerRevision", "controllerrevisions", { validateUpdate: immutable("data") }),
   kind("apps", "DaemonSet", "daemonsets", {
     status: true, generation: true,
+    // The generation of the template is no annotation where it is stored.
+    toStored(object) {
+      const { [TEMPLATE_GENERATION]: _generation, ...annotations } = object.metadata.annotations ?? {};
+      const { annotations: _all, ...metadata } = object.metadata;
+      return { ...object, metadata: Object.keys(annotations).length === 0 ? metadata : { ...metadata, annotations } };
+    },
     newStatus: () => ({ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }),
     setDefaults({ spec, metadata }) {
       spec.updateStrategy ??= {};
@@ -281,8 +287,10 @@ export const KINDS: readonly Descriptor[] = [
   kind("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", {
     version: "v2", type: "HorizontalPodAutoscaler@autoscaling.v2", status: true,
     newStatus: () => ({ desiredReplicas: 0, currentMetrics: null }),
-    setDefaults({ spec }) {
+    setDefaults({ spec }, empty = []) {
       spec.minReplicas ??= 1;
+      // No policies are something else than none named.
+      for (const rules of ["scaleUp", "scaleDown"]) if (empty.includes(`spec.behavior.${rules}.policies`)) spec.behavior[rules].policies = [];
       spec.metrics ??= [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }];
       const { behavior } = spec;
       if (behavior === undefined) return;

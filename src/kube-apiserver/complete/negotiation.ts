@@ -86,9 +86,3 @@ function yamlFault(problem: unknown): string {
             : code === "TAB_AS_INDENT" ? "found character that cannot start any token" : "did not find expected key";
   return `line ${line}: ${text}`;
 }
-
-/** An answer's JSON as YAML, with sorted keys, as sigs.k8s.io/yaml writes it. */
-export async function toYaml(json: string): Promise<string> {
-  const { stringify } = await import("yaml");
-  return stringify(JSON.parse(json), { sortMapEntries: true, indentSeq: false, lineWidth: 0, aliasDuplicateObjects: false, version: "1.1" });
-}

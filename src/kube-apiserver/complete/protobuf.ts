@@ -20,6 +20,11 @@ function message(name: string): ReadonlyMap<number, string> {
   return numbers.get(name) ?? NO_FIELDS;
 }
 
+/** The fields of a message by number, those of embedded structs in their place. */
+export function fieldNumbers(name: string): string[] {
+  return [...message(name)].sort(([a], [b]) => a - b).flatMap(([, field]) => (field.startsWith("^") ? fieldNumbers(field) : [field]));
+}
+
 const NO_FIELDS: ReadonlyMap<number, string> = new Map();
 const text = new TextDecoder();
 

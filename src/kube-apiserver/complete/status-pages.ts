@@ -35,6 +35,8 @@ export const PAGE_NOT_FOUND: ApiResponse = { status: 404, headers: TEXT, body: "
 /** What one server counts. */
 export interface Server {
   readonly storage: Storage<KubeObject>;
+  /** Where clients reach it, ADDRESS:PORT. */
+  readonly address: string;
   readonly startedMs: number;
   /** Answered requests by the labels of apiserver_request_total. */
   readonly requests: Map<string, number>;
@@ -49,7 +51,7 @@ export function statusPage(path: string, request: ApiRequest, registry: readonly
     case "": return { status: 200, headers: {}, body: { paths: paths(registry) } };
     case "/metrics": return server === undefined ? undefined : metrics(server, registry);
     case "/metrics/slis": return text(slis());
-    case "/.well-known/openid-configuration": return { status: 200, headers: { "cache-control": "public, max-age=3600" }, body: OPENID };
+    case "/.well-known/openid-configuration": return { status: 200, headers: { "cache-control": "public, max-age=3600" }, body: openId(server?.address) };
     case "/openid/v1/jwks":
       if (!/\*\/\*|application\/(?:\*|jwk-set\+json)/.test(request.headers?.["accept"] ?? ""))
         throw failure(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/jwk-set+json", {});
@@ -58,10 +60,10 @@ export function statusPage(path: string, request: ApiRequest, registry: readonly
   }
 }
 
-const OPENID = {
-  issuer: "https://kubernetes.default.svc", jwks_uri: "https://192.168.0.1:6443/openid/v1/jwks", response_types_supported: ["id_token"],
+const openId = (address = "192.168.0.1:6443"): unknown => ({
+  issuer: "https://kubernetes.default.svc", jwks_uri: `https://${address}/openid/v1/jwks`, response_types_supported: ["id_token"],
   subject_types_supported: ["public"], id_token_signing_alg_values_supported: ["RS256"],
-};
+});
 
 function health(name: string, checks: readonly string[], single: string, query: URLSearchParams): ApiResponse {
   if (single !== "" && !checks.includes(single)) return PAGE_NOT_FOUND;

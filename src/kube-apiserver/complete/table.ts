@@ -60,8 +60,9 @@ function table({ descriptor, include, version, nowMs }: TableRequest, body: unkn
   const apiVersion = `meta.k8s.io/${version}`;
   const rows = items.map((item) => {
     const conditions = group === "" && resource === "pods" ? podConditions(item as Any) : {};
-    const object = include === "Object" ? item : { kind: "PartialObjectMetadata", apiVersion, metadata: item.metadata };
-    return { cells: print((toStored === undefined ? item : toStored(item)) as Any, nowMs), ...conditions, object: include === "None" ? null : object };
+    const stored = toStored === undefined ? item : toStored(item);
+    const object = include === "Object" ? item : { kind: "PartialObjectMetadata", apiVersion, metadata: stored.metadata };
+    return { cells: print(stored as Any, nowMs), ...conditions, object: include === "None" ? null : object };
   });
   const list = one.metadata as { resourceVersion?: string; continue?: string; remainingItemCount?: number };
   const metadata: Record<string, unknown> = {};

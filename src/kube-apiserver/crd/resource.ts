@@ -241,6 +241,7 @@ function scaleBy({ specReplicasPath, statusReplicasPath, labelSelectorPath }: Sc
     return "value" in found && typeof found.value === "number" ? found.value : undefined;
   };
   return {
+    path: keysOf(specReplicasPath),
     of(object) {
       const replicas = numberAt(object, specReplicasPath);
       if (replicas === undefined) throw newInternalError(`the spec replicas field ${JSON.stringify(specReplicasPath)} does not exist`);

@@ -60,8 +60,8 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   /** Fields of the object itself that field selectors know, beside metadata.name and metadata.namespace. */
   readonly selectable?: (object: T) => Record<string, string | undefined>;
   readonly selectableNames?: readonly string[];
-  /** Fills what the client left out (pkg/apis/<group>/v1/defaults.go). */
-  readonly setDefaults?: (object: T) => void;
+  /** Fills what the client left out (pkg/apis/<group>/v1/defaults.go); `empty`: where it sent an empty list or map. */
+  readonly setDefaults?: (object: T, empty?: readonly string[]) => void;
   /** Mutating admission at creation: the default plugins' part. */
   readonly admitCreate?: (object: T, context: RegistryContext) => void | Promise<void>;
   /** Fields that say who it was that created the object. */
@@ -96,7 +96,7 @@ export interface Descriptor<T extends KubeObject = KubeObject> {
   /** A deletion that waits for the server itself: its finalizer, and what it writes into the object. */
   readonly ownDeletion?: { readonly finalizer: string; mark(object: T, time: string): void };
   /** The scale of resources that have it elsewhere than in `spec.replicas`. */
-  readonly scale?: { of(object: T): Scale; set(object: T, replicas: number): void };
+  readonly scale?: { readonly path: readonly string[]; of(object: T): Scale; set(object: T, replicas: number): void };
   /** Subresources beside status and scale that are parts of the object, by name. */
   readonly parts?: Readonly<Record<string, SubresourceUpdate>>;
   readonly custom?: CustomResource;

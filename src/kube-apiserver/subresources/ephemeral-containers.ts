@@ -2,6 +2,7 @@
 import type { Pod } from "../../api/types.generated.ts";
 import { deepEqual } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
+import { differing } from "../complete/validation/pod.ts";
 import type { SubresourceUpdate } from "../registry/descriptor.ts";
 
 /** In the order of the struct. */
@@ -36,7 +37,7 @@ export const ephemeralContainers: SubresourceUpdate = {
     for (const container of before) {
       const now = (spec.ephemeralContainers ?? []).find(({ name }) => name === container.name);
       if (now === undefined) errors.forbidden("spec.ephemeralContainers", `existing ephemeral containers ${JSON.stringify(container.name)} may not be removed\n`);
-      else if (!deepEqual(now, container)) errors.forbidden("spec.ephemeralContainers", `existing ephemeral containers ${JSON.stringify(container.name)} may not be changed\n`);
+      else if (!deepEqual(now, container)) errors.forbidden("spec.ephemeralContainers", `existing ephemeral containers ${JSON.stringify(container.name)} may not be changed${differing("core.EphemeralContainer", now, container)}`);
     }
   },
 };

@@ -61,9 +61,32 @@ export async function evict(answering: Answering): Promise<ApiResponse> {
       else checked = { ...options, resourceVersion: pod.metadata.resourceVersion };
     }
   }
-  await answering.remove(checked);
+  const revision = options.dryRun ? undefined : await condemn(answering, pod);
+  await answering.remove(revision === undefined || checked === options ? checked : { ...checked, resourceVersion: revision });
   return { status: 201, headers: {}, body: { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 } };
 }
+
+/** Writes into the pod why it goes; its revision then. Follows addConditionAndDeletePod. */
+async function condemn({ storage, clock }: Answering, found: Pod & KubeObject): Promise<string | undefined> {
+  const key = `/registry/pods/${found.metadata.namespace!}/${found.metadata.name}`;
+  for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
+    const current = await storage.get(key);
+    if (current === undefined) return undefined;
+    const pod = current.value as Pod & KubeObject;
+    const conditions = pod.status.conditions ?? [];
+    const was = conditions.find(({ type }) => type === "DisruptionTarget");
+    if (was?.status === "True" && was.reason === REASON && was.message === MESSAGE) return pod.metadata.resourceVersion;
+    const time = was?.status === "True" ? was.lastTransitionTime : formatTime(clock.nowMs());
+    const condition = { type: "DisruptionTarget", status: "True", lastProbeTime: null, lastTransitionTime: time, reason: REASON, message: MESSAGE } as unknown as NonNullable<typeof was>;
+    const next = { ...pod, metadata: { ...pod.metadata }, status: { ...pod.status, conditions: was === undefined ? [...conditions, condition] : conditions.map((c) => (c === was ? condition : c)) } };
+    const result = await storage.txn([{ key, modRevision: current.modRevision }], [{ type: "put", key, value: next }]);
+    if (result.succeeded) return result.written[0]!.value.metadata.resourceVersion;
+  }
+  return undefined;
+}
+
+const REASON = "EvictionByEvictionAPI";
+const MESSAGE = "Eviction API: evicting";
 
 /** Whether the pod runs nothing that a budget protects. */
 function canIgnoreBudgets({ metadata, status }: Pod & KubeObject): boolean {

@@ -29,7 +29,12 @@ export const namespace: Validation = {
     namespaceFinalizers(o, errors);
   },
   validateUpdate: objectMetaUpdate,
-  validateStatusUpdate: objectMetaUpdate,
+  validateStatusUpdate(o, old, errors) {
+    objectMetaUpdate(o, old, errors);
+    const phase = o.metadata.deletionTimestamp === undefined ? "Active" : "Terminating";
+    if ((o.status?.phase ?? "") !== phase)
+      errors.invalid("status.Phase", o.status?.phase ?? "", `may only be '${phase}' if \`deletionTimestamp\` is ${phase === "Active" ? "" : "not "}empty`);
+  },
 };
 
 const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
@@ -64,6 +69,7 @@ export const configMap: Validation = twice({
   validateUpdate(o, old, errors) {
     objectMetaUpdate(o, old, errors);
     immutableData(o, old, ["data", "binaryData"], errors);
+    objectMeta(o, true, dnsSubdomain, errors);
     configMapBody(o, errors);
   },
 });
