@@ -131,7 +131,7 @@ export function createReader({ storeOf, clock }: { storeOf: (descriptor: Descrip
       } catch (e) {
         if (!(e instanceof CompactedError)) throw e;
         // As the watch cache says it: in the stream, after the watch was accepted.
-        const error = newExpired(`too old resource version: ${wanted} (${await storage.revision()})`);
+        const error = newExpired(`too old resource version: ${wanted} (${e.compacted})`);
         return { status: 200, headers: HEADERS, stream: single({ type: "ERROR", object: error.status }) };
       }
     },

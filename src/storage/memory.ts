@@ -95,7 +95,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
 
     async range(prefix: string, { from = prefix, limit = 0, revision: at }: RangeOptions = {}): Promise<RangeResult<V>> {
       if (at !== undefined && at > revision) throw new FutureRevisionError();
-      if (at !== undefined && at < compacted) throw new CompactedError();
+      if (at !== undefined && at < compacted) throw new CompactedError(compacted);
       if (at !== undefined && at < revision) {
         const all = undoTo(prefix, at).filter((kv) => kv.key >= from);
         return { items: limit > 0 ? all.slice(0, limit) : all, count: all.length, revision };
@@ -154,7 +154,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
     },
 
     watch(prefix: string, afterRevision: number, sink: WatchSink<V>): () => void {
-      if (afterRevision < compacted) throw new CompactedError();
+      if (afterRevision < compacted) throw new CompactedError(compacted);
       for (let i = firstAfter(afterRevision); i < history.length; i++)
         if (history[i]!.key.startsWith(prefix)) sink.event(history[i]!);
       const watchers = bucketName(prefix) === "" ? widest : bucketOf(prefix).watchers;
@@ -168,7 +168,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
 
     async compact(at: number): Promise<void> {
       if (at > revision) throw new FutureRevisionError();
-      if (at <= compacted) throw new CompactedError();
+      if (at <= compacted) throw new CompactedError(compacted);
       dropHistory(firstAfter(at) - historyStart);
       compacted = at;
     },

@@ -77,8 +77,12 @@ export interface Storage<V> {
 
 /** The asked-for revision is compacted (etcd ErrCompacted). */
 export class CompactedError extends Error {
-  constructor() {
+  /** The last revision that is gone. */
+  readonly compacted: number;
+
+  constructor(compacted: number) {
     super("etcdserver: mvcc: required revision has been compacted");
+    this.compacted = compacted;
   }
 }
 

@@ -134,6 +134,8 @@ export const complete: Extension = {
         await resources.load();
         announce(resources.registry());
         await registered;
+        // A watch cache knows nothing from before it was filled.
+        await storage.compact(await storage.revision());
       },
     };
   },
