@@ -25,11 +25,11 @@ export interface UpServer {
   /** For programs that read KUBECONFIG. */
   readonly env: NodeJS.ProcessEnv;
   /** Runs kubectl to its end. */
-  run(args: readonly string[], input?: string): Promise<Ran>;
+  run(args: readonly string[], input?: string, extra?: NodeJS.ProcessEnv): Promise<Ran>;
   /** What kubectl prints; rejects with what it said on stderr when it fails. */
   kubectl(...args: string[]): Promise<string>;
   /** A kubectl that goes on; resolves when what it says satisfies `until`. */
-  start(args: readonly string[], until: (text: string) => boolean): Promise<{ child: ChildProcess; text: () => string }>;
+  start(args: readonly string[], until: (text: string) => boolean, extra?: NodeJS.ProcessEnv): Promise<{ child: ChildProcess; text: () => string }>;
   /** Ends the server as SIGTERM does; rejects unless it ends well. */
   stop(): Promise<void>;
 }
@@ -60,9 +60,9 @@ export async function startServer(options: Partial<UpOptions> = {}): Promise<UpS
     ended.catch(reject);
   });
 
-  const run: UpServer["run"] = (args, input = "") =>
+  const run: UpServer["run"] = (args, input = "", extra = {}) =>
     new Promise((resolve) => {
-      const child = execFile("kubectl", args, { env, timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }));
+      const child = execFile("kubectl", args, { env: { ...env, ...extra }, timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }));
       child.stdin!.end(input);
     });
   return {
@@ -74,9 +74,9 @@ export async function startServer(options: Partial<UpOptions> = {}): Promise<UpS
       if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
       return stdout;
     },
-    start: (args, until) =>
+    start: (args, until, extra = {}) =>
       new Promise((resolve, reject) => {
-        const child = spawn("kubectl", args, { env });
+        const child = spawn("kubectl", args, { env: { ...env, ...extra } });
         let text = "";
         const take = (chunk: Buffer): void => {
           text += chunk.toString();

@@ -6,7 +6,9 @@ import { startServer, type UpServer } from "./server.ts";
 
 let server: UpServer;
 
-const run: UpServer["run"] = (args, input) => server.run(args, input);
+const run: UpServer["run"] = (args, input, extra) => server.run(args, input, extra);
+/** The way of kubectl before 1.31, and of today's where WebSockets fail. */
+const SPDY = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false", KUBECTL_PORT_FORWARD_WEBSOCKETS: "false" };
 const kubectl = (...args: string[]): Promise<string> => server.kubectl(...args);
 
 const PODS = `
@@ -35,13 +37,14 @@ beforeAll(async () => {
 
 afterAll(() => server.stop(), 60_000);
 
-test("exec: output, exit codes, standard input, what cannot be run", async () => {
+test.each([["WebSockets", {}], ["SPDY", SPDY]])("exec by %s: output, exit codes, standard input, what cannot be run", async (_, extra) => {
+  const exec = (args: readonly string[], input?: string): ReturnType<typeof run> => run(args, input, extra);
   // On stderr kubectl may grumble about the empty message that says it is connected: it reads before it has its streams.
-  expect(await run(["exec", "box", "--", "echo", "a", "b"])).toMatchObject({ code: 0, stdout: "a b\n" });
-  expect(await run(["exec", "box", "--", "false"])).toMatchObject({ code: 1, stderr: expect.stringContaining("command terminated with exit code 1") as string });
-  expect(await run(["exec", "-i", "box", "--", "cat"], "some\ntext\n")).toMatchObject({ code: 0, stdout: "some\ntext\n" });
-  expect((await run(["exec", "box", "--", "nothing"])).stderr).toMatch(/exec: "nothing": executable file not found in \$PATH/);
-  expect((await run(["exec", "box", "-c", "zz", "--", "ls"])).stderr).toMatch(/container zz is not valid for pod box|container not found/);
+  expect(await exec(["exec", "box", "--", "echo", "a", "b"])).toMatchObject({ code: 0, stdout: "a b\n" });
+  expect(await exec(["exec", "box", "--", "false"])).toMatchObject({ code: 1, stderr: expect.stringContaining("command terminated with exit code 1") as string });
+  expect(await exec(["exec", "-i", "box", "--", "cat"], "some\ntext\n")).toMatchObject({ code: 0, stdout: "some\ntext\n" });
+  expect((await exec(["exec", "box", "--", "nothing"])).stderr).toMatch(/exec: "nothing": executable file not found in \$PATH/);
+  expect((await exec(["exec", "box", "-c", "zz", "--", "ls"])).stderr).toMatch(/container zz is not valid for pod box|container not found/);
 }, 60_000);
 
 test("logs: whole, the last lines, with times, and followed", async () => {
@@ -58,8 +61,8 @@ test("logs: whole, the last lines, with times, and followed", async () => {
   expect(following.text()).toContain("/followed");
 }, 60_000);
 
-test("port-forward and HTTP through it", async () => {
-  const { child, text } = await server.start(["port-forward", "pod/web", ":80"], (said) => /Forwarding from 127\.0\.0\.1:\d+/.test(said));
+test.each([["WebSockets", {}], ["SPDY", SPDY]])("port-forward by %s, and HTTP through it", async (_, extra) => {
+  const { child, text } = await server.start(["port-forward", "pod/web", ":80"], (said) => /Forwarding from 127\.0\.0\.1:\d+/.test(said), extra);
   try {
     const port = /127\.0\.0\.1:(\d+)/.exec(text())![1]!;
     for (let i = 0; i < 3; i++) {

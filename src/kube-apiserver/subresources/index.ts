@@ -9,10 +9,11 @@ import type { Answering } from "../extension.ts";
 import type { Verb } from "../request-info.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { evict } from "./eviction.ts";
+import { execOrAttach } from "./exec.ts";
 import { approval } from "./approval.ts";
 import { ephemeralContainers } from "./ephemeral-containers.ts";
 import { REVIEWS, review } from "./reviews.ts";
-import { execOrAttach, log, portForward } from "./streaming.ts";
+import { log, portForward } from "./streaming.ts";
 import { requestToken } from "./token.ts";
 
 const virtual = (group: string, kind: string, resource: string, namespaced: boolean): Descriptor => ({

@@ -1,10 +1,11 @@
 /**
- * Forwarded ports over a WebSocket: as channels (two per port, k8s.io/kubelet/pkg/cri/streaming/portforward/websocket.go), and as SPDY/3.1
- * in its messages, the way kubectl does (k8s.io/apiserver/pkg/util/proxy/streamtunnel.go, portforward/httpstream.go).
+ * Forwarded ports: over a WebSocket as channels (two per port, k8s.io/kubelet/pkg/cri/streaming/portforward/websocket.go), or as SPDY/3.1
+ * in its messages, the way kubectl does (k8s.io/apiserver/pkg/util/proxy/streamtunnel.go), or by SPDY itself (portforward/httpstream.go).
  */
 import type { NodeStream, StreamEvents } from "../../client/site-streams.ts";
 import { createSpdyConnection } from "./spdy.ts";
 import type { SpdyStream } from "./spdy.ts";
+import { fromBase64, toBase64 } from "./websocket.ts";
 import type { ServerWebSocket, WebSocketEvents } from "./websocket.ts";
 
 type Accept = (events: WebSocketEvents) => ServerWebSocket;
@@ -13,10 +14,11 @@ type Dial = (port: number, events: StreamEvents) => NodeStream;
 const encoder = new TextEncoder();
 
 /** Channel 2i carries the data of the i-th port, 2i+1 its errors; each begins with the port, little-endian. */
-export function forwardOverChannels(accept: Accept, ports: readonly number[], dial: Dial): void {
+export function forwardOverChannels(accept: Accept, ports: readonly number[], dial: Dial, base64: boolean): void {
   const streams: NodeStream[] = [];
   const socket = accept({
-    message(bytes) {
+    message(sent) {
+      const bytes = base64 ? fromBase64(sent) : sent;
       const [channel = 0] = bytes;
       if (channel % 2 === 0) streams[channel / 2]?.write(bytes.slice(1));
     },
@@ -28,7 +30,8 @@ export function forwardOverChannels(accept: Accept, ports: readonly number[], di
     const message = new Uint8Array(1 + bytes.length);
     message[0] = channel;
     message.set(bytes, 1);
-    socket.send(message);
+    if (base64) socket.send(toBase64(message), true);
+    else socket.send(message);
   };
   let open = ports.length;
   for (const [i, port] of ports.entries()) {
@@ -46,7 +49,7 @@ export function forwardOverChannels(accept: Accept, ports: readonly number[], di
 }
 
 /** Pairs of SPDY streams: an error stream and a data stream with one request id. */
-export function forwardOverSpdy(accept: Accept, dial: Dial): void {
+export function forwardOverSpdy(accept: (events: WebSocketEvents) => { send(bytes: Uint8Array): void }, dial: Dial): void {
   const dialled = new Set<NodeStream>();
   const errors = new Map<string, SpdyStream>();
   const spdy = createSpdyConnection((bytes) => socket.send(bytes), (stream) => {
@@ -80,7 +83,7 @@ export function forwardOverSpdy(accept: Accept, dial: Dial): void {
     dialled.add(node);
     stream.on({ data: (bytes) => node.write(bytes), end: () => node.eof(), reset: () => node.abort() });
   });
-  const socket: ServerWebSocket = accept({
+  const socket = accept({
     message: (bytes) => spdy.take(bytes),
     close() {
       for (const node of dialled) node.abort();

@@ -1,6 +1,12 @@
-/** SPDY/3.1, as much of the server's end as port-forward needs: streams that clients open. Follows github.com/moby/spdystream and its spdy package. */
+/**
+ * SPDY/3.1, as much of the server's end as exec, attach and port-forward need: streams that clients open. Follows
+ * github.com/moby/spdystream and its spdy package, and k8s.io/apimachinery/pkg/util/httpstream (httpstream.go: Handshake, spdy/upgrade.go).
+ */
 import { Inflate } from "fflate";
+import { failure } from "../../apimachinery/status.ts";
+import type { Connection } from "../../client/transport.ts";
 import { concat } from "./websocket.ts";
+import type { WebSocketEvents } from "./websocket.ts";
 
 const TYPE = { SYN_STREAM: 1, SYN_REPLY: 2, RST_STREAM: 3, PING: 6, GOAWAY: 7, HEADERS: 8, WINDOW_UPDATE: 9 } as const;
 const FIN = 1;
@@ -23,8 +29,47 @@ export interface SpdyStream {
 
 type Events = Parameters<SpdyStream["on"]>[0];
 
+/** Whether this is a request for SPDY. */
+export function isSpdy(headers: Readonly<Record<string, string>>): boolean {
+  return (headers["upgrade"] ?? "").toLowerCase() === "spdy/3.1" && /\bupgrade\b/i.test(headers["connection"] ?? "");
+}
+
+/** Which of the protocols that the client offers is spoken over the streams: the first of its own; `otherwise` where it offers none. */
+export function chooseStreamProtocol(headers: Readonly<Record<string, string>>, spoken: readonly string[], otherwise: string): string {
+  const offered = (headers["x-stream-protocol-version"] ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+  if (offered.length === 0) return otherwise;
+  const found = offered.find((name) => spoken.includes(name));
+  if (found === undefined) throw failure(403, "Forbidden", `unable to upgrade: unable to negotiate protocol: client supports [${offered.join(" ")}], server accepts [${spoken.join(" ")}]`);
+  return found;
+}
+
+/** Accepts: answers the upgrade and starts to read. */
+export function acceptSpdy(connection: Connection, protocol: string, events: WebSocketEvents): { send(bytes: Uint8Array): void; close(): void } {
+  const version = protocol === "" ? "" : `X-Stream-Protocol-Version: ${protocol}\r\n`;
+  connection.write(new TextEncoder().encode(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n${version}\r\n`));
+  let over = false;
+  const finish = (): void => {
+    if (over) return;
+    over = true;
+    connection.end();
+    events.close();
+  };
+  connection.start({
+    data(bytes) {
+      if (!over) events.message(new Uint8Array(bytes));
+    },
+    close: finish,
+  });
+  return {
+    send(bytes) {
+      if (!over) connection.write(bytes);
+    },
+    close: finish,
+  };
+}
+
 /** `take` reads what comes, `write` gets what goes out. */
-export function createSpdyConnection(write: (bytes: Uint8Array) => void, opened: (stream: SpdyStream) => void): { take(bytes: Uint8Array): void } {
+export function createSpdyConnection(write: (bytes: Uint8Array) => void, opened: (stream: SpdyStream) => void): { take(bytes: Uint8Array): void; goAway(): void } {
   const streams = new Map<number, Events>();
   let buffered: Uint8Array = new Uint8Array(0);
   const inflate = createHeaderReader();
@@ -48,9 +93,11 @@ export function createSpdyConnection(write: (bytes: Uint8Array) => void, opened:
     frame.set(bytes, 8);
     write(frame);
   };
+  let lastId = 0;
   const synStream = (payload: Uint8Array, flags: number): void => {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     const id = view.getUint32(0) & 0x7fffffff;
+    lastId = id;
     const headers = parseHeaders(inflate(payload.subarray(10)));
     let ended = false;
     const stream: SpdyStream = {
@@ -96,6 +143,8 @@ export function createSpdyConnection(write: (bytes: Uint8Array) => void, opened:
     }
   };
   return {
+    /** Says that no more streams are taken. */
+    goAway: () => control(TYPE.GOAWAY, concat([uint32(lastId), uint32(0)])),
     take(bytes) {
       buffered = buffered.length === 0 ? bytes : concat([buffered, bytes]);
       while (buffered.length >= 8) {

@@ -13,7 +13,8 @@ export interface WebSocketEvents {
 }
 
 export interface ServerWebSocket {
-  send(bytes: Uint8Array): void;
+  /** A binary message, or a text. */
+  send(bytes: Uint8Array, text?: boolean): void;
   /** Says goodbye; the connection closes when the other side has, too. */
   close(code?: number): void;
 }
@@ -25,16 +26,37 @@ export function isWebSocket(headers: Readonly<Record<string, string>>): boolean 
   return (headers["upgrade"] ?? "").toLowerCase() === "websocket" && /\bupgrade\b/i.test(headers["connection"] ?? "") && headers["sec-websocket-key"] !== undefined;
 }
 
-/** Which of the protocols that the client offers is spoken, in the server's order of preference. */
+/** Which of the protocols that the client offers is spoken, in the server's order of preference; "" is for clients that offer none. */
 export function chooseProtocol(headers: Readonly<Record<string, string>>, spoken: readonly string[]): string | undefined {
-  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
-  return spoken.find((name) => offered.includes(name));
+  // Browsers have no other place for a token.
+  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim()).filter((name) => !name.startsWith("base64url.bearer.authorization.k8s.io."));
+  return spoken.find((name) => (name === "" ? offered.every((other) => other === "") : offered.includes(name)));
+}
+
+/** The messages of protocols in base64: the channel's digit, then the bytes. */
+export function toBase64(message: Uint8Array): Uint8Array {
+  let text = "";
+  for (const byte of message.subarray(1)) text += String.fromCharCode(byte);
+  return encoder.encode(`${message[0]}${btoa(text)}`);
+}
+
+/** The other way; what is no such message is empty. */
+export function fromBase64(sent: Uint8Array): Uint8Array {
+  try {
+    const bytes = atob(new TextDecoder().decode(sent.subarray(1)));
+    const message = new Uint8Array(1 + bytes.length);
+    message[0] = sent[0]! - 48;
+    for (let i = 0; i < bytes.length; i++) message[i + 1] = bytes.charCodeAt(i);
+    return message;
+  } catch {
+    return new Uint8Array(0);
+  }
 }
 
 /** Accepts: sends the answer to the handshake and starts to read. */
 export function acceptWebSocket(headers: Readonly<Record<string, string>>, connection: Connection, protocol: string, events: WebSocketEvents): ServerWebSocket {
   const accept = btoa(String.fromCharCode(...sha1(encoder.encode(headers["sec-websocket-key"]! + GUID))));
-  connection.write(encoder.encode(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`));
+  connection.write(encoder.encode(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${protocol === "" ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`}\r\n`));
   let over = false;
   let closing = false;
   const finish = (): void => {
@@ -84,8 +106,8 @@ export function acceptWebSocket(headers: Readonly<Record<string, string>>, conne
     close: finish,
   });
   return {
-    send: (bytes) => {
-      if (!closing) frame(OPCODE.BINARY, bytes);
+    send: (bytes, text = false) => {
+      if (!closing) frame(text ? OPCODE.TEXT : OPCODE.BINARY, bytes);
     },
     close(code = 1000) {
       if (closing || over) return;
