@@ -138,7 +138,7 @@ const forward = (runtime: Runtime, sandbox: string, port: number, events: Stream
       events.end({});
     }
     stream.close();
-  }, (error: unknown) => events.end({ error: `failed to execute portforward in network namespace: failed to connect to localhost:${port} inside namespace, IPv4: dial tcp4 127.0.0.1:${port}: ${reason(error)}` }));
+  }, (error: unknown) => events.end({ error: `error forwarding port ${port} to pod ${sandbox}, uid : failed to execute portforward in network namespace: failed to connect to localhost:${port} inside namespace, IPv4: dial tcp4 127.0.0.1:${port}: ${reason(error)}` }));
   const then = (work: (stream: Awaited<typeof connected>) => void | Promise<void>): void => {
     pending = pending.then(async () => work(await connected)).catch(() => {});
   };

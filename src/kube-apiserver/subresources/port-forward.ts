@@ -41,7 +41,7 @@ export function forwardOverChannels(accept: Accept, ports: readonly number[], di
     streams.push(dial(port, {
       data: (_, bytes) => send(2 * i, bytes),
       end({ error }) {
-        if (error !== undefined) send(2 * i + 1, encoder.encode(`error forwarding port ${port} to pod: ${error}`));
+        if (error !== undefined) send(2 * i + 1, encoder.encode(error));
         if (--open === 0) socket.close();
       },
     }));
@@ -69,7 +69,7 @@ export function forwardOverSpdy(accept: (events: WebSocketEvents) => { send(byte
     const finish = (error: string | undefined): void => {
       const other = errors.get(id);
       errors.delete(id);
-      if (error !== undefined) other?.send(encoder.encode(`error forwarding port ${port} to pod: ${error}`));
+      if (error !== undefined) other?.send(encoder.encode(error));
       stream.end();
       other?.end();
     };
