@@ -10,6 +10,7 @@ import type { Descriptor } from "../registry/descriptor.ts";
 import { goMap } from "../patch.ts";
 import { requestInfo, routesOf, splitPath } from "../request-info.ts";
 import type { Routes } from "../request-info.ts";
+import { CompactedError } from "../../storage/storage.ts";
 import { createCustomResources } from "../crd/index.ts";
 import { BODY_KINDS, dispatch, REVIEW_KINDS, withParts } from "../subresources/index.ts";
 import { createApiServices } from "./apiservices.ts";
@@ -135,7 +136,10 @@ export const complete: Extension = {
         announce(resources.registry());
         await registered;
         // A watch cache knows nothing from before it was filled.
-        await storage.compact(await storage.revision());
+        await storage.compact(await storage.revision()).catch((e: unknown) => {
+          // Another server did so already.
+          if (!(e instanceof CompactedError)) throw e;
+        });
       },
     };
   },
