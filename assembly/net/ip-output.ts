@@ -2,7 +2,7 @@
 import { EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM } from "../abi/core";
 import { HOOK_OUTPUT, HOOK_POSTROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
-  DEV_LOOPBACK, DEV_VXLAN, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_PKT_TOO_BIG, IFF_NOARP, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
+  DEV_LOOPBACK, DEV_VXLAN, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_NOT_SPECIFIED, DROP_PKT_TOO_BIG, IFF_NOARP, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
   SNMP_IPEXT_OUTBCASTOCTETS, SNMP_IPEXT_OUTBCASTPKTS, SNMP_IPEXT_OUTMCASTOCTETS, SNMP_IPEXT_OUTMCASTPKTS,
   SNMP_IPEXT_OUTOCTETS, SNMP_IP_FRAGFAILS, SNMP_IP_OUTDISCARDS, SNMP_IP_OUTNOROUTES, SNMP_IP_OUTREQUESTS,
   SNMP_IP_OUTTRANSMITS,
@@ -256,6 +256,11 @@ export function dstOutput(skb: Skb, ns: Netns): i32 {
   if ((skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) && (skb.rtFlags & RTF_LOCAL) != 0
     && dev.kind != DEV_LOOPBACK && !(FULL && skb.ipFlags & IPSKB_NO_LOOP)) {
     loopBack(skb, ns, dev);
+    // What is left of a group packet with TTL 0 must not go beyond the host.
+    if (skb.rtType == RTN_MULTICAST && load<u8>(skb.network, 8) == 0) {
+      skbDrop(skb, ns, skb.rtDev, DROP_NOT_SPECIFIED);
+      return 0;
+    }
   }
   skb.dev = skb.rtDev;
   const verdict = nfHook(HOOK_POSTROUTING, skb, ns, skb.inDev, skb.rtDev);
