@@ -10,7 +10,7 @@ import { createNodeKernel, type NodeKernelHandle } from "./kernel/kernel.ts";
 import type { KernelInstance } from "./kernel/memory.ts";
 import type { Netns } from "./kernel/netns.ts";
 import type { Logger } from "./log.ts";
-import { createNodeAgent, type NodeAgent } from "./node.ts";
+import { createNodeAgent, type NodeAgent, type NodeAgentOptions } from "./node.ts";
 import { BETWEEN } from "./time/loop.ts";
 import { newRandom } from "./time/random.ts";
 import { Site, type SiteMessage } from "./time/site.ts";
@@ -50,6 +50,8 @@ export interface NodeSiteDeps {
   readonly post: (message: SiteMessage) => void;
   /** What serves logs, exec and port-forward, where somebody can ask for them. */
   readonly streams?: typeof import("./node-streams.ts") | undefined;
+  /** What keeps the pods of a node that has the whole kubelet. */
+  readonly keepPods?: NodeAgentOptions["keepPods"];
 }
 
 /** A program run inside a container on somebody's behalf (`kubectl exec`): the message, and its answer. */
@@ -162,6 +164,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     flannel: { network: settings.podCidr, port: VXLAN_PORT },
     clusterDNS: [settings.clusterDns],
     clusterDomain: settings.clusterDomain,
+    keepPods: deps.keepPods,
   });
   agent.start().catch((error: unknown) => log.error("the node did not start", { err: String(error) }));
   const asked = new Map<ExecRequest, number>();

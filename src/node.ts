@@ -12,7 +12,7 @@ import { imageRegistry, inBoxImages } from "./images/index.ts";
 import type { NodeKernel } from "./kernel/netns.ts";
 import { newKubeProxy } from "./kube-proxy/kube-proxy.ts";
 import type { KubeProxyConfiguration } from "./kube-proxy/config.ts";
-import { Kubelet } from "./kubelet/kubelet.ts";
+import { Kubelet, type KubeletDeps } from "./kubelet/kubelet.ts";
 import { silent, type Logger } from "./log.ts";
 import type { Clock, Random } from "./time/clock.ts";
 
@@ -47,6 +47,8 @@ export interface NodeAgentOptions {
   readonly kubeProxy?: KubeProxyConfiguration;
   /** Whether the kernel has the nfacct match, for kube-proxy's counters. */
   readonly nfacct?: boolean;
+  /** What keeps the pods; default: what the core kubelet has. */
+  readonly keepPods?: KubeletDeps["keepPods"];
 }
 
 export interface NodeAgent {
@@ -85,6 +87,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     },
     ...(options.podCIDR === undefined ? {} : { podCIDR: options.podCIDR }),
     client: kubeletClient, transport, informers, runtime, kernel, clock, random: random.fork("kubelet"), log: log.with({ component: "kubelet" }),
+    keepPods: options.keepPods,
     dns: {
       clusterDNS: options.clusterDNS ?? ["10.96.0.10"], clusterDomain: options.clusterDomain ?? "cluster.local",
       hostResolvConf: options.hostResolvConf ?? "",

@@ -3,12 +3,12 @@
  * Follows kubernetes pkg/kubelet/kubelet.go, with status_manager.go and component-helpers' lease controller.
  */
 import { isAlreadyExists, isConflict, isNotFound } from "../apimachinery/status.ts";
-import type { Lease, Node, Pod, PodStatus } from "../api/types.generated.ts";
+import type { Lease, Node, NodeStatus, Pod, PodStatus } from "../api/types.generated.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder, type EventRecorder } from "../client/events.ts";
 import { createInformer, type Informers } from "../client/informer.ts";
 import type { ApiTransport } from "../client/transport.ts";
-import type { ImageService, RuntimeService } from "../cri/types.ts";
+import type { ContainerStatus, ImageService, RuntimeService } from "../cri/types.ts";
 import type { NodeKernel } from "../kernel/netns.ts";
 import type { Logger } from "../log.ts";
 import type { Cancel, Clock, Random } from "../time/clock.ts";
@@ -31,6 +31,35 @@ export interface KubeletDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly dns: DnsConfig;
+  /** What keeps the pods; default: the workers of this folder. `complete/` has the whole of it. */
+  readonly keepPods?: ((kubelet: KubeletContext) => PodKeeper) | undefined;
+}
+
+/** What a keeper of pods has of its kubelet. */
+export interface KubeletContext {
+  readonly deps: KubeletDeps;
+  readonly events: EventRecorder;
+  /** Why the pod network is not ready; undefined: it is. */
+  networkNotReady(): string | undefined;
+  /** envvars.go: FromServices. The API server's Service always, those of the pod's namespace with enableServiceLinks. */
+  serviceEnv(namespace: string, links: boolean): Readonly<Record<string, string>>;
+  /** Something that the Node's status says has changed. */
+  reportNode(): void;
+}
+
+/** Keeps the pods of one node: gives each what it asks for, and says how it is. */
+export interface PodKeeper {
+  /** Called once the node is registered. */
+  start?(signal: AbortSignal): void;
+  set(pod: Pod): void;
+  /** The pod is gone from the API server. */
+  remove(pod: Pod): void;
+  containerEnded(status: ContainerStatus): void;
+  networkReady(): void;
+  /** Kills everything without a word to the API server. */
+  stop(): Promise<void>;
+  /** The status to report, out of the one that every node has. */
+  nodeStatus?(status: NodeStatus): NodeStatus;
 }
 
 const LEASE_SECONDS = 40;
@@ -44,8 +73,7 @@ const CNI_NOT_READY = "NetworkReady=false reason:NetworkPluginNotReady message:N
 export class Kubelet {
   private readonly deps: KubeletDeps;
   private readonly events: EventRecorder;
-  private readonly workers = new Map<string, PodWorker>();
-  private readonly statuses: StatusManager;
+  private readonly pods: PodKeeper;
   private readonly timers = new Set<Cancel>();
   private networkNotReady: string | undefined = CNI_NOT_READY;
   private extra: NodeHealth["extra"] = [];
@@ -58,7 +86,10 @@ export class Kubelet {
     this.deps = deps;
     const { name } = deps.identity;
     this.events = createEventRecorder(deps.client, deps.clock, deps.log, { component: "kubelet", host: name });
-    this.statuses = new StatusManager(deps.client, deps.clock, deps.log);
+    this.pods = (deps.keepPods ?? ownPods)({
+      deps, events: this.events, networkNotReady: () => this.networkNotReady, reportNode: () => this.reportNode(),
+      serviceEnv: (namespace, links) => serviceEnv(deps.informers, namespace, links),
+    });
   }
 
   /** Registers the node and begins. The informers given are started by the caller; the pods' is its own. */
@@ -66,11 +97,12 @@ export class Kubelet {
     const { deps } = this;
     signal.addEventListener("abort", () => { for (const cancel of this.timers) cancel(); }, { once: true });
     await this.register(signal);
-    deps.runtime.onContainerEnd((status) => { for (const worker of this.workers.values()) worker.containerEnded(status); });
+    deps.runtime.onContainerEnd((status) => this.pods.containerEnded(status));
+    this.pods.start?.(signal);
     const pods = createInformer<Pod>(deps.client.pods, {
       clock: deps.clock, random: deps.random, log: deps.log, fieldSelector: `spec.nodeName=${deps.identity.name}`,
     });
-    pods.addHandler({ add: (pod) => this.setPod(pod), update: (pod) => this.setPod(pod), delete: (pod) => this.removePod(pod) });
+    pods.addHandler({ add: (pod) => this.pods.set(pod), update: (pod) => this.pods.set(pod), delete: (pod) => this.pods.remove(pod) });
     pods.start(signal);
     this.every(STATUS_UPDATE_MS, () => this.reportNode());
     void this.renewLease(signal);
@@ -85,14 +117,14 @@ export class Kubelet {
     this.reportNode();
     if (ready && before !== undefined) {
       this.event("Normal", "NodeReady", `Node ${this.deps.identity.name} status is now: NodeReady`);
-      for (const worker of this.workers.values()) worker.sync();
+      this.pods.networkReady();
     }
   }
 
   /** Kills all pods' containers without a word to the API server. */
   async stop(): Promise<void> {
     for (const cancel of this.timers) cancel();
-    await Promise.all([...this.workers.values()].map((worker) => worker.destroy()));
+    await this.pods.stop();
   }
 
   private every(ms: number, run: () => void): void {
@@ -121,7 +153,7 @@ export class Kubelet {
       if (stepMs > 0) await clock.sleep(stepMs, signal);
       try {
         const node = initialNode(identity, this.deps.podCIDR);
-        const status = nodeStatus(identity, undefined, this.health(), [], clock.nowMs());
+        const status = this.withPods(nodeStatus(identity, undefined, this.health(), [], clock.nowMs()));
         try {
           await client.nodes.create({ ...node, status } as never);
         } catch (error) {
@@ -141,6 +173,10 @@ export class Kubelet {
     }
   }
 
+  private withPods(status: NodeStatus): NodeStatus {
+    return this.pods.nodeStatus?.(status) ?? status;
+  }
+
   private health(): NodeHealth {
     return { networkNotReady: this.networkNotReady, extra: this.extra };
   }
@@ -152,7 +188,7 @@ export class Kubelet {
     this.reporting = this.reporting.then(async () => {
       const known = informers.informer("nodes").get("", identity.name);
       const base = known === undefined || this.reported === undefined ? known : { ...known, status: { ...known.status, conditions: mergeConditions(known.status.conditions, this.reported.conditions) } };
-      const status = nodeStatus(identity, base, this.health(), runtime.listImages(), clock.nowMs());
+      const status = this.withPods(nodeStatus(identity, base, this.health(), runtime.listImages(), clock.nowMs()));
       if (!statusChanged(this.reported, status) && clock.nowMs() - this.reportedAtMs < STATUS_REPORT_MS) return;
       await client.nodes.patch("", identity.name, "merge", { status }, "status");
       this.reported = status;
@@ -179,67 +215,76 @@ export class Kubelet {
       await clock.sleep(LEASE_RENEW_MS, signal).catch(() => undefined);
     }
   }
+}
 
-  private setPod(pod: Pod): void {
-    const worker = this.workers.get(pod.metadata.uid);
-    if (worker !== undefined) {
-      worker.update(pod);
-      return;
-    }
-    const { phase } = pod.status;
-    if ((phase === "Succeeded" || phase === "Failed") && pod.metadata.deletionTimestamp === undefined) return;
-    const created = new PodWorker(this.workerDeps(), pod);
-    this.workers.set(pod.metadata.uid, created);
-    created.sync();
-  }
-
-  private removePod(pod: Pod): void {
-    this.statuses.forget(pod);
-    this.workers.get(pod.metadata.uid)?.remove();
-  }
-
-  private workerDeps(): PodWorkerDeps {
-    const { deps } = this;
-    return {
-      api: newApi(deps.transport, "kubelet"), runtime: deps.runtime, clock: deps.clock, events: this.events, log: deps.log,
-      net: deps.kernel.host.sockets, dns: deps.dns, nodeName: deps.identity.name, nodeIP: deps.identity.nodeIP,
-      networkNotReady: () => this.networkNotReady,
-      serviceEnv: (namespace, links) => this.serviceEnv(namespace, links),
-      setStatus: (pod, status) => this.statuses.set(pod, status),
-      onTerminated: (pod) => {
-        this.workers.delete(pod.metadata.uid);
-        void this.statuses.deletePod(pod);
-      },
-    };
-  }
-
-  /** envvars.go: FromServices. The API server's Service always, those of the pod's namespace with enableServiceLinks. */
-  private serviceEnv(namespace: string, links: boolean): Record<string, string> {
-    const out: Record<string, string> = {};
-    const services = this.deps.informers.informer("services");
-    const wanted = [services.get("default", "kubernetes"), ...(links ? services.list(namespace) : [])];
-    for (const service of wanted) {
-      const ip = service?.spec.clusterIP;
-      if (service === undefined || ip === undefined || ip === "" || ip === "None") continue;
-      const prefix = service.metadata.name.toUpperCase().replaceAll("-", "_");
-      const ports = service.spec.ports ?? [];
-      if (ports.length === 0) continue;
-      out[`${prefix}_SERVICE_HOST`] = ip;
-      out[`${prefix}_SERVICE_PORT`] = String(ports[0]!.port);
-      for (const { name, port } of ports) {
-        if (name !== undefined && name !== "") out[`${prefix}_SERVICE_PORT_${name.toUpperCase().replaceAll("-", "_")}`] = String(port);
+/** The pods' workers, each until its pod is gone. */
+function ownPods({ deps, events, networkNotReady, serviceEnv }: KubeletContext): PodKeeper {
+  const workers = new Map<string, PodWorker>();
+  const statuses = new StatusManager(deps.client, deps.clock, deps.log);
+  const workerDeps: PodWorkerDeps = {
+    api: newApi(deps.transport, "kubelet"), runtime: deps.runtime, clock: deps.clock, events, log: deps.log,
+    net: deps.kernel.host.sockets, dns: deps.dns, nodeName: deps.identity.name, nodeIP: deps.identity.nodeIP,
+    networkNotReady, serviceEnv,
+    setStatus: (pod, status) => statuses.set(pod, status),
+    onTerminated: (pod) => {
+      workers.delete(pod.metadata.uid);
+      void statuses.deletePod(pod);
+    },
+  };
+  return {
+    set(pod) {
+      const worker = workers.get(pod.metadata.uid);
+      if (worker !== undefined) {
+        worker.update(pod);
+        return;
       }
-      ports.forEach(({ port, protocol }, i) => {
-        const proto = protocol ?? "TCP", url = `${proto.toLowerCase()}://${ip}:${port}`, key = `${prefix}_PORT_${port}_${proto}`;
-        if (i === 0) out[`${prefix}_PORT`] = url;
-        out[key] = url;
-        out[`${key}_PROTO`] = proto.toLowerCase();
-        out[`${key}_PORT`] = String(port);
-        out[`${key}_ADDR`] = ip;
-      });
+      const { phase } = pod.status;
+      if ((phase === "Succeeded" || phase === "Failed") && pod.metadata.deletionTimestamp === undefined) return;
+      const created = new PodWorker(workerDeps, pod);
+      workers.set(pod.metadata.uid, created);
+      created.sync();
+    },
+    remove(pod) {
+      statuses.forget(pod);
+      workers.get(pod.metadata.uid)?.remove();
+    },
+    containerEnded(status) {
+      for (const worker of workers.values()) worker.containerEnded(status);
+    },
+    networkReady() {
+      for (const worker of workers.values()) worker.sync();
+    },
+    async stop() {
+      await Promise.all([...workers.values()].map((worker) => worker.destroy()));
+    },
+  };
+}
+
+function serviceEnv(informers: Informers, namespace: string, links: boolean): Record<string, string> {
+  const out: Record<string, string> = {};
+  const services = informers.informer("services");
+  const wanted = [services.get("default", "kubernetes"), ...(links ? services.list(namespace) : [])];
+  for (const service of wanted) {
+    const ip = service?.spec.clusterIP;
+    if (service === undefined || ip === undefined || ip === "" || ip === "None") continue;
+    const prefix = service.metadata.name.toUpperCase().replaceAll("-", "_");
+    const ports = service.spec.ports ?? [];
+    if (ports.length === 0) continue;
+    out[`${prefix}_SERVICE_HOST`] = ip;
+    out[`${prefix}_SERVICE_PORT`] = String(ports[0]!.port);
+    for (const { name, port } of ports) {
+      if (name !== undefined && name !== "") out[`${prefix}_SERVICE_PORT_${name.toUpperCase().replaceAll("-", "_")}`] = String(port);
     }
-    return out;
+    ports.forEach(({ port, protocol }, i) => {
+      const proto = protocol ?? "TCP", url = `${proto.toLowerCase()}://${ip}:${port}`, key = `${prefix}_PORT_${port}_${proto}`;
+      if (i === 0) out[`${prefix}_PORT`] = url;
+      out[key] = url;
+      out[`${key}_PROTO`] = proto.toLowerCase();
+      out[`${key}_PORT`] = String(port);
+      out[`${key}_ADDR`] = ip;
+    });
   }
+  return out;
 }
 
 /** Conditions of `known`, with the transition times of what was reported last: the cache may lag behind. */

@@ -1,0 +1,120 @@
+/**
+ * Writes pods' statuses to the API server: the latest of each, one request at a time, and takes the objects of pods away that have
+ * ended here. Follows kubernetes pkg/kubelet/status/status_manager.go.
+ */
+import { deepEqual } from "../../apimachinery/meta.ts";
+import { isConflict, isNotFound } from "../../apimachinery/status.ts";
+import type { Pod, PodCondition, PodStatus } from "../../api/types.generated.ts";
+import type { Client } from "../../client/client.ts";
+import type { Logger } from "../../log.ts";
+import type { Clock } from "../../time/clock.ts";
+import { OWN_CONDITIONS } from "./conditions.ts";
+
+interface Entry {
+  pod: Pod;
+  latest: PodStatus;
+  /** What the API server has of us. */
+  sent: PodStatus | undefined;
+  busy: Promise<void> | undefined;
+}
+
+export class StatusManager {
+  private readonly client: Client;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(client: Client, clock: Clock, log: Logger) {
+    this.client = client;
+    this.clock = clock;
+    this.log = log;
+  }
+
+  /** The status made last. */
+  get(uid: string): PodStatus | undefined {
+    return this.entries.get(uid)?.latest;
+  }
+
+  set(pod: Pod, status: PodStatus): void {
+    const { uid } = pod.metadata;
+    let entry = this.entries.get(uid);
+    if (entry === undefined) this.entries.set(uid, (entry = { pod, latest: status, sent: undefined, busy: undefined }));
+    entry.pod = pod;
+    entry.latest = status;
+    entry.busy ??= this.flush(entry).finally(() => (entry.busy = undefined));
+  }
+
+  forget(uid: string): void {
+    this.entries.delete(uid);
+  }
+
+  /** After all that was to be written, deletes the pod's object, if it is to go. */
+  async delete(pod: Pod): Promise<void> {
+    const { uid, namespace, name } = pod.metadata;
+    await this.entries.get(uid)?.busy;
+    for (let delayMs = 1000; ; delayMs = Math.min(delayMs * 2, 60_000)) {
+      try {
+        await this.client.pods.delete(namespace ?? "default", name, { gracePeriodSeconds: 0, preconditions: { uid } });
+        return;
+      } catch (error) {
+        if (isNotFound(error) || isConflict(error)) return;
+        this.log.error("Failed to delete status for pod", { pod: `${namespace ?? ""}/${name}`, err: String(error) });
+        await this.clock.sleep(delayMs);
+      }
+    }
+  }
+
+  private async flush(entry: Entry): Promise<void> {
+    const { metadata: { uid } } = entry.pod;
+    while (this.entries.get(uid) === entry) {
+      const status = entry.latest;
+      const former = entry.sent ?? entry.pod.status;
+      const patch = statusPatch(former, status, entry.sent === undefined);
+      if (patch === undefined) {
+        entry.sent = status;
+        return;
+      }
+      try {
+        await this.client.pods.patch(entry.pod.metadata.namespace ?? "default", entry.pod.metadata.name, "strategic", { metadata: { uid }, status: patch }, "status");
+        entry.sent = status;
+      } catch (error) {
+        if (isNotFound(error) || isConflict(error)) return;
+        this.log.error("Failed to update status for pod", { pod: entry.pod.metadata.name, err: String(error) });
+        await this.clock.sleep(1000);
+      }
+      if (entry.latest === entry.sent) return;
+    }
+  }
+}
+
+const MERGED_BY_IP: ReadonlySet<string> = new Set(["podIPs", "hostIPs"]);
+
+/** A strategic merge patch: conditions of others are left alone. Undefined: there is nothing to say. */
+export function statusPatch(former: PodStatus, status: PodStatus, first: boolean): Record<string, unknown> | undefined {
+  const patch: Record<string, unknown> = {};
+  const before = former as Readonly<Record<string, unknown>>, now = status as Readonly<Record<string, unknown>>;
+  for (const key of new Set([...Object.keys(now), ...(first ? [] : Object.keys(before))])) {
+    if (key === "conditions" || deepEqual(before[key], now[key])) continue;
+    patch[key] = now[key] === undefined ? null : MERGED_BY_IP.has(key) ? [...(now[key] as unknown[]), { $patch: "replace" }] : now[key];
+  }
+  // A reason and message of a phase that is over go with it.
+  if (first) for (const key of ["reason", "message"]) if (before[key] !== undefined && now[key] === undefined) patch[key] = null;
+  const known = new Map((former.conditions ?? []).map((condition) => [condition.type, condition]));
+  const changed = (status.conditions ?? []).filter((condition) => ours(condition) && !deepEqual(plain(known.get(condition.type)), plain(condition)));
+  if (changed.length > 0) {
+    patch["conditions"] = changed.map((condition) => cleared(known.get(condition.type), condition));
+    patch["$setElementOrder/conditions"] = (status.conditions ?? []).map(({ type }) => ({ type }));
+  }
+  return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+const ours = ({ type }: PodCondition): boolean => OWN_CONDITIONS.has(type) || type === "DisruptionTarget";
+
+const plain = (condition: PodCondition | undefined): unknown => condition && [condition.status, condition.reason, condition.message, condition.lastTransitionTime];
+
+/** Fields that a condition had and has no more are taken away by name. */
+function cleared(before: PodCondition | undefined, now: PodCondition): Record<string, unknown> {
+  const out: Record<string, unknown> = { ...now };
+  for (const key of ["reason", "message"] as const) if (before?.[key] !== undefined && now[key] === undefined) out[key] = null;
+  return out;
+}
