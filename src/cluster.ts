@@ -201,7 +201,7 @@ export const clusterOn =
     const streams = complete !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
       recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete,
-      serving: streams ? { ...options.serving, kubelets: (await import("./node-streams.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
+      serving: streams ? { ...options.serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
     });
     serveSiteApi(master, controlPlane.handle);
 

@@ -40,13 +40,12 @@ export interface NodeCrew {
 
 /** Builds the nodes and adds them to `crew`. `images` go before the in-box ones. */
 export const addNodes = async (crew: LocalCrew, start: CrewStart, images: readonly Image[], log: Logger): Promise<NodeCrew> => {
-  const streams = start.settings.streams ? await import("./node-streams.ts") : undefined;
-  const keepPods = start.settings.streams ? (await import("./kubelet/complete/index.ts")).keepPods : undefined;
+  const complete = start.settings.streams ? await import("./complete-node.ts") : undefined;
   const memory = start.memory ?? newKernelMemory(false);
   const instance = new KernelInstance(start.module, memory);
   const all = [...images, ...inBoxImages];
   const nodes = start.nodes.map((spec) =>
-    createNodeSite(spec, start.settings, { instance, images: all, log, post: crew.post, streams, keepPods }),
+    createNodeSite(spec, start.settings, { instance, images: all, log, post: crew.post, complete }),
   );
   for (const { site } of nodes) crew.add(site);
   return {

@@ -10,7 +10,7 @@ import { createNodeKernel, type NodeKernelHandle } from "./kernel/kernel.ts";
 import type { KernelInstance } from "./kernel/memory.ts";
 import type { Netns } from "./kernel/netns.ts";
 import type { Logger } from "./log.ts";
-import { createNodeAgent, type NodeAgent, type NodeAgentOptions } from "./node.ts";
+import { createNodeAgent, type NodeAgent } from "./node.ts";
 import { BETWEEN } from "./time/loop.ts";
 import { newRandom } from "./time/random.ts";
 import { Site, type SiteMessage } from "./time/site.ts";
@@ -48,10 +48,8 @@ export interface NodeSiteDeps {
   readonly images: readonly Image[];
   readonly log: Logger;
   readonly post: (message: SiteMessage) => void;
-  /** What serves logs, exec and port-forward, where somebody can ask for them. */
-  readonly streams?: typeof import("./node-streams.ts") | undefined;
-  /** What keeps the pods of a node that has the whole kubelet. */
-  readonly keepPods?: NodeAgentOptions["keepPods"];
+  /** What a node has that is more than the core's: the whole kubelet, and what it serves. */
+  readonly complete?: typeof import("./complete-node.ts") | undefined;
 }
 
 /** A program run inside a container on somebody's behalf (`kubectl exec`): the message, and its answer. */
@@ -164,7 +162,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     flannel: { network: settings.podCidr, port: VXLAN_PORT },
     clusterDNS: [settings.clusterDns],
     clusterDomain: settings.clusterDomain,
-    keepPods: deps.keepPods,
+    keepPods: deps.complete?.keepPods,
   });
   agent.start().catch((error: unknown) => log.error("the node did not start", { err: String(error) }));
   const asked = new Map<ExecRequest, number>();
@@ -172,7 +170,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     asked.set(request, from);
     void answerExec(site, agent, request, from).finally(() => asked.delete(request));
   });
-  const refuseStreams = deps.streams?.serveKubeletStreams(site, SITE_API_LATENCY_NS, agent.runtime);
+  const refuseStreams = deps.complete?.serveKubeletStreams(site, SITE_API_LATENCY_NS, agent.runtime);
   /** Nobody answers for a crashed node but the network, to those who had asked and those who ask later. */
   const crash = (error: Error): void => {
     deps.log.error("kernel panic", { node: spec.name, err: error.message });

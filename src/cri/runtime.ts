@@ -164,8 +164,11 @@ export class Runtime implements RuntimeService, ImageService {
     const argv = [...(config.command ?? image.entrypoint), ...(config.args ?? (config.command === undefined ? (image.cmd ?? []) : []))];
     status.state = "CONTAINER_RUNNING";
     status.startedAtMs = this.deps.clock.nowMs();
-    container.running = this.launch(container, argv, this.lineWriter(container, "stdout"), this.lineWriter(container, "stderr"), (exitCode, error) => {
+    const stdout = this.lineWriter(container, "stdout"), stderr = this.lineWriter(container, "stderr");
+    container.running = this.launch(container, argv, stdout, stderr, (exitCode, error) => {
       delete container.running;
+      stdout();
+      stderr();
       status.state = "CONTAINER_EXITED";
       status.finishedAtMs = this.deps.clock.nowMs();
       status.exitCode = exitCode;
@@ -311,12 +314,14 @@ export class Runtime implements RuntimeService, ImageService {
     };
   }
 
-  private lineWriter(container: Container, stream: "stdout" | "stderr"): (text: string) => void {
+  /** Without a text: the end, where a line that was begun is one. */
+  private lineWriter(container: Container, stream: "stdout" | "stderr"): (text?: string) => void {
     const { logs } = container;
     let partial = "";
-    return (text) => {
+    return (text = partial === "" ? "" : "\n") => {
       const lines = (partial + text).split("\n");
       partial = lines.pop()!;
+      if (text === "") return;
       for (const line of lines) logs.push({ timeMs: this.deps.clock.nowMs(), stream, text: line });
       container.logged += lines.length;
       if (logs.length > LOG_LINES_MAX) logs.splice(0, logs.length - LOG_LINES_MAX);

@@ -59,6 +59,8 @@ export interface Volume {
   readFile(path: string): Uint8Array | undefined;
   /** Writes one file where it stands, with the directories it needs. */
   writeFile(path: string, file: Uint8Array | VolumeFile): void;
+  /** What there is at `path`; undefined: nothing. Absent where that is not known. */
+  kindOf?(path: string): "directory" | "file" | undefined;
   /** Bytes of all files in it. */
   usedBytes(): number;
   usedInodes(): number;

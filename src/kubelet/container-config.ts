@@ -172,51 +172,17 @@ function base64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
-/** Fills one volume. Throws ConfigError; kinds without contents of their own (emptyDir, hostPath) are empty. */
-export async function volumeFiles(pod: Pod, volume: Volume, sources: PodSources): Promise<VolumeFiles> {
+/** Fills one volume of a ConfigMap or a Secret. Throws ConfigError; all other kinds are empty. */
+export async function volumeFiles(pod: Pod, { configMap, secret }: Volume, { api }: PodSources): Promise<VolumeFiles> {
   const out: VolumeFiles = new Map();
-  const namespace = pod.metadata.namespace ?? "default";
-  type Items = readonly { readonly key: string; readonly path: string }[] | undefined;
-  const addData = async (kind: "configmap" | "secret", name: string, items: Items, optional: boolean): Promise<void> => {
-    const data = await fetchData(sources.api, kind, namespace, name, optional);
-    if (data === undefined) return;
-    const wanted = items ?? Object.keys(data).map((key) => ({ key, path: key }));
-    for (const { key, path } of wanted) {
-      if (data[key] !== undefined) out.set(path, data[key]);
-      else if (!optional) throw new ConfigError(`${kind} references non-existent ${kind === "secret" ? "secret" : "config"} key: ${key}`);
-    }
-  };
-  const addDownward = (items: readonly { readonly path: string; readonly fieldRef?: { readonly fieldPath: string } | undefined }[]): void => {
-    for (const { path, fieldRef } of items) {
-      if (fieldRef !== undefined) out.set(path, encoder.encode(fieldValue(pod, fieldRef.fieldPath, sources)));
-    }
-  };
-  if (volume.configMap !== undefined) {
-    await addData("configmap", volume.configMap.name ?? "", volume.configMap.items, volume.configMap.optional === true);
-  } else if (volume.secret !== undefined) {
-    await addData("secret", volume.secret.secretName ?? "", volume.secret.items, volume.secret.optional === true);
-  } else if (volume.downwardAPI !== undefined) {
-    addDownward(volume.downwardAPI.items ?? []);
-  } else if (volume.projected !== undefined) {
-    for (const source of volume.projected.sources ?? []) {
-      if (source.configMap !== undefined) await addData("configmap", source.configMap.name ?? "", source.configMap.items, source.configMap.optional === true);
-      if (source.secret !== undefined) await addData("secret", source.secret.name ?? "", source.secret.items, source.secret.optional === true);
-      if (source.downwardAPI !== undefined) addDownward(source.downwardAPI.items ?? []);
-      if (source.serviceAccountToken !== undefined) {
-        const { audience, expirationSeconds, path } = source.serviceAccountToken;
-        const token = await sources.api.post<{ status?: { token?: string } }>(
-          `/api/v1/namespaces/${namespace}/serviceaccounts/${pod.spec.serviceAccountName ?? "default"}/token`,
-          {
-            apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest",
-            spec: {
-              audiences: audience === undefined || audience === "" ? [] : [audience], expirationSeconds: expirationSeconds ?? 3600,
-              boundObjectRef: { apiVersion: "v1", kind: "Pod", name: pod.metadata.name, uid: pod.metadata.uid },
-            },
-          },
-        );
-        out.set(path, encoder.encode(token.status?.token ?? ""));
-      }
-    }
+  const source = configMap ?? secret;
+  if (source === undefined) return out;
+  const kind = configMap === undefined ? "secret" : "configmap";
+  const optional = source.optional === true;
+  const data = await fetchData(api, kind, pod.metadata.namespace ?? "default", configMap?.name ?? secret?.secretName ?? "", optional) ?? {};
+  for (const { key, path } of source.items ?? Object.keys(data).map((key) => ({ key, path: key }))) {
+    if (data[key] !== undefined) out.set(path, data[key]);
+    else if (!optional) throw new ConfigError(`references non-existent ${kind === "secret" ? "secret" : "config"} key: ${key}`);
   }
   return out;
 }

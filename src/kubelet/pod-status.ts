@@ -27,28 +27,23 @@ export interface PodFacts {
   readonly hostIP: string;
   readonly podIPs: readonly string[];
   readonly sandboxReady: boolean;
-  /** Set once the pod was rejected or evicted: phase Failed with these. */
-  readonly failure?: { readonly reason: string; readonly message: string };
 }
-
-export const isSidecar = (container: Container): boolean => container.restartPolicy === "Always";
 
 /** The whole status, conditions with the transition times of `facts.pod.status` where they did not change. */
 export function podStatus(facts: PodFacts): PodStatus {
   const { pod, records, nowMs, hostIP } = facts;
   const { spec } = pod;
   const initContainers = spec.initContainers ?? [];
-  const initialized = initContainers.every((container) => initDone(container, records.get(container.name)));
+  const initialized = initContainers.every(({ name }) => initDone(records.get(name)));
   const statusOf = (container: Container, isInit: boolean): ContainerStatus =>
     containerStatus(container, records.get(container.name), isInit, initContainers.length > 0 && !initialized);
   const initStatuses = initContainers.map((container) => statusOf(container, true));
   const statuses = spec.containers.map((container) => statusOf(container, false));
-  const phase = facts.failure === undefined ? podPhase(pod, statuses, initStatuses, initialized) : "Failed";
+  const phase = podPhase(pod, statuses, initStatuses, initialized);
   const podIPs = spec.hostNetwork === true ? [hostIP] : facts.podIPs;
   return {
     phase,
     conditions: conditions(facts, phase, initialized, statuses, initStatuses),
-    ...(facts.failure ?? {}),
     hostIP,
     hostIPs: [{ ip: hostIP }],
     ...(podIPs.length > 0 ? { podIP: podIPs[0]!, podIPs: podIPs.map((ip) => ({ ip })) } : {}),
@@ -60,8 +55,7 @@ export function podStatus(facts: PodFacts): PodStatus {
 }
 
 /** Whether an init container lets the next one begin. */
-export function initDone(container: Container, record: ContainerRecord | undefined): boolean {
-  if (isSidecar(container)) return record?.current !== undefined && record.started;
+export function initDone(record: ContainerRecord | undefined): boolean {
   return record?.current?.state === "CONTAINER_EXITED" && record.current.exitCode === 0;
 }
 
@@ -82,10 +76,10 @@ function containerStatus(container: Container, record: ContainerRecord | undefin
   } else {
     state = { waiting: { reason: initializing || isInit && initializing ? "PodInitializing" : "ContainerCreating" } };
   }
-  const done = isInit && !isSidecar(container) && current?.state === "CONTAINER_EXITED" && current.exitCode === 0;
+  const done = isInit && current?.state === "CONTAINER_EXITED" && current.exitCode === 0;
   return {
     name: container.name, state, lastState,
-    ready: done || (running && (record?.ready ?? false) && (record?.started ?? false)),
+    ready: done || (!isInit && running && (record?.ready ?? false) && (record?.started ?? false)),
     restartCount: record?.restarts ?? 0,
     image: current?.image ?? container.image ?? "",
     imageID: current?.imageId ?? "",
@@ -144,39 +138,25 @@ function conditions(
     } as PodCondition;
   };
   const unready = statuses.filter(({ ready }) => !ready).map(({ name }) => name);
-  const sidecars = new Set((pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
-  unready.push(...initStatuses.filter(({ name, ready }) => sidecars.has(name) && !ready).map(({ name }) => name));
   const containersReady = unready.length === 0;
   const unreadyText = `containers with unready status: [${unready.join(" ")}]`;
-  const incomplete = initStatuses.filter(({ name }) => !initDoneByStatus(name, initStatuses, sidecars)).map(({ name }) => name);
-  const ready = (type: string, gates: boolean): PodCondition => {
+  const incomplete = initStatuses.filter(({ ready: done }) => !done).map(({ name }) => name);
+  const ready = (type: string): PodCondition => {
     if (over) return make(type, false, phase === "Succeeded" ? "PodCompleted" : "PodFailed");
-    if (!containersReady) return make(type, false, "ContainersNotReady", unreadyText);
-    return gates ? make(type, true) : make(type, false, "ReadinessGatesNotReady", gateText(pod, before));
+    return containersReady ? make(type, true) : make(type, false, "ContainersNotReady", unreadyText);
   };
-  const gates = (pod.spec.readinessGates ?? []).every(({ conditionType }) => before.get(conditionType)?.status === "True");
   const own = [
     make("PodReadyToStartContainers", facts.sandboxReady),
     phase === "Succeeded" ? make("Initialized", true, "PodCompleted")
       : initialized ? make("Initialized", true)
         : make("Initialized", false, "ContainersNotInitialized", `containers with incomplete status: [${incomplete.join(" ")}]`),
-    ready("Ready", gates),
-    ready("ContainersReady", true),
+    ready("Ready"),
+    ready("ContainersReady"),
     make("PodScheduled", true),
   ];
-  // Conditions of others (readiness gates, DisruptionTarget) stay.
+  // Conditions of others (DisruptionTarget) stay.
   const names = new Set(own.map(({ type }) => type));
   return [...own, ...(pod.status.conditions ?? []).filter(({ type }) => !names.has(type))];
-}
-
-function initDoneByStatus(name: string, statuses: readonly ContainerStatus[], sidecars: ReadonlySet<string>): boolean {
-  const status = statuses.find((candidate) => candidate.name === name)!;
-  return sidecars.has(name) ? status.started === true : status.state.terminated?.exitCode === 0;
-}
-
-function gateText(pod: Pod, before: ReadonlyMap<string, PodCondition>): string {
-  const missing = (pod.spec.readinessGates ?? []).filter(({ conditionType }) => before.get(conditionType)?.status !== "True");
-  return `the status of pod readiness gate "${missing[0]?.conditionType ?? ""}" is not "True", but False`;
 }
 
 /** apis/core/v1/helper/qos: ComputePodQOS. */

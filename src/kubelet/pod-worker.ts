@@ -13,7 +13,7 @@ import type { Api } from "./api.ts";
 import { Backoff } from "./backoff.ts";
 import { ConfigError, environment, expand, fileReader, hostsFile, podHostname, resolvConf, volumeFiles, type DnsConfig,
   type PodSources, type VolumeFiles } from "./container-config.ts";
-import { initDone, isSidecar, podStatus, type ContainerRecord } from "./pod-status.ts";
+import { initDone, podStatus, type ContainerRecord } from "./pod-status.ts";
 import { ContainerProber } from "./prober.ts";
 import { goDuration } from "./duration.ts";
 
@@ -223,14 +223,7 @@ export class PodWorker {
   private async syncContainers(): Promise<void> {
     const { spec } = this.pod;
     for (const container of spec.initContainers ?? []) {
-      const record = this.record(container.name);
-      if (isSidecar(container)) {
-        await this.syncContainer(container, "Always", "initContainers");
-        this.status();
-        if (!initDone(container, record)) return;
-        continue;
-      }
-      if (initDone(container, record)) continue;
+      if (initDone(this.record(container.name))) continue;
       await this.syncContainer(container, spec.restartPolicy === "Never" ? "Never" : "OnFailure", "initContainers");
       return;
     }
@@ -429,16 +422,12 @@ export class PodWorker {
     for (const prober of this.probers.values()) prober.stop();
     const grace = this.removed ? 0 : (this.pod.metadata.deletionGracePeriodSeconds ?? this.pod.spec.terminationGracePeriodSeconds ?? 30);
     if (this.sandboxId !== undefined) {
-      const sidecars = new Set((this.pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
       const live = runtime.listContainers(this.sandboxId).filter(({ state }) => state === "CONTAINER_RUNNING");
       const kill = (container: ContainerStatus): Promise<void> => {
-        const field = sidecars.has(container.name) ? "initContainers" : "containers";
-        this.event(`spec.${field}{${container.name}}`, "Normal", "Killing", `Stopping container ${container.name}`);
+        this.event(`spec.containers{${container.name}}`, "Normal", "Killing", `Stopping container ${container.name}`);
         return runtime.stopContainer(container.id, Math.max(0, grace) * 1000);
       };
-      await Promise.all(live.filter(({ name }) => !sidecars.has(name)).map(kill));
-      // Sidecars outlive what they serve, and end in reverse order.
-      for (const container of live.filter(({ name }) => sidecars.has(name)).reverse()) await kill(container);
+      await Promise.all(live.map(kill));
       const final = this.status();
       await this.stopSandbox();
       if (!this.removed) this.deps.setStatus(this.pod, { ...final, conditions: this.status().conditions });
@@ -453,11 +442,9 @@ export class PodWorker {
 const containerPath = (container: Container, field: string): string => `spec.${field}{${container.name}}`;
 
 /** What of a pod tells the kubelet to do something. */
-function intent({ metadata, spec, status }: Pod): string {
-  const gates = new Set((spec.readinessGates ?? []).map(({ conditionType }) => conditionType));
+function intent({ metadata, spec }: Pod): string {
   const { deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = metadata;
-  const foreign = gates.size === 0 ? [] : (status.conditions ?? []).filter(({ type }) => gates.has(type)).map((c) => [c.type, c.status]);
-  return JSON.stringify([deletionTimestamp, deletionGracePeriodSeconds, labels, annotations, spec, foreign]);
+  return JSON.stringify([deletionTimestamp, deletionGracePeriodSeconds, labels, annotations, spec]);
 }
 
 /** A volume could not be filled. */

@@ -31,7 +31,7 @@ export const doer: Image = defineImage({
         case "sleep": await clock.sleep(Number(a)); break;
         case "exit": return Number(a);
         case "env": stdout(`${a}=${env[a] ?? "(none)"}\n`); break;
-        case "file": { const bytes = readFile(a); stdout(bytes === undefined ? `${a}: ENOENT\n` : new TextDecoder().decode(bytes)); break; }
+        case "file": { const bytes = readFile(a); stdout(bytes === undefined ? `${a}: ENOENT` : new TextDecoder().decode(bytes)); if (bytes === undefined || argv.length > 2) stdout("\n"); break; }
         case "term":
           await stopped(signal);
           await clock.sleep(Number(a));
@@ -62,6 +62,7 @@ export interface TestCluster {
   readonly client: Client;
   readonly transport: ApiTransport;
   readonly problems: string[];
+  readonly nodes: readonly TestNode[];
   addNode(index: number, options?: Partial<NodeAgentOptions>): TestNode;
   create(kind: string, object: object): Promise<unknown>;
   createPod(name: string, spec: object, metadata?: object): Promise<Pod>;
@@ -91,7 +92,7 @@ export async function testCluster(): Promise<TestCluster> {
   const pod = (name: string): Promise<Pod> => client.pods.get("default", name);
   await client.serviceAccounts.create({ metadata: { name: "default", namespace: "default" } }).catch(() => undefined);
   return {
-    clock, client, transport, problems, pod,
+    clock, client, transport, problems, nodes, pod,
     addNode(index, options = {}) {
       const kernel = new FakeKernel(`node-${index}`, fabric, clock);
       kernel.host.addLink({ kind: "nic", name: "eth0" });

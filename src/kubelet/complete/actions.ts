@@ -4,8 +4,7 @@
  */
 import type { Container, Pod } from "../../api/types.generated.ts";
 import type { ContainerStatus as Run } from "../../cri/types.ts";
-import { isSidecar } from "../pod-status.ts";
-import { shouldRestart } from "./pod-status.ts";
+import { isSidecar, shouldRestart } from "./pod-status.ts";
 
 export type KillReason = "" | "StartupProbe" | "LivenessProbe" | "FailedPostStartHook";
 

@@ -1,6 +1,6 @@
 /** The conditions that a kubelet gives a pod. Follows kubernetes pkg/kubelet/status/generate.go and pkg/kubelet/types/pod_status.go. */
 import type { Container, ContainerStatus, Pod, PodCondition } from "../../api/types.generated.ts";
-import { isSidecar } from "../pod-status.ts";
+import { isSidecar } from "./pod-status.ts";
 
 /** Types that belong to the kubelet (PodConditionByKubelet); DisruptionTarget is shared with others. */
 export const OWN_CONDITIONS: ReadonlySet<string> = new Set(["PodScheduled", "Ready", "Initialized", "ContainersReady", "PodReadyToStartContainers"]);

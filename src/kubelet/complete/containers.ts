@@ -1,7 +1,7 @@
 /** Starts one container. Follows kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go: startContainer. */
 import type { Container, EphemeralContainer, Pod } from "../../api/types.generated.ts";
 import type { EventRecorder } from "../../client/events.ts";
-import type { ContainerStatus as Run, ImageService, PodSandboxConfig, RuntimeService } from "../../cri/types.ts";
+import type { ContainerConfig, ContainerStatus as Run, ImageService, PodSandboxConfig, RuntimeService } from "../../cri/types.ts";
 import type { Sockets } from "../../kernel/sockets.ts";
 import type { Logger } from "../../log.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -13,7 +13,7 @@ import { formatPod, runHook } from "./hooks.ts";
 import type { ImageManager } from "./images.ts";
 import { aborted } from "./kill.ts";
 import type { Waiting } from "./pod-status.ts";
-import type { PodVolumes } from "./volumes.ts";
+import type { PodVolumes } from "./volumes/pod-volumes.ts";
 
 export interface StartDeps {
   readonly api: Api;
@@ -86,6 +86,10 @@ export async function startContainer(deps: StartDeps, start: Start): Promise<Wai
       ...(container.command === undefined ? {} : { command: container.command.map((word) => expand(word, env)) }),
       ...(container.args === undefined ? {} : { args: container.args.map((word) => expand(word, env)) }),
       ...start.volumes.containerConfig(container, env, own),
+      ...privileges(pod, container),
+      ...(container.workingDir === undefined ? {} : { workingDir: container.workingDir }),
+      stdin: container.stdin === true, stdinOnce: container.stdinOnce === true, tty: container.tty === true,
+      ports: (container.ports ?? []).map(({ containerPort, protocol = "TCP" }) => ({ containerPort, protocol })),
     });
   } catch (error) {
     return refuse(error instanceof ConfigError ? "CreateContainerConfigError" : "CreateContainerError", (error as Error).message.replace(/^rpc error: code = \w+ desc = /, ""));
@@ -110,6 +114,17 @@ export async function startContainer(deps: StartDeps, start: Start): Promise<Wai
     if (runtime.containerStatus(id)?.state === "CONTAINER_RUNNING") await start.kill(run, "FailedPostStartHook", "FailedPostStartHook");
     return { reason: "PostStartHookError", message: (error as Error).message };
   }
+}
+
+/** Who the container runs as (securitycontext.DetermineEffectiveSecurityContext). */
+function privileges({ spec }: Pod, { securityContext: own }: Container | EphemeralContainer): Partial<ContainerConfig> {
+  const pod = spec.securityContext;
+  const user = own?.runAsUser ?? pod?.runAsUser, group = own?.runAsGroup ?? pod?.runAsGroup;
+  const groups = [...(pod?.supplementalGroups ?? []), ...(pod?.fsGroup === undefined ? [] : [pod.fsGroup])];
+  return {
+    ...(user === undefined ? {} : { runAsUser: user }), ...(group === undefined ? {} : { runAsGroup: group }),
+    ...(groups.length === 0 ? {} : { supplementalGroups: groups }), ...(own?.readOnlyRootFilesystem === true ? { readOnlyRootFilesystem: true } : {}),
+  };
 }
 
 /** security_context.go: verifyRunAsNonRoot. Images in the box run as root. */

@@ -8,7 +8,9 @@ import { ImageManager } from "./images.ts";
 import { isOver } from "./pod-status.ts";
 import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
 import { StatusManager } from "./status-manager.ts";
-import { PodVolumes } from "./volumes.ts";
+import { HostFiles } from "./volumes/host.ts";
+import { memoryVolume } from "./volumes/memory.ts";
+import { PodVolumes, type VolumeDeps } from "./volumes/pod-volumes.ts";
 
 /** Keeps the pods of one node. */
 export function keepPods({ deps, events, networkNotReady, serviceEnv }: KubeletContext): PodKeeper {
@@ -18,17 +20,20 @@ export function keepPods({ deps, events, networkNotReady, serviceEnv }: KubeletC
   const statuses = new StatusManager(client, clock, log);
   const images = new ImageManager(runtime, clock, new Backoff(clock));
   const hostIPs = [identity.nodeIP];
+  const allocatable = (): Record<string, string> => ({ cpu: "4", memory: "8Gi", "ephemeral-storage": "100Gi", ...identity.capacity });
+  const newVolume = runtime.newVolume?.bind(runtime);
+  const volumeDeps: Omit<VolumeDeps, "podIPs"> = {
+    api, hostIPs, allocatable, nowMs: () => clock.nowMs(), events, log, newVolume, host: new HostFiles((newVolume ?? memoryVolume)()), remote: new Map(),
+  };
   const workerDeps: PodWorkerDeps = {
     api, runtime, images, clock, events, log, net: deps.kernel.host.sockets, dns, nodeName: identity.name, hostIPs, statuses, networkNotReady, serviceEnv,
-    allocatable: () => ({ cpu: "4", memory: "8Gi", "ephemeral-storage": "100Gi", ...identity.capacity }),
+    allocatable, random: deps.random.fork("pods"),
     imageID: ({ image, imageId }) => `${image.replace(/(:[^/]*|@.*)$/, "")}@${imageId}`,
     sandboxConfig: (pod, attempt) => ({
       name: pod.metadata.name, namespace: pod.metadata.namespace ?? "default", uid: pod.metadata.uid, attempt,
       hostname: podHostname(pod, dns.clusterDomain, identity.name).hostname, hostNetwork: pod.spec.hostNetwork === true,
     }),
-    volumesOf: () => new PodVolumes({
-      events, sources: (pod) => ({ api, hostIPs, podIPs: [], serviceEnv: serviceEnv(pod.metadata.namespace ?? "default", false) }),
-    }),
+    volumesOf: (podIPs) => new PodVolumes({ ...volumeDeps, podIPs }),
     terminated: (pod, removed) => void terminated(pod, removed),
   };
   /** The object of a pod that was deleted goes once everything else has gone. */

@@ -6,7 +6,7 @@ import type { Container, EphemeralContainer, Pod } from "../../api/types.generat
 import type { ContainerStatus as Run, RuntimeService } from "../../cri/types.ts";
 import type { Logger } from "../../log.ts";
 import type { Clock } from "../../time/clock.ts";
-import { isSidecar } from "../pod-status.ts";
+import { isSidecar } from "./pod-status.ts";
 import type { KillReason } from "./actions.ts";
 import { runHook, type HookDeps } from "./hooks.ts";
 

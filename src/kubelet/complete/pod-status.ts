@@ -5,7 +5,7 @@
 import type { Container, ContainerState, ContainerStatus, EphemeralContainer, Pod, PodStatus } from "../../api/types.generated.ts";
 import type { ContainerStatus as Run } from "../../cri/types.ts";
 import { formatTime } from "../../apimachinery/time.ts";
-import { isSidecar, qosClass } from "../pod-status.ts";
+import { qosClass } from "../pod-status.ts";
 import { OWN_CONDITIONS, ownConditions } from "./conditions.ts";
 
 /** Why a container does not start: kubelet's reason cache, the reason and message of Waiting. */
@@ -27,6 +27,8 @@ export interface PodFacts {
   ready(container: string): boolean;
   /** The digest under which the image was pulled. */
   imageID(run: Run): string;
+  /** What a run that ended said at last. */
+  messageOf(run: Run): string;
   readonly nowMs: number;
   readonly hostIPs: readonly string[];
   readonly podIPs: readonly string[];
@@ -36,6 +38,9 @@ export interface PodFacts {
   /** Why it has failed as a whole: past its deadline, evicted, rejected. */
   readonly failure?: { readonly reason: string; readonly message: string } | undefined;
 }
+
+/** An init container that stays. */
+export const isSidecar = ({ restartPolicy }: Container): boolean => restartPolicy === "Always";
 
 export const isOver = (phase: string | undefined): boolean => phase === "Succeeded" || phase === "Failed";
 
@@ -117,8 +122,8 @@ function containerStatus(facts: PodFacts, container: Container, initial: string,
   const { pod } = facts;
   const [run, last] = facts.runs.get(container.name) ?? [];
   const running = run?.state === "CONTAINER_RUNNING";
-  let state: ContainerState = run === undefined ? { waiting: { reason: initial } } : stateOf(run);
-  let lastState: ContainerState = last === undefined ? {} : stateOf(last);
+  let state: ContainerState = run === undefined ? { waiting: { reason: initial } } : stateOf(facts, run);
+  let lastState: ContainerState = last === undefined ? {} : stateOf(facts, last);
   const done = isInit && !isSidecar(container) && run?.state === "CONTAINER_EXITED" && run.exitCode === 0;
   const waiting = facts.waiting.get(container.name);
   if (!done && waiting !== undefined && shouldRestart(pod, container, run)) {
@@ -140,7 +145,7 @@ function containerStatus(facts: PodFacts, container: Container, initial: string,
 function ephemeralStatus(facts: PodFacts, container: EphemeralContainer): ContainerStatus {
   const run = facts.runs.get(container.name)?.[0];
   const waiting = facts.waiting.get(container.name);
-  const state: ContainerState = run !== undefined ? stateOf(run)
+  const state: ContainerState = run !== undefined ? stateOf(facts, run)
     : { waiting: waiting === undefined ? { reason: "ContainerCreating" } : { reason: waiting.reason, ...(waiting.message === "" ? {} : { message: waiting.message }) } };
   return { name: container.name, state, lastState: {}, ready: false, restartCount: 0, ...identity(facts, container, run), ...volumeMounts(container) };
 }
@@ -154,18 +159,21 @@ const volumeMounts = ({ volumeMounts: mounts = [] }: Container | EphemeralContai
     volumeMounts: mounts.map(({ name, mountPath, readOnly }) => ({ name, mountPath, ...(readOnly === true ? { readOnly, recursiveReadOnly: "Disabled" } : {}) })),
   };
 
-function stateOf(run: Run): ContainerState {
+function stateOf(facts: PodFacts, run: Run): ContainerState {
   switch (run.state) {
     case "CONTAINER_RUNNING": return { running: { startedAt: formatTime(run.startedAtMs) } };
     case "CONTAINER_CREATED": return { waiting: {} };
-    case "CONTAINER_EXITED": return {
-      terminated: {
-        exitCode: run.exitCode, reason: run.reason, ...(run.message === "" ? {} : { message: run.message }),
-        // A run that never came to start has the epoch here, as the runtime reports it.
-        startedAt: formatTime(run.reason === "StartError" ? 0 : run.startedAtMs), finishedAt: formatTime(run.finishedAtMs),
-        containerID: `containerd://${run.id}`,
-      },
-    };
+    case "CONTAINER_EXITED": {
+      const message = facts.messageOf(run);
+      return {
+        terminated: {
+          exitCode: run.exitCode, reason: run.reason, ...(message === "" ? {} : { message }),
+          // A run that never came to start has the epoch here, as the runtime reports it.
+          startedAt: formatTime(run.reason === "StartError" ? 0 : run.startedAtMs), finishedAt: formatTime(run.finishedAtMs),
+          containerID: `containerd://${run.id}`,
+        },
+      };
+    }
   }
 }
 

@@ -6,25 +6,26 @@
 import { parseTime } from "../../apimachinery/time.ts";
 import type { Container, EphemeralContainer, Pod, PodStatus } from "../../api/types.generated.ts";
 import type { ContainerStatus as Run } from "../../cri/types.ts";
-import type { Cancel } from "../../time/clock.ts";
+import type { Cancel, Random } from "../../time/clock.ts";
 import { Backoff } from "../backoff.ts";
-import { isSidecar } from "../pod-status.ts";
 import { podActions, type ActionFacts, type ToKill } from "./actions.ts";
 import { OWN_CONDITIONS } from "./conditions.ts";
 import { containerHash, startContainer, type StartDeps } from "./containers.ts";
+import { terminationMessage } from "./termination-message.ts";
 import { formatPod } from "./hooks.ts";
 import { killContainer, TerminationOrder, type KillDeps } from "./kill.ts";
-import { isOver, podStatus, shouldRestart, terminatedStatus, type Waiting } from "./pod-status.ts";
+import { isOver, isSidecar, podStatus, shouldRestart, terminatedStatus, type Waiting } from "./pod-status.ts";
 import { ContainerProber } from "./prober.ts";
 import type { StatusManager } from "./status-manager.ts";
-import type { PodVolumes } from "./volumes.ts";
+import type { PodVolumes } from "./volumes/pod-volumes.ts";
 import { goDuration } from "../duration.ts";
 
 export interface PodWorkerDeps extends StartDeps {
   readonly statuses: StatusManager;
   readonly hostIPs: readonly string[];
   readonly networkNotReady: () => string | undefined;
-  readonly volumesOf: (pod: Pod) => PodVolumes;
+  readonly random: Random;
+  readonly volumesOf: (podIPs: () => readonly string[]) => PodVolumes;
   /** Everything of the pod is gone from this node. */
   readonly terminated: (pod: Pod, removed: boolean) => void;
 }
@@ -32,6 +33,8 @@ export interface PodWorkerDeps extends StartDeps {
 /** backOffPeriod, and the shorter one while the network is not ready (backOffOnTransientErrorPeriod). */
 const ERROR_RETRY_MS = 10_000;
 const TRANSIENT_RETRY_MS = 1_000;
+/** syncFrequency. */
+const SYNC_MS = 60_000;
 /** genericPlegRelistPeriod. */
 const RELIST_MS = 1_000;
 /** While a container is backed off, the pod is looked at from time to time. */
@@ -53,7 +56,9 @@ export class PodWorker {
   private readonly waiting = new Map<string, Waiting>();
   private readonly hashes = new Map<string, string>();
   private readonly probers = new Map<string, ContainerProber>();
-  private readonly volumes: PodVolumes;
+  /** What runs that ended have left to say, by the run's id. */
+  private readonly lastWords = new Map<string, string>();
+  readonly volumes: PodVolumes;
   private current: Pod;
   private sandboxId: string | undefined;
   private sandboxAttempt = 0;
@@ -62,6 +67,9 @@ export class PodWorker {
   private wake: Cancel | undefined;
   private wakeAtMs = 0;
   private deadline: Cancel | undefined;
+  private resync: Cancel | undefined;
+  /** What the kubelet made for it may be out of date. */
+  private stale = false;
   private removed = false;
   private failure: Failure | undefined;
   /** Nothing will be started any more. */
@@ -75,7 +83,7 @@ export class PodWorker {
     this.deps = deps;
     this.current = pod;
     this.backoff = new Backoff(deps.clock);
-    this.volumes = deps.volumesOf(pod);
+    this.volumes = deps.volumesOf(() => (this.current.spec.hostNetwork === true ? deps.hostIPs : this.podIPs()));
   }
 
   get pod(): Pod {
@@ -102,7 +110,10 @@ export class PodWorker {
       return;
     }
     if (pod.metadata.deletionTimestamp !== undefined) this.end();
-    else if (intent(before) !== intent(pod)) this.sync();
+    else if (intent(before) !== intent(pod)) {
+      this.stale = true;
+      this.sync();
+    }
   }
 
   /** The pod is gone from where it came from without our doing: it is killed all the same. */
@@ -153,6 +164,10 @@ export class PodWorker {
   /** A container of this node ended; ours or not. */
   containerEnded(run: Run): void {
     if (run.sandboxId !== this.sandboxId) return;
+    const { spec } = this.current;
+    const all: readonly (Container | EphemeralContainer)[] = [...spec.containers, ...(spec.initContainers ?? []), ...(spec.ephemeralContainers ?? [])];
+    const container = all.find(({ name }) => name === run.name);
+    if (container !== undefined) this.lastWords.set(run.id, terminationMessage(this.deps.runtime, run, container, all.length));
     const prober = this.probers.get(run.name);
     if (prober?.target.containerId === run.id) {
       prober.stop();
@@ -168,6 +183,7 @@ export class PodWorker {
     this.over = true;
     this.wake?.();
     this.deadline?.();
+    this.resync?.();
     this.interrupt.abort(new Error("node stopped"));
     for (const prober of this.probers.values()) prober.stop();
     this.volumes.unmount();
@@ -204,7 +220,7 @@ export class PodWorker {
       pod, former: former === undefined ? pod.status : { ...former, conditions: mergeForeign(former, pod.status) },
       runs: this.runs, waiting: this.waiting,
       started: (name) => this.probers.get(name)?.started ?? true, ready: (name) => this.probers.get(name)?.ready ?? true,
-      imageID: (run) => deps.imageID(run), nowMs: deps.clock.nowMs(), hostIPs: deps.hostIPs,
+      imageID: (run) => deps.imageID(run), messageOf: (run) => [run.message, this.lastWords.get(run.id) ?? ""].filter((text) => text !== "").join(": "), nowMs: deps.clock.nowMs(), hostIPs: deps.hostIPs,
       podIPs: sandbox?.ips ?? [], sandboxReady: sandbox?.state === "SANDBOX_READY", terminal, failure,
     });
     const condition = failure?.condition;
@@ -232,7 +248,10 @@ export class PodWorker {
       this.wakeIn(TRANSIENT_RETRY_MS);
       return false;
     }
-    const unmounted = await this.volumes.mount(this.current);
+    const refresh = this.stale;
+    this.stale = false;
+    const unmounted = await this.volumes.mount(this.current, refresh);
+    this.resyncLater();
     if (this.ending) return false;
     if (unmounted !== undefined) {
       this.wakeIn(unmounted.retryMs);
@@ -243,6 +262,17 @@ export class PodWorker {
     if (this.ending) return false;
     // What was started or refused meanwhile is told at once.
     return isOver(this.publish().phase);
+  }
+
+  /** syncFrequency: what the kubelet made of ConfigMaps and the like is made anew every minute or so. */
+  private resyncLater(): void {
+    const { clock, random } = this.deps;
+    const delayMs = Math.min(this.volumes.refreshes ? SYNC_MS * (1 + random.float() / 2) : Infinity, Math.max(1000, this.volumes.renewAtMs - clock.nowMs()));
+    this.resync?.();
+    this.resync = delayMs === Infinity ? undefined : clock.after(delayMs, () => {
+      this.stale = true;
+      this.sync();
+    });
   }
 
   /** activeDeadlineSeconds counts from the pod's start on the node. */
@@ -342,7 +372,10 @@ export class PodWorker {
     const { deps } = this;
     const { name } = container;
     const runs = [run, ...(this.runs.get(name) ?? [])];
-    for (const old of runs.splice(2)) deps.runtime.removeContainer(old.id);
+    for (const old of runs.splice(2)) {
+      deps.runtime.removeContainer(old.id);
+      this.lastWords.delete(old.id);
+    }
     this.runs.set(name, runs);
     this.hashes.set(run.id, containerHash(container));
     if (run.state !== "CONTAINER_RUNNING") return;
@@ -356,10 +389,13 @@ export class PodWorker {
     prober.start();
   }
 
+  private podIPs(): readonly string[] {
+    return (this.sandboxId === undefined ? undefined : this.deps.runtime.podSandboxStatus(this.sandboxId)?.ips) ?? [];
+  }
+
   private podIP(): string {
     const { deps, current } = this;
-    if (current.spec.hostNetwork === true) return deps.hostIPs[0]!;
-    return (this.sandboxId === undefined ? undefined : deps.runtime.podSandboxStatus(this.sandboxId)?.ips[0]) ?? deps.hostIPs[0]!;
+    return (current.spec.hostNetwork === true ? undefined : this.podIPs()[0]) ?? deps.hostIPs[0]!;
   }
 
   private containerEvent({ name }: Container | EphemeralContainer, field: string, type: "Normal" | "Warning", reason: string, message: string): void {
@@ -397,6 +433,7 @@ export class PodWorker {
   private async terminate(): Promise<void> {
     const { deps } = this;
     this.deadline?.();
+    this.resync?.();
     this.wake?.();
     this.wake = undefined;
     for (const prober of this.probers.values()) prober.stopLivenessAndStartup();
