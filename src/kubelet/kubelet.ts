@@ -9,6 +9,7 @@ import { createEventRecorder, type EventRecorder } from "../client/events.ts";
 import { createInformer, type Informers } from "../client/informer.ts";
 import type { ApiTransport } from "../client/transport.ts";
 import type { ContainerStatus, ImageService, RuntimeService } from "../cri/types.ts";
+import { httpRequest } from "../http/client.ts";
 import type { NodeKernel } from "../kernel/netns.ts";
 import type { Logger } from "../log.ts";
 import type { Cancel, Clock, Random } from "../time/clock.ts";
@@ -45,6 +46,7 @@ export interface KubeletContext {
   serviceEnv(namespace: string, links: boolean): Readonly<Record<string, string>>;
   /** Something that the Node's status says has changed. */
   reportNode(): void;
+  readonly httpRequest: typeof httpRequest;
 }
 
 /** Keeps the pods of one node: gives each what it asks for, and says how it is. */
@@ -87,7 +89,7 @@ export class Kubelet {
     const { name } = deps.identity;
     this.events = createEventRecorder(deps.client, deps.clock, deps.log, { component: "kubelet", host: name });
     this.pods = (deps.keepPods ?? ownPods)({
-      deps, events: this.events, networkNotReady: () => this.networkNotReady, reportNode: () => this.reportNode(),
+      deps, httpRequest, events: this.events, networkNotReady: () => this.networkNotReady, reportNode: () => this.reportNode(),
       serviceEnv: (namespace, links) => serviceEnv(deps.informers, namespace, links),
     });
   }

@@ -50,7 +50,7 @@ export function podStatus(facts: PodFacts): PodStatus {
     startTime: pod.status.startTime ?? formatTime(nowMs),
     ...(initStatuses.length > 0 ? { initContainerStatuses: initStatuses } : {}),
     containerStatuses: statuses,
-    qosClass: pod.status.qosClass ?? qosClass(pod),
+    ...(pod.status.qosClass === undefined ? {} : { qosClass: pod.status.qosClass }),
   };
 }
 
@@ -157,17 +157,4 @@ function conditions(
   // Conditions of others (DisruptionTarget) stay.
   const names = new Set(own.map(({ type }) => type));
   return [...own, ...(pod.status.conditions ?? []).filter(({ type }) => !names.has(type))];
-}
-
-/** apis/core/v1/helper/qos: ComputePodQOS. */
-export function qosClass(pod: Pod): string {
-  let any = false, guaranteed = true;
-  for (const { resources } of [...pod.spec.containers, ...(pod.spec.initContainers ?? [])]) {
-    const requests = resources?.requests ?? {}, limits = resources?.limits ?? {};
-    for (const name of ["cpu", "memory"]) {
-      if (requests[name] !== undefined || limits[name] !== undefined) any = true;
-      if (limits[name] === undefined || (requests[name] ?? limits[name]) !== limits[name]) guaranteed = false;
-    }
-  }
-  return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }

@@ -8,6 +8,7 @@ import type { Clock } from "../../time/clock.ts";
 import type { Api } from "../api.ts";
 import { ConfigError, expand, hostsFile, podHostname, resolvConf, type DnsConfig } from "../container-config.ts";
 import type { KillReason } from "./actions.ts";
+import type { HttpRequest } from "./dial.ts";
 import { environment } from "./environment.ts";
 import { formatPod, runHook } from "./hooks.ts";
 import type { ImageManager } from "./images.ts";
@@ -24,6 +25,7 @@ export interface StartDeps {
   readonly log: Logger;
   /** The node's own sockets. */
   readonly net: Sockets;
+  readonly httpRequest: HttpRequest;
   readonly dns: DnsConfig;
   readonly nodeName: string;
   readonly hostIPs: readonly string[];

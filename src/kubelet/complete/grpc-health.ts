@@ -2,7 +2,6 @@
  * grpc.health.v1.Health/Check over HTTP/2 in plain text, as a kubelet asks. Follows kubernetes pkg/probe/grpc/grpc.go;
  * frames after RFC 9113, headers after RFC 7541 (nothing is put into the dynamic table by us).
  */
-import { concat } from "../../http/message.ts";
 import type { Sockets, TcpStream } from "../../kernel/sockets.ts";
 import { newHeaderReader, writeHeader } from "./hpack.ts";
 
@@ -49,6 +48,16 @@ const fail = (output: string): Health => ({ healthy: false, output });
 /** HealthCheckResponse: field 1 is the status. */
 function statusOf(message: Uint8Array): number {
   return message.length >= 7 && message[5] === 8 ? message[6]! : 0;
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
 
 function frame(type: number, flags: number, stream: number, payload: Uint8Array): Uint8Array {

@@ -1,14 +1,14 @@
 /** postStart and preStop: exec, httpGet, sleep, tcpSocket. Follows kubernetes pkg/kubelet/lifecycle/handlers.go. */
 import type { Container, LifecycleHandler, Pod } from "../../api/types.generated.ts";
 import type { RuntimeService } from "../../cri/types.ts";
-import { httpRequest } from "../../http/client.ts";
 import type { Sockets } from "../../kernel/sockets.ts";
 import type { Clock } from "../../time/clock.ts";
-import { portNumber } from "../prober.ts";
+import { portNumber, type HttpRequest } from "./dial.ts";
 
 export interface HookDeps {
   readonly clock: Clock;
   readonly net: Sockets;
+  readonly httpRequest: HttpRequest;
   readonly runtime: Pick<RuntimeService, "execSync">;
 }
 
@@ -41,7 +41,7 @@ export async function runHook(deps: HookDeps, target: HookTarget, handler: Lifec
     const own = httpHeaders.map(({ name, value }) => [name, value] as const);
     const has = (wanted: string): boolean => own.some(([name]) => name.toLowerCase() === wanted);
     try {
-      const { status } = await httpRequest(deps.net, address, number, {
+      const { status } = await deps.httpRequest(deps.net, address, number, {
         target: path.startsWith("/") ? path : `/${path}`,
         headers: [
           ...(has("host") ? [] : [["Host", `${address}:${number}`] as const]), ...own, ...(has("user-agent") ? [] : [["User-Agent", "kube-lifecycle/1.32"] as const]),

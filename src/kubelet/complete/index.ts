@@ -13,7 +13,7 @@ import { memoryVolume } from "./volumes/memory.ts";
 import { PodVolumes, type VolumeDeps } from "./volumes/pod-volumes.ts";
 
 /** Keeps the pods of one node. */
-export function keepPods({ deps, events, networkNotReady, serviceEnv }: KubeletContext): PodKeeper {
+export function keepPods({ deps, events, networkNotReady, serviceEnv, httpRequest }: KubeletContext): PodKeeper {
   const { clock, log, runtime, identity, client, dns } = deps;
   const api = newApi(deps.transport, "kubelet");
   const workers = new Map<string, PodWorker>();
@@ -26,7 +26,7 @@ export function keepPods({ deps, events, networkNotReady, serviceEnv }: KubeletC
     api, hostIPs, allocatable, nowMs: () => clock.nowMs(), events, log, newVolume, host: new HostFiles((newVolume ?? memoryVolume)()), remote: new Map(),
   };
   const workerDeps: PodWorkerDeps = {
-    api, runtime, images, clock, events, log, net: deps.kernel.host.sockets, dns, nodeName: identity.name, hostIPs, statuses, networkNotReady, serviceEnv,
+    api, runtime, images, clock, events, log, net: deps.kernel.host.sockets, httpRequest, dns, nodeName: identity.name, hostIPs, statuses, networkNotReady, serviceEnv,
     allocatable, random: deps.random.fork("pods"),
     imageID: ({ image, imageId }) => `${image.replace(/(:[^/]*|@.*)$/, "")}@${imageId}`,
     sandboxConfig: (pod, attempt) => ({

@@ -5,7 +5,7 @@
 import type { Container, ContainerState, ContainerStatus, EphemeralContainer, Pod, PodStatus } from "../../api/types.generated.ts";
 import type { ContainerStatus as Run } from "../../cri/types.ts";
 import { formatTime } from "../../apimachinery/time.ts";
-import { qosClass } from "../pod-status.ts";
+import { qosClass } from "./qos.ts";
 import { OWN_CONDITIONS, ownConditions } from "./conditions.ts";
 
 /** Why a container does not start: kubelet's reason cache, the reason and message of Waiting. */

@@ -409,8 +409,8 @@ export class PodWorker {
   }
 
   private killDeps(): KillDeps {
-    const { clock, net, runtime, log } = this.deps;
-    return { clock, net, runtime, log, event: (container, type, reason, message) => this.containerEvent(container, this.fieldOf(container), type, reason, message) };
+    const { clock, net, httpRequest, runtime, log } = this.deps;
+    return { clock, net, httpRequest, runtime, log, event: (container, type, reason, message) => this.containerEvent(container, this.fieldOf(container), type, reason, message) };
   }
 
   private kill({ run, container, message, reason }: ToKill, order?: TerminationOrder, graceOverrideS?: number): Promise<void> {

@@ -4,10 +4,9 @@
  */
 import type { Container, Pod, Probe } from "../../api/types.generated.ts";
 import type { RuntimeService } from "../../cri/types.ts";
-import { httpRequest } from "../../http/client.ts";
 import type { Sockets } from "../../kernel/sockets.ts";
 import type { Cancel, Clock } from "../../time/clock.ts";
-import { dialError, portNumber } from "../prober.ts";
+import { dialError, portNumber, type HttpRequest } from "./dial.ts";
 import { checkHealth } from "./grpc-health.ts";
 
 export type ProbeKind = "startup" | "readiness" | "liveness";
@@ -16,6 +15,7 @@ export interface ProberDeps {
   readonly clock: Clock;
   /** The node's own sockets: probes come from the kubelet. */
   readonly net: Sockets;
+  readonly httpRequest: HttpRequest;
   readonly runtime: Pick<RuntimeService, "execSync">;
 }
 
@@ -189,7 +189,7 @@ export class ContainerProber {
     for (const { name, value } of httpHeaders) if (!["host", "user-agent", "accept", "connection"].includes(name.toLowerCase())) headers.push([name, value]);
     headers.push(["Connection", "close"]);
     try {
-      const response = await httpRequest(this.deps.net, address, number, { target, headers }, signal);
+      const response = await this.deps.httpRequest(this.deps.net, address, number, { target, headers }, signal);
       if (response.status < 200 || response.status >= 400) return failure(`HTTP probe failed with statuscode: ${response.status}`);
       const body = new TextDecoder().decode(response.body.subarray(0, OUTPUT_MAX));
       const location = response.headers["location"];
