@@ -81,7 +81,7 @@ export interface HttpMessage {
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array | AsyncIterable<string>;
+  readonly body?: string | Uint8Array | AsyncIterable<string | Uint8Array>;
 }
 
 /** Sends one request. Rejects only when no answer came (`signal` aborted, transport closed). */

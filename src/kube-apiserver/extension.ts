@@ -10,7 +10,7 @@ import type { ApiRequest, ApiResponse } from "../client/transport.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Clock, Random } from "../time/clock.ts";
 import type { DeleteOptions } from "./delete-options.ts";
-import type { Form } from "./http.ts";
+import type { Form, Protobuf } from "./http.ts";
 import type { Requester } from "./handlers.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
 import type { RequestInfo } from "./request-info.ts";
@@ -118,6 +118,8 @@ export interface Extension {
   toYaml(json: string): Promise<string>;
   /** Reads a protobuf body: the object, with apiVersion and kind. Throws ApiError. */
   decodeProtobuf(bytes: Uint8Array): unknown;
+  /** How answers to the request are written in protobuf; undefined for custom resources. `infoOf` throws for unknown paths. */
+  protobuf(request: ApiRequest, infoOf: (request: ApiRequest) => RequestInfo): Protobuf | undefined;
   /** Resources that are declared at run time (CustomResourceDefinitions). */
   dynamic(options: DynamicOptions): DynamicResources;
   /** Answers a server-side apply. Throws ApiError, for conflicts among others. */

@@ -27,6 +27,8 @@ export interface Serving {
   readonly enter: Enter | undefined;
   readonly parseYaml: ParseYaml | undefined;
   readonly decodeProtobuf: ((bytes: Uint8Array) => unknown) | undefined;
+  /** How answers to the request are written in protobuf; undefined where they are not. */
+  readonly protobuf: ((request: ApiRequest) => Protobuf | undefined) | undefined;
   /** Of the {@link Extension}. */
   readonly checkAccept: ((request: ApiRequest) => void) | undefined;
   readonly unreadable: ((text: string, request: ApiRequest, problem: unknown) => ApiError) | undefined;
@@ -35,6 +37,13 @@ export interface Serving {
   readonly table: ((request: ApiRequest, version: string) => Form) | undefined;
   /** What an object's metadata is taken from, where it is not the object itself. */
   readonly toStored: ((request: ApiRequest) => ((object: KubeObject) => KubeObject) | undefined) | undefined;
+}
+
+/** Writes answers in protobuf. */
+export interface Protobuf {
+  /** Undefined for what has no message, and goes as JSON. */
+  object(body: unknown): Uint8Array | undefined;
+  frame(type: string, object: unknown): Uint8Array;
 }
 
 /** {@link serveMessage} for what speaks `fetch`. */
@@ -76,6 +85,7 @@ export async function serveMessage(serving: Serving, message: HttpMessage, conne
 }
 
 async function answerMessage(serving: Serving, message: HttpMessage, added: Record<string, string>, connection: Connection | undefined, enter: () => void): Promise<HttpAnswer> {
+  let binary: Protobuf | undefined;
   try {
     const { url: path, headers, body: bytes } = message;
     const user = await serving.enter?.(message, serving.handle, added);
@@ -83,8 +93,9 @@ async function answerMessage(serving: Serving, message: HttpMessage, added: Reco
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const method = message.method as ApiRequest["method"];
     serving.checkAccept?.({ method, path, headers });
-    const { as: accepted, yaml } = negotiate(headers["accept"] ?? "", path, serving);
-    const protobuf = (headers["content-type"] ?? "").startsWith("application/vnd.kubernetes.protobuf") && serving.decodeProtobuf !== undefined;
+    const { as: accepted, yaml, protobuf: asProtobuf } = negotiate({ method, path, headers }, serving);
+    binary = asProtobuf;
+    const protobuf = (headers["content-type"] ?? "").startsWith(PROTOBUF) && serving.decodeProtobuf !== undefined;
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : await parseBody(text, { method, path, headers }, serving);
@@ -92,11 +103,12 @@ async function answerMessage(serving: Serving, message: HttpMessage, added: Reco
     const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }), ...(user === undefined ? {} : { user }) };
     const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial(serving.toStored?.(asked)) : serving.table!(asked, accepted.table);
-    const answer = render(response, form);
+    const answer = render(response, form, binary);
     if (!yaml || typeof answer.body !== "string" || answer.headers["content-type"] !== "application/json") return answer;
     return { ...answer, headers: { ...answer.headers, "content-type": "application/yaml" }, body: await serving.toYaml!(answer.body) };
   } catch (e) {
     if (!(e instanceof ApiError)) throw e;
+    if (binary !== undefined) return render({ status: e.code, headers: {}, body: e.status }, undefined, binary);
     return json(e.code, {}, message.method === "HEAD" ? "" : `${JSON.stringify(e.status)}\n`);
   }
 }
@@ -114,10 +126,17 @@ const TABLE = /;as=Table;/;
 const PLAIN = /^\/(?:healthz|livez|readyz|metrics|openapi|openid|\.well-known)|^\/(?:\?|$)/;
 
 /** What the client wants: whole objects, only their metadata, or Tables. */
-function negotiate(accept: string, path: string, { table, toYaml, checkAccept }: Serving): { as: Accepted; yaml: boolean } {
+function negotiate(request: ApiRequest, { table, toYaml, checkAccept, protobuf }: Serving): { as: Accepted; yaml: boolean; protobuf?: Protobuf } {
+  const { path } = request;
+  const accept = request.headers!["accept"] ?? "";
   if (accept === "") return { as: "object", yaml: false };
   for (const part of accept.split(",")) {
     const type = part.split(";")[0]!.trim();
+    const binary = type === PROTOBUF && !TABLE.test(`${part};`) ? protobuf?.(request) : undefined;
+    if (binary !== undefined) {
+      if (METADATA_ONLY.test(`${part};`)) return { as: "metadata", yaml: false, protobuf: binary };
+      if (!part.includes("as=")) return { as: "object", yaml: false, protobuf: binary };
+    }
     const yaml = type === "application/yaml" && toYaml !== undefined && !/[?&]watch=(?!false|0)/.test(path);
     if (!yaml && type !== "application/json" && type !== "*/*" && (type !== "application/*" || checkAccept !== undefined)) continue;
     if (METADATA_ONLY.test(`${part};`)) return { as: "metadata", yaml };
@@ -198,11 +217,17 @@ function json(status: number, headers: Readonly<Record<string, string>>, body: s
   return { status, headers: { "content-type": "application/json", ...headers }, body };
 }
 
-function render(response: ApiResponse, form: Form): HttpAnswer {
+const PROTOBUF = "application/vnd.kubernetes.protobuf";
+
+function render(response: ApiResponse, form: Form, binary?: Protobuf): HttpAnswer {
   const { status, headers, body, stream, text } = response;
   if (text !== undefined) return { status, headers, body: text };
+  if (stream !== undefined && binary !== undefined)
+    return { status, headers: { ...headers, "content-type": `${PROTOBUF};stream=watch`, "transfer-encoding": "chunked" }, body: frames(stream, form, binary) };
   if (stream !== undefined) return { status, headers: { "content-type": "application/json", "transfer-encoding": "chunked", ...headers }, body: lines(stream, form) };
   if (typeof body === "string" || body instanceof Uint8Array) return status === 304 || status === 204 ? { status, headers } : { status, headers, body };
+  const bytes = binary?.object(status < 400 && form !== undefined ? form(body, true) : body);
+  if (bytes !== undefined) return { status, headers: { ...headers, "content-type": PROTOBUF }, body: bytes };
   return json(status, headers, `${status < 400 && form !== undefined ? JSON.stringify(form(body, true)) : wire(body)}\n`);
 }
 
@@ -259,14 +284,18 @@ async function* lines(stream: AsyncIterable<WatchEvent>, form: Form): AsyncGener
   }
 }
 
-function bytesOf(texts: AsyncIterable<string>, stop: AbortController): ReadableStream<Uint8Array> {
+async function* frames(stream: AsyncIterable<WatchEvent>, form: Form, binary: Protobuf): AsyncGenerator<Uint8Array> {
+  for await (const { type, object } of stream) yield binary.frame(type, form !== undefined && type !== "ERROR" ? form(object, false) : object);
+}
+
+function bytesOf(texts: AsyncIterable<string | Uint8Array>, stop: AbortController): ReadableStream<Uint8Array> {
   const iterator = texts[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
   return new ReadableStream({
     async pull(controller) {
       const next = await iterator.next();
       if (next.done === true) controller.close();
-      else controller.enqueue(encoder.encode(next.value));
+      else controller.enqueue(typeof next.value === "string" ? encoder.encode(next.value) : next.value);
     },
     async cancel() {
       stop.abort();

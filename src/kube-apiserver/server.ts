@@ -126,6 +126,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     handle,
     parseYaml: extension?.fromYaml ?? options.parseYaml,
     decodeProtobuf: extension?.decodeProtobuf,
+    protobuf: extension && ((request) => extension.protobuf(request, infoOf)),
     checkAccept: extension && ((request) => extension.checkAccept(request, infoOf)),
     unreadable: extension && ((text, request, problem) => extension.unreadable(text, request, infoOf, problem)),
     toYaml: extension?.toYaml,

@@ -26,6 +26,7 @@ import { checkAccept, checkOptions, unreadable } from "./negotiation.ts";
 import { defaultOlder } from "./older.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
+import { encodeEnvelope, encodeFrame } from "./protobuf-encode.ts";
 import { applyScale, scaleEntries } from "./scale.ts";
 import { count, PAGE_NOT_FOUND, statusPage } from "./status-pages.ts";
 import type { Server } from "./status-pages.ts";
@@ -38,8 +39,21 @@ import { fromYaml, toYaml } from "./yaml.ts";
 
 /** Kinds of bodies that are no objects of a resource. */
 const OTHER_KINDS: Readonly<Record<string, string>> = {
-  "v1/DeleteOptions": "DeleteOptions", "meta.k8s.io/v1/DeleteOptions": "DeleteOptions", "autoscaling/v1/Scale": "Scale", "v1/Binding": "Binding",
+  "v1/DeleteOptions": "DeleteOptions", "meta.k8s.io/v1/DeleteOptions": "DeleteOptions", "autoscaling/v1/Scale": "Scale", "v1/Binding": "Binding", "v1/Status": "Status",
   ...BODY_KINDS,
+};
+
+let kinds: Map<string, string> | undefined;
+
+/** The schema's type of a kind, `Status` and other bodies among them. */
+function typeOfKind(apiVersion: string, kind: string): string | undefined {
+  kinds ??= new Map([...Object.entries(OTHER_KINDS), ...[...REGISTRY, ...complete.resources].map((d): [string, string] => [`${apiVersionOf(d.name)}/${d.name.kind}`, typeOf(d)])]);
+  return kinds.get(`${apiVersion}/${kind}`);
+}
+
+const PROTOBUF = {
+  object: (body: unknown): Uint8Array | undefined => encodeEnvelope(body, typeOfKind),
+  frame: (type: string, object: unknown): Uint8Array => encodeFrame(type, object, typeOfKind),
 };
 
 /** What stands for itself outside of `/api` and `/apis`. */
@@ -104,10 +118,14 @@ export const complete: Extension = {
   unreadable,
   fromYaml,
   toYaml,
-  decodeProtobuf: (bytes) => decodeEnvelope(bytes, (apiVersion, kind) => {
-    const found = [...REGISTRY, ...complete.resources].find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
-    return found === undefined ? OTHER_KINDS[`${apiVersion}/${kind}`] : typeOf(found);
-  }),
+  decodeProtobuf: (bytes) => decodeEnvelope(bytes, typeOfKind),
+  protobuf(request, infoOf) {
+    try {
+      return infoOf(request).descriptor.custom === undefined ? PROTOBUF : undefined;
+    } catch {
+      return PROTOBUF;
+    }
+  },
   apply: applyRequest,
   applyScale,
   scaleEntries,

@@ -12,7 +12,8 @@ type Json = Record<string, unknown>;
 
 let numbers: Map<string, ReadonlyMap<number, string>> | undefined;
 
-function message(name: string): ReadonlyMap<number, string> {
+/** The fields of a message by their numbers; `^Message` is an embedded struct. */
+export function message(name: string): ReadonlyMap<number, string> {
   numbers ??= new Map(MESSAGES.split("\n").map((line) => {
     const [head = "", rest = ""] = line.split("=");
     return [head, new Map(rest.split(",").map((part) => [Number(part.slice(0, part.indexOf(":"))), part.slice(part.indexOf(":") + 1)]))];
@@ -27,6 +28,11 @@ export function fieldNumbers(name: string): string[] {
 
 const NO_FIELDS: ReadonlyMap<number, string> = new Map();
 const text = new TextDecoder();
+
+/** Fields of JSONSchemaProps whose value is a schema or something else. */
+export const ONE_OF: Readonly<Record<string, "bool" | "array" | "strings">> = {
+  "JSONSchemaProps.additionalItems": "bool", "JSONSchemaProps.additionalProperties": "bool", "JSONSchemaProps.items": "array", "JSONSchemaProps.dependencies": "strings",
+};
 
 class Reader {
   at: number;
@@ -113,9 +119,34 @@ function decodeMessage(type: StructType, fields: ReadonlyMap<number, string>, by
       continue;
     }
     const field = type.fields.get(name);
-    if (field !== undefined) put(field.type, name, f.value, out);
+    const oneOf = ONE_OF[`${type.name}.${name}`];
+    if (oneOf !== undefined && f.value instanceof Uint8Array) putOneOf(oneOf, field?.type, name, f.value, out);
+    else if (field !== undefined) put(field.type, name, f.value, out);
   }
   return out;
+}
+
+function putOneOf(kind: "bool" | "array" | "strings", type: FieldType | undefined, name: string, bytes: Uint8Array, out: Json): void {
+  if (type?.kind === "map") {
+    const entry = plain(bytes);
+    const item = entry.get(2);
+    putOneOf(kind, type.of, asText(entry.get(1)), item instanceof Uint8Array ? item : new Uint8Array(), (out[name] ??= {}) as Json);
+    return;
+  }
+  let schema: Json | undefined;
+  let allows = false;
+  const list: unknown[] = [];
+  const reader = new Reader(bytes);
+  for (let f = reader.next(); f !== undefined; f = reader.next()) {
+    if (!(f.value instanceof Uint8Array)) allows = f.value !== 0n;
+    else if (kind === "strings" && f.field === 2) list.push(text.decode(f.value));
+    else {
+      const one = decodeMessage(structType("JSONSchemaProps"), message("JSONSchemaProps"), f.value, {});
+      if (kind === "array" && f.field === 2) list.push(one);
+      else schema = one;
+    }
+  }
+  out[name] = schema ?? (kind === "bool" ? allows : list);
 }
 
 function put(type: FieldType, name: string, value: bigint | Uint8Array, out: Json): void {
