@@ -50,14 +50,14 @@ function anything(type: FieldType, depth: number): unknown {
 }
 
 /** What protobuf can tell: an empty list is none, and objects within objects have no kind (but for raw ones). */
-function told(value: unknown, inside = false): unknown {
-  if (Array.isArray(value)) return value.length === 0 ? null : value.map((item) => told(item, inside));
+function told(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? null : value.map(told);
   if (typeof value !== "object" || value === null) return value;
   const templates = (item: unknown): unknown => {
     const { kind: _kind, apiVersion: _apiVersion, ...rest } = item as Record<string, unknown>;
-    return told(rest, true);
+    return told(rest);
   };
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "volumeClaimTemplates" && Array.isArray(item) && item.length > 0 ? item.map(templates) : told(item, true)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "volumeClaimTemplates" && Array.isArray(item) && item.length > 0 ? item.map(templates) : told(item)]));
 }
 
 describe.each(KINDS.map((d) => [`${apiVersionOf(d.name)} ${d.name.kind}`, d] as const))("%s", (_, d) => {
