@@ -8,7 +8,7 @@ import type { Enter } from "../http.ts";
 import { attributesOf } from "./attributes.ts";
 import { authentication } from "./authentication.ts";
 import type { AuthenticationOptions } from "./authentication.ts";
-import { fixedPolicy, forbidden } from "./authorization.ts";
+import { byRoles, forbidden } from "./authorization.ts";
 import type { Authorizer } from "./authorization.ts";
 import { classifier } from "./flow-schemas.ts";
 import { impersonated } from "./impersonation.ts";
@@ -16,7 +16,7 @@ import { impersonated } from "./impersonation.ts";
 export interface AccessOptions extends AuthenticationOptions {
   /** For audit ids. */
   readonly random: Random;
-  /** By default what cannot be taken away from anybody. */
+  /** By default what roles and bindings allow. */
   readonly authorizer?: Authorizer;
   /** `--enable-priority-and-fairness`. */
   readonly fairness?: boolean;
@@ -25,7 +25,7 @@ export interface AccessOptions extends AuthenticationOptions {
 /** Of clients' own audit ids no more is kept. */
 const AUDIT_ID_MAX = 64;
 
-export function createAccess({ authorizer = fixedPolicy, fairness = true, random, ...options }: AccessOptions): Enter {
+export function createAccess({ authorizer = byRoles, fairness = true, random, ...options }: AccessOptions): Enter {
   const authenticate = authentication(options);
   const classify = fairness ? classifier() : undefined;
   return async (message, handle, headers) => {
@@ -33,11 +33,12 @@ export function createAccess({ authorizer = fixedPolicy, fairness = true, random
     // WithAuditInit and WithCacheControl: whatever is answered.
     headers["audit-id"] = message.headers["audit-id"]?.slice(0, AUDIT_ID_MAX) ?? newUid(random);
     headers["cache-control"] = "no-cache, private";
-    const user = await impersonated(await authenticate(message, handle), message.headers, url.split("?")[0]!, authorizer);
+    const user = await impersonated(await authenticate(message, handle), message.headers, url.split("?")[0]!, (attributes) => authorizer(attributes, handle));
     if ("status" in user) return user;
     const attributes = attributesOf({ method, path: url }, user);
     if (classify !== undefined) Object.assign(headers, await classify(attributes, handle));
-    if (!(await authorizer(attributes))) throw forbidden(attributes);
+    const { allowed, reason } = await authorizer(attributes, handle);
+    if (!allowed) throw forbidden(attributes, reason);
     return user;
   };
 }

@@ -1,35 +1,28 @@
 /**
- * Who may do what: the place of upstream's authorizers. For now it knows what cannot be taken away: members of system:masters may do all,
- * everybody who is known has system:discovery and system:basic-user, and everybody has system:public-info-viewer. Follows
+ * Who may do what: the question to the server's own authorizer, and the refusal. Follows
  * k8s.io/apiserver/pkg/endpoints/filters/authorization.go and handlers/responsewriters/errors.go (Forbidden).
  */
 import { ApiError, newForbidden } from "../../apimachinery/status.ts";
+import type { ApiTransport } from "../../client/transport.ts";
 import type { Attributes } from "./attributes.ts";
+import type { Decision } from "./rbac.ts";
 
-/** Whether this is allowed. Follows k8s.io/apiserver/pkg/authorization/authorizer.Authorizer. */
-export type Authorizer = (attributes: Attributes) => boolean | Promise<boolean>;
+/** Whether this is allowed, by the policy that `handle` leads to. Follows k8s.io/apiserver/pkg/authorization/authorizer.Authorizer. */
+export type Authorizer = (attributes: Attributes, handle: ApiTransport) => Decision | Promise<Decision>;
 
-const PUBLIC = new Set(["/healthz", "/livez", "/readyz", "/version", "/version/"]);
-/** Paths, and what begins with one and a slash, of system:discovery and system:service-account-issuer-discovery. */
-const DISCOVERY = ["/api", "/apis", "/openapi", "/healthz", "/livez", "/readyz", "/version"];
-const ISSUER = /^\/(?:\.well-known\/openid-configuration|openid\/v1\/jwks)\/?$/;
-const BASIC = new Set(["authorization.k8s.io/selfsubjectaccessreviews", "authorization.k8s.io/selfsubjectrulesreviews", "authentication.k8s.io/selfsubjectreviews"]);
+const ALLOWED: Decision = { allowed: true, reason: "" };
 
-export const fixedPolicy: Authorizer = ({ user, verb, path, apiGroup, resource, subresource }) => {
-  const { groups } = user;
-  if (groups.includes("system:masters")) return true;
-  const known = groups.includes("system:authenticated");
-  if (resource !== "") return known && verb === "create" && subresource === "" && BASIC.has(`${apiGroup}/${resource}`);
-  if (verb !== "get") return false;
-  if (PUBLIC.has(path)) return true;
-  if (ISSUER.test(path)) return groups.includes("system:serviceaccounts");
-  return known && DISCOVERY.some((prefix) => path === prefix || (path.startsWith(`${prefix}/`) && !HEALTH.test(path)));
+/** What the server's roles and bindings say (`--authorization-mode=RBAC`). */
+export const byRoles: Authorizer = async ({ user, verb, path, namespace, apiGroup: group, apiVersion: version, resource, subresource, name }, handle) => {
+  if (user.groups.includes("system:masters")) return ALLOWED;
+  const about = resource === "" ? { nonResourceAttributes: { path, verb } } : { resourceAttributes: { namespace, verb, group, version, resource, subresource, name } };
+  const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec: { user: user.name, groups: user.groups, ...about } };
+  const answer = await handle({ method: "POST", path: "/apis/authorization.k8s.io/v1/subjectaccessreviews", body });
+  const { status } = answer.body as { status: { allowed: boolean; reason?: string } };
+  return { allowed: status.allowed, reason: status.reason ?? "" };
 };
 
-/** Single checks are nobody's but the administrator's. */
-const HEALTH = /^\/(?:healthz|livez|readyz)\//;
-
-export const allowAll: Authorizer = () => true;
+export const allowAll: Authorizer = () => ALLOWED;
 
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 

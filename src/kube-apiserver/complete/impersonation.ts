@@ -2,7 +2,7 @@
 import type { HttpAnswer, UserInfo } from "../../client/transport.ts";
 import type { Attributes } from "./attributes.ts";
 import { forbidden } from "./authorization.ts";
-import type { Authorizer } from "./authorization.ts";
+import type { Decision } from "./rbac.ts";
 
 interface Reference {
   readonly kind: "User" | "ServiceAccount" | "Group" | "UserExtra" | "UID";
@@ -17,7 +17,7 @@ const AUTHENTICATION_GROUP: Readonly<Record<string, string>> = { UserExtra: "aut
 const RESOURCES = { User: "users", ServiceAccount: "serviceaccounts", Group: "groups", UserExtra: "userextras", UID: "uids" } as const;
 
 /** Whom a request is meant to come from: `user` itself where it does not say. Throws 403; an answer is the refusal of what makes no sense. */
-export async function impersonated(user: UserInfo, headers: Readonly<Record<string, string>>, path: string, allowed: Authorizer): Promise<UserInfo | HttpAnswer> {
+export async function impersonated(user: UserInfo, headers: Readonly<Record<string, string>>, path: string, authorize: (attributes: Attributes) => Decision | Promise<Decision>): Promise<UserInfo | HttpAnswer> {
   const wanted = references(headers);
   if (wanted.length === 0) return user;
   if (!wanted.some(({ kind }) => kind === "User" || kind === "ServiceAccount")) {
@@ -35,7 +35,8 @@ export async function impersonated(user: UserInfo, headers: Readonly<Record<stri
       user, verb: "impersonate", path: "", namespace, apiGroup: AUTHENTICATION_GROUP[kind] === undefined ? "" : "authentication.k8s.io", apiVersion: AUTHENTICATION_GROUP[kind] === undefined ? "" : "v1",
       resource: RESOURCES[kind], subresource: key, name: of,
     };
-    if (!(await allowed(attributes))) throw forbidden(attributes);
+    const { allowed, reason } = await authorize(attributes);
+    if (!allowed) throw forbidden(attributes, reason);
     switch (kind) {
       case "User": name = of; break;
       case "ServiceAccount":

@@ -1,12 +1,12 @@
 /**
  * Who may do what, and who asks: SubjectAccessReview and its kin, TokenReview, SelfSubjectReview. Follows pkg/registry/authorization and
- * pkg/registry/authentication, pkg/apis/authorization/validation. There is one identity so far: members of system:masters may do all,
- * everybody else nothing.
+ * pkg/registry/authentication, pkg/apis/authorization/validation.
  */
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { newBadRequest, newInvalid } from "../../apimachinery/status.ts";
 import { formatTime } from "../../apimachinery/time.ts";
 import type { ApiResponse } from "../../client/transport.ts";
+import { decide, rulesFor } from "../complete/rbac.ts";
 import type { Answering } from "../extension.ts";
 import { FieldErrors } from "../field.ts";
 import { decodeBody, managedOf } from "./body.ts";
@@ -28,6 +28,11 @@ interface Access {
   namespace?: string;
   verb?: string;
   path?: string;
+  group?: string;
+  version?: string;
+  resource?: string;
+  subresource?: string;
+  name?: string;
 }
 
 interface Review extends KubeObject {
@@ -52,7 +57,7 @@ export async function review(answering: Answering): Promise<ApiResponse> {
   }
   if (kind === "SelfSubjectRulesReview") {
     if ((spec.namespace ?? "") === "") throw newBadRequest("no namespace on request");
-    return created(answering, object, { spec: {}, status: rulesOf(isMaster(own.groups)) });
+    return created(answering, object, { spec: {}, status: await rulesFor(answering.storage, user, spec.namespace!) });
   }
   const errors = new FieldErrors();
   const local = kind === "LocalSubjectAccessReview";
@@ -71,27 +76,13 @@ export async function review(answering: Answering): Promise<ApiResponse> {
     delete error.status.details!.kind;
     throw error;
   }
-  const allowed = isMaster(self ? own.groups : spec.groups ?? []);
-  return created(answering, object, { status: { allowed } });
+  const { allowed, reason } = await decide(answering.storage, {
+    user: self ? user : { name: spec.user ?? "", groups: spec.groups ?? [] },
+    verb: (resource ?? other)!.verb ?? "", path: other?.path ?? "", namespace: resource?.namespace ?? "", apiGroup: resource?.group ?? "", apiVersion: resource?.version ?? "",
+    resource: resource?.resource ?? "", subresource: resource?.subresource ?? "", name: resource?.name ?? "",
+  });
+  return created(answering, object, { status: { allowed, ...(reason === "" ? {} : { reason }) } });
 }
-
-/** The rules of everybody who is authenticated (system:basic-user, system:discovery, system:public-info-viewer), and of cluster-admin. */
-const rulesOf = (master: boolean): object => ({
-  resourceRules: [
-    ...(master ? [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }] : []),
-    { verbs: ["create"], apiGroups: [AUTHORIZATION], resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews"] },
-    { verbs: ["create"], apiGroups: [AUTHENTICATION], resources: ["selfsubjectreviews"] },
-  ],
-  nonResourceRules: [
-    { verbs: ["get"], nonResourceURLs: ["/healthz", "/livez", "/readyz", "/version", "/version/"] },
-    { verbs: ["get"], nonResourceURLs: ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"] },
-    { verbs: ["get"], nonResourceURLs: ["/.well-known", "/.well-known/*"] },
-    ...(master ? [{ verbs: ["*"], nonResourceURLs: ["*"] }] : []),
-  ],
-  incomplete: false,
-});
-
-const isMaster = (groups: readonly string[]): boolean => groups.includes("system:masters");
 
 function created(answering: Answering, object: Review, { metadata = {}, ...rest }: { metadata?: object; spec?: object; status: object }): ApiResponse {
   const { kind, group } = answering.info.descriptor.name;

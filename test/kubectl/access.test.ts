@@ -1,0 +1,4 @@
+/** Who may do what: roles, impersonation, tokens, signing requests. */
+import { transcript } from "./transcript.ts";
+
+transcript("access");
