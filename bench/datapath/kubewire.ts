@@ -8,6 +8,7 @@ import { CORE_DELIVER_MANY, CORE_MEMORY, CORE_OUTBOX } from "../../assembly/abi/
 import { CT_RECORD_BYTES, NFCT_MAX, NFCT_TIMEOUT_UDP, NFCT_TIMEOUT_UDP_STREAM, NF_CT_LIST, NF_EVALUATOR, NF_SET } from "../../assembly/abi/netfilter.ts";
 import { NET_NETNS_HOST } from "../../assembly/abi/net.ts";
 import type { IptablesHandle } from "../../src/kernel/iptables/index.ts";
+import { useFullIptables } from "../../src/kernel/iptables/full.ts";
 import { createNodeKernel, type NodeKernelHandle } from "../../src/kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../../src/kernel/memory.ts";
 import { manualClock } from "../../src/replay/clock.ts";
@@ -100,6 +101,7 @@ interface Bed {
 }
 
 function build(scenario: Scenario, rules: string, plain: boolean): Bed {
+  useFullIptables();
   const module = new WebAssembly.Module(readFileSync("build/kernel.wasm"));
   const instance = new KernelInstance(module, newKernelMemory(true));
   const { clock, set } = manualClock();

@@ -1,5 +1,5 @@
 /** `kubewire/browser`: the cluster in a page, or in a worker of it. */
-import { wrap } from "comlink";
+import type { Remote as ComlinkRemote } from "comlink";
 import { type Cluster, type ClusterOptions, clusterOn } from "../../src/cluster.ts";
 import { spawnClusterWorker } from "../web-worker.ts";
 import type { ClusterWorker } from "../worker/index.ts";
@@ -27,9 +27,12 @@ export interface OpenWorker {
 
 /** Starts a dedicated worker for clusters; `worker` may be one's own that calls `exposeCluster` of `kubewire/worker`. */
 export function openWorker(worker: Worker = spawnClusterWorker()): OpenWorker {
-  const remote = wrap<ClusterWorker>(worker);
+  let remote: Promise<ComlinkRemote<ClusterWorker>> | undefined;
   return {
-    createCluster: async (options) => (await remote.createCluster(options)) as unknown as Remote<Cluster>,
+    async createCluster(options) {
+      const there = await (remote ??= import("comlink").then(({ wrap }) => wrap<ClusterWorker>(worker)));
+      return (await there.createCluster(options)) as unknown as Remote<Cluster>;
+    },
     terminate: () => worker.terminate(),
   };
 }

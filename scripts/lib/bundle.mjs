@@ -35,6 +35,7 @@ const CLI = {
 const WEB = {
   target: "es2022",
   minify: true,
+  core: "src/cluster.ts",
   entries: {
     browser: "runtimes/browser/index.ts",
     worker: "runtimes/worker/index.ts",
@@ -71,18 +72,38 @@ export function bundleOptions(root) {
   };
 }
 
-async function bundle(root, outdir, { entries, ...options }) {
-  const { metafile } = await build({
+async function bundle(root, outdir, { entries, core, ...given }) {
+  const options = {
     ...bundleOptions(root),
     entryPoints: Object.entries(entries).map(([out, path]) => ({ in: path, out })),
     outdir,
     chunkNames: "chunk-[hash]",
     splitting: true,
     metafile: true,
-    ...options,
-  });
-  return metafile;
+    ...given,
+  };
+  if (core === undefined) return (await build(options)).metafile;
+  const { metafile } = await build({ ...options, write: false });
+  const onUse = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ kind, external }) => kind === "dynamic-import" && !external));
+  const plugins = [afterCore(root, core, new Set(onUse.map(({ path }) => path)))];
+  // Nothing of the core is there for its side effects: that it has been imported is what counts, and esbuild says so.
+  return (await build({ ...options, plugins, logOverride: { "ignored-bare-import": "silent" } })).metafile;
 }
+
+/**
+ * esbuild makes a file of whatever some entries and modules imported on use share and others do not: the core in a dozen pieces, which compress
+ * worse than one. So the modules imported on use (`paths`) import all of the core, which is there when they are.
+ */
+const afterCore = (root, core, paths) => ({
+  name: "after-core",
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^kubewire:core$/ }, () => ({ path: fileURLToPath(new URL(core, root)) }));
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      if (![...paths].some((one) => fileURLToPath(new URL(one, root)) === path)) return undefined;
+      return { contents: `${readFileSync(path, "utf8")}\nimport "kubewire:core";\n`, loader: "ts" };
+    });
+  },
+});
 
 function declarations(root, outdir) {
   const cwd = fileURLToPath(root);

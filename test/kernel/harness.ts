@@ -5,9 +5,13 @@
 import { readFileSync } from "node:fs";
 import { buildKernel } from "../../scripts/lib/kernel.mjs";
 import { devices } from "../../src/kernel/devices.ts";
+import { useFullIptables } from "../../src/kernel/iptables/full.ts";
 import { createNodeKernel, type NodeKernelHandle, type SentFrame } from "../../src/kernel/kernel.ts";
 import { KernelInstance, newKernelMemory } from "../../src/kernel/memory.ts";
 import type { Cancel, Clock } from "../../src/time/clock.ts";
+
+// The core's part of iptables alone is what test/node has.
+useFullIptables();
 
 const root = new URL("../../", import.meta.url);
 

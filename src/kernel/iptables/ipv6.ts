@@ -10,9 +10,12 @@ import { HEADER_MATCHES } from "./matches.ts";
 import { CONNECTION_MATCHES, connlimitOf, policyOf } from "./matches-connections.ts";
 import { CONTENT_MATCHES } from "./matches-content.ts";
 import { ORIGIN_MATCHES } from "./matches-origin.ts";
-import { STATE_MATCHES, conntrackOf, hashlimitOf, recentOf, type Masked } from "./matches-state.ts";
+import { PACKET_MATCHES } from "./matches-packet.ts";
+import { RATE_MATCHES, hashlimitOf } from "./matches-rate.ts";
+import { STATE_MATCHES, conntrackOf, recentOf, type Masked } from "./matches-state.ts";
 import { TARGET_EXTENSIONS } from "./targets.ts";
 import { MORE_TARGETS } from "./targets-more.ts";
+import { PACKET_TARGETS } from "./targets-packet.ts";
 
 /** Extensions of IPv4 alone. */
 const ONLY_IPV4 = ["icmp", "ttl", "realm", "TTL", "ECN"];
@@ -55,12 +58,14 @@ export const newIpv6Family = (): Family => ({
   source: MATCH_SOURCE6,
   destination: MATCH_DESTINATION6,
   matches: named([
-    ...[...HEADER_MATCHES, ...STATE_MATCHES, ...CONTENT_MATCHES, ...ORIGIN_MATCHES, ...CONNECTION_MATCHES].filter(({ name }) => !ONLY_IPV4.includes(name)), ...IPV6_MATCHES,
+    ...[...HEADER_MATCHES, ...PACKET_MATCHES, ...STATE_MATCHES, ...RATE_MATCHES, ...CONTENT_MATCHES, ...ORIGIN_MATCHES, ...CONNECTION_MATCHES]
+      .filter(({ name }) => !ONLY_IPV4.includes(name)),
+    ...IPV6_MATCHES,
     conntrackOf(MATCH_CONNTRACK6, CONNTRACK6_DATA, 16, masked), hashlimitOf(128, (w, bits) => void w.u32(bits)),
     recentOf(recentMask("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), recentMask, true), connlimitOf(128, (w, bits) => void w.u32(bits)),
     policyOf(hostText),
   ]),
-  targets: named([...[...TARGET_EXTENSIONS, ...MORE_TARGETS].filter(({ name }) => !ONLY_IPV4.includes(name)), ...IPV6_TARGETS]),
+  targets: named([...[...TARGET_EXTENSIONS, ...PACKET_TARGETS, ...MORE_TARGETS].filter(({ name }) => !ONLY_IPV4.includes(name)), ...IPV6_TARGETS]),
   protocolMatches: { 6: "tcp", 17: "udp", 33: "dccp", 58: "icmp6", 132: "sctp", 135: "mh" },
   remembered: new Map(),
 });

@@ -1,6 +1,7 @@
 /** What the texts of several matches have in common. */
 import { number, usage, type Range, type Refusal } from "./text.ts";
 
+export const ALL_PORTS: Range = [0, 65535];
 export const bang = (inverted: boolean): string => (inverted ? " !" : "");
 export const must = (ext: string, option: string): Refusal => usage(`${ext}: option "--${option}" must be specified\n`);
 

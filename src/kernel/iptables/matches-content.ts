@@ -5,10 +5,9 @@ import {
   MATCH_TCPMSS, MATCH_U32,
 } from "../../../assembly/abi/xtables.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
-import { bang, must, range } from "./match-words.ts";
+import { ALL_PORTS, bang, must, range } from "./match-words.ts";
 import { Refusal, formatRange, hex, number, parseNumber, parsePorts, usage, type Range } from "./text.ts";
 
-const ALL_PORTS: Range = [0, 65535];
 
 /** A match of one value or range with one option. */
 const ranged = (name: string, option: string, kind: number, max: number, wide: boolean, needed: boolean): Extension => ({

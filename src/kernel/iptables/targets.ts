@@ -1,17 +1,12 @@
 /** Targets: one entry per extension, as in iptables' extensions/libxt_*.c and libipt_*.c. */
 import {
-  ECNOP_CWR, ECNOP_ECE, ECNOP_IP, NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, NAT_RANGE_PERSISTENT, NAT_RANGE_PROTO_OFFSET,
-  NAT_RANGE_PROTO_RANDOM, NAT_RANGE_PROTO_RANDOM_FULLY, NAT_RANGE_PROTO_SPECIFIED, TARGET_CLASSIFY, TARGET_CONNMARK, TARGET_DNAT,
-  TARGET_ECN, TARGET_LOG, TARGET_MARK, TARGET_MASQUERADE, TARGET_NETMAP, TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_SNAT,
-  TARGET_TCPMSS, TARGET_TEE, TARGET_TOS, TARGET_TTL,
+  NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, NAT_RANGE_PERSISTENT, NAT_RANGE_PROTO_OFFSET, NAT_RANGE_PROTO_RANDOM,
+  NAT_RANGE_PROTO_RANDOM_FULLY, NAT_RANGE_PROTO_SPECIFIED, TARGET_CONNMARK, TARGET_DNAT, TARGET_MARK, TARGET_MASQUERADE,
+  TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_SNAT,
 } from "../../../assembly/abi/netfilter.ts";
 import { formatIpv4 } from "../address.ts";
 import { ARG, type Extension, type RuleHead } from "./extension.ts";
-import { parseDscpClass, parseTos } from "./matches.ts";
-import {
-  formatMask, formatRange, hex, hex2, markMask, number, parseAddress, parseHost, parseNumber, portNumber, quote, usage,
-  type Range,
-} from "./text.ts";
+import { formatRange, hex, markMask, number, parseAddress, portNumber, usage, type Range } from "./text.ts";
 import type { Writer } from "./writer.ts";
 
 /** `--set-xmark VALUE/MASK` out of the forms it may be typed in: undefined for an option that sets no mark. */
@@ -228,34 +223,6 @@ export const nat = (name: string, kind: number, to: string, flags: readonly stri
   },
 });
 
-const netmap: Extension = {
-  name: "NETMAP",
-  options: { to: ARG },
-  create() {
-    let net = 0;
-    let mask = 0xffffffff;
-    return {
-      option(_name, argument) {
-        const slash = argument.indexOf("/");
-        const host = parseHost(argument);
-        parseAddress(slash < 0 ? argument : argument.slice(0, slash));
-        net = host.address;
-        mask = host.mask;
-      },
-      finish(given) {
-        if (!given.has("to")) throw usage('NETMAP: option "--to" must be specified\n');
-      },
-      save() {
-        const bits = formatMask(mask);
-        return ` --to ${formatIpv4(net)}${bits === "32" ? "" : `/${bits}`}`;
-      },
-      encode(w) {
-        w.head(TARGET_NETMAP, false, NAT_RANGE_BYTES).u32(NAT_RANGE_MAP_IPS).u32(net).u32((net | ~mask) >>> 0).u32(0).u32(0);
-      },
-    };
-  },
-};
-
 // extensions/libipt_REJECT.c; name, other name, number
 const REJECTS: readonly (readonly [string, string, number])[] = [
   ["icmp-net-unreachable", "net-unreach", 0], ["icmp-host-unreachable", "host-unreach", 1],
@@ -285,39 +252,6 @@ export const rejectOf = (rejects: typeof REJECTS, standard: number, kind: number
   },
 });
 
-const LOG_LEVELS = ["emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"];
-const LOG_ALIASES: Readonly<Record<string, number>> = { panic: 0, err: 3, warn: 4 };
-const LOG_FLAGS = ["log-tcp-sequence", "log-tcp-options", "log-ip-options", "log-uid", "log-macdecode"];
-const LOG_PREFIX_MAX = 29;
-const LOG_LEVEL_DEFAULT = 4;
-const log: Extension = {
-  name: "LOG",
-  options: { "log-level": ARG, "log-prefix": ARG, ...Object.fromEntries(LOG_FLAGS.map((flag) => [flag, 0])) },
-  create() {
-    let level = LOG_LEVEL_DEFAULT;
-    let prefix = "";
-    const flags = new Set<string>();
-    return {
-      option(name, argument) {
-        if (name === "log-level") {
-          const found = LOG_ALIASES[argument] ?? LOG_LEVELS.indexOf(argument);
-          const value = found >= 0 ? found : parseNumber(argument, 0, 7);
-          if (value === undefined) throw usage(`log level "${argument}" unknown\n`);
-          level = value;
-        } else if (name === "log-prefix") prefix = argument.slice(0, LOG_PREFIX_MAX);
-        else flags.add(name);
-      },
-      save: () =>
-        (prefix === "" ? "" : ` --log-prefix ${quote(prefix)}`) +
-        (level === LOG_LEVEL_DEFAULT ? "" : ` --log-level ${level}`) +
-        LOG_FLAGS.filter((flag) => flags.has(flag)).map((flag) => ` --${flag}`).join(""),
-      encode(w) {
-        w.head(TARGET_LOG, false, 0);
-      },
-    };
-  },
-};
-
 /** NOTRACK, and CT as far as it says the same. */
 const notrack = (name: string, option: string | undefined): Extension => ({
   name,
@@ -334,163 +268,10 @@ const notrack = (name: string, option: string | undefined): Extension => ({
   }),
 });
 
-const CLAMP = 0xffff;
-const tcpmss: Extension = {
-  name: "TCPMSS",
-  options: { "set-mss": ARG, "clamp-mss-to-pmtu": 0 },
-  create() {
-    let mss = 0;
-    return {
-      option(name, argument) {
-        mss = name === "set-mss" ? number("TCPMSS", name, argument, 0, 65495, true) : CLAMP;
-      },
-      finish(given) {
-        if (given.size === 0) throw usage("TCPMSS target: At least one parameter is required");
-        if (given.size === 2) throw usage('TCPMSS: option "--clamp-mss-to-pmtu" cannot be used together with "--set-mss".\n');
-      },
-      save: () => (mss === CLAMP ? " --clamp-mss-to-pmtu" : ` --set-mss ${mss}`),
-      encode(w) {
-        w.head(TARGET_TCPMSS, false, 4).u32(mss);
-      },
-    };
-  },
-};
-
-const dscp: Extension = {
-  name: "DSCP",
-  options: { "set-dscp": ARG, "set-dscp-class": ARG },
-  create() {
-    let value = 0;
-    return {
-      option(name, argument) {
-        value = name === "set-dscp" ? number("DSCP", name, argument, 0, 63, true) : parseDscpClass(argument);
-      },
-      finish(given) {
-        if (given.size === 0) throw usage("DSCP target: Parameter --set-dscp is required");
-      },
-      save: () => ` --set-dscp ${hex2(value)}`,
-      encode(w) {
-        w.head(TARGET_TOS, false, 8).u32(value << 2).u32(0xfc);
-      },
-    };
-  },
-};
-
-const tos: Extension = {
-  name: "TOS",
-  options: { "set-tos": ARG, "and-tos": ARG, "or-tos": ARG, "xor-tos": ARG },
-  create() {
-    let value = 0;
-    let mask = 0;
-    return {
-      option(name, argument) {
-        if (name === "set-tos") {
-          ({ value, mask } = parseTos("TOS", name, argument));
-          return;
-        }
-        const bits = number("TOS", name, argument, 0, 255);
-        value = name === "and-tos" ? 0 : bits;
-        mask = name === "and-tos" ? ~bits & 255 : name === "or-tos" ? bits : 0;
-      },
-      finish(given) {
-        if (given.size === 0) throw usage("TOS: An action is required");
-      },
-      save: () => ` --set-tos ${hex2(value)}/${hex2(mask)}`,
-      encode(w) {
-        w.head(TARGET_TOS, false, 8).u32(value).u32(mask);
-      },
-    };
-  },
-};
-
-const TTL_MODES = ["ttl-set", "ttl-inc", "ttl-dec"];
-const ttl: Extension = {
-  name: "TTL",
-  options: Object.fromEntries(TTL_MODES.map((mode) => [mode, ARG])),
-  create() {
-    let mode = 0;
-    let value = 0;
-    return {
-      option(name, argument) {
-        mode = TTL_MODES.indexOf(name);
-        value = number("TTL", name, argument, 0, 255, true);
-        if (mode !== 0 && value === 0) throw usage("TTL: increment/decrement by 0?");
-      },
-      finish(given) {
-        if (given.size === 0) throw usage("TTL: You must specify an action");
-      },
-      save: () => ` --${TTL_MODES[mode]} ${value}`,
-      encode(w) {
-        w.head(TARGET_TTL, false, 8).u32(mode).u32(value);
-      },
-    };
-  },
-};
-
-const tee: Extension = {
-  name: "TEE",
-  options: { gateway: ARG },
-  create() {
-    let gateway = 0;
-    return {
-      option(_name, argument) {
-        gateway = parseAddress(argument);
-      },
-      finish(given) {
-        if (!given.has("gateway")) throw usage('TEE: option "--gateway" must be specified\n');
-      },
-      save: () => ` --gateway ${formatIpv4(gateway)}`,
-      encode(w) {
-        w.head(TARGET_TEE, false, 4).address(gateway);
-      },
-    };
-  },
-};
-
-const classify: Extension = {
-  name: "CLASSIFY",
-  options: { "set-class": ARG },
-  create() {
-    let major = 0;
-    let minor = 0;
-    const hex4 = (value: number): string => value.toString(16).padStart(4, "0");
-    return {
-      option(_name, argument) {
-        const match = /^([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})$/.exec(argument);
-        if (match === null) throw usage(`Bad class value "${argument}"`);
-        major = parseInt(match[1]!, 16);
-        minor = parseInt(match[2]!, 16);
-      },
-      finish(given) {
-        if (!given.has("set-class")) throw usage('CLASSIFY: option "--set-class" must be specified\n');
-      },
-      save: () => ` --set-class ${hex4(major)}:${hex4(minor)}`,
-      encode(w) {
-        w.head(TARGET_CLASSIFY, false, 4).u32(((major << 16) | minor) >>> 0);
-      },
-    };
-  },
-};
-
-const ecn: Extension = {
-  name: "ECN",
-  options: { "ecn-tcp-remove": 0 },
-  create: () => ({
-    option() {},
-    finish(given) {
-      if (given.size === 0) throw usage("ECN target: An operation is required");
-    },
-    save: () => " --ecn-tcp-remove",
-    encode(w) {
-      w.head(TARGET_ECN, false, 8).u32((ECNOP_ECE | ECNOP_CWR) & ~ECNOP_IP).u32(0);
-    },
-  }),
-};
-
 export const TARGET_EXTENSIONS: readonly Extension[] = [
   mark, connmark, nat("DNAT", TARGET_DNAT, "to-destination", ["random", "persistent"], true),
   nat("SNAT", TARGET_SNAT, "to-source", ["random", "random-fully", "persistent"], true),
   nat("MASQUERADE", TARGET_MASQUERADE, "to-ports", ["random", "random-fully"], false),
-  nat("REDIRECT", TARGET_REDIRECT, "to-ports", ["random"], false), netmap, rejectOf(REJECTS, REJECT_DEFAULT, TARGET_REJECT), log, notrack("CT", "notrack"),
-  notrack("NOTRACK", undefined), tcpmss, dscp, tos, ttl, tee, classify, ecn,
+  nat("REDIRECT", TARGET_REDIRECT, "to-ports", ["random"], false), rejectOf(REJECTS, REJECT_DEFAULT, TARGET_REJECT), notrack("CT", "notrack"),
+  notrack("NOTRACK", undefined),
 ];
