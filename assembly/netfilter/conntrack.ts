@@ -543,7 +543,8 @@ export function ctDetach(skb: Skb): void {
 /** True when the L4 checksum over all of the payload is right (nf_ip_checksum, nf_ip6_checksum). */
 export function l4ChecksumOk(ip: usize, l4: usize, length: u32, protocol: u32): bool {
   const pseudo = isV6(ip) || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
-  const sum = pseudo ? pseudoSum(ip, protocol, length) : 0;
+  // Without a pseudo-header the sum goes over the IPv4 header, too, which is 0xffff: a message of zeros alone is right.
+  const sum: u64 = pseudo ? pseudoSum(ip, protocol, length) : 0xffff;
   return checksumFold(checksumAdd(sum, l4, length)) == 0xffff;
 }
 

@@ -446,8 +446,8 @@ function manipPacket(skb: Skb, ns: Netns, ip: usize, length: u32, target: usize,
       if (load<u16>(l4, 6) == 0) store<u16>(l4, 0xffff, 6);
     }
   } else if (proto == IPPROTO_GRE) {
-    // gre_manip_pkt: a version that is not known can not be translated.
-    if (room < 4 || (!source && (load<u8>(l4, 1) & 7) > 1)) return false;
+    // gre_manip_pkt: half of PPTP's header has to be there, and a version that is not known can not be translated.
+    if (room < 8 || (!source && (load<u8>(l4, 1) & 7) > 1)) return false;
   } else if (proto == IPPROTO_ICMP) {
     if (room < 8) return false;
     const type = <u32>load<u8>(l4);
@@ -501,7 +501,7 @@ function manipPacket6(skb: Skb, ns: Netns, ip: usize, length: u32, target: usize
         if (load<u16>(l4, 6) == 0) store<u16>(l4, 0xffff, 6);
       }
     } else if (proto == IPPROTO_GRE) {
-      if (room < 4 || (!source && (load<u8>(l4, 1) & 7) > 1)) return false;
+      if (room < 8 || (!source && (load<u8>(l4, 1) & 7) > 1)) return false;
     } else if (proto == IPPROTO_ICMPV6) {
       if (room < 8) return false;
       const type = <u32>load<u8>(l4), was = load<u16>(l4, 4), echo = type == 128 || type == 129;
