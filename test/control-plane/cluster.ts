@@ -29,6 +29,8 @@ export interface TestClusterOptions {
   /** Every built-in kind and controller. */
   complete?: boolean;
   scheduler?: boolean;
+  /** False: nothing runs bound pods. */
+  kubelet?: boolean;
   /** Whether bound pods become ready (default yes). */
   ready?: (pod: Pod) => boolean;
 }
@@ -52,7 +54,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     await createControllerManager({ transport: server.handle, clock, random, log, ...resources, ...known }).start(stop.signal);
   }
   if (options.scheduler !== false) await createScheduler({ transport: server.handle, clock, random, log }).start(stop.signal);
-  fakeKubelet(client, clock, log, stop.signal, options.ready ?? ((): boolean => true));
+  if (options.kubelet !== false) fakeKubelet(client, clock, log, stop.signal, options.ready ?? ((): boolean => true));
   return {
     clock, client, handle: server.handle, errors,
     async addNode(name, { cpu = "4", memory = "8Gi", pods = "110", labels = {} } = {}) {

@@ -2,10 +2,11 @@
  * The ReplicaSet controller: keeps as many pods as asked for. Follows pkg/controller/replicaset/replica_set.go.
  */
 import type { Pod, ReplicaSet } from "../../api/types.generated.ts";
-import { RESOURCES, apiVersionOf } from "../../api/resources.ts";
+import { apiVersionOf } from "../../api/resources.ts";
 import { controllerOf, keyOf, newControllerRef, splitKey } from "../../apimachinery/meta.ts";
 import type { Draft, KubeObject } from "../../apimachinery/meta.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
+import type { Selector } from "../../apimachinery/selectors.ts";
 import { ApiError, isNamespaceTerminating, isNotFound } from "../../apimachinery/status.ts";
 import { done, requeueAfter } from "../../client/controller.ts";
 import type { Controller } from "../../client/controller.ts";
@@ -18,24 +19,44 @@ import { planReplicas, replicaSetStatus, statusDiffers } from "./plan.ts";
 /** The first batch of creations; each that succeeds whole is followed by one twice as large (SlowStartInitialBatchSize). */
 const SLOW_START_INITIAL = 1;
 
+/** What tells the controller of ReplicaSets from that of ReplicationControllers, which are the same in all else. */
+export interface ReplicaSetLike {
+  /** Upstream's name for `--controllers`. */
+  readonly name: string;
+  /** The component that events name. */
+  readonly component: string;
+  readonly resource: "replicaSets";
+  selectorOf(rs: ReplicaSet): Selector;
+}
+
+const REPLICA_SETS: ReplicaSetLike = {
+  name: "replicaset-controller", component: "replicaset-controller", resource: "replicaSets",
+  selectorOf: (rs) => labelSelector(rs.spec.selector),
+};
+
 export function newReplicaSetController(context: ControllerContext): Controller {
+  return newControllerOf(context, REPLICA_SETS);
+}
+
+export function newControllerOf(context: ControllerContext, { name: controllerName, component, resource, selectorOf }: ReplicaSetLike): Controller {
   const { client, clock, informers } = context;
-  const replicaSets = informers.informer("replicaSets");
+  const replicaSets = informers.informer(resource);
   const pods = informers.informer("pods");
   const expectations = createExpectations(clock);
-  const recorder = context.recorder("replicaset-controller");
-  const typed = (rs: ReplicaSet): KubeObject => ({ ...rs, kind: "ReplicaSet", apiVersion: apiVersionOf(RESOURCES.replicaSets) });
+  const recorder = context.recorder(component);
+  const { kind } = replicaSets.resource;
+  const typed = (rs: ReplicaSet): KubeObject => ({ ...rs, kind, apiVersion: apiVersionOf(replicaSets.resource) });
 
   const ownerKey = (pod: Pod): string | undefined => {
     const ref = controllerOf(pod);
-    if (ref?.kind !== "ReplicaSet") return undefined;
+    if (ref?.kind !== kind) return undefined;
     const rs = replicaSets.get(pod.metadata.namespace!, ref.name);
     return rs?.metadata.uid === ref.uid ? keyOf(rs) : undefined;
   };
 
   /** Orphans whose labels fit are adopted, pods whose labels no longer fit are released. Follows PodControllerRefManager. */
   async function claimPods(rs: ReplicaSet, signal: AbortSignal): Promise<Pod[]> {
-    const selector = labelSelector(rs.spec.selector);
+    const selector = selectorOf(rs);
     const claimed: Pod[] = [];
     const namespace = rs.metadata.namespace!;
     for (const pod of pods.byIndex(BY_OWNER, rs.metadata.uid)) {
@@ -106,7 +127,7 @@ export function newReplicaSetController(context: ControllerContext): Controller 
   }
 
   return {
-    name: "replicaset-controller",
+    name: controllerName,
     setup(queue) {
       pods.addIndex(ORPHANS, (pod) => (controllerOf(pod) === undefined && pod.metadata.namespace !== undefined ? [pod.metadata.namespace] : []));
       replicaSets.addHandler({
@@ -145,7 +166,7 @@ export function newReplicaSetController(context: ControllerContext): Controller 
           queue.add(key);
         },
       });
-      const selecting = (pod: Pod): ReplicaSet[] => replicaSets.list(pod.metadata.namespace).filter((rs) => matches(labelSelector(rs.spec.selector), pod.metadata.labels));
+      const selecting = (pod: Pod): ReplicaSet[] => replicaSets.list(pod.metadata.namespace).filter((rs) => matches(selectorOf(rs), pod.metadata.labels));
     },
 
     async reconcile(key, signal) {
@@ -164,7 +185,7 @@ export function newReplicaSetController(context: ControllerContext): Controller 
       }
       active = active.filter(isPodActive);
       const status = replicaSetStatus(rs, active, failed, clock.nowMs());
-      if (statusDiffers(rs, status)) await client.replicaSets.updateStatus({ ...rs, status }, signal);
+      if (statusDiffers(rs, status)) await client[resource].updateStatus({ ...rs, status }, signal);
       if (failure !== undefined) throw failure;
       // Ready pods become available by the mere passing of time.
       if ((rs.spec.minReadySeconds ?? 0) > 0 && (status.readyReplicas ?? 0) === rs.spec.replicas && (status.availableReplicas ?? 0) !== rs.spec.replicas)
