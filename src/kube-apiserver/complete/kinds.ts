@@ -95,7 +95,10 @@ function selectByUid(job: Any): void {
   const [uid, name]: string[] = [metadata.uid, metadata.name ?? ""];
   const own = { "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name, "controller-uid": uid, "job-name": name };
   const meta = (spec.template.metadata ??= { creationTimestamp: null });
+  // Labels that the Job has from its template are one map with it.
+  const shared = metadata.labels !== undefined && metadata.labels === meta.labels;
   meta.labels = { ...meta.labels, ...own };
+  if (shared) metadata.labels = { ...meta.labels };
   spec.selector ??= {};
   spec.selector.matchLabels = { ...spec.selector.matchLabels, "batch.kubernetes.io/controller-uid": metadata.uid };
 }
@@ -267,7 +270,7 @@ export const KINDS: readonly Descriptor[] = [
     setDefaults({ metadata, spec }) {
       jobDefaults(spec);
       const labels = spec.template?.metadata?.labels;
-      if (metadata.labels === undefined && labels !== undefined && Object.keys(labels).length > 0) metadata.labels = { ...labels };
+      if (metadata.labels === undefined && labels !== undefined && Object.keys(labels).length > 0) metadata.labels = labels;
     },
     prepareForCreate: selectByUid,
     readBack({ metadata, spec }) {
