@@ -7,7 +7,7 @@ import { controllerOf, keyOf, newControllerRef, splitKey } from "../../apimachin
 import type { Draft, KubeObject } from "../../apimachinery/meta.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
 import type { Selector } from "../../apimachinery/selectors.ts";
-import { ApiError, isNamespaceTerminating, isNotFound } from "../../apimachinery/status.ts";
+import { isNamespaceTerminating, isNotFound } from "../../apimachinery/status.ts";
 import { done, requeueAfter } from "../../client/controller.ts";
 import type { Controller } from "../../client/controller.ts";
 import { BY_OWNER } from "../../client/informer.ts";
@@ -19,26 +19,11 @@ import { planReplicas, replicaSetStatus, statusDiffers } from "./plan.ts";
 /** The first batch of creations; each that succeeds whole is followed by one twice as large (SlowStartInitialBatchSize). */
 const SLOW_START_INITIAL = 1;
 
-/** What tells the controller of ReplicaSets from that of ReplicationControllers, which are the same in all else. */
-export interface ReplicaSetLike {
-  /** Upstream's name for `--controllers`. */
-  readonly name: string;
-  /** The component that events name. */
-  readonly component: string;
-  readonly resource: "replicaSets";
-  selectorOf(rs: ReplicaSet): Selector;
-}
-
-const REPLICA_SETS: ReplicaSetLike = {
-  name: "replicaset-controller", component: "replicaset-controller", resource: "replicaSets",
-  selectorOf: (rs) => labelSelector(rs.spec.selector),
-};
-
-export function newReplicaSetController(context: ControllerContext): Controller {
-  return newControllerOf(context, REPLICA_SETS);
-}
-
-export function newControllerOf(context: ControllerContext, { name: controllerName, component, resource, selectorOf }: ReplicaSetLike): Controller {
+/** ReplicationControllers are the same but for their name and their selector. */
+export function newReplicaSetController(
+  context: ControllerContext, _settings?: unknown, resource: "replicaSets" = "replicaSets", component = "replicaset-controller",
+  selectorOf = (rs: ReplicaSet): Selector => labelSelector(rs.spec.selector),
+): Controller {
   const { client, clock, informers } = context;
   const replicaSets = informers.informer(resource);
   const pods = informers.informer("pods");
@@ -127,7 +112,7 @@ export function newControllerOf(context: ControllerContext, { name: controllerNa
   }
 
   return {
-    name: controllerName,
+    name: component,
     setup(queue) {
       pods.addIndex(ORPHANS, (pod) => (controllerOf(pod) === undefined && pod.metadata.namespace !== undefined ? [pod.metadata.namespace] : []));
       replicaSets.addHandler({
@@ -198,7 +183,7 @@ export function newControllerOf(context: ControllerContext, { name: controllerNa
 /** The index of pods without a controller, by namespace. */
 const ORPHANS = "orphans";
 
-const messageOf = (e: unknown): string => (e instanceof ApiError || e instanceof Error ? e.message : String(e));
+const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e));
 
 /** Follows controller.GetPodFromTemplate. */
 export function podFromTemplate(owner: KubeObject & ReplicaSet): Draft<Pod> {

@@ -6,17 +6,12 @@ import type { ReplicaSet, ReplicationController } from "../../api/types.generate
 import { nothing, selectorFromSet } from "../../apimachinery/selectors.ts";
 import type { Controller } from "../../client/controller.ts";
 import type { ControllerContext } from "../controller-context.ts";
-import { newControllerOf } from "../replicaset/index.ts";
+import { newReplicaSetController } from "../replicaset/index.ts";
 
 export function newReplicationController(context: ControllerContext): Controller {
-  return newControllerOf(context, {
-    name: "replicationcontroller-controller",
-    component: "replication-controller",
-    // The same shape but for the selector.
-    resource: "replicationControllers" as "replicaSets",
-    selectorOf(rs: ReplicaSet) {
-      const { selector } = (rs as unknown as ReplicationController).spec;
-      return selector === undefined ? nothing : selectorFromSet(selector);
-    },
+  // The same shape but for the selector.
+  return newReplicaSetController(context, undefined, "replicationControllers" as "replicaSets", "replication-controller", (rs: ReplicaSet) => {
+    const { selector } = (rs as unknown as ReplicationController).spec;
+    return selector === undefined ? nothing : selectorFromSet(selector);
   });
 }
