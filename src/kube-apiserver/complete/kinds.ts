@@ -17,6 +17,12 @@ import { setPodTemplateDefaults } from "../registry/pod-defaults.ts";
 /* eslint-disable @typescript-eslint/no-explicit-any */
 type Any = any;
 
+/** What field selectors of events.k8s.io know, and what the core group calls it. Follows pkg/apis/events/v1/conversion.go. */
+const REGARDING: readonly (readonly [string, string])[] = [
+  ...["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"].map((field) => [`regarding.${field}`, `involvedObject.${field}`] as const),
+  ["reason", "reason"], ["reportingController", "reportingComponent"], ["type", "type"],
+];
+
 interface Kind extends Partial<Omit<Descriptor<Any>, "name">> {
   readonly version?: string;
   readonly cluster?: boolean;
@@ -312,7 +318,11 @@ export const KINDS: readonly Descriptor[] = [
   kind("events.k8s.io", "Event", "events", {
     type: "Event@events.v1", allowCreateOnUpdate: true, internalGroup: "",
     view: (storage) => convertedView(storage, eventsV1), toStored: eventsV1.toStored,
-    selectableNames: events.selectableNames!, selectable: (o) => events.selectable!(eventsV1.toStored(o)),
+    selectableNames: REGARDING.map(([name]) => name),
+    selectable(o) {
+      const stored = events.selectable!(eventsV1.toStored(o));
+      return Object.fromEntries(REGARDING.map(([name, field]) => [name, stored[field]]));
+    },
   }),
   kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", {
     status: true, generation: true, newStatus: () => ({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }),

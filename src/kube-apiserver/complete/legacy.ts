@@ -18,41 +18,54 @@ const COMPONENT_STATUSES = virtual("ComponentStatus", "componentstatuses", false
 
 export const LEGACY_KINDS: readonly Descriptor[] = [BINDINGS, COMPONENT_STATUSES];
 
+const DEPRECATED = { warning: '299 - "v1 ComponentStatus is deprecated in v1.19+"' };
+
 const methodNotAllowed = (): Error => failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 
 /** The answer for one of these kinds, undefined for all others. `bind` answers a request to `pods/binding`. */
-export function legacy({ info, request }: Answering, pods: Descriptor, bind: (info: RequestInfo) => Promise<ApiResponse>): Promise<ApiResponse> | undefined {
+export function legacy({ info, request, find }: Answering, pods: Descriptor, bind: (info: RequestInfo) => Promise<ApiResponse>): Promise<ApiResponse> | undefined {
   const { descriptor, name, verb, subresource } = info;
   if (descriptor !== BINDINGS && descriptor !== COMPONENT_STATUSES) return undefined;
   if (subresource !== "" || (descriptor === BINDINGS && name !== "")) throw newPathNotFound();
   if (descriptor === COMPONENT_STATUSES) {
     if (verb !== "get" && verb !== "list") throw methodNotAllowed();
-    return Promise.resolve({ status: 200, headers: {}, body: verb === "list" ? list() : one(name) });
+    return (verb === "list" ? list(find) : one(find, name)).then((body) => ({ status: 200, headers: DEPRECATED, body }));
   }
   if (verb !== "create") throw methodNotAllowed();
   return bind({ ...info, descriptor: pods, name: decodeBody("Binding", "v1", request.body).metadata.name, subresource: "binding" });
 }
 
 /**
- * The components that upstream asks for `/healthz` on the server's own host. Nothing listens there: controllers run in the server's
- * process; etcd is the store, without which there would be no answer.
+ * The components that upstream asks for `/healthz` on the server's own host. Nothing listens there: they run in the server's process, if
+ * at all; who does has the Lease of its name. etcd is the store, without which there would be no answer.
  */
 const ASKED: readonly (readonly [string, number])[] = [["controller-manager", 10257], ["scheduler", 10259]];
+const HEALTHY = [{ type: "Healthy", status: "True", message: "ok" }];
 
-function statuses(): { metadata: { name: string }; conditions: unknown }[] {
-  const failing = ASKED.map(([name, port]) => {
+interface ComponentStatus {
+  readonly metadata: { readonly name: string };
+  readonly conditions: unknown;
+}
+
+async function statuses(find: Answering["find"]): Promise<ComponentStatus[]> {
+  const out: ComponentStatus[] = [];
+  for (const [name, port] of ASKED) {
+    if ((await find("leases", "kube-system", `kube-${name}`)) !== undefined) {
+      out.push({ metadata: meta(name), conditions: HEALTHY });
+      continue;
+    }
     const message = `Get "https://127.0.0.1:${port}/healthz": dial tcp 127.0.0.1:${port}: connect: connection refused`;
-    return { metadata: meta(name), conditions: [{ type: "Healthy", status: "False", message, error: message }] };
-  });
-  return [...failing, { metadata: meta("etcd-0"), conditions: [{ type: "Healthy", status: "True", message: "ok" }] }];
+    out.push({ metadata: meta(name), conditions: [{ type: "Healthy", status: "False", message, error: message }] });
+  }
+  return [...out, { metadata: meta("etcd-0"), conditions: HEALTHY }];
 }
 
 const meta = (name: string): { name: string } => ({ name, creationTimestamp: null }) as { name: string };
 
-const list = (): unknown => ({ kind: "ComponentStatusList", apiVersion: "v1", metadata: {}, items: statuses() });
+const list = async (find: Answering["find"]): Promise<unknown> => ({ kind: "ComponentStatusList", apiVersion: "v1", metadata: {}, items: await statuses(find) });
 
-function one(name: string): unknown {
-  const found = statuses().find(({ metadata }) => metadata.name === name);
+async function one(find: Answering["find"], name: string): Promise<unknown> {
+  const found = (await statuses(find)).find(({ metadata }) => metadata.name === name);
   if (found === undefined) throw newNotFound({ group: "", resource: "componentstatuses" }, name);
   return { kind: "ComponentStatus", apiVersion: "v1", ...found };
 }

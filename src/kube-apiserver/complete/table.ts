@@ -17,13 +17,22 @@ type Cells = readonly unknown[];
 
 const definitions = new Map<string, unknown>();
 
+/** Columns whose Tables no recorded answer shows: as those of config maps, between name and age. */
+const OWN_COLUMNS: Readonly<Record<string, () => readonly string[]>> = {
+  "autoscaling/v1/scales": () => {
+    const [name = "", , age = ""] = COLUMNS["/v1/configmaps"]!;
+    return [name, `Desired|integer||0|replicas is the desired number of instances for the scaled object.`, `Available|integer||0|replicas is the actual number of observed instances of the scaled object.`, age];
+  },
+  "/v1/componentstatuses": () => [COLUMNS["/v1/configmaps"]![0]!, ...["Status", "Message", "Error"].map((column) => `${column}|string||0|${column} of the component conditions`)],
+};
+
 function columnsOf(id: string): unknown {
   const known = definitions.get(id);
   if (known !== undefined) return known;
-  const lines = COLUMNS[id] ?? [COLUMNS["/v1/configmaps"]![0]!, COLUMNS["rbac.authorization.k8s.io/v1/roles"]![1]!];
+  const lines = COLUMNS[id] ?? OWN_COLUMNS[id]?.() ?? [COLUMNS["/v1/configmaps"]![0]!, COLUMNS["rbac.authorization.k8s.io/v1/roles"]![1]!];
   const columns = lines.map((line) => {
     const [name = "", type = "", format = "", priority = "", description = ""] = line.split("|");
-    return { name, type, format, description: DESCRIPTIONS[Number(description)], priority: Number(priority) };
+    return { name, type, format, description: DESCRIPTIONS[Number(description)] ?? description, priority: Number(priority) };
   });
   definitions.set(id, columns);
   return columns;
@@ -52,6 +61,7 @@ export function tableForm({ descriptor, query }: RequestInfo, version: string, c
 function table({ descriptor, include, version, nowMs }: TableRequest, body: unknown): unknown {
   const one = body as KubeObject & { items?: KubeObject[] };
   if (one.kind === "Status") return body;
+  if (one.kind === "Scale") return { kind: "Table", apiVersion: `meta.k8s.io/${version}`, metadata: { resourceVersion: one.metadata.resourceVersion }, columnDefinitions: columnsOf("autoscaling/v1/scales"), rows: [scaleRow(one, include, version, nowMs)] };
   const items = one.items ?? [one];
   const { group, resource } = descriptor.name;
   const id = `${group}/${descriptor.name.version}/${resource}`;
@@ -68,6 +78,12 @@ function table({ descriptor, include, version, nowMs }: TableRequest, body: unkn
   const metadata: Record<string, unknown> = {};
   for (const field of ["resourceVersion", "continue", "remainingItemCount"] as const) if (list[field] !== undefined && list[field] !== "") metadata[field] = list[field];
   return { kind: "Table", apiVersion, metadata, columnDefinitions: custom?.columns ?? columnsOf(id), rows };
+}
+
+/** What `get --subresource=scale` shows. Follows printScale. */
+function scaleRow(scale: Any, include: string, version: string, nowMs: number): unknown {
+  const object = include === "Object" ? scale : { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${version}`, metadata: scale.metadata };
+  return { cells: [scale.metadata.name, scale.spec.replicas ?? 0, scale.status.replicas ?? 0, age(scale, nowMs)], object: include === "None" ? null : object };
 }
 
 /** Follows k8s.io/apimachinery/pkg/util/duration.HumanDuration. */
@@ -134,6 +150,10 @@ const PRINTERS: Readonly<Record<string, (o: Any, nowMs: number) => Cells>> = {
   "/events": (o, now) => printEvent(o.involvedObject, o.source, o.firstTimestamp, o.lastTimestamp, o.count, o.message, o, now),
   "events.k8s.io/events": (o, now) => printEvent(o.regarding, o.deprecatedSource, o.deprecatedFirstTimestamp, o.deprecatedLastTimestamp, o.deprecatedCount, o.note, o, now),
   "/endpoints": (o, now) => [o.metadata.name, endpointsText(o), age(o, now)],
+  "/componentstatuses": (o) => {
+    const { status = "", message = "", error = "" } = (o.conditions ?? []).find((c: Any) => c.type === "Healthy") ?? {};
+    return [o.metadata.name, status === "" ? "Unknown" : status === "True" ? "Healthy" : "Unhealthy", message, error];
+  },
   "/limitranges": (o, now) => [o.metadata.name, o.metadata.creationTimestamp ?? UNKNOWN, age(o, now)].slice(0, 2),
   "/persistentvolumeclaims": (o, now) => {
     const bound = (o.spec.volumeName ?? "") !== "";
