@@ -12,7 +12,7 @@ import type { Clock, Random } from "../time/clock.ts";
 import type { DeleteOptions } from "./delete-options.ts";
 import type { Form, Protobuf } from "./http.ts";
 import type { Requester } from "./handlers.ts";
-import type { Descriptor } from "./registry/descriptor.ts";
+import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
 import type { RequestInfo } from "./request-info.ts";
 
 /** Resources that come and go while the server runs. */
@@ -75,6 +75,38 @@ export interface ScaleApplication {
   readonly time: string;
 }
 
+/** One write before it is made, as admission sees it. */
+export interface AdmissionRequest {
+  readonly operation: "CREATE" | "UPDATE" | "DELETE";
+  readonly descriptor: Descriptor;
+  /** "" for the object itself. */
+  readonly subresource: string;
+  readonly namespace: string;
+  /** "" where the server makes the name. */
+  readonly name: string;
+  /** As it would be stored; only `admit` changes it. Absent for deletions. */
+  readonly object?: KubeObject;
+  /** As it is stored. Absent for creations. */
+  readonly old?: KubeObject;
+  readonly user: Requester;
+  readonly dryRun: boolean;
+}
+
+/** The plugins between decoding and storing. Both throw ApiError to refuse. */
+export interface Admission {
+  /** Changes the object. */
+  admit(request: AdmissionRequest): Promise<void>;
+  /** Judges what will be stored. */
+  validate(request: AdmissionRequest): Promise<void>;
+}
+
+/** What plugins may use. */
+export interface AdmissionContext extends RegistryContext {
+  readonly storage: Storage<KubeObject>;
+  /** All objects, or those of a namespace. */
+  list(resource: string, namespace: string): Promise<readonly KubeObject[]>;
+}
+
 /** A request that none of an object's verbs answers, and what the server lends for the answer. */
 export interface Answering {
   readonly info: RequestInfo;
@@ -122,6 +154,8 @@ export interface Extension {
   protobuf(request: ApiRequest, infoOf: (request: ApiRequest) => RequestInfo): Protobuf | undefined;
   /** Resources that are declared at run time (CustomResourceDefinitions). */
   dynamic(options: DynamicOptions): DynamicResources;
+  /** The admission plugins, over one server's store. */
+  admission(context: AdmissionContext): Admission;
   /** Answers a server-side apply. Throws ApiError, for conflicts among others. */
   apply(request: ApplyRequest): Promise<ApiResponse>;
   /** The replicas and the managed fields of an object whose Scale is applied. Throws ApiError. */

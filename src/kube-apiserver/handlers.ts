@@ -28,7 +28,7 @@ import { createReader } from "./read.ts";
 import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext, SubresourceUpdate } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
-import type { Extension } from "./extension.ts";
+import type { AdmissionRequest, Extension } from "./extension.ts";
 import { isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
 
@@ -42,7 +42,7 @@ export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   registry: readonly Descriptor[];
   /** Server-side apply (without it such patches are refused with 415) and more subresources. */
   kubelets?: Kubelets | undefined;
-  extension?: Pick<Extension, "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries"> | undefined;
+  extension?: Pick<Extension, "admission" | "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries"> | undefined;
 }
 
 export interface Handlers {
@@ -62,6 +62,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
     ...given,
     find: async (resource, namespace, name) => (await storage.get(storageKey(byResource.get(resource)!, namespace, name)))?.value,
   };
+  const admission = given.extension?.admission({
+    ...options, storage,
+    list: async (resource, namespace) => (await storage.range(storageKey(byResource.get(resource)!, namespace, ""))).items.map(({ value }) => value),
+  });
   /** A dry run takes nothing: it is told the address of the range, and ports beyond theirs. */
   const dry = (): RegistryContext => {
     let port = given.nodePorts.end;
@@ -254,7 +258,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
     info.descriptor.ascribe?.(object, user);
-    const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
+    const stored = await createObject(info.descriptor, info.namespace, object, user, dryRun, () => track(info, user, undefined, object));
     return { status: 201, headers: warned(info, headers, stored, undefined), body: stored };
   }
 
@@ -272,7 +276,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     descriptor.readBack?.(object);
   }
 
-  async function createObject(descriptor: Descriptor, namespace: string, object: Mutable, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
+  async function createObject(descriptor: Descriptor, namespace: string, object: Mutable, user: Requester, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
     const meta = object.metadata;
     if (descriptor.name.namespaced) {
       if (namespace === "") throw newMethodNotSupported(gr(descriptor), "create");
@@ -285,7 +289,9 @@ export function createHandlers(given: HandlersOptions): Handlers {
     delete meta.selfLink;
     trackFields();
     await admitNamespace(descriptor, namespace, meta.name ?? "");
-    await descriptor.admitCreate?.(object, options);
+    const asked: AdmissionRequest = { operation: "CREATE", descriptor, subresource: "", namespace, name: meta.name ?? "", object, user, dryRun };
+    if (admission === undefined) await descriptor.admitCreate?.(object, options);
+    else await admission.admit(asked);
     // BeforeCreate: what the server decides.
     meta.uid = newUid(random);
     meta.creationTimestamp = now();
@@ -303,6 +309,12 @@ export function createHandlers(given: HandlersOptions): Handlers {
     if (errors.list.length > 0) {
       rollback?.();
       throw invalid(descriptor, meta.name ?? "", errors);
+    }
+    try {
+      await admission?.validate({ ...asked, name: meta.name });
+    } catch (e) {
+      rollback?.();
+      throw e;
     }
     settle(descriptor, object);
     const key = storageKey(descriptor, namespace, meta.name);
@@ -333,7 +345,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     checkName(info, object);
     if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
       delete (object.metadata as { resourceVersion?: string }).resourceVersion;
-      const stored = await createObject(info.descriptor, info.namespace, object, dryRun, () => track(info, user, undefined, object));
+      const stored = await createObject(info.descriptor, info.namespace, object, user, dryRun, () => track(info, user, undefined, object));
       return { status: 201, headers: warned(info, headers, object, undefined), body: stored };
     }
     let old: KubeObject | undefined;
@@ -367,7 +379,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
         current: async () => (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
         create(object, tracked) {
           info.descriptor.ascribe?.(object, user);
-          return createObject(info.descriptor, info.namespace, object, dryRun, tracked);
+          return createObject(info.descriptor, info.namespace, object, user, dryRun, tracked);
         },
         update: (change) => guaranteedUpdate(info, user, dryRun, change, true),
       });
@@ -399,7 +411,16 @@ export function createHandlers(given: HandlersOptions): Handlers {
       if (current === undefined) throw newNotFound(gr(descriptor), name);
       const object = change(current.value);
       checkPreconditions(info, object, current, dryRun);
-      const rollback = prepareUpdate(info, user, object, current.value, tracked, dryRun);
+      beginUpdate(info, user, object, current.value, tracked);
+      const asked: AdmissionRequest = { operation: "UPDATE", descriptor, subresource: info.subresource, namespace, name, object, old: current.value, user, dryRun };
+      await admission?.admit(asked);
+      const rollback = prepareUpdate(info, object, current.value, dryRun);
+      try {
+        await admission?.validate(asked);
+      } catch (e) {
+        rollback?.();
+        throw e;
+      }
       settle(descriptor, object);
       if (deepEqual(object, current.value)) {
         rollback?.();
@@ -463,13 +484,17 @@ export function createHandlers(given: HandlersOptions): Handlers {
     meta.uid ??= live.uid;
   }
 
-  /** Managed fields, strategy and validation of an update. */
-  function prepareUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean, dryRun: boolean): (() => void) | undefined {
+  /** Managed fields, which know nothing of what admission changes. */
+  function beginUpdate(info: RequestInfo, user: Requester, object: Mutable, old: KubeObject, tracked: boolean): void {
+    if (info.descriptor.name.namespaced) object.metadata.namespace = info.namespace;
+    if (!tracked) track(info, user, old, object);
+  }
+
+  /** Strategy and validation of an update. */
+  function prepareUpdate(info: RequestInfo, object: Mutable, old: KubeObject, dryRun: boolean): (() => void) | undefined {
     const { descriptor, subresource } = info;
     const meta = object.metadata;
     const was = old.metadata;
-    if (descriptor.name.namespaced) meta.namespace = info.namespace;
-    if (!tracked) track(info, user, old, object);
     // BeforeUpdate: what an update cannot touch.
     meta.creationTimestamp = was.creationTimestamp;
     keep(meta, was, "generation");

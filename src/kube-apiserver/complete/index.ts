@@ -13,6 +13,7 @@ import type { Routes } from "../request-info.ts";
 import { CompactedError } from "../../storage/storage.ts";
 import { createCustomResources } from "../crd/index.ts";
 import { BODY_KINDS, dispatch, REVIEW_KINDS, withParts } from "../subresources/index.ts";
+import { createAdmission } from "./admission/index.ts";
 import { createApiServices } from "./apiservices.ts";
 import { applyRequest } from "./apply-request.ts";
 import { bootstrapAll } from "./bootstrap/index.ts";
@@ -134,6 +135,7 @@ export const complete: Extension = {
     if (contentType !== "application/strategic-merge-patch+json") return [patchedJson(type, patched, contentType, patch), why];
     return [goMap(patch as Record<string, unknown>), patchedFault(structType(type), patched) ?? why];
   },
+  admission: createAdmission,
   dynamic(options) {
     const { storage, clock, address } = options;
     const server: Server = { storage, address, startedMs: clock.nowMs(), requests: new Map() };

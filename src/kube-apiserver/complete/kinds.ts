@@ -175,8 +175,6 @@ export const KINDS: readonly Descriptor[] = [
       const known = source?.kind === "PersistentVolumeClaim" && (source.apiGroup ?? "") === "" || (source?.kind === "VolumeSnapshot" && source.apiGroup === "snapshot.storage.k8s.io");
       if (!known) delete o.spec.dataSource;
       normalizeDataSources(o.spec);
-      // StorageObjectInUseProtection.
-      o.metadata.finalizers = [...(o.metadata.finalizers ?? []).filter((f: string) => f !== PVC_PROTECTION), PVC_PROTECTION];
     },
     prepareForUpdate: (o) => normalizeDataSources(o.spec),
   }),
@@ -187,9 +185,6 @@ export const KINDS: readonly Descriptor[] = [
       spec.persistentVolumeReclaimPolicy ??= "Retain";
       spec.volumeMode ??= "Filesystem";
       if (spec.hostPath !== undefined) spec.hostPath.type ??= "";
-    },
-    prepareForCreate(o) {
-      o.metadata.finalizers = [...(o.metadata.finalizers ?? []).filter((f: string) => f !== PV_PROTECTION), PV_PROTECTION];
     },
   }),
   kind("", "PodTemplate", "podtemplates", {
@@ -439,5 +434,3 @@ export const KINDS: readonly Descriptor[] = [
 ];
 
 const TEMPLATE_GENERATION = "deprecated.daemonset.template.generation";
-const PVC_PROTECTION = "kubernetes.io/pvc-protection";
-const PV_PROTECTION = "kubernetes.io/pv-protection";

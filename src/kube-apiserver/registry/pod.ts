@@ -32,7 +32,8 @@ export const pods: Descriptor<Pod> = {
     "status.nominatedNodeName": status.nominatedNodeName,
   }),
   setDefaults: setPodDefaults,
-  // The plugins ServiceAccount, Priority and DefaultTolerationSeconds (plugin/pkg/admission).
+  // The plugins ServiceAccount, Priority and DefaultTolerationSeconds, as far as a core cluster needs them: there a pod may do without
+  // the account. `complete/admission/` has them in full.
   async admitCreate(pod, context) {
     if (pod.spec.serviceAccountName === undefined) {
       pod.spec.serviceAccountName = "default";
@@ -77,7 +78,7 @@ export const pods: Descriptor<Pod> = {
 };
 
 /** DefaultTolerationSeconds: for five minutes a pod bears a node that is gone. */
-function tolerateForAWhile({ spec }: Pod): void {
+export function tolerateForAWhile({ spec }: Pod): void {
   for (const key of ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]) {
     const tolerated = spec.tolerations?.some((t) => (t.key === key || t.key === undefined) && (t.effect === "NoExecute" || t.effect === undefined));
     if (tolerated !== true) (spec.tolerations ??= []).push({ key, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 });
@@ -88,20 +89,22 @@ const TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
  * The projected volume with token, CA and namespace. Follows plugin/pkg/admission/serviceaccount (mountServiceAccountToken,
- * TokenVolumeSource), sources as the recorded server writes them. A pod whose account does not exist is admitted without,
- * where upstream refuses it: no controller makes the accounts yet.
+ * TokenVolumeSource), sources as the recorded server writes them.
  */
-function mountToken(pod: Pod, account: ServiceAccount & KubeObject, { random }: RegistryContext): void {
+export function mountToken(pod: Pod, account: ServiceAccount & KubeObject, { random }: Pick<RegistryContext, "random">): void {
   if ((pod.spec.automountServiceAccountToken ?? account.automountServiceAccountToken) === false) return;
-  let name: string | undefined;
+  const there = pod.spec.volumes?.find((volume) => volume.name.startsWith("kube-api-access-"));
+  let name = there?.name;
+  let needed = false;
   for (const container of [...(pod.spec.initContainers ?? []), ...(pod.spec.containers ?? [])]) {
     if (container.volumeMounts?.some((m) => m.mountPath === TOKEN_PATH) === true) continue;
+    needed = true;
     name ??= `kube-api-access-${randomSuffix(random, 5)}`;
     (container.volumeMounts ??= []).push({ name, readOnly: true, mountPath: TOKEN_PATH });
   }
-  if (name === undefined) return;
+  if (!needed || there !== undefined) return;
   (pod.spec.volumes ??= []).push({
-    name,
+    name: name!,
     projected: {
       sources: [
         { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },

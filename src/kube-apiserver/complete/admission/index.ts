@@ -1,0 +1,56 @@
+/**
+ * The admission plugins that upstream has on by default, in its order. Follows pkg/kubeapiserver/options/plugins.go (AllOrderedPlugins,
+ * DefaultOffAdmissionPlugins). NamespaceLifecycle is a step of the server's own (`handlers.ts`), and what concerns other identities than
+ * the administrator (NodeRestriction, CertificateApproval, CertificateSigning) has its place here when there are any.
+ */
+import type { Admission, AdmissionContext, AdmissionRequest } from "../../extension.ts";
+import { defaultTolerationSeconds, taintNodesByCondition } from "./defaults.ts";
+import { defaultIngressClass } from "./ingress-class.ts";
+import { limitRanger } from "./limit-ranger.ts";
+import { priority } from "./priority.ts";
+import { resourceQuota } from "./resource-quota.ts";
+import { runtimeClass } from "./runtime-class.ts";
+import { serviceAccount } from "./service-account.ts";
+import { defaultStorageClass, persistentVolumeClaimResize, storageObjectInUseProtection } from "./storage.ts";
+import type { AdmissionPlugin } from "./types.ts";
+
+const PLUGINS: readonly AdmissionPlugin[] = [
+  limitRanger,
+  serviceAccount,
+  taintNodesByCondition,
+  priority,
+  defaultTolerationSeconds,
+  defaultStorageClass,
+  storageObjectInUseProtection,
+  persistentVolumeClaimResize,
+  runtimeClass,
+  defaultIngressClass,
+  // Last: what another plugin refuses is not charged.
+  resourceQuota,
+];
+
+/** The plugins that look at a resource. */
+function pluginsOf(resource: string): readonly AdmissionPlugin[] {
+  let found = byResource.get(resource);
+  if (found === undefined) byResource.set(resource, (found = PLUGINS.filter(({ resources }) => resources?.includes(resource) ?? true)));
+  return found;
+}
+const byResource = new Map<string, readonly AdmissionPlugin[]>();
+
+/** The chain of all plugins. */
+export function createAdmission(context: AdmissionContext): Admission {
+  return {
+    async admit(request: AdmissionRequest) {
+      for (const plugin of pluginsOf(request.descriptor.name.resource)) {
+        const pending = plugin.admit?.(request, context);
+        if (pending !== undefined) await pending;
+      }
+    },
+    async validate(request: AdmissionRequest) {
+      for (const plugin of pluginsOf(request.descriptor.name.resource)) {
+        const pending = plugin.validate?.(request, context);
+        if (pending !== undefined) await pending;
+      }
+    },
+  };
+}
