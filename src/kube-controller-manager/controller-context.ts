@@ -4,11 +4,14 @@ import { parseTime } from "../apimachinery/time.ts";
 import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
+import type { ApiTransport } from "../client/transport.ts";
 import type { Logger } from "../log.ts";
 import type { Clock, Random } from "../time/clock.ts";
 
 export interface ControllerContext {
   readonly client: Client;
+  /** For what is no object: discovery, metrics. */
+  readonly transport: ApiTransport;
   readonly informers: Informers;
   readonly clock: Clock;
   readonly random: Random;

@@ -45,6 +45,7 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
   const client = createClient(options.transport, { userAgent: "kube-controller-manager", ...(options.resources === undefined ? {} : { resources: options.resources }) });
   const context: ControllerContext = {
     client,
+    transport: options.transport,
     informers: createInformers(client, { clock, random, log }),
     clock,
     random,

@@ -4,7 +4,14 @@ import type { ControllerContext } from "./controller-context.ts";
 import type { NodeIpamOptions } from "./nodeipam/index.ts";
 
 /** The options of all controllers together. */
-export interface ControllerSettings extends NodeIpamOptions {}
+export interface ControllerSettings extends NodeIpamOptions {
+  /** `--root-ca-file`, PEM: what pods trust; without it they are told of none. */
+  rootCA?: string;
+  /** `--terminated-pod-gc-threshold` (default 12500; 0 or less: never). */
+  terminatedPodGCThreshold?: number;
+  /** `--resource-quota-sync-period` (default five minutes). */
+  resourceQuotaSyncPeriodMs?: number;
+}
 
 export interface ControllerInitializer {
   /** Upstream's name for `--controllers`, such as `statefulset-controller`. */

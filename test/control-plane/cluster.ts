@@ -53,6 +53,8 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     const known = whole ? { known: complete.controllers } : {};
     await createControllerManager({ transport: server.handle, clock, random, log, ...resources, ...known }).start(stop.signal);
   }
+  // Without their controller pods would wait for the account.
+  else if (whole) await client.serviceAccounts.create({ metadata: { name: "default", namespace: "default" } });
   if (options.scheduler !== false) await createScheduler({ transport: server.handle, clock, random, log }).start(stop.signal);
   if (options.kubelet !== false) fakeKubelet(client, clock, log, stop.signal, options.ready ?? ((): boolean => true));
   return {

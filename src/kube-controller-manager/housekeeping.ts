@@ -1,0 +1,19 @@
+/** The controllers of a complete cluster that look after namespaces, nodes, volumes, Services and owners: beside the core's, or in place of those of the same name. */
+import { newEndpointController } from "./endpoint/index.ts";
+import { newGarbageCollectorByDiscovery } from "./garbagecollector/collector.ts";
+import type { ControllerInitializer } from "./initializers.ts";
+import { newNamespaceDeleter } from "./namespace/deleter.ts";
+import { newPodGCController } from "./podgc/index.ts";
+import { newResourceQuotaController } from "./resourcequota/index.ts";
+import { newServiceAccountController } from "./serviceaccount/index.ts";
+import { newRootCACertPublisher } from "./serviceaccount/root-ca.ts";
+
+export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
+  { name: "serviceaccount-controller", make: newServiceAccountController },
+  { name: "root-ca-certificate-publisher-controller", make: newRootCACertPublisher },
+  { name: "endpoints-controller", make: newEndpointController },
+  { name: "namespace-controller", make: newNamespaceDeleter },
+  { name: "resourcequota-controller", make: newResourceQuotaController },
+  { name: "pod-garbage-collector-controller", make: newPodGCController },
+  { name: "garbage-collector-controller", make: newGarbageCollectorByDiscovery },
+];
