@@ -193,7 +193,7 @@ function formOf(objects: readonly KubeObject[], events: Timeline["events"]): Pic
       .replace(/\bnode-\d\b/g, "node").replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, "<time>");
   };
   // Made by what the recording machine ran beside Kubernetes.
-  const final = objects.filter(({ metadata }) => metadata.name !== "openshift-service-ca.crt").map((object) => JSON.parse(mask(JSON.stringify(object, clean))) as KubeObject);
+  const final = objects.filter(({ metadata }) => metadata.name !== "openshift-service-ca.crt" && metadata.name !== "kube-root-ca.crt").map((object) => JSON.parse(mask(JSON.stringify(object, clean))) as KubeObject);
   const text = (o: unknown): string => JSON.stringify(o, sortKeys);
   return {
     events: events.map(({ type, reason, object, message, source, count }) => mask(`${type} ${reason} ${object}: ${message} (${source}${count === undefined || source === "default-scheduler" ? "" : `, ${count}`})`)).sort(),
