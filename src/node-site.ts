@@ -170,7 +170,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     asked.set(request, from);
     void answerExec(site, agent, request, from).finally(() => asked.delete(request));
   });
-  const refuseStreams = deps.complete?.serveKubeletStreams(site, SITE_API_LATENCY_NS, agent.runtime);
+  const refuseStreams = deps.complete?.serveKubeletStreams(site, SITE_API_LATENCY_NS, agent);
   /** Nobody answers for a crashed node but the network, to those who had asked and those who ask later. */
   const crash = (error: Error): void => {
     deps.log.error("kernel panic", { node: spec.name, err: error.message });

@@ -2,7 +2,9 @@
 import { serveStreams, type NodeStream, type NodeStreamRequest, type StreamEvents } from "./client/site-streams.ts";
 import type { Follower, Runtime } from "./cri/runtime.ts";
 import type { Site } from "./time/site.ts";
-import type { ContainerStatus, LogLine } from "./cri/types.ts";
+import { loggedContainer, streamLogs } from "./kubelet/complete/logs.ts";
+import type { PodKeeper } from "./kubelet/kubelet.ts";
+import type { NodeAgent } from "./node.ts";
 
 const encoder = new TextEncoder();
 const IDLE: NodeStream = { write() {}, eof() {}, resize() {}, abort() {} };
@@ -10,8 +12,8 @@ const IDLE: NodeStream = { write() {}, eof() {}, resize() {}, abort() {} };
 export { newKubelets } from "./client/site-streams.ts";
 
 /** Serves them at the node's site; returns what refuses them once the node has crashed: nobody answers for it then. */
-export const serveKubeletStreams = (site: Site, latencyNs: number, runtime: Runtime): ((address: string) => void) => {
-  serveStreams(site, latencyNs, (request, events) => openNodeStream(runtime, request, events));
+export const serveKubeletStreams = (site: Site, latencyNs: number, { runtime, kubelet }: NodeAgent): ((address: string) => void) => {
+  serveStreams(site, latencyNs, (request, events) => openNodeStream(runtime, kubelet.pods, request, events));
   return (address) =>
     serveStreams(site, latencyNs, (_, events) => {
       events.end({ error: `error dialing backend: dial tcp ${address}: connect: no route to host` });
@@ -20,7 +22,7 @@ export const serveKubeletStreams = (site: Site, latencyNs: number, runtime: Runt
 };
 
 /** Starts one; it ends by itself or by `abort`. */
-const openNodeStream = (runtime: Runtime, request: NodeStreamRequest, events: StreamEvents): NodeStream => {
+const openNodeStream = (runtime: Runtime, keeper: PodKeeper, request: NodeStreamRequest, events: StreamEvents): NodeStream => {
   const { namespace, pod } = request;
   const sandboxes = runtime.listPodSandboxes().filter(({ config }) => config.namespace === namespace && config.name === pod);
   const sandbox = sandboxes.find(({ state }) => state === "SANDBOX_READY") ?? sandboxes.at(-1);
@@ -32,9 +34,10 @@ const openNodeStream = (runtime: Runtime, request: NodeStreamRequest, events: St
   const { container } = request;
   const attempts = sandboxes.flatMap(({ id }) => runtime.listContainers(id)).filter(({ name }) => name === container).sort((a, b) => a.attempt - b.attempt);
   if (request.kind === "logs") {
-    const found = request.previous ? attempts.filter(({ state }) => state === "CONTAINER_EXITED").at(attempts.at(-1)?.state === "CONTAINER_EXITED" ? -2 : -1) : attempts.at(-1);
-    if (found === undefined) return fail(request.previous ? `previous terminated container "${container}" in pod "${pod}" not found` : `container "${container}" in pod "${pod}" is waiting to start: ContainerCreating`);
-    return logs(runtime, found, request, events);
+    const status = keeper.statusOf?.(namespace, pod);
+    if (status === undefined) return fail(`pod "${pod}_${namespace}" cannot be found - no logs available`);
+    const found = loggedContainer(status, request);
+    return "error" in found ? fail(found.error) : streamLogs(runtime, found.id, request, events);
   }
   const running = attempts.find(({ state }) => state === "CONTAINER_RUNNING");
   if (running === undefined) return fail(`unable to upgrade connection: container not found ("${container}")`);
@@ -47,8 +50,6 @@ const openNodeStream = (runtime: Runtime, request: NodeStreamRequest, events: St
   program.ended.then((exitCode) => events.end({ exitCode }), (error: Error) => events.end({ error: `error executing command in container: ${error.message.replace(/^rpc error: code = \w+ desc = /, "")}` }));
   return { ...IDLE, write: stdin.write, eof: stdin.end, abort: program.kill };
 };
-
-const loggedLines = (runtime: Runtime, id: string): number => runtime.containers.get(id)?.logged ?? 0;
 
 const follow = (runtime: Runtime, id: string, follower: Follower): (() => void) => {
   const followers = runtime.containers.get(id)?.followers;
@@ -75,47 +76,6 @@ const newPipe = (): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint
       wake();
     },
   };
-};
-
-const logs = (runtime: Runtime, { id }: ContainerStatus, request: NodeStreamRequest & { kind: "logs" }, events: StreamEvents): NodeStream => {
-  const { sinceMs = 0, tailLines, timestamps } = request;
-  let left = request.limitBytes ?? Infinity;
-  const send = (lines: readonly LogLine[]): void => {
-    for (const { timeMs, stream, text } of lines) {
-      if (timeMs < sinceMs || left <= 0) continue;
-      const bytes = encoder.encode(`${timestamps ? `${nanoTime(timeMs)} ` : ""}${text}\n`);
-      const part = bytes.length > left ? bytes.subarray(0, left) : bytes;
-      left -= part.length;
-      events.data(stream, part);
-    }
-  };
-  const all = runtime.containerLogs(id).filter(({ timeMs }) => timeMs >= sinceMs);
-  send(tailLines === undefined ? all : tailLines === 0 ? [] : all.slice(-tailLines));
-  if (!request.follow || left <= 0 || runtime.containerStatus(id)?.state !== "CONTAINER_RUNNING") {
-    events.end({});
-    return IDLE;
-  }
-  let last = loggedLines(runtime, id);
-  const stop = follow(runtime, id, {
-    output() {
-      const logged = loggedLines(runtime, id);
-      if (logged > last) send(runtime.containerLogs(id).slice(last - logged));
-      last = logged;
-      if (left > 0) return;
-      stop();
-      events.end({});
-    },
-    end: () => events.end({}),
-  });
-  return { ...IDLE, abort: stop };
-};
-
-/** RFC 3339 with nanoseconds, as far as they are not zeros. */
-const nanoTime = (ms: number): string => {
-  const whole = Math.floor(ms);
-  const below = String(Math.floor((ms - whole) * 1e6)).padStart(6, "0");
-  const fraction = `${String(whole % 1000).padStart(3, "0")}${below}`.replace(/0+$/, "");
-  return `${new Date(whole).toISOString().slice(0, 19)}${fraction === "" ? "" : `.${fraction}`}Z`;
 };
 
 const forward = (runtime: Runtime, sandbox: string, port: number, events: StreamEvents): NodeStream => {

@@ -25,8 +25,18 @@ export interface ProgramContext {
   readonly net: Sockets;
   readonly clock: Clock;
   readonly random: Random;
+  /** What the program uses of the machine, for it to say: there is nothing that could measure JavaScript. */
+  readonly usage: Usage;
   /** The API server as this pod's service account reaches it. */
   readonly api: ApiTransport;
+}
+
+/** CPU and memory of one container, as its cgroup has them. */
+export interface Usage {
+  /** Spends so much CPU time: takes as long in virtual time, and longer where the container has less than one CPU. */
+  cpu(ms: number): Promise<void>;
+  /** Memory that the program has taken beyond what every program has; more than the container's limit is its end (OOMKilled). */
+  memory(bytes: number): void;
 }
 
 /** An image: what its registry entry says, and the program itself. */

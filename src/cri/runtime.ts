@@ -7,7 +7,7 @@ import type { ImageRegistry } from "../images/registry.ts";
 import type { Netns, NodeKernel } from "../kernel/netns.ts";
 import type { Logger } from "../log.ts";
 import type { Clock, Random } from "../time/clock.ts";
-import type { Image } from "./program.ts";
+import type { Image, Usage } from "./program.ts";
 import { ownedSockets, type OwnedSockets } from "./sockets.ts";
 import { CriError, type ContainerConfig, type ContainerStatus, type ExecResult, type ImageService, type LogLine, type PodSandboxConfig,
   type PodSandboxStatus, type RuntimeService } from "./types.ts";
@@ -65,6 +65,8 @@ export interface Container {
 const LOG_LINES_MAX = 10_000;
 /** How long a pull takes: the time of a registry near by. */
 const PULL_MS = 10;
+/** What a program has before it takes more. */
+const BASE_MEMORY = 2 << 20;
 /** 128 + SIGKILL. */
 const EXIT_KILLED = 137;
 
@@ -151,6 +153,7 @@ export class Runtime implements RuntimeService, ImageService {
       status: {
         id, sandboxId, name: config.name, attempt: config.attempt, image: name!, imageId: this.deps.images.id(image),
         state: "CONTAINER_CREATED", createdAtMs: this.deps.clock.nowMs(), startedAtMs: 0, finishedAtMs: 0, exitCode: 0, reason: "", message: "",
+        cpuNs: 0, memoryBytes: BASE_MEMORY,
       },
     });
     return id;
@@ -172,7 +175,7 @@ export class Runtime implements RuntimeService, ImageService {
       status.state = "CONTAINER_EXITED";
       status.finishedAtMs = this.deps.clock.nowMs();
       status.exitCode = exitCode;
-      status.reason = exitCode === 0 ? "Completed" : "Error";
+      if (status.reason === "") status.reason = exitCode === 0 ? "Completed" : "Error";
       if (error instanceof ExecutableNotFound) {
         status.exitCode = 128;
         status.reason = "StartError";
@@ -195,6 +198,13 @@ export class Runtime implements RuntimeService, ImageService {
     }
     running.kill();
     await running.ended;
+  }
+
+  oomKill(id: string): void {
+    const container = this.containers.get(id);
+    if (container?.running === undefined) return;
+    container.status.reason = "OOMKilled";
+    container.running.kill();
   }
 
   removeContainer(id: string): void {
@@ -293,13 +303,23 @@ export class Runtime implements RuntimeService, ImageService {
       done(exitCode, error);
       resolveEnded();
     };
+    const usage: Usage = {
+      cpu: async (ms) => {
+        await this.deps.clock.sleep(ms / Math.min(1, config.cpuLimit ?? 1));
+        status.cpuNs += ms * 1e6;
+      },
+      memory: (bytes) => {
+        status.memoryBytes = BASE_MEMORY + bytes;
+        if (status.memoryBytes > (config.memoryLimit ?? Infinity)) this.oomKill(status.id);
+      },
+    };
     const run = async (): Promise<number> => image.run({
       argv, env: { ...image.env, ...config.env, HOSTNAME: sandbox.status.config.hostname },
       hostname: sandbox.status.config.hostname,
       readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : config.readFile(path)),
       stdout: (text) => { if (!over) stdout(text); },
       stderr: (text) => { if (!over) stderr(text); },
-      ...(stdin === undefined ? {} : { stdin }), signal: stop.signal, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
+      ...(stdin === undefined ? {} : { stdin }), signal: stop.signal, usage, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
     });
     run().then((code) => finish(code & 255), (error: unknown) => {
       if (!over && !(error instanceof ExecutableNotFound)) stderr(`${error instanceof Error ? error.message : String(error)}\n`);

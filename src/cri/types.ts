@@ -100,6 +100,9 @@ export interface ContainerConfig {
   readonly stdin?: boolean;
   readonly stdinOnce?: boolean;
   readonly tty?: boolean;
+  /** CPUs that it may use, and bytes of memory. */
+  readonly cpuLimit?: number;
+  readonly memoryLimit?: number;
   /** Names and numbers of ports, for images that serve what they are told to. */
   readonly ports?: readonly { readonly containerPort: number; readonly protocol?: string }[];
 }
@@ -118,7 +121,10 @@ export interface ContainerStatus {
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
   readonly exitCode: number;
-  /** `Completed`, `Error`, `StartError`. */
+  /** CPU time it has used, in ns, and bytes of memory it has. */
+  readonly cpuNs: number;
+  readonly memoryBytes: number;
+  /** `Completed`, `Error`, `StartError`, `OOMKilled`. */
   readonly reason: string;
   readonly message: string;
 }
@@ -147,6 +153,8 @@ export interface RuntimeService {
   startContainer(id: string): void;
   /** SIGTERM, then SIGKILL after `graceMs`; resolves when it has ended. */
   stopContainer(id: string, graceMs: number): Promise<void>;
+  /** Ends it as the kernel does when there is no memory left. */
+  oomKill(id: string): void;
   removeContainer(id: string): void;
   listContainers(sandboxId?: string): ContainerStatus[];
   containerStatus(id: string): ContainerStatus | undefined;

@@ -62,6 +62,8 @@ export interface PodKeeper {
   stop(): Promise<void>;
   /** The status to report, out of the one that every node has. */
   nodeStatus?(status: NodeStatus): NodeStatus;
+  /** How a pod of this node is; undefined: there is none. */
+  statusOf?(namespace: string, name: string): PodStatus | undefined;
 }
 
 const LEASE_SECONDS = 40;
@@ -75,7 +77,7 @@ const CNI_NOT_READY = "NetworkReady=false reason:NetworkPluginNotReady message:N
 export class Kubelet {
   private readonly deps: KubeletDeps;
   private readonly events: EventRecorder;
-  private readonly pods: PodKeeper;
+  readonly pods: PodKeeper;
   private readonly timers = new Set<Cancel>();
   private networkNotReady: string | undefined = CNI_NOT_READY;
   private extra: NodeHealth["extra"] = [];
@@ -100,7 +102,6 @@ export class Kubelet {
     signal.addEventListener("abort", () => { for (const cancel of this.timers) cancel(); }, { once: true });
     await this.register(signal);
     deps.runtime.onContainerEnd((status) => this.pods.containerEnded(status));
-    this.pods.start?.(signal);
     const pods = createInformer<Pod>(deps.client.pods, {
       clock: deps.clock, random: deps.random, log: deps.log, fieldSelector: `spec.nodeName=${deps.identity.name}`,
     });
@@ -109,6 +110,7 @@ export class Kubelet {
     this.every(STATUS_UPDATE_MS, () => this.reportNode());
     void this.renewLease(signal);
     this.event("Normal", "Starting", "Starting kubelet.");
+    this.pods.start?.(signal);
   }
 
   /** The pod network is there, or again not; `conditions` go into the Node's status. */

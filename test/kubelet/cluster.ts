@@ -8,7 +8,7 @@ import { inBoxImages } from "../../src/images/index.ts";
 import { ExecutableNotFound, stopped } from "../../src/images/program.ts";
 import { complete } from "../../src/kube-apiserver/complete/index.ts";
 import { createApiServer } from "../../src/kube-apiserver/server.ts";
-import { keepPods } from "../../src/kubelet/complete/index.ts";
+import { keepPods, type CompleteKeeper } from "../../src/kubelet/complete/index.ts";
 import { silent, type Logger } from "../../src/log.ts";
 import { createNodeAgent, type NodeAgent, type NodeAgentOptions } from "../../src/node.ts";
 import { newRandom } from "../../src/time/random.ts";
@@ -17,11 +17,11 @@ import { Fabric, FakeKernel } from "../node/fake-netns.ts";
 
 /**
  * `do WORD…`: print:TEXT, error:TEXT, sleep:MS (deaf to SIGTERM), exit:CODE, term:MS:CODE (waits for SIGTERM, then MS, then ends), serve:PORT (HTTP; /bad is 500),
- * env:NAME, file:PATH, once:PATH:CODE … Words go one after the other; the end is exit code 0.
+ * env:NAME, file:PATH, cpu:MS (of CPU time), memory:BYTES, once:PATH:CODE … Words go one after the other; the end is exit code 0.
  */
 export const doer: Image = defineImage({
   name: "example.com/doer:1", entrypoint: ["do"],
-  async run({ argv, env, clock, signal, stdout, stderr, net, readFile }) {
+  async run({ argv, usage, env, clock, signal, stdout, stderr, net, readFile }) {
     if (argv[0] !== "do") throw new ExecutableNotFound(argv[0] ?? "");
     for (const word of argv.slice(1)) {
       const [verb, a = "", b = ""] = word.split(":");
@@ -29,6 +29,8 @@ export const doer: Image = defineImage({
         case "print": stdout(`${a}\n`); break;
         case "error": stderr(`${a}\n`); break;
         case "sleep": await clock.sleep(Number(a)); break;
+        case "cpu": await usage.cpu(Number(a)); break;
+        case "memory": usage.memory(Number(a)); break;
         case "exit": return Number(a);
         case "env": stdout(`${a}=${env[a] ?? "(none)"}\n`); break;
         case "file": { const bytes = readFile(a); stdout(bytes === undefined ? `${a}: ENOENT` : new TextDecoder().decode(bytes)); if (bytes === undefined || argv.length > 2) stdout("\n"); break; }
@@ -53,6 +55,7 @@ export const doer: Image = defineImage({
 });
 
 export interface TestNode {
+  readonly keeper: CompleteKeeper;
   readonly agent: NodeAgent;
   readonly kernel: FakeKernel;
 }
@@ -103,7 +106,7 @@ export async function testCluster(): Promise<TestCluster> {
         images: [doer, ...inBoxImages], keepPods, ...options,
       });
       void agent.start();
-      const node = { agent, kernel };
+      const node = { agent, kernel, keeper: agent.kubelet.pods as CompleteKeeper };
       nodes.push(node);
       return node;
     },
@@ -115,13 +118,12 @@ export async function testCluster(): Promise<TestCluster> {
     createPod: (name, spec, metadata = {}) =>
       client.pods.create({ metadata: { name, namespace: "default", ...metadata }, spec: { nodeName: "node-1", automountServiceAccountToken: false, ...spec } } as never),
     async until(name, ms, wanted) {
-      let found = await pod(name);
-      for (let spent = 0; !wanted(found); spent += 50) {
-        if (spent > ms) throw new Error(`${name}: ${JSON.stringify(found.status, undefined, 1)}\n${problems.join("\n")}`);
+      for (let spent = 0; ; spent += 50) {
+        const found = await pod(name).catch(() => undefined);
+        if (found !== undefined && wanted(found)) return found;
+        if (spent > ms) throw new Error(`${name}: ${JSON.stringify(found?.status, undefined, 1)}\n${problems.join("\n")}`);
         await clock.advance(50);
-        found = await pod(name);
       }
-      return found;
     },
     async gone(name, ms) {
       for (let spent = 0; spent <= ms; spent += 50) {

@@ -1,7 +1,9 @@
 /** Starts one container. Follows kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go: startContainer. */
 import type { Container, EphemeralContainer, Pod } from "../../api/types.generated.ts";
+import { quantityMilliValue, quantityValue } from "../../apimachinery/quantity.ts";
 import type { EventRecorder } from "../../client/events.ts";
-import type { ContainerConfig, ContainerStatus as Run, ImageService, PodSandboxConfig, RuntimeService } from "../../cri/types.ts";
+import type { Runtime } from "../../cri/runtime.ts";
+import type { ContainerConfig, ContainerStatus as Run, PodSandboxConfig } from "../../cri/types.ts";
 import type { Sockets } from "../../kernel/sockets.ts";
 import type { Logger } from "../../log.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -18,7 +20,7 @@ import type { PodVolumes } from "./volumes/pod-volumes.ts";
 
 export interface StartDeps {
   readonly api: Api;
-  readonly runtime: RuntimeService & ImageService;
+  readonly runtime: Runtime;
   readonly images: ImageManager;
   readonly clock: Clock;
   readonly events: EventRecorder;
@@ -88,7 +90,7 @@ export async function startContainer(deps: StartDeps, start: Start): Promise<Wai
       ...(container.command === undefined ? {} : { command: container.command.map((word) => expand(word, env)) }),
       ...(container.args === undefined ? {} : { args: container.args.map((word) => expand(word, env)) }),
       ...start.volumes.containerConfig(container, env, own),
-      ...privileges(pod, container),
+      ...privileges(pod, container), ...limits(container),
       ...(container.workingDir === undefined ? {} : { workingDir: container.workingDir }),
       stdin: container.stdin === true, stdinOnce: container.stdinOnce === true, tty: container.tty === true,
       ports: (container.ports ?? []).map(({ containerPort, protocol = "TCP" }) => ({ containerPort, protocol })),
@@ -116,6 +118,11 @@ export async function startContainer(deps: StartDeps, start: Start): Promise<Wai
     if (runtime.containerStatus(id)?.state === "CONTAINER_RUNNING") await start.kill(run, "FailedPostStartHook", "FailedPostStartHook");
     return { reason: "PostStartHookError", message: (error as Error).message };
   }
+}
+
+function limits({ resources }: Container | EphemeralContainer): Partial<ContainerConfig> {
+  const { cpu, memory } = resources?.limits ?? {};
+  return { ...(cpu === undefined ? {} : { cpuLimit: quantityMilliValue(cpu) / 1000 }), ...(memory === undefined ? {} : { memoryLimit: quantityValue(memory) }) };
 }
 
 /** Who the container runs as (securitycontext.DetermineEffectiveSecurityContext). */

@@ -6,6 +6,7 @@
 import { parseTime } from "../../apimachinery/time.ts";
 import type { Container, EphemeralContainer, Pod, PodStatus } from "../../api/types.generated.ts";
 import type { ContainerStatus as Run } from "../../cri/types.ts";
+import type { Netns } from "../../kernel/netns.ts";
 import type { Cancel, Random } from "../../time/clock.ts";
 import { Backoff } from "../backoff.ts";
 import { podActions, type ActionFacts, type ToKill } from "./actions.ts";
@@ -26,6 +27,8 @@ export interface PodWorkerDeps extends StartDeps {
   readonly networkNotReady: () => string | undefined;
   readonly random: Random;
   readonly volumesOf: (podIPs: () => readonly string[]) => PodVolumes;
+  /** The object by which the API server knows the pod: that of a static pod is its mirror, if there is one. */
+  readonly apiPod: (pod: Pod) => Pod | null;
   /** Everything of the pod is gone from this node. */
   readonly terminated: (pod: Pod, removed: boolean) => void;
 }
@@ -232,7 +235,7 @@ export class PodWorker {
   }
 
   private publish(status = this.status()): PodStatus {
-    if (!this.removed) this.deps.statuses.set(this.current, status);
+    if (!this.removed) this.deps.statuses.set(this.current, status, this.deps.apiPod(this.current));
     return status;
   }
 
@@ -454,6 +457,26 @@ export class PodWorker {
     deps.images.forget(this.current);
     this.publish(terminatedStatus(this.current, this.status(true)));
     deps.terminated(this.current, this.removed);
+  }
+
+  /** Tells the API server again: there is another object for it there. */
+  publishAgain(): void {
+    const status = this.deps.statuses.get(this.current.metadata.uid);
+    if (status !== undefined && !this.over) this.deps.statuses.set(this.current, status, this.deps.apiPod(this.current));
+  }
+
+  get startedAtMs(): number {
+    const { startTime } = this.deps.statuses.get(this.current.metadata.uid) ?? this.current.status;
+    return (startTime === undefined ? undefined : parseTime(startTime)) ?? this.deps.clock.nowMs();
+  }
+
+  liveRuns(): Run[] {
+    return [...this.runs.values()].flatMap(([run]) => (run?.state === "CONTAINER_RUNNING" ? [run] : []));
+  }
+
+  /** The network namespace of its own. */
+  netns(): Netns | undefined {
+    return this.current.spec.hostNetwork === true || this.sandboxId === undefined ? undefined : this.deps.runtime.sandboxes.get(this.sandboxId)?.netns;
   }
 
   /** Takes what is left of it away: sandbox, containers and their logs. */

@@ -11,7 +11,9 @@ import type { Clock } from "../../time/clock.ts";
 import { OWN_CONDITIONS } from "./conditions.ts";
 
 interface Entry {
-  pod: Pod;
+  readonly uid: string;
+  /** As the API server knows it; null: it does not. */
+  pod: Pod | null;
   latest: PodStatus;
   /** What the API server has of us. */
   sent: PodStatus | undefined;
@@ -35,13 +37,15 @@ export class StatusManager {
     return this.entries.get(uid)?.latest;
   }
 
-  set(pod: Pod, status: PodStatus): void {
+  /** `known`: the object to write it to, where that is another one, or none. */
+  set(pod: Pod, status: PodStatus, known: Pod | null = pod): void {
     const { uid } = pod.metadata;
     let entry = this.entries.get(uid);
-    if (entry === undefined) this.entries.set(uid, (entry = { pod, latest: status, sent: undefined, busy: undefined }));
-    entry.pod = pod;
+    if (entry === undefined) this.entries.set(uid, (entry = { uid, pod: known, latest: status, sent: undefined, busy: undefined }));
+    if (entry.pod?.metadata.uid !== known?.metadata.uid) entry.sent = undefined;
+    entry.pod = known;
     entry.latest = status;
-    entry.busy ??= this.flush(entry).finally(() => (entry.busy = undefined));
+    if (known !== null) entry.busy ??= this.flush(entry).finally(() => (entry.busy = undefined));
   }
 
   forget(uid: string): void {
@@ -65,21 +69,21 @@ export class StatusManager {
   }
 
   private async flush(entry: Entry): Promise<void> {
-    const { metadata: { uid } } = entry.pod;
-    while (this.entries.get(uid) === entry) {
-      const status = entry.latest;
-      const former = entry.sent ?? entry.pod.status;
+    while (this.entries.get(entry.uid) === entry && entry.pod !== null) {
+      const { pod, latest: status } = entry;
+      const { uid } = pod.metadata;
+      const former = entry.sent ?? pod.status;
       const patch = statusPatch(former, status, entry.sent === undefined);
       if (patch === undefined) {
         entry.sent = status;
         return;
       }
       try {
-        await this.client.pods.patch(entry.pod.metadata.namespace ?? "default", entry.pod.metadata.name, "strategic", { metadata: { uid }, status: patch }, "status");
+        await this.client.pods.patch(pod.metadata.namespace ?? "default", pod.metadata.name, "strategic", { metadata: { uid }, status: patch }, "status");
         entry.sent = status;
       } catch (error) {
         if (isNotFound(error) || isConflict(error)) return;
-        this.log.error("Failed to update status for pod", { pod: entry.pod.metadata.name, err: String(error) });
+        this.log.error("Failed to update status for pod", { pod: pod.metadata.name, err: String(error) });
         await this.clock.sleep(1000);
       }
       if (entry.latest === entry.sent) return;
