@@ -185,6 +185,8 @@ export const clusterOn =
     const shared = (options.memory ?? (platform.sharedMemory ? "shared" : "plain")) === "shared";
     if (shared && !platform.sharedMemory) throw new Error(`memory: shared: ${platform.name} can not share memory here`);
     const module = platform.loadKernel(shared);
+    const { serviceCidr = SERVICE_CIDR } = options.serving ?? {};
+    const clusterDns = tenthOf(serviceCidr);
 
     const random = newRandom(seed);
     const underlay = new UnderlaySwitch(random.fork("underlay"));
@@ -199,14 +201,14 @@ export const clusterOn =
     local.add(master);
     const complete = options.components === "core" ? undefined : (await import("./complete.ts")).complete;
     const streams = complete !== undefined;
-    const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr: SERVICE_CIDR,
+    const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr,
       recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete,
       serving: streams ? { ...options.serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
     });
     serveSiteApi(master, controlPlane.handle);
 
     const settings: NodeSettings = {
-      seed, epochMs, controlPlane: CONTROL_PLANE, clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local", podCidr: POD_CIDR,
+      seed, epochMs, controlPlane: CONTROL_PLANE, clusterDns, clusterDomain: "cluster.local", podCidr: POD_CIDR,
       observe, streams,
     };
     const threads = Math.min(workers, nodeCount);
@@ -247,7 +249,7 @@ export const clusterOn =
       underlay.plug(index, link);
       return site;
     };
-    const cluster = new RunningCluster({ resources: complete?.resources ?? RESOURCES, loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug,
+    const cluster = new RunningCluster({ resources: complete?.resources ?? RESOURCES, loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug, clusterDns,
       close() {
         pacer?.stop();
         controlPlane.stop();
@@ -264,7 +266,13 @@ export const clusterOn =
 
 const POD_CIDR = "10.244.0.0/16";
 const SERVICE_CIDR = "10.96.0.0/16";
-const CLUSTER_DNS = "10.96.0.10";
+
+/** Where the cluster's DNS is: the tenth address of the services' range, as kubeadm chooses it. */
+const tenthOf = (cidr: string): string => {
+  const [, network, last] = /^(\d+\.\d+\.\d+)\.(\d+)\//.exec(cidr) ?? [];
+  if (network === undefined) throw new Error(`serviceCidr: ${cidr}: an IPv4 range in CIDR notation`);
+  return `${network}.${Number(last) + 10}`;
+};
 
 const nodeSpec = (i: number): NodeSpec => {
   const host = i + 2;
@@ -296,6 +304,7 @@ interface Parts {
   readonly underlay: UnderlaySwitch;
   readonly pacer: Pacer | undefined;
   readonly addPlug: () => Site;
+  readonly clusterDns: string;
   readonly master: Site;
   readonly close: () => void;
 }
@@ -360,7 +369,7 @@ class RunningCluster implements Cluster {
   /** The add-ons, and then all nodes Ready. */
   async boot(): Promise<void> {
     if (this.#parts.specs.length === 0) return;
-    const addons = systemObjects({ clusterDns: CLUSTER_DNS, clusterDomain: "cluster.local" });
+    const addons = systemObjects({ clusterDns: this.#parts.clusterDns, clusterDomain: "cluster.local" });
     await this.drive((client) => apply(client, addons));
     const nodes = this.#parts.specs.map(({ name }) => ({ apiVersion: "v1", kind: "Node", metadata: { name } }));
     await this.waitReady(nodes);

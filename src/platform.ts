@@ -80,13 +80,22 @@ export interface HttpsOptions {
   readonly port: number;
   /** The IPv4 address to listen at. */
   readonly host: string;
+  /** PEM; without, a certificate of an authority of its own. */
+  readonly certificate?: { readonly cert: string; readonly key: string };
+  /** Who signs clients' certificates, PEM; without, clients are not asked for theirs. */
+  readonly clientCA?: string;
+  /** Default true. */
+  readonly http2?: boolean;
+  /** Streams of one HTTP/2 connection; default 1000, as kube-apiserver has it. */
+  readonly maxStreams?: number;
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   /** `connection`: of a request that asks for another protocol; after an answer with status 101 it is no longer the server's. */
   handle(message: HttpMessage, connection?: Connection): Promise<HttpAnswer>;
 }
 
 export interface HttpsServer {
   readonly url: string;
-  /** The certificate of the authority that signed the server's, in PEM. */
+  /** What clients verify the server's certificate by, in PEM: its authority's certificate, or itself where it was given. */
   readonly ca: string;
   /** Resolves when all connections are closed, which it does by force. */
   close(): Promise<void>;

@@ -1,11 +1,13 @@
 /** The API over HTTPS in Node, HTTP/1.1 and HTTP/2 alike: Node's requests as `Request`, `Response` as Node's answers. */
+import { createHash } from "node:crypto";
 import { createSecureServer } from "node:http2";
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { gzip } from "node:zlib";
-import type { Connection, HttpAnswer } from "../../src/client/transport.ts";
+import type { Connection, HttpAnswer, HttpMessage } from "../../src/client/transport.ts";
 import type { HttpsOptions, HttpsServer } from "../../src/platform.ts";
 import { makeServingCertificate } from "./certificates.ts";
 
@@ -14,9 +16,17 @@ const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "up
 /** The largest body that is taken in; the API server itself refuses less than that (3 MiB) with 413. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
-export async function serveHttps({ port, host, handle }: HttpsOptions): Promise<HttpsServer> {
-  const { ca, cert, key } = makeServingCertificate(NAMES, host === "127.0.0.1" ? [host] : ["127.0.0.1", host]);
-  const server = createSecureServer({ cert, key, allowHTTP1: true });
+export async function serveHttps({ port, host, handle, certificate, clientCA, http2 = true, maxStreams = 1000, minVersion = "TLSv1.2" }: HttpsOptions): Promise<HttpsServer> {
+  const made = certificate === undefined ? makeServingCertificate(NAMES, host === "127.0.0.1" ? [host] : ["127.0.0.1", host]) : { ...certificate, ca: certificate.cert };
+  const { ca, cert, key } = made;
+  const server = createSecureServer({
+    cert, key, minVersion, allowHTTP1: true, ...(http2 ? {} : { ALPNProtocols: ["http/1.1"] }),
+    // Whoever has no certificate, or one by somebody else, is told so by the API server.
+    ...(clientCA === undefined ? {} : { ca: clientCA, requestCert: true, rejectUnauthorized: false }),
+    settings: { maxConcurrentStreams: maxStreams },
+    // Large lists of many streams at once wait for their client in here.
+    maxSessionMemory: 1024,
+  });
   const sockets = new Set<Socket>();
   server.on("secureConnection", (socket: Socket) => {
     sockets.add(socket);
@@ -25,7 +35,7 @@ export async function serveHttps({ port, host, handle }: HttpsOptions): Promise<
   // What clients do to their connections is no concern of the server.
   server.on("sessionError", () => {});
   server.on("request", (incoming, outgoing) => void answer(incoming, outgoing, handle));
-  server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => void upgrade(incoming, connectionOf(socket, head), handle));
+  server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => void upgrade(incoming, socket, head, handle));
   await listening(server, port, host);
   const bound = (server.address() as AddressInfo).port;
   return {
@@ -77,7 +87,7 @@ async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerRespons
     const headers = headersOf(incoming.headers);
     const method = incoming.method ?? "GET";
     const reads = method === "GET" || method === "HEAD";
-    const message = { method, url: incoming.url ?? "/", headers, body: reads ? NOTHING : await bodyOf(incoming) };
+    const message = { method, url: incoming.url ?? "/", headers, body: reads ? NOTHING : await bodyOf(incoming), ...certificateOf(incoming.stream?.session?.socket ?? incoming.socket) };
     // What waits for its client are watches; a change is made whether somebody waits for the answer or not.
     const answered = await handle(reads ? { ...message, signal: goneSignal(outgoing) } : message);
     await send(answered, outgoing, incoming.httpVersionMajor === 2, method === "HEAD", takesGzip(incoming.headers["accept-encoding"]));
@@ -86,6 +96,23 @@ async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerRespons
     if (!outgoing.headersSent) outgoing.writeHead(400);
     outgoing.end();
   }
+}
+
+const certificates = new WeakMap<object, Pick<HttpMessage, "certificate">>();
+
+/** The client's certificate, once per connection. */
+function certificateOf(connection: unknown): Pick<HttpMessage, "certificate"> {
+  const socket = connection as TLSSocket;
+  let found = certificates.get(socket);
+  if (found === undefined) {
+    const { raw, subject } = socket.getPeerCertificate() ?? {};
+    const list = (value: string | string[] | undefined): string[] => (value === undefined ? [] : [value].flat());
+    found = raw === undefined ? {} : {
+      certificate: socket.authorized ? { commonName: list(subject.CN)[0] ?? "", organizations: list(subject.O), fingerprint: createHash("sha256").update(raw).digest("hex") } : "invalid",
+    };
+    certificates.set(socket, found);
+  }
+  return found;
 }
 
 function headersOf(sent: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
@@ -98,8 +125,9 @@ function headersOf(sent: Readonly<Record<string, string | string[] | undefined>>
 }
 
 /** A request for another protocol: its connection is taken over, or gets the refusal. */
-async function upgrade(incoming: IncomingMessage, connection: Connection, handle: HttpsOptions["handle"]): Promise<void> {
-  const message = { method: incoming.method ?? "GET", url: incoming.url ?? "/", headers: headersOf(incoming.headers), body: NOTHING };
+async function upgrade(incoming: IncomingMessage, socket: Socket, head: Buffer, handle: HttpsOptions["handle"]): Promise<void> {
+  const connection = connectionOf(socket, head);
+  const message = { method: incoming.method ?? "GET", url: incoming.url ?? "/", headers: headersOf(incoming.headers), body: NOTHING, ...certificateOf(socket) };
   let answered: HttpAnswer;
   try {
     answered = await handle(message, connection);

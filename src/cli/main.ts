@@ -1,7 +1,6 @@
 /** `kubewire`, the command: parses what was typed, calls what was meant. The host (files, output) is handed in. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { CliHost } from "../platform.ts";
-import type { UpOptions } from "./up.ts";
 import { demoCommand } from "./demo.ts";
 import { digestCommand } from "./digest.ts";
 import { replayCommand } from "./replay.ts";
@@ -70,21 +69,11 @@ export const main = async (host: CliHost): Promise<number> => {
       status = await replayCommand(host, file, options);
     });
 
-  program
-    .command("up")
-    .description("boot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries")
-    .option("--nodes <n>", "how many nodes", number(0, true), 3)
-    .option("--port <n>", "where the API is served (0: any free port)", number(0, true), 6443)
-    .option("--bind-address <ip>", "the IPv4 address to listen at", "127.0.0.1")
-    .option("--kubeconfig <file>", "where the kubeconfig goes", "kubewire.kubeconfig")
-    .option("--token <token>", "the administrator's token, instead of a random one")
-    .option("--controllers <list>", "* for all that are on by default, NAME to turn one on, -NAME to turn it off; none: no scheduler either", "*")
-    .option("--seed <n>", "decides everything that is left to chance, instead of chance itself", number(0, true))
-    .option("--netdev <address>", "plug QEMU's stream or dgram netdev into the underlay: tcp:HOST:PORT, tcp-listen:HOST:PORT, unix:PATH, "
-      + "unix-listen:PATH, udp:HOST:PORT,LOCALHOST:LOCALPORT; may be given more than once", (value: string, before: string[]) => [...before, value], [])
-    .action(run(async (host: CliHost, options: UpOptions) => (await import("./up.ts")).upCommand(host, options)));
+  // Its flags are many, and read the way kube-apiserver reads them.
+  program.command("up").description("boot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries").usage("[flags]");
 
   try {
+    if (host.args[0] === "up") return await (await import("./up.ts")).upCommandLine(host, host.args.slice(1));
     await program.parseAsync(host.args as string[], { from: "user" });
     return status;
   } catch (error) {

@@ -1,38 +1,84 @@
 /** `kubewire up`: a cluster in real time whose API the real kubectl reaches over HTTPS, until SIGINT or SIGTERM. */
 import { clusterOn, type Cluster } from "../cluster.ts";
-import { createAccess } from "../kube-apiserver/complete/access.ts";
+import { ApiError, newBadRequest } from "../apimachinery/status.ts";
+import type { HttpAnswer } from "../client/transport.ts";
+import { attributesOf, isLongRunning } from "../kube-apiserver/complete/attributes.ts";
+import { apiServerFlags, flagsOf, parseDuration, parseFlags } from "../kube-apiserver/complete/flags.ts";
+import type { Flag, FlagValue } from "../kube-apiserver/complete/flags.ts";
 import type { Logger } from "../log.ts";
-import { newRandom } from "../time/random.ts";
-import type { CliHost, NetdevEnd } from "../platform.ts";
+import type { CliHost, HttpsOptions, NetdevEnd } from "../platform.ts";
+import { setUpApiServer } from "./api-server.ts";
 
+/**
+ * Flags by their names: those below, and kube-apiserver v1.32's, `{ "client-ca-file": "ca.crt", "anonymous-auth": false }`. A value is what the
+ * flag is made of, or its text.
+ */
 export interface UpOptions {
-  readonly nodes: number;
-  readonly port: number;
-  readonly bindAddress: string;
-  readonly kubeconfig: string;
+  /** How many nodes; default 3. */
+  readonly nodes?: number;
+  /** Where the API is served, 0: any free port. The same as `secure-port`, which may not be 0. Default 6443. */
+  readonly port?: number;
+  /** Where the kubeconfig goes; default kubewire.kubeconfig. */
+  readonly kubeconfig?: string;
+  /** The administrator's token, instead of a random one. */
   readonly token?: string;
-  readonly controllers: string;
+  /** `*` for all that are on by default, NAME to turn one on, -NAME to turn it off; `none`: no scheduler either. */
+  readonly controllers?: string;
+  /** Decides everything that is left to chance, instead of chance itself. */
   readonly seed?: number;
+  /** QEMU's stream or dgram netdevs for the underlay. */
   readonly netdev?: readonly string[];
+  readonly [flag: string]: unknown;
 }
 
-/** Exit status 0 after a signal. */
-export const upCommand = async (host: CliHost, options: UpOptions): Promise<number> => {
+const OWN: Readonly<Record<string, Flag & { readonly value: string; readonly what: string }>> = {
+  nodes: { type: "int", use: "works", value: "n", what: "how many nodes (default 3)" },
+  port: { type: "int", use: "works", value: "n", what: "where the API is served, 0: any free port (default 6443)" },
+  kubeconfig: { type: "string", use: "works", value: "file", what: "where the kubeconfig goes (default kubewire.kubeconfig)" },
+  token: { type: "string", use: "works", value: "token", what: "the administrator's token, instead of a random one" },
+  controllers: { type: "string", use: "works", value: "list", what: "* for all that are on by default, NAME to turn one on, -NAME to turn it off; none: no scheduler either (default *)" },
+  seed: { type: "int", use: "works", value: "n", what: "decides everything that is left to chance, instead of chance itself" },
+  netdev: { type: "array", use: "works", value: "address", what: "plug QEMU's stream or dgram netdev into the underlay: tcp:HOST:PORT, tcp-listen:HOST:PORT, unix:PATH, unix-listen:PATH, udp:HOST:PORT,LOCALHOST:LOCALPORT; may be given more than once" },
+};
+
+const allFlags = (): Map<string, Flag> => new Map([...apiServerFlags(), ...Object.entries(OWN)]);
+
+/** `kubewire up ARGS`. Exit status 0 after a signal. Throws what pflag says of flags. */
+export const upCommandLine = async (host: CliHost, args: readonly string[]): Promise<number> => {
+  const { values, help } = parseFlags(args, allFlags());
+  if (!help) return run(host, values);
+  const server = apiServerFlags();
+  const named = (use: Flag["use"]): string => [...server].filter(([, flag]) => flag.use === use).map(([name]) => `--${name}`).sort().join(" ");
+  const own = Object.entries(OWN).map(([name, { value, what }]) => `  ${`--${name} <${value}>`.padEnd(22)} ${what}\n`).join("");
+  host.stdout(`Usage: kubewire up [flags]\n\nboot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries\n\nFlags:\n${own}\n`
+    + `kube-apiserver v1.32's flags, as there (--bind-address is 127.0.0.1 unless given):\n  ${named("works")}\nTaken, without anything to see of them:\n  ${named("idle")}\n`);
+  return 0;
+};
+
+/** The same with flags by name. */
+export const upCommand = async (host: CliHost, options: UpOptions): Promise<number> => run(host, flagsOf(options, allFlags()));
+
+const run = async (host: CliHost, flags: ReadonlyMap<string, FlagValue>): Promise<number> => {
   if (host.serveHttps === undefined) throw new Error(`up: ${host.platform.name} cannot serve HTTPS`);
-  const { nodes, port, kubeconfig, netdev = [] } = options;
-  const controllers = options.controllers === "none" ? false : options.controllers.split(",");
+  const value = <T extends FlagValue>(name: string, otherwise: T): T => (flags.get(name) as T | undefined) ?? otherwise;
+  const nodes = value("nodes", 3);
+  if (!Number.isInteger(nodes) || nodes < 0) throw new Error(`--nodes ${nodes}: a whole number from 0`);
+  const port = value("secure-port", value("port", 6443));
+  if (port < 0 || port > 65535) throw new Error(`--port ${port} must be between 0 and 65535, inclusive`);
+  const kubeconfig = value("kubeconfig", "kubewire.kubeconfig");
+  const netdev = value<readonly string[]>("netdev", []);
+  const list = value<string>("controllers", "*");
+  const controllers = list === "none" ? false : list.split(",");
   if (controllers === false && nodes > 0) throw new Error("--controllers none: only with --nodes 0, since nodes wait for theirs");
   if (netdev.length > 0 && host.openNetdev === undefined) throw new Error(`--netdev: ${host.platform.name} has no sockets`);
   const stopped = new Promise<void>((resolve) => host.onStop(() => resolve()));
-  const token = options.token ?? randomToken(host);
-  const seed = options.seed ?? new DataView(entropy(host, 4).buffer).getUint32(0);
-  const administrator = { name: "kubernetes-admin", groups: ["system:masters"] };
-  const access = createAccess({ tokens: new Map([[token, administrator]]), anonymous: true, random: newRandom(seed).fork("audit-ids") });
-  const cluster = await clusterOn(host.platform)({
-    nodes, seed, controllers, time: "real", log: logTo(host),
-    serving: { enter: access },
-  });
-  const server = await host.serveHttps({ port, host: options.bindAddress, handle: (message, connection) => cluster.serve(message, connection) });
+  const token = value("token", "") === "" ? randomToken(host) : value("token", "");
+  const seed = flags.has("seed") ? value("seed", 0) : new DataView(entropy(host, 4).buffer).getUint32(0);
+  const { serving, https, requestTimeoutMs, warnings } = await setUpApiServer(flags, host, token, seed);
+  for (const warning of warnings) host.stderr(`W ${warning}\n`);
+  const cluster = await clusterOn(host.platform)({ nodes, seed, controllers, time: "real", log: logTo(host), serving });
+  const handle = withDeadlines(host, requestTimeoutMs, (message, connection) => cluster.serve(message, connection));
+  const server = await host.serveHttps({ port, host: value("bind-address", "127.0.0.1"), ...https, handle });
   const netdevs: NetdevEnd[] = [];
   try {
     for (const address of netdev) netdevs.push(await plugNetdev(host, cluster, address));
@@ -46,6 +92,36 @@ export const upCommand = async (host: CliHost, options: UpOptions): Promise<numb
   }
   return 0;
 };
+
+const NOBODY = { name: "", groups: [] };
+
+/**
+ * Answers with 504 what takes too long, unless it is meant to. Follows k8s.io/apiserver/pkg/endpoints/filters/request_deadline.go and
+ * pkg/server/filters/timeout.go.
+ */
+const withDeadlines = (host: CliHost, maxMs: number, handle: HttpsOptions["handle"]): HttpsOptions["handle"] => (message, connection) => {
+  const { verb, subresource } = attributesOf({ method: message.method, path: message.url }, NOBODY);
+  if (isLongRunning(verb, subresource)) return handle(message, connection);
+  let ms = maxMs === 0 ? Infinity : maxMs;
+  const asked = new URLSearchParams(message.url.split("?")[1] ?? "").get("timeout") ?? "";
+  if (asked !== "") {
+    try {
+      const own = parseDuration(asked);
+      if (own > 0) ms = Math.min(ms, own);
+    } catch (e) {
+      return Promise.resolve(refusal(newBadRequest(`invalid timeout specified in the request URL - ${(e as Error).message}`)));
+    }
+  }
+  if (ms === Infinity) return handle(message, connection);
+  return new Promise((resolve, reject) => {
+    const cancel = host.platform.wake(ms, () => resolve(refusal(TIMEOUT)));
+    handle(message, connection).then(resolve, reject).finally(cancel);
+  });
+};
+
+const TIMEOUT = new ApiError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message: "Timeout: request did not complete within the allotted timeout", reason: "Timeout", details: {}, code: 504 });
+
+const refusal = ({ code, status }: ApiError): HttpAnswer => ({ status: code, headers: { "content-type": "application/json" }, body: `${JSON.stringify(status)}\n` });
 
 /** The wire's other end on the underlay switch. Frames that are too long for that network are lost there. */
 const plugNetdev = async (host: CliHost, cluster: Cluster, address: string): Promise<NetdevEnd> => {

@@ -16,11 +16,16 @@ const BODY_BYTES_MAX = 3 * 1024 * 1024;
 /** Reads YAML; throws on what is none. Injected, so that a server that never sees YAML carries no parser. */
 export type ParseYaml = (text: string) => unknown;
 
-/**
- * Says who sends a request, and adds to the headers of whatever is answered. Throws ApiError for who may not come in; an answer is sent
- * as it is.
- */
-export type Enter = (message: HttpMessage, handle: ApiTransport, headers: Record<string, string>) => Promise<UserInfo | HttpAnswer>;
+/** What goes along with a request until it is answered. */
+export interface Exchange {
+  /** Of whatever is answered. */
+  readonly headers: Record<string, string>;
+  /** Called when there is an answer. */
+  done?: () => void;
+}
+
+/** Says who sends a request. Throws ApiError for who may not come in; an answer is sent as it is. */
+export type Enter = (message: HttpMessage, handle: ApiTransport, exchange: Exchange) => Promise<UserInfo | HttpAnswer>;
 
 export interface Serving {
   readonly handle: ApiTransport;
@@ -79,16 +84,20 @@ const entering = (connection: Connection, enter: () => void): Connection => ({
 
 /** One exchange. Rejects only on what is a bug of the server. */
 export async function serveMessage(serving: Serving, message: HttpMessage, connection?: Connection, enter: () => void = () => {}): Promise<HttpAnswer> {
-  const added: Record<string, string> = {};
-  const answer = await answerMessage(serving, message, added, connection, enter);
-  return { ...answer, headers: { ...added, ...answer.headers } };
+  const exchange: Exchange = { headers: {} };
+  try {
+    const answer = await answerMessage(serving, message, exchange, connection, enter);
+    return { ...answer, headers: { ...exchange.headers, ...answer.headers } };
+  } finally {
+    exchange.done?.();
+  }
 }
 
-async function answerMessage(serving: Serving, message: HttpMessage, added: Record<string, string>, connection: Connection | undefined, enter: () => void): Promise<HttpAnswer> {
+async function answerMessage(serving: Serving, message: HttpMessage, exchange: Exchange, connection: Connection | undefined, enter: () => void): Promise<HttpAnswer> {
   let binary: Protobuf | undefined;
   try {
     const { url: path, headers, body: bytes } = message;
-    const user = await serving.enter?.(message, serving.handle, added);
+    const user = await serving.enter?.(message, serving.handle, exchange);
     if (user !== undefined && "status" in user) return user;
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const method = message.method as ApiRequest["method"];

@@ -39,6 +39,15 @@ export interface ServingOptions {
   readonly kubelets?: Kubelets;
   /** Reaches webhooks (conversion of custom resources); without it they fail. */
   readonly webhookFetch?: (request: Request) => Promise<Response>;
+  /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
+  readonly serviceCidr?: string;
+  /** `--service-node-port-range` (default 30000-32767, both included). */
+  readonly nodePorts?: { readonly first: number; readonly last: number };
+  /** The address of the API server that the Service default/kubernetes leads to (default 192.168.0.1, port 6443). */
+  readonly advertiseAddress?: string;
+  readonly advertisePort?: number;
+  /** `--client-ca-file`, PEM: who signs clients' certificates, as extensions are told. */
+  readonly clientCA?: string;
 }
 
 export interface ApiServerOptions extends ServingOptions {
@@ -47,13 +56,6 @@ export interface ApiServerOptions extends ServingOptions {
   log: Logger;
   /** Where objects are kept; by default the embedded store. Its values get their resourceVersion by {@link stamp}. */
   storage?: Storage<KubeObject>;
-  /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
-  serviceCidr?: string;
-  /** The address of the API server that the Service default/kubernetes leads to (default 192.168.0.1, port 6443). */
-  advertiseAddress?: string;
-  advertisePort?: number;
-  /** `--client-ca-file`, PEM: who signs clients' certificates, as extensions are told. */
-  clientCA?: string;
 }
 
 export interface ApiServer {
@@ -80,7 +82,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const random = options.random.fork("kube-apiserver");
   const storage = options.storage ?? createMemoryStorage<KubeObject>({ stamp });
   const serviceIPs = createIPAllocator(options.serviceCidr ?? "10.96.0.0/16", random.fork("service-ips"));
-  const nodePorts = createPortAllocator(30000, 2768, random.fork("node-ports"));
+  const { first, last } = options.nodePorts ?? { first: 30000, last: 32767 };
+  const nodePorts = createPortAllocator(first, last - first + 1, random.fork("node-ports"));
   const { extension } = options;
   extension?.load();
   const fixed = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];

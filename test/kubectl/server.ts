@@ -38,7 +38,7 @@ export interface UpServer {
 export const TOKEN = "T";
 
 /** Starts a server; by default one node with all controllers, at a free port. */
-export async function startServer(options: Partial<UpOptions> = {}): Promise<UpServer> {
+export async function startServer(options: UpOptions = {}): Promise<UpServer> {
   const folder = mkdtempSync(join(tmpdir(), "kubewire-up-"));
   const kubeconfig = join(folder, "kubeconfig");
   const env = { ...process.env, KUBECONFIG: kubeconfig };
@@ -56,7 +56,7 @@ export async function startServer(options: Partial<UpOptions> = {}): Promise<UpS
         stop = () => run("SIGTERM");
       },
     };
-    ended = upCommand(host, { nodes: 1, port: 0, bindAddress: "127.0.0.1", kubeconfig, token: TOKEN, controllers: "*", ...options });
+    ended = upCommand(host, { nodes: 1, port: 0, kubeconfig, token: TOKEN, ...options });
     ended.catch(reject);
   });
 

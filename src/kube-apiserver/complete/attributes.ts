@@ -61,3 +61,8 @@ function decoded(part: string): string {
     return part;
   }
 }
+
+const LONG_RUNNING = new Set(["attach", "exec", "log", "portforward", "proxy"]);
+
+/** Whether a request may go on for as long as it likes. Follows pkg/server/filters/longrunning.go (BasicLongRunningRequestCheck). */
+export const isLongRunning = (verb: string, subresource: string): boolean => verb === "watch" || verb === "proxy" || LONG_RUNNING.has(subresource);

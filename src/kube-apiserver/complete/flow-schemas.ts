@@ -4,6 +4,7 @@
  */
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import type { ApiTransport, UserInfo, WatchEvent } from "../../client/transport.ts";
+import { isLongRunning } from "./attributes.ts";
 import type { Attributes } from "./attributes.ts";
 
 interface Subject {
@@ -24,7 +25,6 @@ interface FlowSchema extends KubeObject {
 }
 
 const GROUP = "/apis/flowcontrol.apiserver.k8s.io/v1";
-const LONG_RUNNING = new Set(["exec", "attach", "portforward", "proxy", "log"]);
 
 /** Says the headers of a request; the schemas are read when first asked, and watched. */
 export function classifier(): (attributes: Attributes, handle: ApiTransport) => Promise<Readonly<Record<string, string>>> {
@@ -44,7 +44,7 @@ export function classifier(): (attributes: Attributes, handle: ApiTransport) => 
     stop.abort();
   };
   return async (attributes, handle) => {
-    if (LONG_RUNNING.has(attributes.subresource) && attributes.verb !== "watch") return NONE;
+    if (attributes.verb !== "watch" && isLongRunning(attributes.verb, attributes.subresource)) return NONE;
     if (schemas === undefined) {
       const stop = new AbortController();
       const found = await read<FlowSchema>(handle, "flowschemas", stop);

@@ -11,7 +11,7 @@ export interface Session {
 }
 
 /** A server for the tests of this file; filled in before they run. */
-export function session(options: Partial<UpOptions> = {}): Session {
+export function session(options: UpOptions = {}): Session {
   const made = {} as { server: UpServer; config: KubeConfig };
   beforeAll(async () => {
     made.server = await startServer(options);
