@@ -189,6 +189,9 @@ async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: 
     // Warnings are a list, and clients look at each header by itself.
     headers[http2 ? name : canonical(name)] = name === "warning" ? value.split(/, (?=\d{3} )/) : value;
   }
+  // As Go does, that the connection goes on is not said; nor does it call 413 by its newer name.
+  if (!http2) outgoing.removeHeader("connection");
+  if (!http2 && status === 413) (outgoing as { statusMessage: string }).statusMessage = "Request Entity Too Large";
   const add = (name: string, value: string): void => {
     headers[http2 ? name : canonical(name)] = value;
   };

@@ -20,6 +20,8 @@ export type ParseYaml = (text: string) => unknown;
 export interface Exchange {
   /** Of whatever is answered. */
   readonly headers: Record<string, string>;
+  /** Gives the answer its last form. */
+  shape?: (answer: HttpAnswer) => HttpAnswer;
   /** Called when there is an answer. */
   done?: () => void;
 }
@@ -87,7 +89,8 @@ export async function serveMessage(serving: Serving, message: HttpMessage, conne
   const exchange: Exchange = { headers: {} };
   try {
     const answer = await answerMessage(serving, message, exchange, connection, enter);
-    return { ...answer, headers: { ...exchange.headers, ...answer.headers } };
+    const whole = { ...answer, headers: { ...exchange.headers, ...answer.headers } };
+    return exchange.shape?.(whole) ?? whole;
   } finally {
     exchange.done?.();
   }

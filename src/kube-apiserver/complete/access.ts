@@ -4,7 +4,7 @@
  */
 import { newUid } from "../../apimachinery/names.ts";
 import type { Random } from "../../time/clock.ts";
-import type { HttpAnswer } from "../../client/transport.ts";
+import type { HttpAnswer, HttpMessage } from "../../client/transport.ts";
 import type { Enter, Exchange } from "../http.ts";
 import { attributesOf, isLongRunning } from "./attributes.ts";
 import type { Attributes } from "./attributes.ts";
@@ -39,6 +39,7 @@ export function createAccess({ authorizer = byRoles, fairness = true, inFlight =
     // WithAuditInit and WithCacheControl: whatever is answered.
     headers["audit-id"] = message.headers["audit-id"]?.slice(0, AUDIT_ID_MAX) ?? newUid(random);
     headers["cache-control"] = "no-cache, private";
+    if (isForEyes(message)) exchange.shape = indented;
     const user = await impersonated(await authenticate(message, handle), message.headers, url.split("?")[0]!, (attributes) => authorizer(attributes, handle));
     if ("status" in user) return user;
     const attributes = attributesOf({ method, path: url }, user);
@@ -50,6 +51,16 @@ export function createAccess({ authorizer = byRoles, fairness = true, inFlight =
     return user;
   };
 }
+
+/** Whether JSON is to be read by people. Follows pkg/endpoints/handlers/negotiation (isPrettyPrint). */
+function isForEyes({ url, headers }: HttpMessage): boolean {
+  const asked = /[?&]pretty=([^&]*)/.exec(url)?.[1] ?? "";
+  if (/^(?:1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(asked)) return /^[1tT]/.test(asked);
+  return /^(?:curl|Wget|Mozilla\/5\.0)/.test(headers["user-agent"] ?? "") && !url.startsWith("/openapi/");
+}
+
+const indented = (answer: HttpAnswer): HttpAnswer =>
+  typeof answer.body === "string" && /^application\/json\b/.test(answer.headers["content-type"] ?? "") ? { ...answer, body: JSON.stringify(JSON.parse(answer.body), undefined, 2) } : answer;
 
 const READS = new Set(["get", "list", "watch"]);
 
