@@ -193,7 +193,7 @@ function parseInteger(text: string): number {
   if (digits === "") throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   const value = /^0[0-7]+$/.test(digits) ? parseInt(digits, 8) : Number(digits);
   if (Number.isNaN(value) || /^0[0-9]*[89]/.test(digits)) throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  if (value > 9223372036854775807) throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`);
+  if (value >= 2 ** 63) throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`);
   return sign === "-" ? -value : value;
 }
 
