@@ -15,6 +15,9 @@ export interface FieldSet {
   [element: string]: FieldSet;
 }
 
+/** A place with nothing below it, which most are: one for all, frozen as what is stored is. */
+const LEAF: FieldSet = Object.freeze({});
+
 const STRIPPED = ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
 
 export interface Update {
@@ -122,7 +125,7 @@ export function subtract(a: FieldSet, b: FieldSet): FieldSet {
     else if (!isEmptySet(gone)) {
       const rest = subtract(a[key]!, gone);
       // A place that is owned without anything below it is written as a leaf.
-      if (onlyItself(rest)) out[key] = {};
+      if (onlyItself(rest)) out[key] = LEAF;
       else if (!isEmptySet(rest)) out[key] = rest;
     }
   }
@@ -134,15 +137,30 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
   for (const key in b) {
     const there = out[key];
     if (there === undefined) out[key] = b[key]!;
-    else if (isEmptySet(there)) out[key] = isEmptySet(b[key]!) ? there : union({ ".": {} }, b[key]!);
-    else out[key] = isEmptySet(b[key]!) ? union(there, { ".": {} }) : union(there, b[key]!);
+    else if (isEmptySet(there)) out[key] = isEmptySet(b[key]!) ? there : union({ ".": LEAF }, b[key]!);
+    else out[key] = isEmptySet(b[key]!) ? union(there, { ".": LEAF }) : union(there, b[key]!);
   }
   return out;
 }
 
+/** The set in order of its elements, at every depth; the same one where it is in order. */
 export function sortSet(set: FieldSet): FieldSet {
+  return isOrdered(set) ? set : ordered(set);
+}
+
+function isOrdered(set: FieldSet): boolean {
+  let last = "";
+  for (const key in set) {
+    const below = set[key]!;
+    if (key < last || (below !== LEAF && !isOrdered(below))) return false;
+    last = key;
+  }
+  return true;
+}
+
+function ordered(set: FieldSet): FieldSet {
   const out: FieldSet = {};
-  for (const key of Object.keys(set).sort()) out[key] = sortSet(set[key]!);
+  for (const key of Object.keys(set).sort()) out[key] = ordered(set[key]!);
   return out;
 }
 
@@ -153,7 +171,7 @@ function compareStruct(type: StructType, before: Json, after: Json, set: FieldSe
     const field = fieldOf(type, key);
     if (field !== undefined) compareField(field, `f:${key}`, before[key], after[key], set, removed);
   }
-  for (const key in before) if (after[key] === undefined && before[key] !== undefined && fieldOf(type, key) !== undefined) removed[`f:${key}`] = {};
+  for (const key in before) if (after[key] === undefined && before[key] !== undefined && fieldOf(type, key) !== undefined) removed[`f:${key}`] = LEAF;
 }
 
 function put(parent: FieldSet, element: string, children: FieldSet): void {
@@ -163,36 +181,81 @@ function put(parent: FieldSet, element: string, children: FieldSet): void {
 function compareField(field: Field, element: string, before: unknown, after: unknown, set: FieldSet, removed: FieldSet): void {
   // Most of an object is as it was: seeing that first saves building sets for nothing.
   if (after === undefined || deepEqual(before, after)) return;
-  const type = concrete(field.type, after);
-  const struct = field.merge === "atomic" ? undefined : structOf(type);
-  if (after === null && before !== undefined && field.merge !== "atomic" && (type.kind === "list" || type.kind === "map" || type.kind === "struct")) {
-    removed[element] = {};
+  if (before === undefined) {
+    set[element] = added(field.type, field, after);
     return;
   }
-  const added: FieldSet = before === undefined || (before === null && Array.isArray(after) && after.length === 0) ? { ".": {} } : {};
+  const type = concrete(field.type, after);
+  const struct = field.merge === "atomic" ? undefined : structOf(type);
+  if (after === null && field.merge !== "atomic" && (type.kind === "list" || type.kind === "map" || type.kind === "struct")) {
+    removed[element] = LEAF;
+    return;
+  }
+  const own: FieldSet = before === null && Array.isArray(after) && after.length === 0 ? { ".": LEAF } : {};
   const gone: FieldSet = {};
   if (struct !== undefined && isMap(after)) {
-    compareStruct(struct, isMap(before) ? before : {}, after, added, gone);
+    compareStruct(struct, isMap(before) ? before : {}, after, own, gone);
   } else if (type.kind === "map" && field.merge !== "atomic" && isMap(after)) {
     const was = isMap(before) ? before : {};
     for (const key in after) {
       const leaf = { name: key, type: type.of, merge: "granular", itemsAtomic: false, mapKeys: [] } as unknown as Field;
-      compareField(leaf, `f:${key}`, was[key], after[key], added, gone);
+      compareField(leaf, `f:${key}`, was[key], after[key], own, gone);
     }
-    for (const key in was) if (after[key] === undefined) gone[`f:${key}`] = {};
+    for (const key in was) if (after[key] === undefined) gone[`f:${key}`] = LEAF;
   } else if (type.kind === "list" && field.merge === "map" && Array.isArray(after)) {
-    compareListMap(field, Array.isArray(before) ? before : [], after, added, gone);
+    compareListMap(field, Array.isArray(before) ? before : [], after, own, gone);
   } else if (type.kind === "list" && field.merge === "set" && Array.isArray(after)) {
     const was: unknown[] = Array.isArray(before) ? before : [];
-    for (const value of after) if (!was.includes(value)) added[`v:${JSON.stringify(value)}`] = {};
-    for (const value of was) if (!after.includes(value)) gone[`v:${JSON.stringify(value)}`] = {};
+    for (const value of after) if (!was.includes(value)) own[`v:${JSON.stringify(value)}`] = LEAF;
+    for (const value of was) if (!after.includes(value)) gone[`v:${JSON.stringify(value)}`] = LEAF;
   } else {
-    if (!deepEqual(before, after)) set[element] = {};
+    if (!deepEqual(before, after)) set[element] = LEAF;
     return;
   }
-  if (onlyItself(added)) set[element] = {};
-  else put(set, element, added);
+  if (onlyItself(own)) set[element] = LEAF;
+  else put(set, element, own);
   put(removed, element, gone);
+}
+
+/** All that is at and below a place that was not there before, in order. `field` says how its lists merge; without it as a whole. */
+function added(declared: FieldType, field: Field | undefined, value: unknown): FieldSet {
+  if (typeof value !== "object" || value === null || field?.merge === "atomic") return LEAF;
+  const type = concrete(declared, value);
+  const own: FieldSet = { ".": LEAF };
+  const struct = structOf(type);
+  let alone = true;
+  if (isMap(value) && (struct !== undefined || type.kind === "map")) {
+    for (const key of inOrder(Object.keys(value))) {
+      const item = value[key];
+      const below = struct === undefined ? undefined : fieldOf(struct, key);
+      if (item === undefined || (struct !== undefined && below === undefined)) continue;
+      own[`f:${key}`] = added(below === undefined ? (type as { of: FieldType }).of : below.type, below, item);
+      alone = false;
+    }
+  } else if (type.kind === "list" && field?.merge === "map" && Array.isArray(value)) {
+    const items = byElement(field, value);
+    for (const element of inOrder([...items.keys()])) {
+      const same = items.get(element)!;
+      own[element] = same.length === 1 && !field.itemsAtomic ? added(type.of, undefined, same[0]) : LEAF;
+      alone = false;
+    }
+  } else if (type.kind === "list" && field?.merge === "set" && Array.isArray(value)) {
+    for (const element of inOrder(value.map((item) => `v:${JSON.stringify(item)}`))) own[element] = LEAF;
+    alone = value.length === 0;
+  } else return LEAF;
+  return alone ? LEAF : own;
+}
+
+/** Sorted in place; most lists are short or sorted already. */
+function inOrder(keys: string[]): string[] {
+  if (keys.length > 32) return keys.sort();
+  for (let i = 1; i < keys.length; i++) {
+    const key = keys[i]!;
+    let at = i;
+    for (; at > 0 && keys[at - 1]! > key; at--) keys[at] = keys[at - 1]!;
+    keys[at] = key;
+  }
+  return keys;
 }
 
 /** Keys with a default in the schema, which items may leave out; required ones are zero. */
@@ -203,14 +266,14 @@ export function keyedElement(field: Field, item: unknown): string {
   const of = (field.type as { of: FieldType }).of;
   const defaults = field.keyDefaults ?? (of.kind === "struct" ? KEY_DEFAULTS[of.name] : undefined);
   const struct = structOf(of);
-  const keys: Json = {};
+  let text = "";
   for (const key of field.mapKeys.length > 1 ? [...field.mapKeys].sort() : field.mapKeys) {
     const keyed = struct?.fields.get(key);
     const value = (item as Json | null)?.[key] ?? defaults?.[key] ?? (keyed?.required === true ? (keyed.type.kind === "string" ? "" : 0) : undefined);
     if (value === undefined) throw new Untyped();
-    keys[key] = value;
+    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${JSON.stringify(value)}`;
   }
-  return `k:${JSON.stringify(keys)}`;
+  return `k:{${text}}`;
 }
 
 function compareListMap(field: Field, before: unknown[], after: unknown[], set: FieldSet, removed: FieldSet): void {
@@ -224,12 +287,12 @@ function compareListMap(field: Field, before: unknown[], after: unknown[], set: 
     // What stands there twice is owned as one, without what is in it.
     else if (items.length === 1) compareField(itemField, element, undefined, items[0], set, removed);
     else if (old.length <= 1) {
-      if (old.length === 1) removed[element] = {};
-      set[element] = {};
-    } else if (!deepEqual(old, items)) set[element] = {};
-    if (items.length === 1 && old.length > 1) removed[element] = {};
+      if (old.length === 1) removed[element] = LEAF;
+      set[element] = LEAF;
+    } else if (!deepEqual(old, items)) set[element] = LEAF;
+    if (items.length === 1 && old.length > 1) removed[element] = LEAF;
   }
-  for (const element of was.keys()) if (!now.has(element)) removed[element] = {};
+  for (const element of was.keys()) if (!now.has(element)) removed[element] = LEAF;
 }
 
 function byElement(field: Field, items: readonly unknown[]): Map<string, unknown[]> {
