@@ -94,19 +94,38 @@ export function updateManagedFields(update: Update): ManagedFieldsEntry[] {
 export function changedFields(type: string, before: Json, after: Json, reset: readonly string[]): { set: FieldSet; removed: FieldSet } {
   const set: FieldSet = {};
   const removed: FieldSet = {};
-  compareStruct(structType(type), before, after, set, removed);
-  stripSet(set, reset);
-  stripSet(removed, reset);
+  const skipped = (name: string): boolean => name === "apiVersion" || name === "kind" || reset.includes(name);
+  compareStruct(structType(type), before, after, set, removed, skipped, (field) => {
+    const [was, now] = [before["metadata"], after["metadata"]];
+    const struct = structOf(field.type);
+    if (struct === undefined || !isMap(was) || !isMap(now)) {
+      compareField(field, "f:metadata", was, now, set, removed);
+      stripMetadata(set);
+      stripMetadata(removed);
+      return;
+    }
+    const own: FieldSet = {};
+    const gone: FieldSet = {};
+    compareStruct(struct, was, now, own, gone, (name) => STRIPPED.includes(name));
+    put(set, "f:metadata", own);
+    put(removed, "f:metadata", gone);
+  });
   return { set, removed };
 }
 
 /** Takes out of a set what nobody owns, and the top-level fields `reset`. */
 export function stripSet(set: FieldSet, reset: readonly string[]): void {
   for (const top of ["apiVersion", "kind", ...reset]) delete set[`f:${top}`];
+  stripMetadata(set);
+}
+
+function stripMetadata(set: FieldSet): void {
   const meta = set["f:metadata"];
   if (meta === undefined) return;
-  for (const name of STRIPPED) delete meta[`f:${name}`];
-  if (isEmptySet(meta)) delete set["f:metadata"];
+  const own: FieldSet = {};
+  for (const key in meta) if (!STRIPPED.includes(key.slice(2))) own[key] = meta[key]!;
+  if (isEmptySet(own)) delete set["f:metadata"];
+  else set["f:metadata"] = own;
 }
 
 export const isEmptySet = (set: FieldSet): boolean => {
@@ -143,35 +162,72 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
   return out;
 }
 
-/** The set in order of its elements, at every depth; the same one where it is in order. */
+/**
+ * The set in order of its elements, at every depth, frozen. Objects made of one template have the same fields: equal sets are one, which is
+ * compared, stored and frozen once.
+ */
 export function sortSet(set: FieldSet): FieldSet {
-  return isOrdered(set) ? set : ordered(set);
+  if (known.has(set)) return set;
+  let at = root;
+  for (const key of inOrder(Object.keys(set))) at = step(at, at.elements ??= new Map(), key, key, sortSet(set[key]!));
+  return setOf(at);
 }
 
-function isOrdered(set: FieldSet): boolean {
-  let last = "";
-  for (const key in set) {
-    const below = set[key]!;
-    if (key < last || (below !== LEAF && !isOrdered(below))) return false;
-    last = key;
+/** A beginning of a set: the elements on the way from the root. */
+interface Step {
+  readonly before: Step | undefined;
+  readonly element: string;
+  readonly below: FieldSet;
+  set: FieldSet | undefined;
+  /** What follows, by the element and what is below it; for names of fields apart, so that nobody has to write `f:NAME`. */
+  elements: Following | undefined;
+  fields: Following | undefined;
+}
+type Following = Map<string, Map<FieldSet, Step>>;
+
+/** How many beginnings are remembered until all are forgotten. */
+const STEPS_MAX = 4096;
+const newStep = (before: Step | undefined, element: string, below: FieldSet): Step => ({ before, element, below, set: undefined, elements: undefined, fields: undefined });
+const known = new WeakSet<FieldSet>([LEAF]);
+let root = newStep(undefined, "", LEAF);
+let steps = 0;
+
+function step(from: Step, following: Following, key: string, element: string | undefined, below: FieldSet): Step {
+  let ways = following.get(key);
+  if (ways === undefined) following.set(key, (ways = new Map()));
+  let to = ways.get(below);
+  if (to === undefined) {
+    ways.set(below, (to = newStep(from, element ?? `f:${key}`, below)));
+    if (++steps > STEPS_MAX) {
+      root = newStep(undefined, "", LEAF);
+      steps = 0;
+    }
   }
-  return true;
+  return to;
 }
 
-function ordered(set: FieldSet): FieldSet {
-  const out: FieldSet = {};
-  for (const key of Object.keys(set).sort()) out[key] = ordered(set[key]!);
-  return out;
+function setOf(last: Step): FieldSet {
+  if (last.set !== undefined) return last.set;
+  const way: Step[] = [];
+  for (let at = last; at.before !== undefined; at = at.before) way.push(at);
+  if (way.length === 0) return LEAF;
+  const set: FieldSet = {};
+  for (let i = way.length - 1; i >= 0; i--) set[way[i]!.element] = way[i]!.below;
+  known.add(set);
+  return (last.set = Object.freeze(set));
 }
 
 const isMap = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
-function compareStruct(type: StructType, before: Json, after: Json, set: FieldSet, removed: FieldSet): void {
+/** `skipped` fields are left out; `metadata`, where it is given, sees to the field of that name. */
+function compareStruct(type: StructType, before: Json, after: Json, set: FieldSet, removed: FieldSet, skipped?: (name: string) => boolean, metadata?: (field: Field) => void): void {
   for (const key in after) {
     const field = fieldOf(type, key);
-    if (field !== undefined) compareField(field, `f:${key}`, before[key], after[key], set, removed);
+    if (field === undefined || skipped?.(key) === true) continue;
+    if (key === "metadata" && metadata !== undefined) metadata(field);
+    else compareField(field, `f:${key}`, before[key], after[key], set, removed);
   }
-  for (const key in before) if (after[key] === undefined && before[key] !== undefined && fieldOf(type, key) !== undefined) removed[`f:${key}`] = LEAF;
+  for (const key in before) if (after[key] === undefined && before[key] !== undefined && skipped?.(key) !== true && fieldOf(type, key) !== undefined) removed[`f:${key}`] = LEAF;
 }
 
 function put(parent: FieldSet, element: string, children: FieldSet): void {
@@ -217,33 +273,33 @@ function compareField(field: Field, element: string, before: unknown, after: unk
   put(removed, element, gone);
 }
 
-/** All that is at and below a place that was not there before, in order. `field` says how its lists merge; without it as a whole. */
+/** All that is at and below a place that was not there before. `field` says how its lists merge; without it as a whole. */
 function added(declared: FieldType, field: Field | undefined, value: unknown): FieldSet {
   if (typeof value !== "object" || value === null || field?.merge === "atomic") return LEAF;
   const type = concrete(declared, value);
-  const own: FieldSet = { ".": LEAF };
   const struct = structOf(type);
-  let alone = true;
+  let at = root;
+  const put = (element: string, below: FieldSet): void => void (at = step(at, at.elements ??= new Map(), element, element, below));
+  put(".", LEAF);
+  const alone = at;
   if (isMap(value) && (struct !== undefined || type.kind === "map")) {
     for (const key of inOrder(Object.keys(value))) {
       const item = value[key];
       const below = struct === undefined ? undefined : fieldOf(struct, key);
       if (item === undefined || (struct !== undefined && below === undefined)) continue;
-      own[`f:${key}`] = added(below === undefined ? (type as { of: FieldType }).of : below.type, below, item);
-      alone = false;
+      const set = added(below === undefined ? (type as { of: FieldType }).of : below.type, below, item);
+      at = step(at, at.fields ??= new Map(), key, undefined, set);
     }
   } else if (type.kind === "list" && field?.merge === "map" && Array.isArray(value)) {
     const items = byElement(field, value);
     for (const element of inOrder([...items.keys()])) {
       const same = items.get(element)!;
-      own[element] = same.length === 1 && !field.itemsAtomic ? added(type.of, undefined, same[0]) : LEAF;
-      alone = false;
+      put(element, same.length === 1 && !field.itemsAtomic ? added(type.of, undefined, same[0]) : LEAF);
     }
   } else if (type.kind === "list" && field?.merge === "set" && Array.isArray(value)) {
-    for (const element of inOrder(value.map((item) => `v:${JSON.stringify(item)}`))) own[element] = LEAF;
-    alone = value.length === 0;
-  } else return LEAF;
-  return alone ? LEAF : own;
+    for (const element of inOrder(value.map((item) => `v:${JSON.stringify(item)}`))) put(element, LEAF);
+  }
+  return at === alone ? LEAF : setOf(at);
 }
 
 /** Sorted in place; most lists are short or sorted already. */

@@ -6,7 +6,7 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { ServiceAccount } from "../../api/types.generated.ts";
-import { deepEqual } from "../../apimachinery/meta.ts";
+import { deepCopy, deepEqual } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { newUid } from "../../apimachinery/names.ts";
 import { newBadRequest, newConflict, newInvalid, newNotFound } from "../../apimachinery/status.ts";
@@ -66,7 +66,11 @@ export async function requestToken(answering: Answering): Promise<ApiResponse> {
   const managed = managedOf(answering, "TokenRequest", "authentication.k8s.io/v1", sent, "token");
   // An unbound request says null here, so the place is nobody's.
   const [entry] = managed.managedFields ?? [];
-  delete (entry?.fieldsV1 as { "f:spec"?: { "f:boundObjectRef"?: { "."?: unknown } } } | undefined)?.["f:spec"]?.["f:boundObjectRef"]?.["."];
+  if (entry !== undefined) {
+    const fields = deepCopy(entry.fieldsV1) as { "f:spec"?: { "f:boundObjectRef"?: { "."?: unknown } } };
+    delete fields["f:spec"]?.["f:boundObjectRef"]?.["."];
+    entry.fieldsV1 = fields as typeof entry.fieldsV1;
+  }
   const seconds = spec.expirationSeconds!;
   const errors = new FieldErrors();
   if (seconds < SECONDS_MIN) errors.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes");
