@@ -14,7 +14,15 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const shared = process.env.KUBEWIRE_SHARED ?? join(root, "../shared");
-const { types, kubernetes, protobufOnly, embedded } = JSON.parse(readFileSync(join(shared, "k8s/types.json"), "utf8"));
+const { types, kubernetes, paths, protobufOnly, embedded } = JSON.parse(readFileSync(join(shared, "k8s/types.json"), "utf8"));
+
+// Numbers that stand among the messages only: those of the extensions' and the aggregator's own types.
+const protobufName = (field) =>
+  field.startsWith("x-") ? field.replace(/-(.)/g, (_, letter) => letter.toUpperCase()) : field.replace(/^\$/, "");
+for (const [full, { fields }] of Object.entries(types)) {
+  const numbers = protobufOnly[full.replace(/-(apiserver|aggregator)/, "_$1")];
+  for (const [field, facts] of Object.entries(fields ?? {})) facts.pb ??= numbers?.[protobufName(field)]?.number;
+}
 
 const KINDS = [
   "core.v1.Binding", "core.v1.ConfigMap", "core.v1.Event", "core.v1.Namespace", "core.v1.Node", "core.v1.Pod",
@@ -222,6 +230,8 @@ function tsName(name) {
   return where === undefined ? last : where.split(".").map(capital).join("") + last;
 }
 
+/** By OpenAPI's names: fields whose struct Go holds by value, and fields that Go writes even when they are zero. */
+const held = new Map();
 const queue = [...KINDS.map((k) => `io.k8s.api.${k}`), ...EXTRA];
 const done = new Set();
 let schemaLines = [];
@@ -264,6 +274,7 @@ function generate() {
       marks += key === undefined ? (Array.isArray(f.type) ? "~P" : "") : `~p+${key}`;
     if (f["patch-strategy"]?.includes("retainKeys")) marks += "~r";
     parts.push(`${field}:${tok}${marks}`);
+    held.set(`${full}.${field}`, marks.startsWith("=") ? "v" : marks.startsWith("!") && !marks.startsWith("!*") ? "z" : "");
     const always = value || (kind && (field === "kind" || field === "apiVersion")) || (f.required && tok !== "T" && tok !== "U") ||
       (name === "ObjectMeta" && ["name", "uid", "resourceVersion", "creationTimestamp"].includes(field));
     const enumeration = f.enum?.length ? f.enum.map((v) => JSON.stringify(v)).join(" | ") : undefined;
@@ -307,6 +318,52 @@ for (const message of messages) {
   protobufLines.push(`^${name}=${parts.join(",")}`);
 }
 
+// OpenAPI: all types as facts, `[type, flags, extensions]` a field; `v` a struct held by value, `z` written when zero, `r` required,
+// `b` bytes. Types are names, or primitives with their format; `[t` list, `{t` map.
+// Facts of types.go that types.json has not: defaults (`+default`), and enumerations of what lists and maps hold.
+const OPENAPI_DEFAULTS = {
+  ...Object.fromEntries(["LocalObjectReference", "ConfigMapEnvSource", "ConfigMapKeySelector", "ConfigMapProjection", "SecretEnvSource", "SecretKeySelector", "SecretProjection",
+    "NodeRuntimeHandler"].map((name) => [`${name}.name`, ""])),
+  "ConfigMapVolumeSource.name": "", "StatefulSetOrdinals.start": 0, "ContainerPort.protocol": "TCP", "ServicePort.protocol": "TCP", "GRPCAction.service": "",
+  "AzureDiskVolumeSource.cachingMode": "ReadWrite", "AzureDiskVolumeSource.fsType": "ext4", "AzureDiskVolumeSource.kind": "Shared", "AzureDiskVolumeSource.readOnly": false,
+  ...Object.fromEntries(["", "Persistent"].flatMap((kind) => [
+    [`ISCSI${kind}VolumeSource.iscsiInterface`, "default"], [`RBD${kind}VolumeSource.keyring`, "/etc/ceph/keyring"], [`RBD${kind}VolumeSource.pool`, "rbd"],
+    [`RBD${kind}VolumeSource.user`, "admin"], [`ScaleIO${kind}VolumeSource.fsType`, "xfs"], [`ScaleIO${kind}VolumeSource.storageMode`, "ThinProvisioned"],
+  ])),
+};
+const ACCESS_MODES = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+const ITEM_ENUMS = {
+  "PersistentVolumeClaimSpec.accessModes": ACCESS_MODES, "PersistentVolumeClaimStatus.accessModes": ACCESS_MODES, "PersistentVolumeSpec.accessModes": ACCESS_MODES,
+  "PersistentVolumeClaimStatus.allocatedResourceStatuses": ["ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending"],
+  "ResourceQuotaSpec.scopes": ["BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass", "Terminating"],
+  "ServiceSpec.ipFamilies": ["", "IPv4", "IPv6"], "NetworkPolicySpec.policyTypes": ["Egress", "Ingress"],
+  "ValidatingAdmissionPolicyBindingSpec.validationActions": ["Audit", "Deny", "Warn"],
+  ...Object.fromEntries(["RuleWithOperations", "NamedRuleWithOperations"].map((name) => [`${name}.operations`, ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]])),
+  "CertificateSigningRequestSpec.usages": ["any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment", "decipher only",
+    "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel", "ipsec user", "key agreement", "key encipherment", "microsoft sgc",
+    "netscape sgc", "ocsp signing", "s/mime", "server auth", "signing", "timestamping"],
+};
+// Required fields that are declared elsewhere than their numbers say.
+const DECLARED = { EndpointSlice: ["addressType"], OwnerReference: ["apiVersion"], APIResource: ["name", "singularName"], Info: ["major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"], HTTPIngressPath: ["path", "pathType"] };
+const openapiTypes = {};
+const compact = (type) => (Array.isArray(type) ? `[${compact(type[0])}` : typeof type === "object" ? `{${compact(type.map)}` : type);
+for (const [full, { fields = {}, gvk, ...more }] of Object.entries(types)) {
+  const list = gvk !== undefined && fields.items !== undefined && fields.metadata !== undefined;
+  // As they are declared, as far as numbers tell.
+  const first = DECLARED[full.split(".").at(-1)] ?? [];
+  const place = ([field, { pb = 0 }]) => (first.includes(field) ? first.indexOf(field) - first.length : pb);
+  const declared = Object.entries(fields).sort((a, b) => place(a) - place(b));
+  openapiTypes[full] = [gvk ?? 0, Object.fromEntries(declared.map(([field, { type, required, pb: _pb, pbType: _pbType, ...facts }]) => {
+    const id = `${full.split(".").at(-1)}.${field}`;
+    if (OPENAPI_DEFAULTS[id] !== undefined) facts.default = OPENAPI_DEFAULTS[id];
+    if (ITEM_ENUMS[id] !== undefined) facts.items = ITEM_ENUMS[id];
+    const known = held.get(`${full}.${field}`);
+    const flags = id === "APIGroup.preferredVersion" ? "v" : known !== undefined ? known : list && field === "metadata" ? "v" : required && typeof type === "string" ? (type.startsWith("io.") ? "v" : "z") : "";
+    const bytes = BYTES.has(`${short(full)}.${field}`) ? "b" : "";
+    return [field, [compact(type), `${flags}${required ? "r" : ""}${bytes}`, ...(Object.keys(facts).length > 0 ? [facts] : [])]];
+  })), ...(Object.keys(more).length > 0 ? [more] : [])];
+}
+
 const banner = `// Generated by scripts/generate-api.mjs from the facts of Kubernetes ${kubernetes}. Do not edit.\n`;
 const outputs = {
   "src/api/types.generated.ts": `${banner}/* eslint-disable */\n\n${tsBlocks.join("\n")}`,
@@ -314,6 +371,8 @@ const outputs = {
   "src/kube-apiserver/complete/schema.generated.ts": `${banner}\n/** As in src/api/schema.generated.ts, of the types that only a complete server has. */\nexport const MORE_SCHEMA =\n  ${JSON.stringify(more.join("\n"))};\n`,
   "src/kube-apiserver/complete/protobuf.generated.ts": `${banner}\n/** Field numbers, a line per message: \`number:field\`, and \`number:^Message\` for embedded structs. */\nexport const MESSAGES =\n  ${JSON.stringify(protobufLines.join("\n"))};\n`,
 };
+outputs["src/kube-apiserver/complete/openapi-types.generated.ts"] =
+  `${banner}\n/** All types of the API and all paths, as JSON; \`openapi-schemas.ts\` reads it. */\nexport const FACTS =\n  ${JSON.stringify(JSON.stringify({ types: openapiTypes, paths }))};\n`;
 for (const [file, text] of Object.entries(outputs)) {
   const path = join(root, file);
   if (!process.argv.includes("--check")) writeFileSync(path, text);

@@ -6,12 +6,14 @@ import { apiVersionOf } from "../../src/api/resources.ts";
 import { complete } from "../../src/kube-apiserver/complete/index.ts";
 import { decodeEnvelope } from "../../src/kube-apiserver/complete/protobuf.ts";
 import { encodeEnvelope } from "../../src/kube-apiserver/complete/protobuf-encode.ts";
+import type { Descriptor } from "../../src/kube-apiserver/registry/descriptor.ts";
 import { typeOf } from "../../src/kube-apiserver/registry/descriptor.ts";
 import { REGISTRY } from "../../src/kube-apiserver/registry/index.ts";
 import { createExchangeServer } from "../../scripts/lib/exchange-server.ts";
 import { testRandom } from "./test-clock.ts";
 
-const KINDS = [...REGISTRY, ...complete.resources].filter(({ name }) => name.kind !== "ComponentStatus" || name.version === "v1");
+const named = (group: string, kind: string): Descriptor => ({ name: { group, version: "v1", kind, resource: "", namespaced: false } }) as Descriptor;
+const KINDS = [...REGISTRY, ...complete.resources, named("apiextensions.k8s.io", "CustomResourceDefinition"), named("apiregistration.k8s.io", "APIService")].filter(({ name }) => name.kind !== "ComponentStatus" || name.version === "v1");
 const typeOfKind = (apiVersion: string, kind: string): string | undefined => {
   const found = KINDS.find(({ name }) => name.kind === kind && apiVersionOf(name) === apiVersion);
   return found === undefined ? undefined : typeOf(found);

@@ -1,9 +1,11 @@
 /**
- * `/openapi/v2`, in JSON and in the protobuf that kubectl asks for: definitions of all kinds, and the PATCH of each with its
- * parameters. Follows k8s.io/kube-openapi/pkg/handler and, for the numbers, github.com/google/gnostic-models/openapiv2/OpenAPIv2.proto.
+ * `/openapi/v2`, in JSON and in the protobuf that kubectl asks for: the documents of version 3 in one, in the words of version 2. Follows k8s.io/kube-openapi/pkg/handler and, for the numbers, github.com/google/gnostic-models/openapiv2/OpenAPIv2.proto.
  */
+import { sha512 } from "@noble/hashes/sha2.js";
 import type { ApiRequest, ApiResponse } from "../../client/transport.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
+import { hex } from "./discovery.ts";
+import { buildDocument, documentNames, ingredients } from "./openapi-documents.ts";
 
 type Json = Record<string, unknown>;
 
@@ -11,44 +13,81 @@ type Json = Record<string, unknown>;
 const PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 interface Swagger {
-  readonly json: string;
-  readonly bytes: Uint8Array;
+  readonly hash: string;
+  readonly document: { swagger: string; info: Json; paths: Json; definitions: Json };
+  json?: string;
+  bytes?: Uint8Array;
 }
 
 const made = new WeakMap<readonly Descriptor[], Swagger>();
 
-/** The document; `schemasOf` gives the schemas of version 3 of all kinds by name. */
-export function openapiV2(request: ApiRequest, registry: readonly Descriptor[], schemasOf: () => Json): ApiResponse {
+/** The document. */
+export function openapiV2(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse {
   let swagger = made.get(registry);
-  if (swagger === undefined) made.set(registry, (swagger = make(registry, schemasOf())));
-  if (!(request.headers?.["accept"] ?? "").includes("proto-openapi")) return { status: 200, headers: { "content-type": "application/json" }, body: swagger.json };
-  return { status: 200, headers: { "content-type": PROTOBUF, vary: "Accept" }, body: swagger.bytes };
+  if (swagger === undefined) made.set(registry, (swagger = make(registry)));
+  const binary = (request.headers?.["accept"] ?? "").includes("proto-openapi");
+  const etag = `"${swagger.hash}"`;
+  const headers = { "content-type": binary ? PROTOBUF : "application/json", etag, vary: "Accept" };
+  if (request.headers?.["if-none-match"] === etag) return { status: 304, headers, body: "" };
+  return { status: 200, headers, body: binary ? (swagger.bytes ??= concat(encodeDocument(swagger.document))) : (swagger.json ??= JSON.stringify(swagger.document)) };
 }
 
-function make(registry: readonly Descriptor[], schemas: Json): Swagger {
+/** All documents of version 3 in one. */
+function make(registry: readonly Descriptor[]): Swagger {
   const definitions: Json = {};
-  for (const [name, schema] of Object.entries(schemas)) definitions[name] = older(schema as Json);
   const paths: Json = {};
-  for (const { name: { group, version, kind, resource, namespaced } } of registry) {
-    const path = `/${group === "" ? "api" : `apis/${group}`}/${version}/${namespaced ? "namespaces/{namespace}/" : ""}${resource}/{name}`;
-    const parameters = ["dryRun", "fieldManager", "fieldValidation"].map((name) => ({ name, in: "query", type: "string", uniqueItems: true }));
-    paths[path] = { patch: { parameters, responses: { 200: { description: "OK" } }, "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": { group, kind, version } } };
+  let content = "";
+  for (const name of documentNames(registry)) {
+    content += ingredients(name, registry);
+    const { paths: own, components } = buildDocument(name, registry)!;
+    for (const [schema, value] of Object.entries(components.schemas)) definitions[schema] ??= older(value as Json);
+    for (const [path, item] of Object.entries(own)) paths[path] = olderItem(item as Json);
   }
-  const document = { swagger: "2.0", info: { title: "Kubernetes", version: "v1.32.13" }, paths, definitions };
-  return { json: JSON.stringify(document), bytes: concat(encodeDocument(document)) };
+  const security = { securityDefinitions: { BearerToken: { description: "Bearer Token authentication", type: "apiKey", name: "authorization", in: "header" } }, security: [{ BearerToken: [] }] };
+  return { hash: hex(sha512(encoder.encode(content))), document: { swagger: "2.0", info: { title: "Kubernetes", version: "1.32" }, paths, definitions, ...security } };
 }
 
-/** A schema of version 3 as version 2 has it: no oneOf, references alone. */
+/** A schema of version 3 as version 2 has it: no oneOf, references beside other words, no null. */
 function older(schema: Json): Json {
-  const { allOf, oneOf, nullable: _nullable, default: _default, ...rest } = schema as Json & { allOf?: Json[] };
-  const ref = (rest["$ref"] ?? (allOf?.length === 1 ? allOf[0]!["$ref"] : undefined)) as string | undefined;
-  if (ref !== undefined) return { $ref: ref.replace("#/components/schemas/", "#/definitions/") };
+  const { allOf, oneOf, nullable: _nullable, ...rest } = schema as Json & { allOf?: Json[] };
+  const single = allOf?.length === 1 ? allOf[0]!["$ref"] : undefined;
+  const ref = (rest["$ref"] ?? single) as string | undefined;
   const out: Json = rest;
+  if (ref !== undefined) {
+    delete out["default"];
+    out["$ref"] = ref.replace("#/components/schemas/", "#/definitions/");
+    return out;
+  }
   if (oneOf !== undefined && out["type"] === undefined) out["type"] = "string";
+  // Defaults are told by version 3 only.
+  delete out["default"];
   if (out["properties"] !== undefined) out["properties"] = Object.fromEntries(Object.entries(out["properties"] as Json).map(([name, one]) => [name, older(one as Json)]));
   if (out["items"] !== undefined) out["items"] = older(out["items"] as Json);
   if (typeof out["additionalProperties"] === "object") out["additionalProperties"] = older(out["additionalProperties"] as Json);
   return out;
+}
+
+const METHODS = ["get", "put", "post", "delete", "options", "head", "patch"] as const;
+
+function olderItem(item: Json): Json {
+  const out: Json = {};
+  for (const method of METHODS) if (item[method] !== undefined) out[method] = olderOperation(item[method] as Json);
+  if (item["parameters"] !== undefined) out["parameters"] = (item["parameters"] as Json[]).map(olderParameter);
+  return out;
+}
+
+const olderParameter = ({ schema, ...parameter }: Json): Json => ({ ...parameter, ...(schema as Json) });
+
+function olderOperation({ requestBody, parameters, responses, ...operation }: Json): Json {
+  const body = requestBody as { content: Record<string, { schema: Json }>; required?: boolean } | undefined;
+  const answers = responses as Record<string, { description: string; content?: Record<string, { schema: Json }> }>;
+  const sent = body === undefined ? [] : [{ name: "body", in: "body", ...(body.required === true ? { required: true } : {}), schema: older(Object.values(body.content)[0]!.schema) }];
+  const consumed = Object.keys(body?.content ?? {});
+  return {
+    ...operation, schemes: ["https"], consumes: consumed.length === 0 ? ["*/*"] : consumed, produces: Object.keys(Object.values(answers)[0]?.content ?? {}),
+    ...(parameters === undefined && sent.length === 0 ? {} : { parameters: [...sent, ...((parameters ?? []) as Json[]).map(olderParameter)] }),
+    responses: Object.fromEntries(Object.entries(answers).map(([code, { description, content }]) => [code, { description, ...(content === undefined ? {} : { schema: older(Object.values(content)[0]!.schema) }) }])),
+  };
 }
 
 type Part = Uint8Array;
@@ -93,22 +132,28 @@ function encodeDocument({ swagger, info, paths, definitions }: { swagger: string
   return [
     ...field(1, swagger),
     ...field(2, [...text(1, info["title"]), ...text(2, info["version"])]),
-    ...field(8, Object.entries(paths).flatMap(([path, item]) => named(2, path, field(8, encodeOperation((item as { patch: Json }).patch))))),
+    ...field(8, Object.entries(paths).flatMap(([path, item]) => named(2, path, encodeItem(item as Json)))),
     ...field(9, Object.entries(definitions).flatMap(([name, schema]) => named(1, name, encodeSchema(schema as Json)))),
   ];
 }
 
+/** Operations and their parameters; bodies and answers are told by JSON only. */
+function encodeItem(item: Json): Part[] {
+  return METHODS.flatMap((method, i) => (item[method] === undefined ? [] : field(i + 2, encodeOperation(item[method] as Json))));
+}
+
 function encodeOperation(operation: Json): Part[] {
-  const parameters = (operation["parameters"] as Json[]).flatMap((parameter) => {
-    const query = [...text(2, parameter["in"]), ...text(4, parameter["name"]), ...text(6, parameter["type"])];
+  const query = ((operation["parameters"] ?? []) as Json[]).filter((parameter) => parameter["in"] === "query");
+  const parameters = query.flatMap((parameter) => {
+    const content = [...text(2, parameter["in"]), ...text(3, parameter["description"]), ...text(4, parameter["name"]), ...text(6, parameter["type"])];
     // ParametersItem, Parameter, NonBodyParameter: each the choice of one.
-    return field(8, field(1, field(2, field(3, query))));
+    return field(8, field(1, field(2, field(3, content))));
   });
-  return [...parameters, ...extensions(13, operation)];
+  return [...text(3, operation["description"]), ...text(5, operation["operationId"]), ...parameters, ...extensions(13, operation)];
 }
 
 function encodeSchema(schema: Json): Part[] {
-  if (schema["$ref"] !== undefined) return text(1, schema["$ref"]);
+  if (schema["$ref"] !== undefined) return [...text(1, schema["$ref"]), ...text(4, schema["description"])];
   const out = [...text(2, schema["format"]), ...text(4, schema["description"])];
   for (const name of (schema["required"] as string[] | undefined) ?? []) out.push(...field(19, name));
   const { additionalProperties, items, properties } = schema;
