@@ -104,7 +104,6 @@ export async function replayTimeline(timeline: Timeline): Promise<Outcome> {
     if (step.message !== undefined && message !== undefined && step.message.replaceAll("{namespace}", NAMESPACE) !== message) steps.push(`${step.do} ${step.name}: ${message}, recorded ${step.message}`);
   };
   let created = 0;
-  let evicted = 0;
   for (const step of timeline.steps) {
     if (step.do === "create") {
       const manifest = step.value === undefined ? timeline.manifests[created++] : { apiVersion: "scheduling.k8s.io/v1", kind: step.kind, metadata: { name: step.name }, value: step.value };
@@ -119,8 +118,7 @@ export async function replayTimeline(timeline: Timeline): Promise<Outcome> {
       const name = step.kind === "Namespace" ? NAMESPACE : step.name;
       await attempt(step, () => client.resource(resource).delete(resource.namespaced ? NAMESPACE : "", name, policy === undefined ? undefined : { propagationPolicy: policy }));
     } else if (step.do === "evict") {
-      const pods = [...(await client.pods.list(NAMESPACE)).items].sort((a, b) => Number(a.metadata.resourceVersion) - Number(b.metadata.resourceVersion)).filter((p) => p.metadata.deletionTimestamp === undefined);
-      const pod = pods[Math.min(evicted++, pods.length - 1)]!;
+      const pod = (await client.pods.list(NAMESPACE)).items.find((p) => p.metadata.deletionTimestamp === undefined && p.status.phase === "Running")!;
       await attempt(step, () => client.pods.subresource("POST", NAMESPACE, pod.metadata.name, "eviction", { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: pod.metadata.name, namespace: NAMESPACE } }));
     } else if (step.do === "cordon" || step.do === "uncordon") {
       for (const node of timeline.nodes) await client.nodes.patch("", node.name, "merge", { spec: { unschedulable: step.do === "cordon" ? true : null } });

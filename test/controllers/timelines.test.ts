@@ -6,7 +6,7 @@ import { SHARED } from "../control-plane/recordings.ts";
 import { readTimeline, recordedOutcome, replayTimeline } from "./timeline.ts";
 
 /** They need a scheduler that knows claims and preempts, quotas, budgets and autoscalers. */
-const NOT_YET = new Set(["deployment-quota-failure", "failed-scheduling", "hpa-no-metrics", "pdb", "preemption", "statefulset-pvc"]);
+const NOT_YET = new Set(["deployment-quota-failure", "failed-scheduling", "preemption", "statefulset-pvc"]);
 
 const names = readdirSync(join(SHARED, "recordings/timelines")).filter((file) => file.endsWith(".json")).map((file) => file.slice(0, -5)).filter((name) => !NOT_YET.has(name));
 
