@@ -227,12 +227,17 @@ function struct(type: StructType, value: unknown, path: string, owner: string, r
       continue;
     }
     if (item === null) continue;
-    const decoded = decode(field.type, item, path === "" ? key : `${path}.${key}`, type.name, report);
+    const decoded = isPlain(field.type.kind, item) ? item : decode(field.type, item, path === "" ? key : `${path}.${key}`, type.name, report);
     if (field.pointer || field.required || field.value || !isZero(decoded)) out[key] = decoded;
     if (typeof item === "object" && isZero(decoded)) (report.empty ??= []).push(path === "" ? key : `${path}.${key}`);
   }
   for (const field of type.always) if (out[field.name] === undefined) out[field.name] = zeroOf(field);
   return out;
+}
+
+/** Whether a value is all that a decoder of this kind wants: most are, and need no path for messages. */
+function isPlain(kind: FieldType["kind"], value: unknown): boolean {
+  return kind === "string" ? typeof value === "string" : kind === "int32" ? typeof value === "number" && (value | 0) === value : kind === "bool" && typeof value === "boolean";
 }
 
 /** A required struct that is not held by value is a pointer, and null when it is not set. */
@@ -342,7 +347,8 @@ function decode(type: FieldType, value: unknown, path: string, owner: string, re
         // A map's values are named by the map in messages, and by their key in unknown fields: between marks.
         const decoded = item === null ? zero(type.of) : type.of.kind === "struct" || type.of.kind === "list"
           ? decode(type.of, item, `${path}.\u0001${key}\u0002`, owner, report) : decode(type.of, item, path, owner, report);
-        Object.defineProperty(out, key, { value: decoded, enumerable: true, writable: true, configurable: true });
+        if (key === "__proto__") Object.defineProperty(out, key, { value: decoded, enumerable: true, writable: true, configurable: true });
+        else out[key] = decoded;
       }
       return empty ? EMPTY_MAP : out;
     }

@@ -19,6 +19,8 @@ export function generateName(random: Random, prefix: string): string {
   return `${prefix.length > 58 ? prefix.slice(0, 58) : prefix}${randomSuffix(random, 5)}`;
 }
 
+const HEX = "0123456789abcdef";
+
 /** A version 4 UUID (RFC 9562 section 5.4) out of `random`. */
 export function newUid(random: Random): string {
   const bytes = random.bytes(new Uint8Array(16));
@@ -26,7 +28,7 @@ export function newUid(random: Random): string {
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   let hex = "";
   for (let i = 0; i < 16; i++) {
-    hex += (bytes[i]! + 256).toString(16).slice(1);
+    hex += HEX[bytes[i]! >> 4]! + HEX[bytes[i]! & 15]!;
     if (i === 3 || i === 5 || i === 7 || i === 9) hex += "-";
   }
   return hex;

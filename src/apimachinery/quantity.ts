@@ -28,6 +28,19 @@ const MAX = (2n ** 63n - 1n) * NANO;
 /** Parses `100m`, `1.5Gi`, `12e6`. Numbers are taken as their text. Throws {@link QuantityError}. */
 export function parseQuantity(input: string | number): Quantity {
   const text = String(input);
+  let known = quantities.get(text);
+  if (known === undefined) {
+    known = parse(text);
+    if (quantities.size < REMEMBERED_MAX) quantities.set(text, known);
+  }
+  return known;
+}
+
+/** Most objects ask for one of a few quantities, and each is looked at many times. */
+const quantities = new Map<string, Quantity>();
+const REMEMBERED_MAX = 1024;
+
+function parse(text: string): Quantity {
   const m = SYNTAX.exec(text);
   if (m === null || ((m[2] ?? "") === "" && (m[3] ?? "") === "")) throw new QuantityError(QUANTITY_ERROR);
   const suffix = m[4] ?? "";
@@ -91,7 +104,7 @@ export function canonicalizeQuantity(input: string | number): string {
   let out = canonical.get(text);
   if (out === undefined) {
     out = formatQuantity(parseQuantity(text));
-    if (canonical.size < 1024) canonical.set(text, out);
+    if (canonical.size < REMEMBERED_MAX) canonical.set(text, out);
   }
   return out;
 }

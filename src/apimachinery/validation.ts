@@ -60,6 +60,7 @@ export function validateDNS1035Label(value: string): string[] {
 /** `name` or `prefix/name`. Follows IsQualifiedName. */
 export function validateLabelKey(value: string): string[] {
   const errors: string[] = [];
+  if (!value.includes("/") && value.length <= 63 && QUALIFIED.test(value)) return errors;
   const parts = value.split("/");
   let name = parts[0]!;
   if (parts.length === 2) {

@@ -28,7 +28,7 @@ import { createReader } from "./read.ts";
 import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext, SubresourceUpdate } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
-import type { AdmissionRequest, Extension } from "./extension.ts";
+import type { AdmissionRequest, Answering, Extension } from "./extension.ts";
 import { isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
 
@@ -88,10 +88,36 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
   async function dispatch(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {
     const next = (other = info): Promise<ApiResponse> => route(other, request, user, signal);
-    return given.extension?.dispatch({
-      ...options, info, request, user, signal, manager: managerOf(info, user),
-      remove: (asked) => deleteObject(info.descriptor, info.namespace, info.name, asked),
-    }, next) ?? next();
+    return given.extension?.dispatch(new Dispatched(info, request, user, signal), next) ?? next();
+  }
+
+  /** A request on its way, with what is the same for all of them: what an extension gets to see. */
+  class Dispatched implements Answering {
+    readonly storage = storage;
+    readonly clock = clock;
+    readonly random = random;
+    readonly kubelets = given.kubelets;
+    readonly find = options.find;
+    readonly info: RequestInfo;
+    readonly request: ApiRequest;
+    readonly user: Requester;
+    readonly signal: AbortSignal | undefined;
+
+    constructor(info: RequestInfo, request: ApiRequest, user: Requester, signal: AbortSignal | undefined) {
+      this.info = info;
+      this.request = request;
+      this.user = user;
+      this.signal = signal;
+    }
+
+    get manager(): string {
+      return managerOf(this.info, this.user);
+    }
+
+    remove(asked: DeleteOptions): Promise<unknown> {
+      const { descriptor, namespace, name } = this.info;
+      return deleteObject(descriptor, namespace, name, asked);
+    }
   }
 
   async function route(info: RequestInfo, request: ApiRequest, user: Requester, signal?: AbortSignal): Promise<ApiResponse> {

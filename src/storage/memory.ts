@@ -146,8 +146,10 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
       revision = next;
       for (const event of events) {
         history.push(event);
-        for (const watcher of [...bucketOf(event.key).watchers, ...widest])
-          if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
+        const { watchers } = bucketOf(event.key);
+        if (watchers.length + widest.length === 0) continue;
+        // A copy: who is told may leave.
+        for (const watcher of [...watchers, ...widest]) if (event.key.startsWith(watcher.prefix)) watcher.sink.event(event);
       }
       dropHistory(history.length - historyStart - historyMax);
       return { succeeded: true, revision, written };

@@ -5,6 +5,7 @@
 import { formatTime } from "../../apimachinery/time.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import type { Answering } from "../extension.ts";
+import type { RequestInfo } from "../request-info.ts";
 import { applyConfiguration } from "./apply.ts";
 
 const GROUP = "flowcontrol.apiserver.k8s.io";
@@ -16,10 +17,11 @@ interface FlowSchema extends KubeObject {
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string; readonly lastTransitionTime: string; readonly message?: string }[] };
 }
 
-/** Brings the conditions up to date after a write to this group. */
-export async function syncFlowSchemas({ info, storage, clock }: Pick<Answering, "info" | "storage" | "clock">): Promise<void> {
-  const { descriptor: { name }, verb } = info;
-  if (name.group !== GROUP || verb === "get" || verb === "list" || verb === "watch") return;
+/** Whether a request writes to this group. */
+export const concernsFlowSchemas = ({ descriptor: { name }, verb }: RequestInfo): boolean => name.group === GROUP && verb !== "get" && verb !== "list" && verb !== "watch";
+
+/** Brings the conditions up to date after such a write. */
+export async function syncFlowSchemas({ storage, clock }: Pick<Answering, "storage" | "clock">): Promise<void> {
   const { items } = await storage.range(SCHEMAS);
   for (const { key, value, modRevision } of items) {
     const schema = value as FlowSchema;

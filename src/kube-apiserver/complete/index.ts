@@ -18,7 +18,7 @@ import { createApiServices } from "./apiservices.ts";
 import { applyRequest } from "./apply-request.ts";
 import { bootstrapAll } from "./bootstrap/index.ts";
 import { discovery } from "./discovery.ts";
-import { syncFlowSchemas } from "./flow-schema-status.ts";
+import { concernsFlowSchemas, syncFlowSchemas } from "./flow-schema-status.ts";
 import { patchedJson } from "./go-json.ts";
 import { GO_TYPES, GO_VERSION_2 } from "./go-types.ts";
 import { KINDS } from "./kinds.ts";
@@ -92,7 +92,7 @@ export const complete: Extension = {
       checkOptions(info);
       const response = await (legacy(answering, PODS, next) ?? dispatch(answering, next));
       ({ status } = response);
-      await syncFlowSchemas(answering);
+      if (concernsFlowSchemas(info)) await syncFlowSchemas(answering);
       return response;
     } catch (e) {
       if (e instanceof ApiError) status = e.code;

@@ -1,9 +1,9 @@
 /**
  * Pods. Follows pkg/registry/core/pod/strategy.go and pkg/apis/core/validation/validation.go (ValidatePodSpec).
  */
-import type { Container, Pod, PodSpec, ServiceAccount } from "../../api/types.generated.ts";
+import type { Container, Pod, PodSpec, ServiceAccount, Volume } from "../../api/types.generated.ts";
 import { RESOURCES } from "../../api/resources.ts";
-import { deepEqual } from "../../apimachinery/meta.ts";
+import { deepEqual, deepFreeze } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { randomSuffix } from "../../apimachinery/names.ts";
 import { parseQuantity } from "../../apimachinery/quantity.ts";
@@ -103,19 +103,21 @@ export function mountToken(pod: Pod, account: ServiceAccount & KubeObject, { ran
     (container.volumeMounts ??= []).push({ name, readOnly: true, mountPath: TOKEN_PATH });
   }
   if (!needed || there !== undefined) return;
-  (pod.spec.volumes ??= []).push({
-    name: name!,
-    projected: {
-      sources: [
-        { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
-        { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
-        { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
-        { configMap: { name: "openshift-service-ca.crt", items: [{ key: "service-ca.crt", path: "service-ca.crt" }] } },
-      ],
-      defaultMode: 420,
-    },
-  });
+  (pod.spec.volumes ??= []).push({ name: name!, projected: tokenSources() });
 }
+
+/** The same in every pod. */
+const tokenSources = (): NonNullable<Volume["projected"]> =>
+  (sources ??= deepFreeze({
+    sources: [
+      { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
+      { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+      { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+      { configMap: { name: "openshift-service-ca.crt", items: [{ key: "service-ca.crt", path: "service-ca.crt" }] } },
+    ],
+    defaultMode: 420,
+  }));
+let sources: Volume["projected"] | undefined;
 
 /** `spec` with the fields that may change set as they were, so that anything else shows. Follows ValidatePodUpdate. */
 function mutableView(spec: PodSpec, old: PodSpec): PodSpec {
