@@ -43,7 +43,7 @@ export const addNodes = async (crew: LocalCrew, start: CrewStart, images: readon
   const complete = start.settings.streams ? await import("./complete-node.ts") : undefined;
   const memory = start.memory ?? newKernelMemory(false);
   const instance = new KernelInstance(start.module, memory);
-  const all = [...images, ...inBoxImages];
+  const all = [...images, ...(complete?.completeImages ?? inBoxImages)];
   const nodes = start.nodes.map((spec) =>
     createNodeSite(spec, start.settings, { instance, images: all, log, post: crew.post, complete }),
   );

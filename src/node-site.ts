@@ -163,6 +163,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     clusterDNS: [settings.clusterDns],
     clusterDomain: settings.clusterDomain,
     keepPods: deps.complete?.keepPods,
+    userland: deps.complete?.newUserland(() => site.nowMs()),
   });
   agent.start().catch((error: unknown) => log.error("the node did not start", { err: String(error) }));
   const asked = new Map<ExecRequest, number>();

@@ -41,41 +41,38 @@ const openNodeStream = (runtime: Runtime, keeper: PodKeeper, request: NodeStream
   }
   const running = attempts.find(({ state }) => state === "CONTAINER_RUNNING");
   if (running === undefined) return fail(`unable to upgrade connection: container not found ("${container}")`);
-  const out = { stdout: (text: string) => events.data("stdout", encoder.encode(text)), stderr: (text: string) => events.data("stderr", encoder.encode(text)) };
+  const send = (channel: "stdout" | "stderr") => (data: string | Uint8Array): void => {
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    if (bytes.length > 0) events.data(channel, bytes);
+  };
+  const out = { stdout: send("stdout"), stderr: send("stderr") };
+  const { stdin = true, tty = false } = request;
   if (request.kind === "attach") {
-    return { ...IDLE, abort: follow(runtime, running.id, { output: (stream, text) => out[stream](text), end: () => events.end({}) }) };
+    const found = runtime.containers.get(running.id)!;
+    const { config } = found;
+    // A container that is started without standard input has none to be written to.
+    const input = stdin && config.stdin === true ? found.running : undefined;
+    const close = (): void => {
+      if (config.stdinOnce === true) input?.eof();
+    };
+    const unfollow = follow(runtime, running.id, { output: (stream, text) => out[stream](text), end: () => events.end({}) });
+    return {
+      write: (bytes) => input?.write(bytes), eof: close, resize: (width, height) => found.running?.resize(width, height),
+      abort() {
+        unfollow();
+        close();
+      },
+    };
   }
-  const stdin = newPipe();
-  const program = runtime.exec(running.id, request.argv, { ...out, stdin: stdin.read });
+  const program = runtime.exec(running.id, request.argv, { ...out, stdin, tty });
   program.ended.then((exitCode) => events.end({ exitCode }), (error: Error) => events.end({ error: `error executing command in container: ${error.message.replace(/^rpc error: code = \w+ desc = /, "")}` }));
-  return { ...IDLE, write: stdin.write, eof: stdin.end, abort: program.kill };
+  return { write: program.write, eof: program.eof, resize: program.resize, abort: program.kill };
 };
 
 const follow = (runtime: Runtime, id: string, follower: Follower): (() => void) => {
   const followers = runtime.containers.get(id)?.followers;
   followers?.add(follower);
   return () => void followers?.delete(follower);
-};
-
-/** Bytes that wait for their reader. */
-const newPipe = (): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint8Array): void; end(): void } => {
-  const chunks: Uint8Array[] = [];
-  let over = false;
-  let wake: () => void = () => {};
-  return {
-    async read() {
-      while (chunks.length === 0 && !over) await new Promise<void>((resolve) => (wake = resolve));
-      return chunks.shift();
-    },
-    write(bytes) {
-      chunks.push(bytes);
-      wake();
-    },
-    end() {
-      over = true;
-      wake();
-    },
-  };
 };
 
 const forward = (runtime: Runtime, sandbox: string, port: number, events: StreamEvents): NodeStream => {

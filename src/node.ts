@@ -8,6 +8,7 @@ import { createInformers } from "./client/informer.ts";
 import type { ApiTransport } from "./client/transport.ts";
 import type { Image } from "./cri/program.ts";
 import { Runtime } from "./cri/runtime.ts";
+import type { Userland } from "./cri/userland.ts";
 import { imageRegistry, inBoxImages } from "./images/index.ts";
 import type { NodeKernel } from "./kernel/netns.ts";
 import { newKubeProxy } from "./kube-proxy/kube-proxy.ts";
@@ -49,6 +50,8 @@ export interface NodeAgentOptions {
   readonly nfacct?: boolean;
   /** What keeps the pods; default: what the core kubelet has. */
   readonly keepPods?: KubeletDeps["keepPods"];
+  /** Files and processes for containers; default: none, a container is one program. */
+  readonly userland?: Userland | undefined;
 }
 
 export interface NodeAgent {
@@ -76,6 +79,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
   const runtime = new Runtime({
     kernel, images: imageRegistry(options.images ?? inBoxImages), cniConf: options.cniConf ?? flannelConfList,
     cniPlugins: options.cniPlugins ?? inBoxPlugins, cniFiles, api: transport, clock, random: random.fork("runtime"), log,
+    userland: options.userland,
   });
   const identity = random.fork("identity");
   const id = (): string => [...identity.bytes(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

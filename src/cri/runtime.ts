@@ -7,10 +7,11 @@ import type { ImageRegistry } from "../images/registry.ts";
 import type { Netns, NodeKernel } from "../kernel/netns.ts";
 import type { Logger } from "../log.ts";
 import type { Clock, Random } from "../time/clock.ts";
-import type { Image, Usage } from "./program.ts";
-import { ownedSockets, type OwnedSockets } from "./sockets.ts";
+import type { Image, ProgramContext, Usage } from "./program.ts";
+import { ownedSockets } from "./sockets.ts";
 import { CriError, type ContainerConfig, type ContainerStatus, type ExecResult, type ImageService, type LogLine, type PodSandboxConfig,
-  type PodSandboxStatus, type RuntimeService } from "./types.ts";
+  type PodSandboxStatus, type RuntimeService, type Volume, type VolumeOptions } from "./types.ts";
+import type { Userland, UserlandContainer } from "./userland.ts";
 
 export interface RuntimeDeps {
   readonly kernel: NodeKernel;
@@ -22,6 +23,8 @@ export interface RuntimeDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** File systems and processes for containers; without it, a container is one program. */
+  readonly userland?: Userland | undefined;
 }
 
 export interface Sandbox {
@@ -31,10 +34,14 @@ export interface Sandbox {
 }
 
 export interface Running {
-  readonly stop: AbortController;
-  readonly sockets: OwnedSockets;
   readonly ended: Promise<void>;
+  /** SIGTERM. */
+  terminate(): void;
   kill(): void;
+  /** Its standard input, and the size of its terminal. */
+  write(bytes: Uint8Array): void;
+  eof(): void;
+  resize(width: number, height: number): void;
 }
 
 export interface Follower {
@@ -44,9 +51,17 @@ export interface Follower {
 
 /** A program that runs beside a container's own. */
 export interface ExecIO {
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-  readonly stdin?: () => Promise<Uint8Array | undefined>;
+  readonly stdout: (data: string | Uint8Array) => void;
+  readonly stderr: (data: string | Uint8Array) => void;
+  /** Whether somebody writes to it; default false. */
+  readonly stdin?: boolean;
+  readonly tty?: boolean;
+}
+
+/** A program that was started by `exec`. */
+export interface Exec extends Omit<Running, "ended" | "terminate"> {
+  /** Its exit code. Rejects with CriError where it could not be run. */
+  readonly ended: Promise<number>;
 }
 
 export interface Container {
@@ -58,6 +73,8 @@ export interface Container {
   logged: number;
   /** Who follows the output. */
   readonly followers: Set<Follower>;
+  /** Its files and processes, where there are such. */
+  readonly userland: UserlandContainer | undefined;
   running?: Running;
 }
 
@@ -81,9 +98,13 @@ export class Runtime implements RuntimeService, ImageService {
   private launches = 0;
   private onEnd: (status: ContainerStatus) => void = () => undefined;
 
+  /** Absent where containers have no file systems. */
+  readonly newVolume: ((options?: VolumeOptions) => Volume) | undefined;
+
   constructor(deps: RuntimeDeps) {
     this.deps = deps;
     this.random = deps.random.fork("cri");
+    this.newVolume = deps.userland?.newVolume;
   }
 
   onContainerEnd(run: (status: ContainerStatus) => void): void {
@@ -148,13 +169,20 @@ export class Runtime implements RuntimeService, ImageService {
     const image = name === undefined ? undefined : this.pulled.get(name);
     if (image === undefined) throw new CriError("NotFound", `failed to get image from containerd "${config.image}": image not found`);
     const id = this.newId();
+    const sandbox = this.sandboxes.get(sandboxId)!;
+    const { clock, api, userland } = this.deps;
+    const { hostname } = sandbox.status.config;
+    const status: Container["status"] = {
+      id, sandboxId, name: config.name, attempt: config.attempt, image: name!, imageId: this.deps.images.id(image),
+      state: "CONTAINER_CREATED", createdAtMs: clock.nowMs(), startedAtMs: 0, finishedAtMs: 0, exitCode: 0, reason: "", message: "",
+      cpuNs: 0, memoryBytes: BASE_MEMORY,
+    };
     this.containers.set(id, {
-      config, image, logs: [], logged: 0, followers: new Set(),
-      status: {
-        id, sandboxId, name: config.name, attempt: config.attempt, image: name!, imageId: this.deps.images.id(image),
-        state: "CONTAINER_CREATED", createdAtMs: this.deps.clock.nowMs(), startedAtMs: 0, finishedAtMs: 0, exitCode: 0, reason: "", message: "",
-        cpuNs: 0, memoryBytes: BASE_MEMORY,
-      },
+      config, image, status, logs: [], logged: 0, followers: new Set(),
+      userland: userland?.newContainer({
+        id, image, config, hostname, netns: sandbox.netns, newSockets: () => ownedSockets(sandbox.netns.sockets), clock, random: this.random.fork(id), api,
+        usage: this.usageOf({ config, status }), onCpu: (ns) => { status.cpuNs += ns; },
+      }),
     });
     return id;
   }
@@ -168,7 +196,8 @@ export class Runtime implements RuntimeService, ImageService {
     status.state = "CONTAINER_RUNNING";
     status.startedAtMs = this.deps.clock.nowMs();
     const stdout = this.lineWriter(container, "stdout"), stderr = this.lineWriter(container, "stderr");
-    container.running = this.launch(container, argv, stdout, stderr, (exitCode, error) => {
+    const { stdin = false, tty = false } = config;
+    container.running = this.launch(container, argv, { stdout, stderr, stdin, tty }, (exitCode, error) => {
       delete container.running;
       stdout();
       stderr();
@@ -191,7 +220,7 @@ export class Runtime implements RuntimeService, ImageService {
     const running = this.containers.get(id)?.running;
     if (running === undefined) return;
     if (graceMs > 0) {
-      running.stop.abort("SIGTERM");
+      running.terminate();
       const timer = new AbortController();
       await Promise.race([running.ended, this.deps.clock.sleep(graceMs, timer.signal).catch(() => undefined)]);
       timer.abort();
@@ -225,22 +254,24 @@ export class Runtime implements RuntimeService, ImageService {
   }
 
   containerFile(id: string, path: string): Uint8Array | undefined {
-    return this.containers.get(id)?.config.readFile(path);
+    const container = this.containers.get(id);
+    return container?.userland === undefined ? container?.config.readFile(path) : container.userland.readFile(path);
   }
 
   /** Runs another program of the container's image beside it. Throws CriError, or `ended` rejects with one. */
-  exec(id: string, command: readonly string[], { stdout, stderr, stdin }: ExecIO): { readonly ended: Promise<number>; kill(): void } {
+  exec(id: string, command: readonly string[], io: ExecIO): Exec {
     const container = this.containers.get(id);
     if (container?.running === undefined) throw new CriError("NotFound", `container "${id}" is not in running state`);
     let code = 0, failure: unknown;
-    const { ended, kill } = this.launch(container, command, stdout, stderr, (exitCode, error) => {
+    const { stdin = false, tty = false } = io;
+    const { ended, kill, write, eof, resize } = this.launch(container, command, { ...io, stdin, tty }, (exitCode, error) => {
       code = exitCode;
       failure = error;
-    }, stdin);
+    });
     // The container's end takes along what was started in it.
     void container.running.ended.then(kill);
     return {
-      kill,
+      kill, write, eof, resize,
       ended: ended.then(() => {
         if (failure instanceof ExecutableNotFound) {
           throw new CriError("Unknown", `failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: ${failure.message}: unknown`);
@@ -252,7 +283,7 @@ export class Runtime implements RuntimeService, ImageService {
 
   async execSync(id: string, command: readonly string[], timeoutMs = 0): Promise<ExecResult> {
     let stdout = "", stderr = "";
-    const { ended, kill } = this.exec(id, command, { stdout: (text) => (stdout += text), stderr: (text) => (stderr += text) });
+    const { ended, kill } = this.exec(id, command, { stdout: decoded((text) => (stdout += text)), stderr: decoded((text) => (stderr += text)) });
     if (timeoutMs > 0) {
       const timer = new AbortController();
       const timedOut = this.deps.clock.sleep(timeoutMs, timer.signal).then(() => true, () => false);
@@ -285,11 +316,16 @@ export class Runtime implements RuntimeService, ImageService {
   }
 
   /** Runs a program of the container's image in its sandbox; `done` is called once, when it ended or was killed. */
-  private launch(
-    container: Container, argv: readonly string[], stdout: (text: string) => void, stderr: (text: string) => void,
-    done: (exitCode: number, error?: unknown) => void, stdin?: () => Promise<Uint8Array | undefined>,
-  ): Running {
+  private launch(container: Container, argv: readonly string[], io: Required<ExecIO>, done: (exitCode: number, error?: unknown) => void): Running {
+    if (container.userland !== undefined) {
+      const process = container.userland.run(argv, io);
+      return {
+        ended: process.ended.then((code) => done(code), (error: unknown) => done(1, error)),
+        terminate: () => process.signal("SIGTERM"), kill: process.kill, write: process.write, eof: process.eof, resize: (width, height) => process.resize({ width, height }),
+      };
+    }
     const { config, image, status } = container;
+    const { stdout, stderr } = io;
     const sandbox = this.sandboxes.get(status.sandboxId)!;
     const sockets = ownedSockets(sandbox.netns.sockets);
     const stop = new AbortController();
@@ -303,7 +339,31 @@ export class Runtime implements RuntimeService, ImageService {
       done(exitCode, error);
       resolveEnded();
     };
-    const usage: Usage = {
+    const context: Omit<ProgramContext, "fs"> = {
+      argv, env: { ...image.env, ...config.env, HOSTNAME: sandbox.status.config.hostname },
+      hostname: sandbox.status.config.hostname, pid: 1,
+      readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : config.readFile(path)),
+      stdout: (text) => { if (!over) stdout(text); },
+      stderr: (text) => { if (!over) stderr(text); },
+      signal: stop.signal, usage: this.usageOf(container), net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
+    };
+    // The core's own programs write no files.
+    const run = async (): Promise<number> => image.run(context as ProgramContext);
+    run().then((code) => finish(code & 255), (error: unknown) => {
+      if (!over && !(error instanceof ExecutableNotFound)) stderr(`${error instanceof Error ? error.message : String(error)}\n`);
+      finish(1, error);
+    });
+    return {
+      ended, terminate: () => stop.abort("SIGTERM"), write() {}, eof() {}, resize() {},
+      kill: () => {
+        finish(EXIT_KILLED);
+        if (!stop.signal.aborted) stop.abort("SIGKILL");
+      },
+    };
+  }
+
+  private usageOf({ config, status }: Pick<Container, "config" | "status">): Usage {
+    return {
       cpu: async (ms) => {
         await this.deps.clock.sleep(ms / Math.min(1, config.cpuLimit ?? 1));
         status.cpuNs += ms * 1e6;
@@ -313,39 +373,32 @@ export class Runtime implements RuntimeService, ImageService {
         if (status.memoryBytes > (config.memoryLimit ?? Infinity)) this.oomKill(status.id);
       },
     };
-    const run = async (): Promise<number> => image.run({
-      argv, env: { ...image.env, ...config.env, HOSTNAME: sandbox.status.config.hostname },
-      hostname: sandbox.status.config.hostname,
-      readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : config.readFile(path)),
-      stdout: (text) => { if (!over) stdout(text); },
-      stderr: (text) => { if (!over) stderr(text); },
-      ...(stdin === undefined ? {} : { stdin }), signal: stop.signal, usage, net: sockets, clock: this.deps.clock, random: this.random.fork(`${status.id}/${this.launches++}`), api: this.deps.api,
-    });
-    run().then((code) => finish(code & 255), (error: unknown) => {
-      if (!over && !(error instanceof ExecutableNotFound)) stderr(`${error instanceof Error ? error.message : String(error)}\n`);
-      finish(1, error);
-    });
-    return {
-      stop, sockets, ended,
-      kill: () => {
-        finish(EXIT_KILLED);
-        if (!stop.signal.aborted) stop.abort("SIGKILL");
-      },
-    };
   }
 
   /** Without a text: the end, where a line that was begun is one. */
-  private lineWriter(container: Container, stream: "stdout" | "stderr"): (text?: string) => void {
+  private lineWriter(container: Container, stream: "stdout" | "stderr"): (data?: string | Uint8Array) => void {
     const { logs } = container;
     let partial = "";
-    return (text = partial === "" ? "" : "\n") => {
-      const lines = (partial + text).split("\n");
-      partial = lines.pop()!;
-      if (text === "") return;
+    const log = (lines: readonly string[]): void => {
       for (const line of lines) logs.push({ timeMs: this.deps.clock.nowMs(), stream, text: line });
       container.logged += lines.length;
       if (logs.length > LOG_LINES_MAX) logs.splice(0, logs.length - LOG_LINES_MAX);
+    };
+    const take = decoded((text) => {
+      const lines = (partial + text).split("\n");
+      partial = lines.pop()!;
+      log(lines);
       for (const follower of container.followers) follower.output(stream, text);
+    });
+    return (data) => {
+      if (data !== undefined) {
+        take(data);
+        return;
+      }
+      if (partial === "") return;
+      log([partial]);
+      partial = "";
+      for (const follower of container.followers) follower.output(stream, "");
     };
   }
 
@@ -370,6 +423,12 @@ export class Runtime implements RuntimeService, ImageService {
     return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join("-");
   }
 }
+
+/** Text of data that comes in parts. */
+const decoded = (take: (text: string) => void): ((data: string | Uint8Array) => void) => {
+  const decoder = new TextDecoder();
+  return (data) => take(typeof data === "string" ? data : decoder.decode(data, { stream: true }));
+};
 
 const hex = (bytes: Uint8Array): string => {
   let out = "";

@@ -5,7 +5,7 @@
 import type { ApiTransport } from "../client/transport.ts";
 import type { Netns } from "../kernel/netns.ts";
 import type { Clock, Random } from "../time/clock.ts";
-import type { Image } from "./program.ts";
+import type { Image, Usage } from "./program.ts";
 import type { OwnedSockets } from "./sockets.ts";
 import type { ContainerConfig, Volume, VolumeOptions } from "./types.ts";
 
@@ -24,6 +24,9 @@ export interface UserlandInit {
   readonly clock: Clock;
   readonly random: Random;
   readonly api: ApiTransport;
+  readonly usage: Usage;
+  /** Takes note of CPU time that a process used. */
+  readonly onCpu: (ns: number) => void;
 }
 
 export interface TerminalSize {

@@ -1,10 +1,10 @@
 /** Helpers that the in-box programs share. */
 import type { ProgramContext } from "../cri/program.ts";
 
-/** argv[0] names no program of the image; worded as runc words it. */
+/** argv[0] names no program of the image, or one that cannot be run; worded as runc words it. */
 export class ExecutableNotFound extends Error {
-  constructor(name: string) {
-    super(`exec: "${name}": executable file not found in $PATH`);
+  constructor(name: string, message = name.includes("/") ? `exec: "${name}": stat ${name}: no such file or directory` : `exec: "${name}": executable file not found in $PATH`) {
+    super(message);
     this.name = "ExecutableNotFound";
   }
 }

@@ -73,7 +73,7 @@ export function imageRegistry(images: readonly Image[]): ImageRegistry {
       }
       return id;
     },
-    // A program has no layers; the size is that of the smallest image there is, pause.
-    sizeBytes: () => 320_368,
+    // A program has no layers; the size is that of the smallest image there is, pause, where an image does not say its own.
+    sizeBytes: ({ sizeBytes = 320_368 }) => sizeBytes,
   };
 }

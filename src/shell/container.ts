@@ -1,12 +1,13 @@
 /** A container: its root file system, its processes, the streams of those that are started from outside. */
 import type { ApiTransport } from "../client/transport.ts";
+import type { Usage } from "../cri/program.ts";
 import type { ProcessIO, RunningProcess, Userland, UserlandContainer, UserlandInit } from "../cri/userland.ts";
 import { ExecutableNotFound } from "../images/program.ts";
 import type { Netns } from "../kernel/netns.ts";
 import type { Random } from "../time/clock.ts";
 import { devices } from "./devices.ts";
 import { layerOf } from "./layers.ts";
-import { byteString, concatBytes } from "./os/bytes.ts";
+import { byteString } from "./os/bytes.ts";
 import { Errno } from "./os/errno.ts";
 import { openOf, Pipe, type OpenFile } from "./os/files.ts";
 import { DirNode, FileNode, newSuperblock, S_IFREG, type Superblock } from "./os/nodes.ts";
@@ -22,6 +23,7 @@ import { TreeVolume } from "./volume.ts";
 export interface Host {
   readonly netns: Netns;
   readonly api: ApiTransport;
+  readonly usage: Usage;
   readonly ports: readonly { readonly containerPort: number; readonly protocol?: string }[];
   /** Chance for one process. */
   fork(pid: number): Random;
@@ -49,15 +51,15 @@ class ShellContainer implements UserlandContainer {
   }
 
   #make(): Machine {
-    const { image, config, hostname, netns, newSockets, clock, random, api } = this.#init;
+    const { image, config, hostname, netns, newSockets, clock, random, api, usage, onCpu } = this.#init;
     const nowMs = (): number => clock.nowMs();
     const sb = newSuperblock("overlay", "overlay", nowMs);
     this.#sb = sb;
     const fs = new Vfs(new DirNode(sb, 0o755, layerOf(image)), config.readOnlyRootFilesystem === true);
     const forks = random.fork("processes");
-    const host: Host = { netns, api, ports: config.ports ?? [], fork: (pid) => forks.fork(String(pid)) };
-    const machine: Machine = { fs, clock, random: random.fork("machine"), hostname, newSockets, processes: new Map(), nextPid: 1, host };
-    fs.mount("/proc", proc(() => machine, netns, () => this.#running));
+    const host: Host = { netns, api, usage, ports: config.ports ?? [], fork: (pid) => forks.fork(String(pid)) };
+    const machine: Machine = { fs, clock, random: random.fork("machine"), hostname, newSockets, processes: new Map(), nextPid: 1, onCpu, cpus: Math.min(1, config.cpuLimit ?? 1), host };
+    fs.mount("/proc", proc(() => machine, netns));
     fs.mount("/dev", devices(nowMs, random.fork("dev")));
     fs.mount("/sys", system(nowMs, netns), true);
     const node = newSuperblock("ext4", "/dev/vda1", nowMs);
@@ -79,9 +81,6 @@ class ShellContainer implements UserlandContainer {
     }
     return machine;
   }
-
-  /** Whose call is under way, for /proc/self: the last process that was started. */
-  #running: Process | undefined;
 
   run(argv: readonly string[], io: ProcessIO): RunningProcess {
     const { image, config, hostname } = this.#init;
@@ -167,7 +166,6 @@ class ShellContainer implements UserlandContainer {
     const { image } = this.#init;
     const name = argv[0] ?? "";
     const found = process.which(name);
-    this.#running = process;
     if (found === undefined) return contextMain((context) => image.run(context));
     try {
       return process.exec(found.path, argv, process.env);
@@ -239,6 +237,3 @@ function system(nowMs: () => number, netns: Netns): DirNode {
   const cls = folder(() => ["net"], (name) => (name === "net" ? net : undefined));
   return folder(() => ["class"], (name) => (name === "class" ? cls : undefined));
 }
-
-/** Text of bytes that come in parts. */
-export const joined = (parts: readonly Uint8Array[]): string => new TextDecoder().decode(concatBytes(parts));

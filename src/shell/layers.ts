@@ -47,31 +47,28 @@ const ACCOUNTS = {
 const PLACES = { "/home": directory(), "/root": directory(0o700), "/tmp": directory(0o1777), "/usr/sbin": directory(), "/usr/bin": directory(), "/usr/local/bin": directory(), "/var/spool/mail": directory(),
   "/var/www": directory(), "/var/log": directory(), "/var/run": directory(), "/run": directory(), "/opt": directory(), "/sbin": directory(), "/lib": directory() };
 
-let busybox: LayerDir | undefined;
+const shared: { busybox?: LayerDir } = {};
 
 /** What the busybox image holds: every applet in /bin. */
 export function busyboxLayer(): LayerDir {
-  if (busybox === undefined) {
-    const files: Record<string, LayerEntry> = { ...PLACES, ...ACCOUNTS };
-    for (const name of Object.keys(APPLETS).sort()) files[`/bin/${name}`] = program(APPLETS[name]!);
-    files["/usr/bin/env"] = program(APPLETS["env"]!);
-    busybox = layer(files);
-  }
-  return busybox;
+  if (shared.busybox !== undefined) return shared.busybox;
+  const files: Record<string, LayerEntry> = { ...PLACES, ...ACCOUNTS };
+  for (const name of Object.keys(APPLETS).sort()) files[`/bin/${name}`] = program(APPLETS[name]!);
+  files["/usr/bin/env"] = program(APPLETS["env"]!);
+  return (shared.busybox = layer(files));
 }
 
 const layers = new WeakMap<Image, LayerDir>();
 
 /** An image's root directory. */
 export function layerOf(image: Image): LayerDir {
-  let found = layers.get(image);
-  if (found === undefined) {
-    const own: Record<string, LayerEntry> = {};
-    for (const path of Object.keys(image.files ?? {})) own[byteString(path)] = entryOf(image.files![path]!);
-    found = layer(own, image.base === "scratch" ? layer({ "/tmp": directory(0o1777) }) : busyboxLayer());
-    layers.set(image, found);
-  }
-  return found;
+  const known = layers.get(image);
+  if (known !== undefined) return known;
+  const own: Record<string, LayerEntry> = {};
+  for (const path of Object.keys(image.files ?? {})) own[byteString(path)] = entryOf(image.files![path]!);
+  const made = layer(own, image.base === "scratch" ? layer({ "/tmp": directory(0o1777) }) : busyboxLayer());
+  layers.set(image, made);
+  return made;
 }
 
 /** Programs of this folder, for images that are made of them. */

@@ -8,8 +8,7 @@ import { KERNEL_RELEASE } from "./applets/system.ts";
 const MEMORY_KIB = 8_061_436;
 const TICKS = 100;
 
-/** Who asks is told from the call: the walk of a path has no such word, so that `self` is what runs now. */
-export function proc(machine: () => Machine, netns: Netns, running: () => Process | undefined): DirNode {
+export function proc(machine: () => Machine, netns: Netns): DirNode {
   const sb = newSuperblock("proc", "proc", () => machine().clock.nowMs());
   const file = (content: () => string, mode = 0o444): FileNode => {
     const node = new FileNode(sb, S_IFREG | mode);
@@ -27,8 +26,9 @@ export function proc(machine: () => Machine, netns: Netns, running: () => Proces
     mounts: () => new LinkNode(sb, "self/mounts"),
     net: () => new LinkNode(sb, "self/net"),
     self: () => {
-      const process = running();
-      return new LinkNode(sb, String(process?.pid ?? 1));
+      const link = new LinkNode(sb, "1");
+      link.targetFor = (caller) => String(caller.pid ?? 1);
+      return link;
     },
     stat: () => file(() => `cpu  0 0 0 ${Math.floor(uptime() * TICKS)} 0 0 0 0 0 0\nbtime ${Math.floor((machine().clock.nowMs() - uptime() * 1000) / 1000)}\nprocesses ${machine().nextPid - 1}\n`),
     sys: () => sysctls(sb, netns),
@@ -44,7 +44,6 @@ export function proc(machine: () => Machine, netns: Netns, running: () => Proces
         const process = machine().processes.get(Number(name));
         return process === undefined ? undefined : ofProcess(sb, process, netns);
       }
-      if (name === "self" || name === "thread-self") return fixed["self"]!();
       if (!Object.hasOwn(fixed, name)) return undefined;
       let node = made.get(name);
       if (node === undefined) made.set(name, (node = fixed[name]!()));

@@ -50,7 +50,7 @@ export function contextOf(process: Process): ProgramContext {
       const tty = process.fds[1]?.tty;
       return tty === undefined ? undefined : { width: tty.width, height: tty.height };
     },
-    net: process.net, clock: machine.clock, random: host.fork(process.pid), api: host.api,
+    usage: host.usage, net: process.net, clock: machine.clock, random: host.fork(process.pid), api: host.api,
   };
 }
 

@@ -181,7 +181,7 @@ export const baseName = (path: string): string => {
 export function sized(text: string): number | undefined {
   const match = /^([0-9]+)(c|w|b|kB|kD|k|K|KB|MB|MD|M|m|G|GB|g|T)?$/.exec(text);
   if (match === null) return undefined;
-  const unit: Readonly<Record<string, number>> = { c: 1, w: 2, b: 512, k: 1024, K: 1024, kD: 1000, kB: 1000, KB: 1000, m: 1 << 20, M: 1 << 20, MD: 1e6, MB: 1e6, g: 2 ** 30, G: 2 ** 30, GB: 1e9, T: 2 ** 40 };
+  const unit: Readonly<Record<string, number>> = { c: 1, w: 2, b: 512, k: 1024, K: 1024, kD: 1000, kB: 1000, KB: 1000, m: 1 << 20, M: 1 << 20, MD: 1e6, MB: 1e6, g: 1073741824, G: 1073741824, GB: 1e9, T: 1099511627776 };
   return Number(match[1]) * (match[2] === undefined ? 1 : unit[match[2]]!);
 }
 

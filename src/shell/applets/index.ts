@@ -5,6 +5,7 @@ import { BANNER } from "./common.ts";
 import { fileApplets } from "./files.ts";
 import { grepApplets } from "./grep.ts";
 import { listingApplets } from "./listing.ts";
+import { netApplets } from "./net.ts";
 import { sedApplets } from "./sed.ts";
 import { systemApplets } from "./system.ts";
 import { archiveApplets } from "./tar.ts";
@@ -32,5 +33,5 @@ const multi: Main = async (process) => {
 };
 
 export const APPLETS: Readonly<Record<string, Main>> = {
-  ...fileApplets, ...listingApplets, ...textApplets, ...grepApplets, ...sedApplets, ...archiveApplets, ...systemApplets, sh, ash: sh, busybox: multi,
+  ...fileApplets, ...listingApplets, ...textApplets, ...grepApplets, ...sedApplets, ...archiveApplets, ...netApplets, ...systemApplets, sh, ash: sh, busybox: multi,
 };

@@ -62,7 +62,7 @@ const ls = applet("[-1AaCxdLHRFplinshrSXvctu] [-w WIDTH] [FILE]...", async (proc
     if (has("F")) return node.kind === "dir" ? "/" : node.kind === "link" ? "@" : node.kind === "fifo" ? "|" : node.kind === "file" && (node.mode & 0o111) !== 0 ? "*" : "";
     return has("p") && node.kind === "dir" ? "/" : "";
   };
-  const shown = (name: string): string => (tty === undefined && !has("q") ? name : name.replace(/[\0-\x1f\x7f]/g, "?"));
+  const shown = (name: string): string => (tty === undefined && !has("q") ? name : name.replace(/[^ -~\x80-\xff]/g, "?"));
   const sizeText = (node: Node): string => (has("h") ? human(node.size) : String(node.size));
 
   const show = async (entries: readonly Entry[]): Promise<void> => {
@@ -256,11 +256,11 @@ const du = applet("[-aHLdclsxhmk] [FILE]...", async (process, args) => {
 });
 
 /** What a file system is said to hold where nothing limits it: the node's disk. */
-const DISK_BYTES = 100 * 2 ** 30;
+const DISK_BYTES = 107_374_182_400;
 
 const df = applet("[-PkmhTai] [FILE]...", async (process, args) => {
   const options = getopt(args, "PkmhTaiB:t:");
-  const unit = options.has("m") ? 2 ** 20 : 1024;
+  const unit = options.has("m") ? 1_048_576 : 1024;
   const size = (bytes: number): string => (options.has("h") ? human(bytes) : String(Math.ceil(bytes / unit)));
   const heading = options.has("i") ? ["Inodes", "Used", "Available", "Use%"] : [options.has("h") ? "Size" : options.has("m") ? "1M-blocks" : options.has("P") ? "1024-blocks" : "1K-blocks", "Used", "Available", options.has("P") ? "Capacity" : "Use%"];
   await process.print(`${"Filesystem".padEnd(20)} ${options.has("T") ? "Type       " : ""}${heading[0]!.padStart(9)} ${heading[1]!.padStart(9)} ${heading[2]!.padStart(9)} ${heading[3]!.padStart(3)} Mounted on\n`);

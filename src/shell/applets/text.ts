@@ -1,6 +1,5 @@
 /** Applets on lines and bytes: head, tail, wc, cut, tr, sort, uniq, tee, seq, xargs and their kin. */
-import { md5 } from "@noble/hashes/legacy.js";
-import { sha1 } from "@noble/hashes/legacy.js";
+import { md5, sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { fromBytes, toBytes } from "../os/bytes.ts";
 import { Errno } from "../os/errno.ts";
@@ -345,7 +344,9 @@ const sort = applet("[-nrughMcszbdfiokt] [-o FILE] [-k START[.OFS][OPTS][,END[.O
     } else if (flags.includes("h")) {
       const value = (text: string): number => {
         const match = /^\s*(-?[0-9.]+)\s*([KMGTPE]?)/i.exec(text);
-        return match === null ? 0 : Number(match[1]) * 1024 ** "KMGTPE".indexOf((match[2] || "?").toUpperCase() === "?" ? "" : match[2]!.toUpperCase()) * (match[2] === "" ? 1 : 1024);
+        let size = match === null ? 0 : Number(match[1]);
+        for (let unit = "KMGTPE".indexOf((match?.[2] || "-").toUpperCase()); unit >= 0; unit--) size *= 1024;
+        return size;
       };
       result = value(x) - value(y);
     } else if (flags.includes("M")) result = months.indexOf(x.trim().slice(0, 3).toUpperCase()) - months.indexOf(y.trim().slice(0, 3).toUpperCase());

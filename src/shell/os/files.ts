@@ -107,19 +107,18 @@ export class Pipe {
 
   /** An end of it, by which it stays open until that is closed. */
   end(side: "read" | "write", name = "pipe:", node?: Node): OpenFile {
-    const pipe = this;
     if (side === "read") this.readers++;
     else this.writers++;
     for (const run of this.#onOpen.splice(0)) run();
     return {
       name, refs: 1, readable: side === "read", writable: side === "write", node,
-      read: (max, caller) => pipe.read(max, caller),
-      write: (bytes, caller) => pipe.write(bytes, caller),
-      ready: () => pipe.#size > 0 || pipe.writers === 0,
-      close() {
+      read: (max, caller) => this.read(max, caller),
+      write: (bytes, caller) => this.write(bytes, caller),
+      ready: () => this.#size > 0 || this.writers === 0,
+      close: () => {
         if (side === "read") {
-          if (--pipe.readers === 0) pipe.#wakeWriters();
-        } else if (--pipe.writers === 0) pipe.#wakeReaders();
+          if (--this.readers === 0) this.#wakeWriters();
+        } else if (--this.writers === 0) this.#wakeReaders();
       },
     };
   }

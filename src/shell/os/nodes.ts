@@ -251,6 +251,8 @@ export class LinkNode extends Inode {
   readonly target: string;
   /** What opening it gives, as /proc/self/fd's links do. */
   open: (() => OpenFile | undefined) | undefined;
+  /** Where it leads, when that depends on who follows it. */
+  targetFor: ((caller: { readonly pid?: number }) => string) | undefined;
 
   constructor(sb: Superblock, target: string, fromLayer = false) {
     super(sb, S_IFLNK | 0o777, fromLayer);

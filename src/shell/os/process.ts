@@ -24,6 +24,10 @@ export interface Machine {
   newSockets(): Sockets & { closeAll(): void };
   readonly processes: Map<number, Process>;
   nextPid: number;
+  /** Takes note of CPU time. */
+  readonly onCpu: (ns: number) => void;
+  /** How much of a CPU there is, at most 1. */
+  readonly cpus: number;
   /** What JavaScript programs and tools need beside the rest (../container.ts). */
   readonly host: unknown;
 }
@@ -219,7 +223,8 @@ export class Process implements Caller, Credentials {
     this.cpuNs += ns;
     this.#unspentNs += ns;
     if (this.#unspentNs < SLICE_NS) return this.dead ? never() : undefined;
-    const ms = this.#unspentNs / 1e6;
+    const ms = this.#unspentNs / 1e6 / this.machine.cpus;
+    this.machine.onCpu(this.#unspentNs);
     this.#unspentNs = 0;
     return this.pause(ms);
   }

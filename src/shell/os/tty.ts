@@ -27,12 +27,11 @@ export class Tty implements Terminal {
 
   /** An open file of it. */
   open(): OpenFile {
-    const tty = this;
     return {
-      name: this.name, refs: 1, readable: true, writable: true, node: undefined, tty,
-      read: (max, caller) => tty.#read(max, caller),
-      write: (bytes) => tty.#show(toBytes(fromBytes(bytes).replace(/\n/g, "\r\n"))),
-      ready: () => tty.#ready.length > 0 || tty.#closed,
+      name: this.name, refs: 1, readable: true, writable: true, node: undefined, tty: this,
+      read: (max, caller) => this.#read(max, caller),
+      write: (bytes) => this.#show(toBytes(fromBytes(bytes).replace(/\n/g, "\r\n"))),
+      ready: () => this.#ready.length > 0 || this.#closed,
       close() {},
     };
   }

@@ -27,6 +27,7 @@ export interface Credentials {
   readonly groups: readonly number[];
   readonly umask: number;
   readonly cwd: Place;
+  readonly pid?: number;
 }
 
 export interface OpenFlags {
@@ -131,7 +132,7 @@ export class Vfs {
       }
       if (node.kind === "link" && (!last || follow || slash) && node.open === undefined) {
         if (++links > LINKS_MAX) throw new Errno("ELOOP");
-        const target = node.target;
+        const target = node.targetFor?.(creds) ?? node.target;
         parts.splice(0, i + 1, ...target.split("/").filter((p) => p !== ""));
         if (target.startsWith("/")) at = this.root;
         slash ||= parts.length === 0 ? false : last && target.endsWith("/");
