@@ -3,6 +3,7 @@ import { serveStreams, type NodeStream, type NodeStreamRequest, type StreamEvent
 import type { Follower, Runtime } from "./cri/runtime.ts";
 import type { Site } from "./time/site.ts";
 import { loggedContainer, streamLogs } from "./kubelet/complete/logs.ts";
+import type { CompleteKeeper } from "./kubelet/complete/index.ts";
 import type { PodKeeper } from "./kubelet/kubelet.ts";
 import type { NodeAgent } from "./node.ts";
 
@@ -23,6 +24,13 @@ export const serveKubeletStreams = (site: Site, latencyNs: number, { runtime, ku
 
 /** Starts one; it ends by itself or by `abort`. */
 const openNodeStream = (runtime: Runtime, keeper: PodKeeper, request: NodeStreamRequest, events: StreamEvents): NodeStream => {
+  if (request.kind === "http") {
+    void (keeper as CompleteKeeper).serve(request).then(({ status, headers, body }) => {
+      if (body !== "") events.data("stdout", encoder.encode(body));
+      events.end({ answer: { status, headers } });
+    }, (error: unknown) => events.end({ error: String(error) }));
+    return IDLE;
+  }
   const { namespace, pod } = request;
   const sandboxes = runtime.listPodSandboxes().filter(({ config }) => config.namespace === namespace && config.name === pod);
   const sandbox = sandboxes.find(({ state }) => state === "SANDBOX_READY") ?? sandboxes.at(-1);

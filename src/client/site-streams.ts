@@ -27,7 +27,9 @@ export type NodeStreamRequest =
   })
   | (OfContainer & { readonly kind: "exec"; readonly argv: readonly string[] } & Terminal)
   | (OfContainer & { readonly kind: "attach" } & Terminal)
-  | (OfPod & { readonly kind: "portforward"; readonly port: number });
+  | (OfPod & { readonly kind: "portforward"; readonly port: number })
+  /** One request to the kubelet's API on port 10250; the body comes as stdout, the rest with the end. `path` with its query. */
+  | { readonly kind: "http"; readonly method: string; readonly path: string };
 
 export type Channel = "stdout" | "stderr";
 
@@ -35,6 +37,7 @@ export type Channel = "stdout" | "stderr";
 export interface StreamEnd {
   readonly exitCode?: number;
   readonly error?: string;
+  readonly answer?: { readonly status: number; readonly headers: Readonly<Record<string, string>> };
 }
 
 /** What the node says. `end` comes once, and nothing after it. */
@@ -56,6 +59,8 @@ export interface NodeStream {
 
 /** The kubelets, as the API server reaches them. */
 export interface Kubelets {
+  /** The nodes' names. */
+  readonly nodes: readonly string[];
   /** Undefined where there is no such node. */
   open(node: string, request: NodeStreamRequest, events: StreamEvents): NodeStream | undefined;
 }
@@ -84,6 +89,7 @@ export const newKubelets = (site: Site, nodes: readonly { readonly name: string;
     events?.end(message.end);
   });
   return {
+    nodes: nodes.map(({ name }) => name),
     open(name, request, events) {
       const node = nodes.find((n) => n.name === name);
       if (node === undefined) return undefined;
@@ -102,6 +108,20 @@ export const newKubelets = (site: Site, nodes: readonly { readonly name: string;
     },
   };
 };
+
+/** One request to a kubelet's API. Rejects where the node cannot be reached, with the words of a failed dial. */
+export const askKubelet = (
+  kubelets: Kubelets, node: string, { method, path }: { readonly method: string; readonly path: string },
+): Promise<{ readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string }> =>
+  new Promise((resolve, reject) => {
+    const decoder = new TextDecoder();
+    let body = "";
+    const opened = kubelets.open(node, { kind: "http", method, path }, {
+      data: (_channel, bytes) => void (body += decoder.decode(bytes, { stream: true })),
+      end: ({ answer, error }) => (answer === undefined ? reject(new Error(error ?? "EOF")) : resolve({ ...answer, body })),
+    });
+    if (opened === undefined) reject(new Error(`dial tcp: lookup ${node}: no such host`));
+  });
 
 /** The node's half: `open` starts a stream, and gets what comes for it. */
 export const serveStreams = (site: Site, latencyNs: number, open: (request: NodeStreamRequest, events: StreamEvents) => NodeStream): void => {

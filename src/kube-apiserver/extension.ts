@@ -30,6 +30,8 @@ export interface DynamicOptions {
   readonly random: Random;
   /** `--advertise-address` and `--secure-port`: where clients reach the server, ADDRESS:PORT. */
   readonly address: string;
+  /** The nodes, where there are any. */
+  readonly kubelets: Kubelets | undefined;
   /** Reaches webhooks; without it they fail. */
   readonly fetch: ((request: Request) => Promise<Response>) | undefined;
 }

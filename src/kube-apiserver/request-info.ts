@@ -55,7 +55,7 @@ export function requestInfo(routes: Routes, request: ApiRequest): RequestInfo {
     rest = rest.slice(2);
   }
   const descriptor = routes.get(`${group}/${version}/${rest[0] ?? ""}`);
-  if (descriptor === undefined || rest.length > 3) throw newPathNotFound();
+  if (descriptor === undefined || (rest.length > 3 && rest[2] !== "proxy")) throw newPathNotFound();
   if (namespace !== "" && !descriptor.name.namespaced) throw newPathNotFound();
   const name = rest[1] ?? "";
   if (descriptor.name.namespaced && name !== "" && namespace === "") throw newPathNotFound();

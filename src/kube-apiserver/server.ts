@@ -87,7 +87,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const { extension } = options;
   extension?.load();
   const fixed = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
-  const dynamic = extension?.dynamic({ fixed, storage, clock, random, address: `${options.advertiseAddress ?? "192.168.0.1"}:${options.advertisePort ?? 6443}`, fetch: options.webhookFetch });
+  const dynamic = extension?.dynamic({ fixed, storage, clock, random, kubelets: options.kubelets, address: `${options.advertiseAddress ?? "192.168.0.1"}:${options.advertisePort ?? 6443}`, fetch: options.webhookFetch });
   const current = (): readonly Descriptor[] => dynamic?.registry() ?? fixed;
   let routed = { registry: current(), routes: routesOf(current()) };
   const routes = (): Routes => {

@@ -33,6 +33,7 @@ import { count, PAGE_NOT_FOUND, statusPage } from "./status-pages.ts";
 import type { Server } from "./status-pages.ts";
 import { DISCOVERY } from "./tables.generated.ts";
 import { MORE_SCHEMA } from "./schema.generated.ts";
+import { metricsResources } from "../../metrics-server/index.ts";
 import { withValidation } from "./validation/index.ts";
 import { tableForm } from "./table.ts";
 import { patchedFault } from "./unstructured.ts";
@@ -147,7 +148,10 @@ export const complete: Extension = {
       serverOf.set(registry, server);
       registered = registered.then(() => register(registry)).catch(() => {});
     };
-    const resources = createCustomResources({ ...options, fixed: [...options.fixed, descriptor] }, announce);
+    const { kubelets } = options;
+    // Without nodes there is nothing to measure.
+    const metrics = kubelets === undefined || kubelets.nodes.length === 0 ? [] : metricsResources({ kubelets, storage, clock });
+    const resources = createCustomResources({ ...options, fixed: [...options.fixed, descriptor, ...metrics] }, announce);
     serverOf.set(resources.registry(), server);
     return {
       registry: () => resources.registry(),

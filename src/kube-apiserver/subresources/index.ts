@@ -14,6 +14,7 @@ import { approval } from "./approval.ts";
 import { ephemeralContainers } from "./ephemeral-containers.ts";
 import { REVIEWS, review } from "./reviews.ts";
 import { log, portForward } from "./streaming.ts";
+import { nodeProxy } from "./node-proxy.ts";
 import { requestToken } from "./token.ts";
 
 const virtual = (group: string, kind: string, resource: string, namespaced: boolean): Descriptor => ({
@@ -47,6 +48,7 @@ const CONNECTED: Readonly<Record<string, Connected>> = {
   "pods/log": { verbs: ["get"], answer: log },
   "pods/exec": { verbs: ["get", "create"], answer: execOrAttach },
   "pods/attach": { verbs: ["get", "create"], answer: execOrAttach },
+  "nodes/proxy": { verbs: ["get", "create", "update", "patch", "delete"], answer: nodeProxy },
   "pods/portforward": { verbs: ["get", "create"], answer: portForward },
 };
 
