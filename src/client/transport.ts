@@ -61,6 +61,8 @@ export interface ApiResponse {
   readonly stream?: AsyncIterable<WatchEvent>;
   /** Present instead of `body` for what is a text as it comes (logs). */
   readonly text?: AsyncIterable<string>;
+  /** Present instead of `body` for what is passed on as it comes (proxies). */
+  readonly bytes?: AsyncIterable<Uint8Array>;
 }
 
 /** An HTTP request as a server meets it. */

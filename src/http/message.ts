@@ -21,11 +21,11 @@ const HEAD_BYTES_MAX = 64 * 1024;
 
 /** Reads lines and byte runs from a stream. */
 export class StreamReader {
-  private readonly stream: TcpStream;
+  private readonly stream: Pick<TcpStream, "read">;
   private buffer = new Uint8Array(0);
   private ended = false;
 
-  constructor(stream: TcpStream) {
+  constructor(stream: Pick<TcpStream, "read">) {
     this.stream = stream;
   }
 

@@ -102,6 +102,7 @@ async function answerMessage(serving: Serving, message: HttpMessage, exchange: E
     const { url: path, headers, body: bytes } = message;
     const user = await serving.enter?.(message, serving.handle, exchange);
     if (user !== undefined && "status" in user) return user;
+    if (PROXY.test(path) && serving.checkAccept !== undefined) return await passOn(serving, message, user);
     if (!METHODS.has(message.method)) throw failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const method = message.method as ApiRequest["method"];
     serving.checkAccept?.({ method, path, headers });
@@ -123,6 +124,14 @@ async function answerMessage(serving: Serving, message: HttpMessage, exchange: E
     if (binary !== undefined) return render({ status: e.code, headers: {}, body: e.status }, undefined, binary);
     return json(e.code, {}, message.method === "HEAD" ? "" : `${JSON.stringify(e.status)}\n`);
   }
+}
+
+/** What is between a client and a pod: bodies of any sort, methods of any name. */
+const PROXY = /^\/api\/v1\/(?:namespaces\/[^/]+\/(?:pods|services)|nodes)\/[^/]+\/proxy(?:[/?]|$)/;
+
+async function passOn(serving: Serving, { method, url, headers, body, signal }: HttpMessage, user: UserInfo | undefined): Promise<HttpAnswer> {
+  const { bytes, ...response } = await serving.handle({ method: method as ApiRequest["method"], path: url, headers, body, ...(user === undefined ? {} : { user }) }, signal);
+  return bytes === undefined ? render(response, undefined) : { status: response.status, headers: response.headers, body: bytes };
 }
 
 const decoder = new TextDecoder();

@@ -85,7 +85,7 @@ function verbOf(method: ApiRequest["method"], name: string, query: URLSearchPara
     case "PUT": return "update";
     case "PATCH": return "patch";
     case "DELETE": return name === "" ? "deletecollection" : "delete";
-    case "GET": return name !== "" ? "get" : isTrue(query.get("watch")) ? "watch" : "list";
+    default: return name !== "" ? "get" : isTrue(query.get("watch")) ? "watch" : "list";
   }
 }
 

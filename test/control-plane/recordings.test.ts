@@ -119,7 +119,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "patch-json": 34,
   "patch-merge": 28,
   "patch-strategic": 55,
-  services: 79,
+  services: 81,
   "verbs-delete": 78,
   "verbs-list": 96,
   "verbs-sub": 120,

@@ -12,6 +12,7 @@ import { evict } from "./eviction.ts";
 import { execOrAttach } from "./exec.ts";
 import { approval } from "./approval.ts";
 import { ephemeralContainers } from "./ephemeral-containers.ts";
+import { proxy } from "./proxy.ts";
 import { REVIEWS, review } from "./reviews.ts";
 import { log, portForward } from "./streaming.ts";
 import { nodeProxy } from "./node-proxy.ts";
@@ -42,13 +43,17 @@ interface Connected {
   answer(answering: Answering): Promise<ApiResponse>;
 }
 
+const ANY: readonly Verb[] = ["get", "create", "update", "patch", "delete"];
+
 const CONNECTED: Readonly<Record<string, Connected>> = {
   "pods/eviction": { verbs: ["create"], answer: evict },
   "serviceaccounts/token": { verbs: ["create"], answer: requestToken },
   "pods/log": { verbs: ["get"], answer: log },
   "pods/exec": { verbs: ["get", "create"], answer: execOrAttach },
   "pods/attach": { verbs: ["get", "create"], answer: execOrAttach },
-  "nodes/proxy": { verbs: ["get", "create", "update", "patch", "delete"], answer: nodeProxy },
+  "pods/proxy": { verbs: ANY, answer: proxy },
+  "services/proxy": { verbs: ANY, answer: proxy },
+  "nodes/proxy": { verbs: ANY, answer: nodeProxy },
   "pods/portforward": { verbs: ["get", "create"], answer: portForward },
 };
 
