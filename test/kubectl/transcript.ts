@@ -1,7 +1,7 @@
 /**
  * Transcripts: what somebody types towards a cluster, and what a real one of v1.32 answers.
  *
- *     # a heading: one test, its steps one after another
+ *     ## a heading: one test, its steps one after another
  *     $ a command for bash
  *     > more of it
  *     a line of standard output
@@ -64,8 +64,8 @@ function scenesOf(text: string): Scene[] {
   const scenes: Scene[] = [];
   let step: Step | undefined;
   for (const line of text.split("\n")) {
-    if (line.startsWith("# ")) {
-      scenes.push({ name: line.slice(2), steps: [] });
+    if (line.startsWith("## ")) {
+      scenes.push({ name: line.slice(3), steps: [] });
       step = undefined;
     } else if (line.startsWith("$ ")) {
       step = { command: line.slice(2), stdout: [], stderr: [], code: 0 };

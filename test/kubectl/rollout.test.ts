@@ -1,0 +1,4 @@
+/** Workloads: rollouts, changes, scales, and how kubectl describes them. */
+import { transcript } from "./transcript.ts";
+
+transcript("rollout");
