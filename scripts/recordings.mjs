@@ -4,7 +4,7 @@
 // cli-errors.json, cli-outputs.json; other files of a directory are said not to be replayed. Exits 1 when anything differs.
 // `--all` compares the counters of /proc/net/snmp and of conntrack, too.
 // A scenario of the API server (NAME.jsonl) is replayed on a fresh one in process, by $KUBEWIRE_SHARED/recordings/replay.mjs;
-// those that want controllers beside it (`mode` in index.json) are replayed without them.
+// those that want controllers beside it (`mode` in index.json) are replayed with them.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -70,13 +70,22 @@ function lazily(make) {
   return () => (made ??= make());
 }
 
+/** What a scenario was recorded on: the API server alone (`api`), or with controllers (`cluster`). */
+function modeOf(file) {
+  try {
+    return JSON.parse(readFileSync(join(dirname(file), "index.json"), "utf8")).scenarios[basename(file, ".jsonl")]?.mode ?? "api";
+  } catch {
+    return "api";
+  }
+}
+
 /** Replays one scenario of API exchanges on a server of its own. */
 async function exchangeReplayer() {
   const shared = process.env.KUBEWIRE_SHARED ?? fileURLToPath(new URL("../shared", root));
   const { compare, fetchTransport, loadScenario, send } = await import(pathToFileURL(join(shared, "recordings/replay.mjs")).href);
   const { createExchangeServer } = await importTs(root, "scripts/lib/exchange-server.ts");
   return async (file) => {
-    const transport = fetchTransport({ fetch: createExchangeServer(), token: "t" });
+    const transport = fetchTransport({ fetch: createExchangeServer(undefined, modeOf(file) === "cluster"), token: "t" });
     const answers = new Map();
     const summary = { matched: 0, total: 0, lines: [] };
     for (const step of loadScenario(file)) {

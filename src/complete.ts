@@ -8,7 +8,9 @@ import type { Resources } from "./api/resources.ts";
 import { complete as extension } from "./kube-apiserver/complete/index.ts";
 import type { Extension } from "./kube-apiserver/extension.ts";
 import type { ParseYaml } from "./kube-apiserver/http.ts";
+import { makeAccounts } from "./kube-controller-manager/accounts.ts";
 import { ALL_CONTROLLERS } from "./kube-controller-manager/all.ts";
+import type { ControllerManagerOptions } from "./kube-controller-manager/controller-manager.ts";
 import type { ControllerInitializer } from "./kube-controller-manager/initializers.ts";
 
 export interface Complete {
@@ -16,6 +18,8 @@ export interface Complete {
   readonly parseYaml: ParseYaml;
   readonly controllers: readonly ControllerInitializer[];
   readonly resources: Resources;
+  /** Makes the accounts of the controllers named. */
+  readonly accounts: ControllerManagerOptions["accounts"] & {};
 }
 
 export const complete: Complete = {
@@ -23,4 +27,5 @@ export const complete: Complete = {
   parseYaml: parse as ParseYaml,
   controllers: ALL_CONTROLLERS,
   resources: ALL_RESOURCES,
+  accounts: makeAccounts,
 };

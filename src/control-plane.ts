@@ -49,7 +49,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   const deps = { transport: server.handle, clock, log };
   const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr,
     ...(wanted === false ? {} : { controllers: wanted }),
-    ...(complete === undefined ? {} : { known: complete.controllers, resources: complete.resources }),
+    ...(complete === undefined ? {} : { known: complete.controllers, resources: complete.resources, accounts: complete.accounts }),
   });
   const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
   const running = new AbortController();

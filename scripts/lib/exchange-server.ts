@@ -1,5 +1,9 @@
 /** The API server that recorded exchanges are replayed on: whole, alone, in real time. */
 import { parse } from "yaml";
+import { ALL_RESOURCES } from "../../src/api/more-resources.ts";
+import { makeAccounts } from "../../src/kube-controller-manager/accounts.ts";
+import { ALL_CONTROLLERS } from "../../src/kube-controller-manager/all.ts";
+import { createControllerManager } from "../../src/kube-controller-manager/controller-manager.ts";
 import { createApiServer } from "../../src/kube-apiserver/server.ts";
 import { complete } from "../../src/kube-apiserver/complete/index.ts";
 import { silent, type Logger } from "../../src/log.ts";
@@ -20,7 +24,12 @@ const clock: Clock = {
   sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
 };
 
-export function createExchangeServer(log: Logger = silent): (request: Request) => Promise<Response> {
+/** `controllers`: with the controller manager beside it. */
+export function createExchangeServer(log: Logger = silent, controllers = false): (request: Request) => Promise<Response> {
   const server = createApiServer({ ...RECORDED, extension: complete, clock, random: newRandom(7), log, parseYaml: (text) => parse(text) as unknown });
+  if (controllers) {
+    const manager = createControllerManager({ transport: server.handle, clock, random: newRandom(8), log, known: ALL_CONTROLLERS, resources: ALL_RESOURCES, accounts: makeAccounts });
+    void manager.start(new AbortController().signal);
+  }
   return (request) => server.fetch(request);
 }

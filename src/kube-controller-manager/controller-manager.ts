@@ -3,7 +3,7 @@
  * Follows cmd/kube-controller-manager/app/controllermanager.go (NewControllerInitializers).
  */
 import type { Resources } from "../api/resources.ts";
-import { createClient } from "../client/client.ts";
+import { createClient, type Client } from "../client/client.ts";
 import { runController } from "../client/controller.ts";
 import type { Controller } from "../client/controller.ts";
 import { createEventRecorder } from "../client/events.ts";
@@ -27,6 +27,8 @@ export interface ControllerManagerOptions extends ControllerSettings {
   controllers?: readonly string[];
   /** What their client knows by name; default what every cluster serves. */
   resources?: Resources;
+  /** Makes the accounts of the controllers named, when they start. */
+  accounts?: (client: Client, controllers: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Users' own controllers, run beside the built-in ones. */
   extra?: readonly ((context: ControllerContext) => Controller)[];
 }
@@ -79,6 +81,9 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
       };
       if (signal.aborted) shutDown();
       else signal.addEventListener("abort", shutDown, { once: true });
+      options.accounts?.(client, controllers.map(({ name }) => name), signal).catch((e: unknown) => {
+        if (!signal.aborted) log.error("Unable to make the accounts of controllers", { err: e });
+      });
       controllers.forEach((controller, i) => runController(controller, queues[i]!, log, signal));
     },
   };

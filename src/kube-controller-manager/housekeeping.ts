@@ -1,12 +1,16 @@
 /** The controllers of a complete cluster that look after namespaces, nodes, volumes, Services and owners: beside the core's, or in place of those of the same name. */
+import { newClusterRoleAggregationController } from "./clusterroleaggregation/index.ts";
 import { newEndpointController } from "./endpoint/index.ts";
 import { newGarbageCollectorByDiscovery } from "./garbagecollector/collector.ts";
 import type { ControllerInitializer } from "./initializers.ts";
 import { newNamespaceDeleter } from "./namespace/deleter.ts";
+import { newNodeLifecycleMonitor } from "./nodelifecycle/monitor.ts";
 import { newPodGCController } from "./podgc/index.ts";
 import { newResourceQuotaController } from "./resourcequota/index.ts";
 import { newServiceAccountController } from "./serviceaccount/index.ts";
 import { newRootCACertPublisher } from "./serviceaccount/root-ca.ts";
+import { newTaintEvictionController } from "./tainteviction/index.ts";
+import { newTTLController } from "./ttl/index.ts";
 
 export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "serviceaccount-controller", make: newServiceAccountController },
@@ -15,5 +19,9 @@ export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "namespace-controller", make: newNamespaceDeleter },
   { name: "resourcequota-controller", make: newResourceQuotaController },
   { name: "pod-garbage-collector-controller", make: newPodGCController },
+  { name: "node-lifecycle-controller", make: newNodeLifecycleMonitor },
+  { name: "taint-eviction-controller", make: newTaintEvictionController },
+  { name: "ttl-controller", make: newTTLController },
+  { name: "clusterrole-aggregation-controller", make: newClusterRoleAggregationController },
   { name: "garbage-collector-controller", make: newGarbageCollectorByDiscovery },
 ];

@@ -2,9 +2,10 @@
 import type { Controller } from "../client/controller.ts";
 import type { ControllerContext } from "./controller-context.ts";
 import type { NodeIpamOptions } from "./nodeipam/index.ts";
+import type { NodeLifecycleOptions } from "./nodelifecycle/monitor.ts";
 
 /** The options of all controllers together. */
-export interface ControllerSettings extends NodeIpamOptions {
+export interface ControllerSettings extends NodeIpamOptions, NodeLifecycleOptions {
   /** `--root-ca-file`, PEM: what pods trust; without it they are told of none. */
   rootCA?: string;
   /** `--terminated-pod-gc-threshold` (default 12500; 0 or less: never). */

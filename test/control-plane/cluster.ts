@@ -7,7 +7,7 @@ import { createControllerManager } from "../../src/kube-controller-manager/contr
 import { createScheduler } from "../../src/kube-scheduler/scheduler.ts";
 import { createInformer } from "../../src/client/informer.ts";
 import { isConflict, isNotFound } from "../../src/apimachinery/status.ts";
-import { formatTime } from "../../src/apimachinery/time.ts";
+import { formatMicroTime, formatTime } from "../../src/apimachinery/time.ts";
 import { silent } from "../../src/log.ts";
 import type { Logger } from "../../src/log.ts";
 import type { ApiTransport } from "../../src/client/transport.ts";
@@ -19,6 +19,8 @@ export interface TestCluster {
   client: Client;
   handle: ApiTransport;
   errors: string[];
+  /** The node's kubelet gives no sign of life any more. */
+  silence(node: string): void;
   addNode(name: string, options?: { cpu?: string; memory?: string; pods?: string; labels?: Record<string, string> }): Promise<void>;
   stop(): void;
 }
@@ -50,13 +52,29 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
   const server = createApiServer({ clock, random, log, ...(whole ? { extension: complete.extension } : {}) });
   const client = createClient(server.handle, { userAgent: "test", ...resources });
   if (options.controllers !== false) {
-    const known = whole ? { known: complete.controllers } : {};
+    const known = whole ? { known: complete.controllers, accounts: complete.accounts } : {};
     await createControllerManager({ transport: server.handle, clock, random, log, ...resources, ...known }).start(stop.signal);
   }
   // Without their controller pods would wait for the account.
   else if (whole) await client.serviceAccounts.create({ metadata: { name: "default", namespace: "default" } });
   if (options.scheduler !== false) await createScheduler({ transport: server.handle, clock, random, log }).start(stop.signal);
   if (options.kubelet !== false) fakeKubelet(client, clock, log, stop.signal, options.ready ?? ((): boolean => true));
+  const silenced = new Set<string>();
+  /** Where nodes are watched over, they renew their leases. */
+  const heartbeat = async (name: string): Promise<void> => {
+    const metadata = { name, namespace: "kube-node-lease" };
+    const spec = (): object => ({ holderIdentity: name, leaseDurationSeconds: 40, renewTime: formatMicroTime(clock.nowMs()) });
+    try {
+      await client.leases.create({ metadata, spec: spec() });
+      for (;;) {
+        await clock.sleep(10_000, stop.signal);
+        if (silenced.has(name)) return;
+        await client.leases.patch(metadata.namespace, name, "merge", { spec: spec() });
+      }
+    } catch (e) {
+      if (!stop.signal.aborted && !isNotFound(e)) throw e;
+    }
+  };
   return {
     clock, client, handle: server.handle, errors,
     async addNode(name, { cpu = "4", memory = "8Gi", pods = "110", labels = {} } = {}) {
@@ -64,7 +82,9 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
       const capacity = { cpu, memory, pods };
       await client.nodes.create({ metadata: { name, labels: { "kubernetes.io/hostname": name, ...labels } } });
       await client.nodes.patch("", name, "merge", { status: { capacity, allocatable: capacity, conditions: [{ type: "Ready", status: "True", reason: "KubeletReady", lastHeartbeatTime: time, lastTransitionTime: time }] } }, "status");
+      if (whole) void heartbeat(name);
     },
+    silence: (node) => void silenced.add(node),
     stop: () => stop.abort(new Error("stopped")),
   };
 }
