@@ -11,6 +11,12 @@ import { newServiceAccountController } from "./serviceaccount/index.ts";
 import { newRootCACertPublisher } from "./serviceaccount/root-ca.ts";
 import { newTaintEvictionController } from "./tainteviction/index.ts";
 import { newTTLController } from "./ttl/index.ts";
+import { newAttachDetachController } from "./volume/attachdetach.ts";
+import { newPersistentVolumeBinder } from "./volume/binder.ts";
+import { newEphemeralVolumeController } from "./volume/ephemeral.ts";
+import { newExpandController } from "./volume/expand.ts";
+import { newClaimProtectionController, newVolumeProtectionController } from "./volume/protection.ts";
+import { newHostPathProvisioner, PROVISIONER } from "./volume/provisioner.ts";
 
 export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "serviceaccount-controller", make: newServiceAccountController },
@@ -23,5 +29,12 @@ export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "taint-eviction-controller", make: newTaintEvictionController },
   { name: "ttl-controller", make: newTTLController },
   { name: "clusterrole-aggregation-controller", make: newClusterRoleAggregationController },
+  { name: "persistentvolume-binder-controller", make: newPersistentVolumeBinder },
+  { name: PROVISIONER, make: newHostPathProvisioner },
+  { name: "persistentvolume-protection-controller", make: newVolumeProtectionController },
+  { name: "persistentvolumeclaim-protection-controller", make: newClaimProtectionController },
+  { name: "ephemeral-volume-controller", make: newEphemeralVolumeController },
+  { name: "persistentvolume-expander-controller", make: newExpandController },
+  { name: "persistentvolume-attach-detach-controller", make: newAttachDetachController },
   { name: "garbage-collector-controller", make: newGarbageCollectorByDiscovery },
 ];
