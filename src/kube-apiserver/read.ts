@@ -170,8 +170,14 @@ function fieldNotSupported(descriptor: Descriptor, field: string): string {
     : `field label not supported: ${field}`;
 }
 
-function fieldsOf(descriptor: Descriptor, object: KubeObject): Record<string, string | undefined> {
-  return { ...descriptor.selectable?.(object), "metadata.name": object.metadata.name, "metadata.namespace": object.metadata.namespace };
+type Fields = Record<string, string | undefined>;
+/** Every node's watch asks the same of each pod. */
+const known = new WeakMap<KubeObject, Fields>();
+
+function fieldsOf(descriptor: Descriptor, object: KubeObject): Fields {
+  let fields = known.get(object);
+  if (fields === undefined) known.set(object, (fields = { ...descriptor.selectable?.(object), "metadata.name": object.metadata.name, "metadata.namespace": object.metadata.namespace }));
+  return fields;
 }
 
 function parseRevision(text: string | null): number {

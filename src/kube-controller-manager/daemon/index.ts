@@ -19,6 +19,8 @@ const BURST_REPLICAS = 250;
 /** Failed pods of one node are replaced after a pause, from the first to the second (flowcontrol.NewBackOff). */
 const BACKOFF_INITIAL_MS = 1000;
 const BACKOFF_MAX_MS = 15 * 60_000;
+/** Changes of pods are gathered for so long; a real server's answers take as much. */
+const BATCH_MS = 10;
 
 type Counts = keyof ReturnType<typeof countPods>;
 const COMPARED: readonly Counts[] = ["desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"];
@@ -183,14 +185,18 @@ export function newDaemonSetController(context: ControllerContext): Controller {
           enqueue(ds);
         },
       });
+      // Many pods change at once: one visit sees to all of them.
+      const soon = (ds: DaemonSet | undefined): void => {
+        if (ds !== undefined) queue.addAfter(keyOf(ds), BATCH_MS);
+      };
       const enqueueOrphan = (pod: Pod): void => {
-        if (controllerOf(pod) === undefined) selecting(daemonSets, pod).forEach(enqueue);
+        if (controllerOf(pod) === undefined) selecting(daemonSets, pod).forEach(soon);
       };
       const observeDeletion = (pod: Pod): void => {
         const ds = ownerOf(pod);
         if (ds === undefined) return;
         expectations.deletionObserved(keyOf(ds));
-        enqueue(ds);
+        soon(ds);
       };
       pods.addHandler({
         add(pod) {
@@ -199,29 +205,29 @@ export function newDaemonSetController(context: ControllerContext): Controller {
           else if (ds === undefined) enqueueOrphan(pod);
           else {
             expectations.creationObserved(keyOf(ds));
-            enqueue(ds);
+            soon(ds);
           }
         },
         update(pod, old) {
           // A pod that is being deleted counts as gone from then on.
           if (isTerminating(pod)) {
             if (!isTerminating(old)) observeDeletion(pod);
-            else enqueue(ownerOf(pod));
+            else soon(ownerOf(pod));
             return;
           }
-          if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) enqueue(ownerOf(old));
+          if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) soon(ownerOf(old));
           const ds = ownerOf(pod);
           if (ds === undefined) {
             if (!deepEqual(old.metadata.labels, pod.metadata.labels) || controllerOf(old) !== undefined) enqueueOrphan(pod);
             return;
           }
-          enqueue(ds);
+          soon(ds);
           const { minReadySeconds = 0 } = ds.spec;
           if (minReadySeconds > 0 && !isPodReady(old) && isPodReady(pod)) queue.addAfter(keyOf(ds), (minReadySeconds + 1) * 1000);
         },
         delete(pod) {
           // Seen already when the deletion began, unless it was at once.
-          if (isTerminating(pod) && pod.metadata.deletionGracePeriodSeconds !== 0) enqueue(ownerOf(pod));
+          if (isTerminating(pod) && pod.metadata.deletionGracePeriodSeconds !== 0) soon(ownerOf(pod));
           else observeDeletion(pod);
         },
       });

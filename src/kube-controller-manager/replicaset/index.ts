@@ -18,6 +18,8 @@ import { planReplicas, replicaSetStatus, statusDiffers } from "./plan.ts";
 
 /** The first batch of creations; each that succeeds whole is followed by one twice as large (SlowStartInitialBatchSize). */
 const SLOW_START_INITIAL = 1;
+/** Changes of pods are gathered for so long; a real server's answers take as much. */
+const BATCH_MS = 10;
 
 /** ReplicationControllers are the same but for their name and their selector. */
 export function newReplicaSetController(
@@ -126,29 +128,34 @@ export function newReplicaSetController(
           queue.add(keyOf(rs));
         },
       });
+      // Many pods change at once: one visit sees to all of them.
+      const soon = (key: string): void => queue.addAfter(key, BATCH_MS);
       pods.addHandler({
         add(pod) {
           const key = ownerKey(pod);
           if (key !== undefined) {
             if (pod.metadata.deletionTimestamp === undefined) expectations.creationObserved(key);
             else expectations.deletionObserved(key, pod.metadata.uid);
-            queue.add(key);
-          } else if (controllerOf(pod) === undefined) for (const rs of selecting(pod)) queue.add(keyOf(rs));
+            soon(key);
+          } else if (controllerOf(pod) === undefined) for (const rs of selecting(pod)) soon(keyOf(rs));
         },
         update(pod, old) {
           const key = ownerKey(pod);
           if (key !== undefined) {
-            if (pod.metadata.deletionTimestamp !== undefined) expectations.deletionObserved(key, pod.metadata.uid);
-            queue.add(key);
-          } else if (controllerOf(pod) === undefined) for (const rs of selecting(pod)) queue.add(keyOf(rs));
+            if (pod.metadata.deletionTimestamp === undefined) soon(key);
+            else {
+              expectations.deletionObserved(key, pod.metadata.uid);
+              queue.add(key);
+            }
+          } else if (controllerOf(pod) === undefined) for (const rs of selecting(pod)) soon(keyOf(rs));
           const oldKey = ownerKey(old);
-          if (oldKey !== undefined && oldKey !== key) queue.add(oldKey);
+          if (oldKey !== undefined && oldKey !== key) soon(oldKey);
         },
         delete(pod) {
           const key = ownerKey(pod);
           if (key === undefined) return;
           expectations.deletionObserved(key, pod.metadata.uid);
-          queue.add(key);
+          soon(key);
         },
       });
       const selecting = (pod: Pod): ReplicaSet[] => replicaSets.list(pod.metadata.namespace).filter((rs) => matches(selectorOf(rs), pod.metadata.labels));
