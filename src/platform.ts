@@ -2,6 +2,7 @@
  * What a JavaScript runtime has to offer so that a cluster can run in it. One adapter per runtime, in `runtimes/`,
  * implements it; everything under `src/` gets it handed in and asks nobody else for time, chance or threads.
  */
+import type { SigningKeySource } from "./kube-apiserver/signing-key.ts";
 import type { Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
 import type { Cancel } from "./time/clock.ts";
 
@@ -65,6 +66,8 @@ export interface CliHost {
   onStop(run: (signal: "SIGINT" | "SIGTERM") => void): void;
   /** Serves HTTPS with a certificate of its own; absent where that cannot be. Rejects when the port is taken. */
   serveHttps?(options: HttpsOptions): Promise<HttpsServer>;
+  /** A key for service accounts' tokens; absent where there is no cryptography. */
+  signingKey?(): SigningKeySource;
   /** Opens a wire framed as QEMU's stream and dgram netdevs are (src/underlay/netdev.ts); absent where there are no sockets. */
   openNetdev?(address: string, onFrame: (frame: Uint8Array) => void): Promise<NetdevEnd>;
 }

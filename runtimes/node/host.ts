@@ -2,6 +2,7 @@
 import { open, readFile, readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { version } from "../../package.json";
+import { signingKey } from "../signing-key.ts";
 import type { CliHost } from "../../src/platform.ts";
 import { packageUrl } from "../files.ts";
 import { platform } from "./platform.ts";
@@ -28,6 +29,7 @@ export const nodeHost = (args: readonly string[]): CliHost => ({
   onStop(run) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => run(signal));
   },
+  signingKey,
   openNetdev: async (address, onFrame) => (await import("../netdev.ts")).openNetdev(address, onFrame),
   serveHttps: async (options) => (await import("./serve.ts")).serveHttps(options),
 });

@@ -2,6 +2,7 @@
  * What kube-apiserver's flags make of the API server that `kubewire up` serves. Follows k8s.io/apiserver/pkg/server/options (the Validate
  * and ApplyTo of each group of options) and pkg/kubeapiserver/options.
  */
+import type { SigningKeySource } from "../kube-apiserver/signing-key.ts";
 import { createAccess } from "../kube-apiserver/complete/access.ts";
 import { parseTokenFile } from "../kube-apiserver/complete/authentication.ts";
 import { allowAll, byRoles } from "../kube-apiserver/complete/authorization.ts";
@@ -25,6 +26,7 @@ export interface ApiServerSetup {
 export interface SetupHost {
   /** Rejects with an error whose `code` is `ENOENT` … */
   readFile(path: string): Promise<Uint8Array>;
+  signingKey?(): SigningKeySource;
 }
 
 /** All admission plugins of v1.32, and those that are built here. */
@@ -88,10 +90,12 @@ export async function setUpApiServer(flags: ReadonlyMap<string, FlagValue>, host
     inFlight: { reads: whole("max-requests-inflight", 400), writes: whole("max-mutating-requests-inflight", 200) },
   });
   const advertise = text("advertise-address");
+  // A seed decides the tokens, too.
+  const key = flags.has("seed") ? undefined : host.signingKey?.();
   return {
     serving: {
       enter, ...(clientCA === undefined ? {} : { clientCA }), ...(cidr === "" ? {} : { serviceCidr: cidr }), ...(first === undefined ? {} : { nodePorts }),
-      ...(advertise === "" ? {} : { advertiseAddress: advertise }),
+      ...(advertise === "" ? {} : { advertiseAddress: advertise }), ...(key === undefined ? {} : { serviceAccountKey: key }),
     },
     https: {
       ...(certificate === undefined ? {} : { certificate }), ...(clientCA === undefined ? {} : { clientCA }), ...(minVersion === undefined ? {} : { minVersion }),

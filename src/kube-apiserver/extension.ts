@@ -14,6 +14,7 @@ import type { Form, Protobuf } from "./http.ts";
 import type { Requester } from "./handlers.ts";
 import type { Descriptor, RegistryContext } from "./registry/descriptor.ts";
 import type { RequestInfo } from "./request-info.ts";
+import type { SigningKeySource } from "./signing-key.ts";
 
 /** Resources that come and go while the server runs. */
 export interface DynamicResources {
@@ -28,6 +29,7 @@ export interface DynamicOptions {
   readonly storage: Storage<KubeObject>;
   readonly clock: Clock;
   readonly random: Random;
+  readonly serviceAccountKey: SigningKeySource | undefined;
   /** `--advertise-address` and `--secure-port`: where clients reach the server, ADDRESS:PORT. */
   readonly address: string;
   /** The nodes, where there are any. */
@@ -118,6 +120,8 @@ export interface Answering {
   readonly storage: Storage<KubeObject>;
   readonly clock: Clock;
   readonly random: Random;
+  /** What tokens are signed with; undefined: a secret of the server's own. */
+  readonly serviceAccountKey?: SigningKeySource | undefined;
   /** Undefined where no node can be reached. */
   readonly kubelets?: Kubelets | undefined;
   find(resource: string, namespace: string, name: string): Promise<KubeObject | undefined>;

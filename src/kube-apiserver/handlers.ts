@@ -29,6 +29,7 @@ import { storageKey, typeOf } from "./registry/descriptor.ts";
 import type { Descriptor, RegistryContext, SubresourceUpdate } from "./registry/descriptor.ts";
 import { validateObjectMeta, validateObjectMetaUpdate, validatePathSegment } from "./registry/meta.ts";
 import type { AdmissionRequest, Answering, Extension } from "./extension.ts";
+import type { SigningKeySource } from "./signing-key.ts";
 import { isTrue } from "./request-info.ts";
 import type { RequestInfo } from "./request-info.ts";
 
@@ -42,6 +43,7 @@ export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   registry: readonly Descriptor[];
   /** Server-side apply (without it such patches are refused with 415) and more subresources. */
   kubelets?: Kubelets | undefined;
+  serviceAccountKey?: SigningKeySource | undefined;
   extension?: Pick<Extension, "admission" | "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries"> | undefined;
 }
 
@@ -97,6 +99,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     readonly clock = clock;
     readonly random = random;
     readonly kubelets = given.kubelets;
+    readonly serviceAccountKey = given.serviceAccountKey;
     readonly find = options.find;
     readonly info: RequestInfo;
     readonly request: ApiRequest;

@@ -23,6 +23,7 @@ import type { Enter, ParseYaml, Serving } from "./http.ts";
 import { nonResource } from "./non-resource.ts";
 import { createIPAllocator, createPortAllocator } from "./registry/allocators.ts";
 import { REGISTRY } from "./registry/index.ts";
+import type { SigningKeySource } from "./signing-key.ts";
 import { requestInfo, routesOf } from "./request-info.ts";
 import type { RequestInfo, Routes } from "./request-info.ts";
 import type { Descriptor } from "./registry/descriptor.ts";
@@ -37,6 +38,8 @@ export interface ServingOptions {
   readonly parseYaml?: ParseYaml;
   /** The nodes, for logs, exec and port-forward; without them these fail. */
   readonly kubelets?: Kubelets;
+  /** What service accounts' tokens are signed with, so that others can verify them; without it nobody else can. */
+  readonly serviceAccountKey?: SigningKeySource;
   /** Reaches webhooks (conversion of custom resources); without it they fail. */
   readonly webhookFetch?: (request: Request) => Promise<Response>;
   /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
@@ -87,7 +90,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const { extension } = options;
   extension?.load();
   const fixed = extension === undefined ? REGISTRY : [...REGISTRY.map(extension.refine), ...extension.resources];
-  const dynamic = extension?.dynamic({ fixed, storage, clock, random, kubelets: options.kubelets, address: `${options.advertiseAddress ?? "192.168.0.1"}:${options.advertisePort ?? 6443}`, fetch: options.webhookFetch });
+  const dynamic = extension?.dynamic({ fixed, storage, clock, random, kubelets: options.kubelets, serviceAccountKey: options.serviceAccountKey, address: `${options.advertiseAddress ?? "192.168.0.1"}:${options.advertisePort ?? 6443}`, fetch: options.webhookFetch });
   const current = (): readonly Descriptor[] => dynamic?.registry() ?? fixed;
   let routed = { registry: current(), routes: routesOf(current()) };
   const routes = (): Routes => {

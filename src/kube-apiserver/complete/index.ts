@@ -138,8 +138,8 @@ export const complete: Extension = {
   },
   admission: createAdmission,
   dynamic(options) {
-    const { storage, clock, address } = options;
-    const server: Server = { storage, address, startedMs: clock.nowMs(), requests: new Map() };
+    const { storage, clock, address, serviceAccountKey } = options;
+    const server: Server = { storage, address, serviceAccountKey, startedMs: clock.nowMs(), requests: new Map() };
     servers.set(storage, server);
     const { descriptor, register } = createApiServices(options);
     // One after the other: the last says what is served.

@@ -9,6 +9,7 @@ import type { ApiRequest, ApiResponse } from "../../client/transport.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { splitPath } from "../request-info.ts";
+import type { SigningKeySource } from "../signing-key.ts";
 import type { RequestInfo } from "../request-info.ts";
 import { discovered } from "./discovery.ts";
 
@@ -37,6 +38,7 @@ export interface Server {
   readonly storage: Storage<KubeObject>;
   /** Where clients reach it, ADDRESS:PORT. */
   readonly address: string;
+  readonly serviceAccountKey: SigningKeySource | undefined;
   readonly startedMs: number;
   /** Answered requests by the labels of apiserver_request_total. */
   readonly requests: Map<string, number>;
@@ -55,9 +57,16 @@ export function statusPage(path: string, request: ApiRequest, registry: readonly
     case "/openid/v1/jwks":
       if (!/\*\/\*|application\/(?:\*|jwk-set\+json)/.test(request.headers?.["accept"] ?? ""))
         throw failure(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/jwk-set+json", {});
-      return { status: 200, headers: { "content-type": "application/jwk-set+json", "cache-control": "public, max-age=3600" }, body: JSON.stringify({ keys: [] }) };
+      return keySet(server?.serviceAccountKey);
     default: return undefined;
   }
+}
+
+/** The public half of what tokens are signed with. Follows pkg/serviceaccount/openidmetadata.go. */
+async function keySet(source: SigningKeySource | undefined): Promise<ApiResponse> {
+  const key = await source?.();
+  const keys = key === undefined ? [] : [{ use: "sig", kty: "RSA", kid: key.id, alg: key.algorithm, n: key.publicKey.n, e: key.publicKey.e }];
+  return { status: 200, headers: { "content-type": "application/jwk-set+json", "cache-control": "public, max-age=3600" }, body: JSON.stringify({ keys }) };
 }
 
 const openId = (address = "192.168.0.1:6443"): unknown => ({

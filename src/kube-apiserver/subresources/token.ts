@@ -1,7 +1,7 @@
 /**
  * POST serviceaccounts/NAME/token, and what a TokenReview says of such tokens. Follows pkg/registry/core/serviceaccount/storage/token.go,
- * pkg/serviceaccount/claims.go and pkg/apis/authentication/validation. The tokens are JWTs with upstream's claims, signed with a key
- * of the server's own (HS256: nobody else verifies them).
+ * pkg/serviceaccount/claims.go and pkg/apis/authentication/validation. The tokens are JWTs with upstream's claims, signed with the key that
+ * the platform made (RS256: `/openid/v1/jwks` verifies them), or, where chance is seeded, with a secret (HS256: nobody else does).
  */
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -91,7 +91,7 @@ export async function requestToken(answering: Answering): Promise<ApiResponse> {
     kind: "TokenRequest", apiVersion: "authentication.k8s.io/v1",
     metadata: { name, namespace, creationTimestamp: formatTime(clock.nowMs()), ...managed },
     spec: { audiences, expirationSeconds: seconds, boundObjectRef: spec.boundObjectRef ?? null },
-    status: { token: sign(claims, keyOf(answering)), expirationTimestamp: formatTime((iat + seconds) * 1000) },
+    status: { token: await sign(claims, await signerOf(answering)), expirationTimestamp: formatTime((iat + seconds) * 1000) },
   };
   return { status: 201, headers: {}, body };
 }
@@ -122,7 +122,7 @@ async function boundTo({ info, find }: Answering, ref: Reference | undefined): P
 /** What a token stands for, or what is wrong with it. Follows serviceaccount.JWTTokenAuthenticator and Validator. */
 export async function authenticateToken(answering: Answering, token: string, audiences: readonly string[]): Promise<{ user: unknown; audiences: string[] } | string> {
   const { find, clock } = answering;
-  const claims = verify(token, keyOf(answering));
+  const claims = await verify(token, await signerOf(answering));
   if (claims === undefined) return "invalid bearer token";
   const wanted = audiences.length === 0 ? [AUDIENCE] : audiences;
   const met = claims.aud.filter((audience) => wanted.includes(audience));
@@ -151,28 +151,48 @@ export async function authenticateToken(answering: Answering, token: string, aud
   return { user, audiences: met };
 }
 
-/** The key of a server: the same as long as it lives, another one for another seed. */
-function keyOf({ storage, random }: Answering): Uint8Array {
-  let key = keys.get(storage);
-  if (key === undefined) keys.set(storage, (key = random.fork("service-account-key").bytes(new Uint8Array(32))));
-  return key;
+interface Signer {
+  readonly header: string;
+  sign(text: string): Promise<string>;
+  verify(text: string, signature: string): Promise<boolean>;
 }
-const keys = new WeakMap<object, Uint8Array>();
+
+/** What signs for a server: the key it was given, or a secret that is the same as long as it lives, and another one for another seed. */
+async function signerOf({ storage, random, serviceAccountKey }: Answering): Promise<Signer> {
+  let signer = signers.get(storage);
+  if (signer !== undefined) return signer;
+  if (serviceAccountKey !== undefined) {
+    const key = await serviceAccountKey();
+    signer = {
+      header: headerOf(key.algorithm, key.id),
+      sign: async (text) => base64url(await key.sign(encoder.encode(text))),
+      verify: (text, signature) => key.verify(encoder.encode(text), fromBase64url(signature)),
+    };
+  } else {
+    const secret = random.fork("service-account-key").bytes(new Uint8Array(32));
+    const sign = (text: string): string => base64url(hmac(sha256, secret, encoder.encode(text)));
+    signer = { header: headerOf("HS256", "kubewire"), sign: (text) => Promise.resolve(sign(text)), verify: (text, signature) => Promise.resolve(sign(text) === signature) };
+  }
+  signers.set(storage, signer);
+  return signer;
+}
+const signers = new WeakMap<object, Signer>();
 
 const quoted = (list: readonly string[]): string => `[${list.map((text) => JSON.stringify(text)).join(" ")}]`;
 const encoder = new TextEncoder();
 const base64url = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-const HEADER = base64url(encoder.encode(JSON.stringify({ alg: "HS256", kid: "kubewire" })));
+const fromBase64url = (text: string): Uint8Array => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (char) => char.charCodeAt(0));
+const headerOf = (alg: string, kid: string): string => base64url(encoder.encode(JSON.stringify({ alg, kid })));
 
-function sign(claims: Claims, key: Uint8Array): string {
-  const text = `${HEADER}.${base64url(encoder.encode(JSON.stringify(claims)))}`;
-  return `${text}.${base64url(hmac(sha256, key, encoder.encode(text)))}`;
+async function sign(claims: Claims, { header, sign: signText }: Signer): Promise<string> {
+  const text = `${header}.${base64url(encoder.encode(JSON.stringify(claims)))}`;
+  return `${text}.${await signText(text)}`;
 }
 
-function verify(token: string, key: Uint8Array): Claims | undefined {
+async function verify(token: string, signer: Signer): Promise<Claims | undefined> {
   const [header, payload, signature, more] = token.split(".");
-  if (header !== HEADER || payload === undefined || signature === undefined || more !== undefined) return undefined;
-  if (base64url(hmac(sha256, key, encoder.encode(`${header}.${payload}`))) !== signature) return undefined;
-  const text = atob(payload.replace(/-/g, "+").replace(/_/g, "/"));
-  return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (c) => c.charCodeAt(0)))) as Claims;
+  const isBase64 = (text: string): boolean => /^[-\w]+$/.test(text) && text.length % 4 !== 1;
+  if (header !== signer.header || payload === undefined || signature === undefined || more !== undefined || !isBase64(payload) || !isBase64(signature)) return undefined;
+  if (!(await signer.verify(`${header}.${payload}`, signature))) return undefined;
+  return JSON.parse(new TextDecoder().decode(fromBase64url(payload))) as Claims;
 }
