@@ -1,9 +1,10 @@
 /** The API over HTTPS in Node, HTTP/1.1 and HTTP/2 alike: Node's requests as `Request`, `Response` as Node's answers. */
 import { createHash } from "node:crypto";
 import { createSecureServer } from "node:http2";
-import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Http2SecureServer, ServerHttp2Stream } from "node:http2";
 import { STATUS_CODES } from "node:http";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Readable, Writable } from "node:stream";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { gzip } from "node:zlib";
@@ -34,7 +35,10 @@ export async function serveHttps({ port, host, handle, certificate, clientCA, ht
   });
   // What clients do to their connections is no concern of the server.
   server.on("sessionError", () => {});
-  server.on("request", (incoming, outgoing) => void answer(incoming, outgoing, handle));
+  server.on("request", (incoming, outgoing) => void answer(overHttp1(incoming as unknown as IncomingMessage, outgoing as unknown as ServerResponse), handle));
+  // That listener has made Node turn streams of HTTP/2 into requests as those of HTTP/1.1 are, which costs more than the streams.
+  server.removeAllListeners("stream");
+  server.on("stream", (stream, headers) => void answer(overHttp2(stream as ServerHttp2Stream, headers), handle));
   server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => void upgrade(incoming, socket, head, handle));
   await listening(server, port, host);
   const bound = (server.address() as AddressInfo).port;
@@ -81,20 +85,63 @@ function canonical(name: string): string {
   return found;
 }
 
-async function answer(incoming: Http2ServerRequest, outgoing: Http2ServerResponse, handle: HttpsOptions["handle"]): Promise<void> {
+/** One request and its answer, whatever carries them. */
+interface Exchange {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly http2: boolean;
+  readonly connection: unknown;
+  readonly incoming: Readable;
+  readonly outgoing: Writable;
+  /** Says status and headers, and what follows: nothing, a body, or a stream that may be long in coming. */
+  head(status: number, headers: Record<string, string | string[]>, then: "nothing" | "body" | "stream"): void;
+  readonly headSent: () => boolean;
+}
+
+function overHttp1(incoming: IncomingMessage, outgoing: ServerResponse): Exchange {
+  return {
+    method: incoming.method ?? "GET", url: incoming.url ?? "/", headers: incoming.headers, http2: false, connection: incoming.socket, incoming, outgoing,
+    head(status, headers, then) {
+      // As Go does, that the connection goes on is not said; nor does it call 413 by its newer name.
+      outgoing.removeHeader("connection");
+      if (status === 413) outgoing.statusMessage = "Request Entity Too Large";
+      outgoing.writeHead(status, headers);
+      if (then === "nothing") outgoing.end();
+      else if (then === "stream") outgoing.flushHeaders();
+    },
+    headSent: () => outgoing.headersSent,
+  };
+}
+
+function overHttp2(stream: ServerHttp2Stream, headers: Readonly<Record<string, string | string[] | undefined>>): Exchange {
+  if (headers["expect"] === "100-continue") stream.additionalHeaders({ ":status": 100 });
+  return {
+    method: String(headers[":method"] ?? "GET"), url: String(headers[":path"] ?? "/"), headers, http2: true, connection: stream.session?.socket,
+    incoming: stream, outgoing: stream,
+    head(status, given, then) {
+      if (stream.destroyed || stream.headersSent) return;
+      stream.respond({ ":status": status, ...given }, { endStream: then === "nothing" });
+    },
+    headSent: () => stream.headersSent,
+  };
+}
+
+async function answer(exchange: Exchange, handle: HttpsOptions["handle"]): Promise<void> {
+  const { method, url, outgoing } = exchange;
   outgoing.on("error", () => {});
   try {
-    const headers = headersOf(incoming.headers);
-    const method = incoming.method ?? "GET";
+    const headers = headersOf(exchange.headers);
     const reads = method === "GET" || method === "HEAD";
-    const message = { method, url: incoming.url ?? "/", headers, body: reads ? NOTHING : await bodyOf(incoming), ...certificateOf(incoming.stream?.session?.socket ?? incoming.socket) };
+    if (reads) exchange.incoming.resume();
+    const message = { method, url, headers, body: reads ? NOTHING : await bodyOf(exchange.incoming), ...certificateOf(exchange.connection) };
     // What waits for its client are watches; a change is made whether somebody waits for the answer or not.
     const answered = await handle(reads ? { ...message, signal: goneSignal(outgoing) } : message);
-    await send(answered, outgoing, incoming.httpVersionMajor === 2, method === "HEAD", takesGzip(incoming.headers["accept-encoding"]));
+    await send(answered, exchange, method === "HEAD", takesGzip(exchange.headers["accept-encoding"]));
   } catch {
     // The client is gone, or sent what is no HTTP.
-    if (!outgoing.headersSent) outgoing.writeHead(400);
-    outgoing.end();
+    if (!exchange.headSent()) exchange.head(400, {}, "nothing");
+    else outgoing.end();
   }
 }
 
@@ -115,7 +162,7 @@ function certificateOf(connection: unknown): Pick<HttpMessage, "certificate"> {
   return found;
 }
 
-function headersOf(sent: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+function headersOf(sent: Exchange["headers"]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const name in sent) {
     const value = sent[name];
@@ -158,7 +205,7 @@ function connectionOf(socket: Socket, head: Buffer): Connection {
 
 const NOTHING = new Uint8Array();
 
-function goneSignal(outgoing: Http2ServerResponse): AbortSignal {
+function goneSignal(outgoing: Writable): AbortSignal {
   const gone = new AbortController();
   outgoing.once("close", () => {
     if (!outgoing.writableEnded) gone.abort();
@@ -167,7 +214,7 @@ function goneSignal(outgoing: Http2ServerResponse): AbortSignal {
 }
 
 /** The whole body; of one that is too large no more than the server needs to see that. */
-function bodyOf(incoming: Http2ServerRequest): Promise<Uint8Array> {
+function bodyOf(incoming: Readable): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -181,41 +228,36 @@ function bodyOf(incoming: Http2ServerRequest): Promise<Uint8Array> {
   });
 }
 
-async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: boolean, headOnly: boolean, gzip: boolean): Promise<void> {
-  const { status, body } = answered;
+async function send({ status, body, headers: given }: HttpAnswer, { http2, outgoing, head }: Exchange, headOnly: boolean, gzip: boolean): Promise<void> {
   const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(answered.headers)) {
+  for (const name in given) {
     if (HOP_BY_HOP.has(name)) continue;
+    const value = given[name]!;
     // Warnings are a list, and clients look at each header by itself.
     headers[http2 ? name : canonical(name)] = name === "warning" ? value.split(/, (?=\d{3} )/) : value;
   }
-  // As Go does, that the connection goes on is not said; nor does it call 413 by its newer name.
-  if (!http2) outgoing.removeHeader("connection");
-  if (!http2 && status === 413) (outgoing as { statusMessage: string }).statusMessage = "Request Entity Too Large";
   const add = (name: string, value: string): void => {
     headers[http2 ? name : canonical(name)] = value;
   };
   if (body === undefined || headOnly) {
-    outgoing.writeHead(status, headers);
-    outgoing.end();
+    head(status, headers, "nothing");
     return;
   }
   if (typeof body === "string" || body instanceof Uint8Array) {
     let bytes = typeof body === "string" ? Buffer.from(body) : body;
-    if (gzip && bytes.length > GZIP_BYTES_MIN && !UNZIPPED.test(answered.headers["content-type"] ?? "")) {
+    if (gzip && bytes.length > GZIP_BYTES_MIN && !UNZIPPED.test(given["content-type"] ?? "")) {
       bytes = await compressed(bytes);
       add("content-encoding", "gzip");
-      add("vary", [answered.headers["vary"], "Accept-Encoding"].filter((value) => value !== undefined).join(", "));
+      add("vary", [given["vary"], "Accept-Encoding"].filter((value) => value !== undefined).join(", "));
     }
     add("content-length", String(bytes.length));
-    outgoing.writeHead(status, headers);
+    head(status, headers, "body");
     outgoing.end(bytes);
     return;
   }
   if (!http2) add("transfer-encoding", "chunked");
-  outgoing.writeHead(status, headers);
   // A watch is accepted before anything happens.
-  (outgoing as { flushHeaders?: () => void }).flushHeaders?.();
+  head(status, headers, "stream");
   for await (const text of body) {
     if (outgoing.destroyed) break;
     if (!outgoing.write(text)) await drained(outgoing);
@@ -224,7 +266,7 @@ async function send(answered: HttpAnswer, outgoing: Http2ServerResponse, http2: 
 }
 
 /** Room again, or the client has gone. */
-function drained(outgoing: Http2ServerResponse): Promise<void> {
+function drained(outgoing: Writable): Promise<void> {
   return new Promise((resolve) => {
     const on = (): void => {
       outgoing.off("drain", on);

@@ -112,7 +112,7 @@ async function answerMessage(serving: Serving, message: HttpMessage, exchange: E
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : await parseBody(text, { method, path, headers }, serving);
-    const duplicates = text === "" || method === "PATCH" ? [] : duplicateFields(text);
+    const duplicates = text === "" || method === "PATCH" || namesIn(text) === namesOf(body) ? [] : duplicateFields(text);
     const asked: ApiRequest = { method, path, headers, ...(body === undefined ? {} : { body }), ...(duplicates.length === 0 ? {} : { duplicates }), ...(connection === undefined ? {} : { connection: entering(connection, enter) }), ...(user === undefined ? {} : { user }) };
     const response = await serving.handle(asked, message.signal);
     const form = accepted === "object" ? undefined : accepted === "metadata" ? partial(serving.toStored?.(asked)) : serving.table!(asked, accepted.table);
@@ -189,6 +189,36 @@ async function parseBody(text: string, request: ApiRequest, { parseYaml, unreada
   }
   if (problem === undefined) return body;
   throw unreadable?.(text, request, problem) ?? newBadRequest(`couldn't get version/kind; ${yaml ? "yaml" : "json"} parse error`);
+}
+
+/** How many members the objects of a JSON text have: its colons outside of strings. */
+function namesIn(text: string): number {
+  let count = 0;
+  for (let at = 0; at < text.length; at++) {
+    const c = text.charCodeAt(at);
+    if (c === 58) count++;
+    else if (c === 34) at = endOfString(text, at);
+  }
+  return count;
+}
+
+/** The index of the quote that ends the string whose first one stands at `from`. */
+function endOfString(text: string, from: number): number {
+  for (let at = text.indexOf('"', from + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(at - 1 - slashes) === 92) slashes++;
+    if (slashes % 2 === 0) return at;
+  }
+  return text.length;
+}
+
+/** How many members the objects in a value have: fewer than its text when that gives one twice. */
+function namesOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  let count = 0;
+  if (Array.isArray(value)) for (const item of value) count += namesOf(item);
+  else for (const key of Object.keys(value)) count += 1 + namesOf((value as Record<string, unknown>)[key]);
+  return count;
 }
 
 /**

@@ -141,8 +141,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     toStored: extension && ((request) => infoOf(request).descriptor.toStored),
   };
   // A cluster that nobody reaches over HTTP does not load what reads and writes its messages.
-  const serve: ApiServer["serve"] = async (...exchange) => (await import("./http.ts")).serveMessage(serving, ...exchange);
-  const fetch = async (request: Request): Promise<Response> => (await import("./http.ts")).serveFetch(serving, request);
+  let loaded: Promise<typeof import("./http.ts")> | undefined;
+  const http = (): Promise<typeof import("./http.ts")> => (loaded ??= import("./http.ts"));
+  const serve: ApiServer["serve"] = async (...exchange) => (await http()).serveMessage(serving, ...exchange);
+  const fetch = async (request: Request): Promise<Response> => (await http()).serveFetch(serving, request);
   return { handle, ready, serve, fetch };
 }
 

@@ -108,6 +108,8 @@ export const complete: Extension = {
     addGoNames(`${GO_TYPES}v2 ${GO_VERSION_2}`);
   },
   nonResource(request, registry) {
+    // Most requests are for resources of the core group.
+    if (request.path.startsWith("/api/v1/namespaces/")) return undefined;
     const path = splitPath(request.path).path.replace(/\/$/, "");
     if (path.startsWith("/openapi/")) return openapi(path, request, registry);
     const found = /^\/api(?:s|s\/[^/]+|s\/[^/]+\/v[^/]+|\/v[^/]+)?$/.test(path) ? discovery(path, request, registry, serverOf.get(registry)?.address) : statusPage(path, request, registry, serverOf.get(registry));

@@ -98,12 +98,24 @@ function paths(registry: readonly Descriptor[]): string[] {
 }
 
 /** Counts an answered request. */
-export function count({ requests }: Server, { descriptor: { name }, namespace, name: object, subresource, verb, query }: RequestInfo, status: number): void {
+export function count({ requests }: Server, info: RequestInfo, status: number): void {
+  const { descriptor, namespace, name: object, subresource, verb, query } = info;
   const scope = object !== "" || verb === "create" ? "resource" : namespace === "" ? "cluster" : "namespace";
-  const dryRun = query.get("dryRun") ?? "";
-  const shown = verb === "create" ? "POST" : verb === "update" ? "PUT" : verb === "deletecollection" ? "DELETECOLLECTION" : verb.toUpperCase();
-  const labels = `code="${status}",component="apiserver",dry_run="${dryRun === "" ? "" : "All"}",group="${name.group}",resource="${name.resource}",scope="${scope}",subresource="${subresource}",verb="${shown}",version="${name.version}"`;
+  const dryRun = query.size > 0 && (query.get("dryRun") ?? "") !== "" ? "All" : "";
+  const kind = `${status} ${verb} ${subresource} ${scope} ${dryRun}`;
+  let texts = labelsOf.get(descriptor);
+  if (texts === undefined) labelsOf.set(descriptor, (texts = new Map()));
+  let labels = texts.get(kind);
+  if (labels === undefined) texts.set(kind, (labels = labelsText(info, status, scope, dryRun)));
   requests.set(labels, (requests.get(labels) ?? 0) + 1);
+}
+
+/** The labels of requests to one resource. */
+const labelsOf = new WeakMap<RequestInfo["descriptor"], Map<string, string>>();
+
+function labelsText({ descriptor: { name }, subresource, verb }: RequestInfo, status: number, scope: string, dryRun: string): string {
+  const shown = verb === "create" ? "POST" : verb === "update" ? "PUT" : verb === "deletecollection" ? "DELETECOLLECTION" : verb.toUpperCase();
+  return `code="${status}",component="apiserver",dry_run="${dryRun}",group="${name.group}",resource="${name.resource}",scope="${scope}",subresource="${subresource}",verb="${shown}",version="${name.version}"`;
 }
 
 const family = (name: string, type: string, help: string, samples: readonly string[]): string =>
