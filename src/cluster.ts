@@ -16,6 +16,7 @@ import type { Image } from "./cri/program.ts";
 import { newKernelMemory } from "./kernel/memory.ts";
 import { silent, type Logger } from "./log.ts";
 import type { ExecAnswer, ExecRequest, NodeSettings, NodeSpec } from "./node-site.ts";
+import type { SchedulerSettings } from "./kube-scheduler/complete/configuration.ts";
 import type { Platform } from "./platform.ts";
 import type { ServingOptions } from "./kube-apiserver/server.ts";
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
@@ -55,6 +56,8 @@ export interface ClusterOptions {
    * it off. False: none, and no scheduler.
    */
   readonly controllers?: readonly string[] | false;
+  /** Profiles, plugins and extenders of a complete cluster's scheduler. */
+  readonly scheduler?: SchedulerSettings;
   /** How `fetch` serves the API. */
   readonly serving?: ServingOptions;
   /** More images, found before the in-box ones. Only with `workers: 0`: programs do not travel between threads. */
@@ -202,7 +205,7 @@ export const clusterOn =
     const complete = options.components === "core" ? undefined : (await import("./complete.ts")).complete;
     const streams = complete !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr,
-      recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete,
+      recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete, scheduler: options.scheduler,
       serving: streams ? { ...options.serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
     });
     serveSiteApi(master, controlPlane.handle);

@@ -1,5 +1,5 @@
 /**
- * What makes a cluster complete: every built-in kind and every controller. A value that `clusterOn` loads when it is wanted, so that a page
+ * What makes a cluster complete: every built-in kind, every controller and the whole scheduler. A value that `clusterOn` loads when it is wanted, so that a page
  * which only runs a few pods does not.
  */
 import { parse } from "yaml";
@@ -12,6 +12,7 @@ import { makeAccounts } from "./kube-controller-manager/accounts.ts";
 import { ALL_CONTROLLERS } from "./kube-controller-manager/all.ts";
 import type { ControllerManagerOptions } from "./kube-controller-manager/controller-manager.ts";
 import type { ControllerInitializer } from "./kube-controller-manager/initializers.ts";
+import { schedulerOptions } from "./kube-scheduler/complete/configuration.ts";
 
 export interface Complete {
   readonly extension: Extension;
@@ -20,6 +21,7 @@ export interface Complete {
   readonly resources: Resources;
   /** Makes the accounts of the controllers named. */
   readonly accounts: ControllerManagerOptions["accounts"] & {};
+  readonly scheduler: typeof schedulerOptions;
 }
 
 export const complete: Complete = {
@@ -28,4 +30,5 @@ export const complete: Complete = {
   controllers: ALL_CONTROLLERS,
   resources: ALL_RESOURCES,
   accounts: makeAccounts,
+  scheduler: schedulerOptions,
 };

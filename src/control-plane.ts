@@ -4,6 +4,7 @@ import type { ApiTransport, Connection, HttpAnswer, HttpMessage } from "./client
 import type { Complete } from "./complete.ts";
 import { createApiServer, stamp, type ServingOptions } from "./kube-apiserver/server.ts";
 import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
+import type { SchedulerSettings } from "./kube-scheduler/complete/configuration.ts";
 import { createScheduler } from "./kube-scheduler/scheduler.ts";
 import type { Logger } from "./log.ts";
 import { createMemoryStorage } from "./storage/memory.ts";
@@ -22,6 +23,8 @@ export interface ControlPlaneOptions {
   readonly controllers?: readonly string[] | false;
   /** Undefined: the core, what a cluster needs to run Deployments and Services. */
   readonly complete?: Complete | undefined;
+  /** A complete cluster's scheduler. */
+  readonly scheduler?: SchedulerSettings | undefined;
   /** How the API server meets clients from outside. */
   readonly serving?: ServingOptions | undefined;
 }
@@ -51,7 +54,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
     ...(wanted === false ? {} : { controllers: wanted }),
     ...(complete === undefined ? {} : { known: complete.controllers, resources: complete.resources, accounts: complete.accounts }),
   });
-  const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler") });
+  const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler"), ...complete?.scheduler(options.scheduler) });
   const running = new AbortController();
   return {
     handle: server.handle,

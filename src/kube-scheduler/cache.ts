@@ -3,11 +3,13 @@
  * already. Follows pkg/scheduler/backend/cache.
  */
 import type { Node, Pod } from "../api/types.generated.ts";
-import { addPod, newNodeInfo, podInfo, removePod, resourcesOf } from "./framework.ts";
+import { addPod, newNodeInfo, podInfo, removePod, setNode } from "./framework.ts";
 import type { NodeInfo, PodInfo } from "./framework.ts";
 
 export interface SchedulerCache {
+  /** The same array as long as no node comes or goes. */
   nodes(): readonly NodeInfo[];
+  node(name: string): NodeInfo | undefined;
   setNode(node: Node): void;
   removeNode(name: string): void;
   /** A bound pod as the API shows it. */
@@ -50,13 +52,13 @@ export function createSchedulerCache(): SchedulerCache {
   };
 
   return {
-    nodes: () => (list ??= [...byName.values()]),
+    nodes: () => (list ??= byZone([...byName.values()])),
+    node: (name) => byName.get(name),
     setNode(node) {
       const { name } = node.metadata;
       const known = byName.get(name);
       if (known !== undefined) {
-        known.node = node;
-        known.allocatable = resourcesOf(node.status.allocatable);
+        setNode(known, node);
         return;
       }
       const info = newNodeInfo(node);
@@ -73,8 +75,17 @@ export function createSchedulerCache(): SchedulerCache {
       list = undefined;
     },
     setPod(pod) {
-      unplace(pod.metadata.uid);
-      place(podInfo(pod), pod.spec.nodeName!);
+      const { uid } = pod.metadata;
+      const node = pod.spec.nodeName!;
+      const known = nodeOfPod.get(uid) === node ? byName.get(node)?.pods.get(uid) : undefined;
+      // What an update of its status changes is the object alone.
+      if (known !== undefined && known.pod.spec.containers === pod.spec.containers) {
+        known.pod = pod;
+        assumed.delete(uid);
+        return;
+      }
+      unplace(uid);
+      place(podInfo(pod), node);
     },
     removePod: unplace,
     assume(info, node) {
@@ -84,4 +95,20 @@ export function createSchedulerCache(): SchedulerCache {
     forget: unplace,
     isAssumed: (uid) => assumed.has(uid),
   };
+}
+
+/** Nodes of different zones by turns, so that a search that ends early has looked into all. Follows node_tree.go. */
+function byZone(nodes: readonly NodeInfo[]): readonly NodeInfo[] {
+  const zones = new Map<string, NodeInfo[]>();
+  for (const info of nodes) {
+    const { labels = {} } = info.node.metadata;
+    const zone = `${labels["topology.kubernetes.io/region"] ?? ""}/${labels["topology.kubernetes.io/zone"] ?? ""}`;
+    const there = zones.get(zone);
+    if (there === undefined) zones.set(zone, [info]);
+    else there.push(info);
+  }
+  if (zones.size < 2) return nodes;
+  const out: NodeInfo[] = [];
+  for (let i = 0; out.length < nodes.length; i++) for (const list of zones.values()) if (i < list.length) out.push(list[i]!);
+  return out;
 }

@@ -4,6 +4,7 @@ import { complete } from "../../src/complete.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { Client } from "../../src/client/client.ts";
 import { createControllerManager } from "../../src/kube-controller-manager/controller-manager.ts";
+import type { SchedulerSettings } from "../../src/kube-scheduler/complete/configuration.ts";
 import { createScheduler } from "../../src/kube-scheduler/scheduler.ts";
 import { createInformer } from "../../src/client/informer.ts";
 import { isConflict, isNotFound } from "../../src/apimachinery/status.ts";
@@ -31,6 +32,8 @@ export interface TestClusterOptions {
   /** Every built-in kind and controller. */
   complete?: boolean;
   scheduler?: boolean;
+  /** Of a complete one's scheduler. */
+  settings?: SchedulerSettings;
   /** False: nothing runs bound pods. */
   kubelet?: boolean;
   /** Whether bound pods become ready (default yes). */
@@ -57,7 +60,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
   }
   // Without their controller pods would wait for the account.
   else if (whole) await client.serviceAccounts.create({ metadata: { name: "default", namespace: "default" } });
-  if (options.scheduler !== false) await createScheduler({ transport: server.handle, clock, random, log }).start(stop.signal);
+  if (options.scheduler !== false) await createScheduler({ transport: server.handle, clock, random, log, ...(whole ? complete.scheduler(options.settings) : {}) }).start(stop.signal);
   if (options.kubelet !== false) fakeKubelet(client, clock, log, stop.signal, options.ready ?? ((): boolean => true));
   const silenced = new Set<string>();
   /** Where nodes are watched over, they renew their leases. */

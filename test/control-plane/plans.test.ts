@@ -6,7 +6,7 @@ import { podsToDelete, replicaSetStatus } from "../../src/kube-controller-manage
 import { planSlices } from "../../src/kube-controller-manager/endpointslice/plan.ts";
 import { planTaints } from "../../src/kube-controller-manager/nodelifecycle/index.ts";
 import { createCidrSet } from "../../src/kube-controller-manager/nodeipam/index.ts";
-import { failureMessage } from "../../src/kube-scheduler/scheduler.ts";
+import { fitError } from "../../src/kube-scheduler/scheduler.ts";
 import { addPod, newNodeInfo, podInfo } from "../../src/kube-scheduler/framework.ts";
 import { nodeResourcesBalancedAllocation, nodeResourcesFit } from "../../src/kube-scheduler/plugins/resources.ts";
 import { taintToleration, nodeAffinity } from "../../src/kube-scheduler/plugins/node.ts";
@@ -195,7 +195,7 @@ describe("nodes", () => {
 describe("scheduler", () => {
   const node = (allocatable: Record<string, string>, taints?: unknown, labels: Record<string, string> = {}): ReturnType<typeof newNodeInfo> =>
     newNodeInfo({ metadata: { name: "n", labels }, spec: { taints }, status: { allocatable } } as unknown as Node);
-  const cycle = (p: Pod) => ({ info: podInfo(p), nodes: [], state: new Map() });
+  const cycle = (p: Pod) => ({ info: podInfo(p), nodes: [], plugins: [], state: new Map(), skipped: new Set<never>() });
 
   test("requests that do not fit are named", () => {
     const n = node({ cpu: "2", memory: "1Gi", pods: "1" });
@@ -217,18 +217,29 @@ describe("scheduler", () => {
 
   test("taints and affinity", () => {
     const tainted = node({}, [{ key: "dedicated", value: "db", effect: "NoSchedule" }], { disk: "ssd" });
-    expect(taintToleration.filter!(cycle(pod("p")), tainted)).toEqual({ reasons: ["node(s) had untolerated taint {dedicated: db}"], unresolvable: true });
+    expect(taintToleration.filter!(cycle(pod("p")), tainted)).toEqual({ reasons: ["node(s) had untolerated taint {dedicated: db}"], unresolvable: true, plugin: "TaintToleration" });
     expect(taintToleration.filter!(cycle(pod("p", { spec: { tolerations: [{ key: "dedicated", operator: "Equal", value: "db" }] } })), tainted)).toBeUndefined();
-    expect(nodeAffinity.filter!(cycle(pod("p", { spec: { nodeSelector: { disk: "hdd" } } })), tainted)?.reasons).toEqual(["node(s) didn't match Pod's node affinity/selector"]);
+    const affine = (p: Pod) => {
+      const asked = cycle(p);
+      nodeAffinity.preFilter!(asked);
+      return nodeAffinity.filter!(asked, tainted);
+    };
+    expect(affine(pod("p", { spec: { nodeSelector: { disk: "hdd" } } }))?.reasons).toEqual(["node(s) didn't match Pod's node affinity/selector"]);
     const required = (operator: string, values: string[]) => pod("p", { spec: { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: "disk", operator, values }] }] } } } } });
-    expect(nodeAffinity.filter!(cycle(required("In", ["ssd"])), tainted)).toBeUndefined();
-    expect(nodeAffinity.filter!(cycle(required("NotIn", ["ssd"])), tainted)).toBeDefined();
+    expect(affine(required("In", ["ssd"]))).toBeUndefined();
+    expect(affine(required("NotIn", ["ssd"]))).toBeDefined();
   });
 
   test("the failure message, as recorded", () => {
-    const taint = { reasons: ["node(s) had untolerated taint {dedicated: db}"], unresolvable: true };
-    const cpu = { reasons: ["Insufficient cpu", "Insufficient memory"], unresolvable: false };
-    expect(failureMessage(pod("p"), [cpu, taint, cpu], 3)).toBe("0/3 nodes are available: 1 node(s) had untolerated taint {dedicated: db}, 2 Insufficient cpu, 2 Insufficient memory. preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.");
+    const taint = { reasons: ["node(s) had untolerated taint {dedicated: db}"], unresolvable: true, plugin: "TaintToleration" };
+    const lacks = { reasons: ["Insufficient cpu", "Insufficient memory"], unresolvable: false, plugin: "NodeResourcesFit" };
+    const refused = new Map([lacks, taint, lacks].map((rejection) => [node({}), rejection]));
+    const after = "preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.";
+    expect(fitError({ refused, nodes: 3 }, after)).toBe(`0/3 nodes are available: 1 node(s) had untolerated taint {dedicated: db}, 2 Insufficient cpu, 2 Insufficient memory. ${after}`);
+    const absent = { reasons: ["node(s) didn't satisfy plugin(s) [NodeAffinity]"], unresolvable: true, plugin: "NodeAffinity" };
+    expect(fitError({ refused: new Map([[node({}), lacks]]), absent, nodes: 3 }, "")).toBe("0/3 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].");
+    expect(fitError({ refused: new Map(), all: { reasons: ["pod has unbound immediate PersistentVolumeClaims"], unresolvable: true, plugin: "VolumeBinding" }, nodes: 1 }, ""))
+      .toBe("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.");
   });
 
   test("the logarithm", () => {

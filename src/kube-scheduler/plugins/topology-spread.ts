@@ -1,85 +1,118 @@
 /**
- * PodTopologySpread, its scoring: pods that one Service or ReplicaSet selects are spread over hosts and zones.
- * Follows pkg/scheduler/framework/plugins/podtopologyspread (scoring.go, common.go) with the system default
- * constraints. DoNotSchedule constraints of pods are not filtered on yet.
+ * PodTopologySpread, its scoring: pods are spread over hosts and zones, those that one Service or workload selects even unasked.
+ * Follows pkg/scheduler/framework/plugins/podtopologyspread (scoring.go, common.go). What must not be is in
+ * `complete/topology-spread.ts`.
  */
-import type { Pod, ReplicaSet, Service } from "../../api/types.generated.ts";
+import type { LabelSelector, Node, Pod } from "../../api/types.generated.ts";
+import type { Kinds } from "../../api/resources.ts";
 import { controllerOf } from "../../apimachinery/meta.ts";
 import { labelSelector, matches, selectorFromSet } from "../../apimachinery/selectors.ts";
 import type { Requirement, Selector } from "../../apimachinery/selectors.ts";
-import type { Lister } from "../../client/informer.ts";
+import type { Informers } from "../../client/informer.ts";
 import { MAX_SCORE } from "../framework.ts";
 import type { Cycle, NodeInfo, Plugin } from "../framework.ts";
+import { requiredNodeAffinity, tolerates } from "./node.ts";
 
 const HOSTNAME = "kubernetes.io/hostname";
 
-interface Constraint {
-  topologyKey: string;
-  maxSkew: number;
-  selector: Selector;
+export interface Constraint {
+  readonly topologyKey: string;
+  readonly maxSkew: number;
+  readonly minDomains: number;
+  readonly selector: Selector;
+  /** Whether the node counts at all (nodeAffinityPolicy, nodeTaintsPolicy). */
+  readonly counts: (node: Node) => boolean;
 }
 
 interface State {
-  constraints: readonly Constraint[];
+  readonly constraints: readonly Constraint[];
   /** Nodes that lack a required topology label: they score 0. */
-  ignored: ReadonlySet<NodeInfo>;
+  readonly ignored: ReadonlySet<NodeInfo>;
   /** Per constraint: how many selected pods each value of the topology has. Hostname counts per node. */
-  counts: readonly Map<string, number>[];
-  weights: readonly number[];
+  readonly values: readonly Map<string, number>[];
+  readonly weights: readonly number[];
 }
 
-const NAME = "PodTopologySpread";
+export const POD_TOPOLOGY_SPREAD = "PodTopologySpread";
+const SCORING = `${POD_TOPOLOGY_SPREAD} scoring`;
 
-export function podTopologySpread(services: Lister<Service>, replicaSets: Lister<ReplicaSet>): Plugin {
+/** The kinds that may own a pod and have a selector. */
+type Owners = readonly ("replicaSets" | "statefulSets" | "replicationControllers")[];
+
+/** `owners`: whose pods are spread unasked, beside those of Services. */
+export function podTopologySpread(informers: Informers, owners: Owners = ["replicaSets"]): Plugin {
+  const services = informers.informer("services");
+  const listers = new Map(owners.map((kind) => {
+    const informer = informers.informer(kind as keyof Kinds);
+    return [informer.resource.kind, informer] as const;
+  }));
+
+  /** What selects the pod: Services, and its owner. Follows helper.DefaultSelector. */
+  const defaultSelector = ({ metadata }: Pod): Selector => {
+    const requirements: Requirement[] = [];
+    for (const { spec } of services.list(metadata.namespace)) {
+      if (spec.selector === undefined) continue;
+      const selector = selectorFromSet(spec.selector);
+      if (matches(selector, metadata.labels)) requirements.push(...selector.requirements);
+    }
+    const owner = controllerOf({ metadata });
+    const found = owner === undefined ? undefined : listers.get(owner.kind)?.get(metadata.namespace!, owner.name);
+    const own = (found as { spec: { selector?: LabelSelector | Record<string, string> } } | undefined)?.spec.selector;
+    if (own !== undefined) {
+      requirements.push(...(owner!.kind === "ReplicationController" ? selectorFromSet(own as Record<string, string>) : labelSelector(own as LabelSelector)).requirements);
+    }
+    return { requirements };
+  };
+
   return {
-    name: NAME,
+    name: POD_TOPOLOGY_SPREAD,
     weight: 2,
     preScore(cycle, feasible) {
       const { pod } = cycle.info;
-      const own = ownConstraints(pod);
-      const systemDefaulted = own.length === 0;
-      const constraints = systemDefaulted ? defaultConstraints(pod, services, replicaSets) : own;
+      const asked = (pod.spec.topologySpreadConstraints ?? []).length > 0;
+      const constraints = asked ? constraintsOf(pod, "ScheduleAnyway") : defaultConstraints(defaultSelector(pod));
       if (constraints.length === 0) return false;
       const ignored = new Set<NodeInfo>();
       const values = constraints.map(() => new Map<string, number>());
       for (const info of feasible) {
         const { labels = {} } = info.node.metadata;
         // Defaults do not demand that a node has all the labels.
-        if (!systemDefaulted && constraints.some((c) => labels[c.topologyKey] === undefined)) {
+        if (asked && !hasTopologies(info.node, constraints)) {
           ignored.add(info);
           continue;
         }
-        constraints.forEach((c, i) => {
-          if (c.topologyKey !== HOSTNAME && labels[c.topologyKey] !== undefined) values[i]!.set(labels[c.topologyKey]!, 0);
+        constraints.forEach(({ topologyKey }, i) => {
+          if (topologyKey !== HOSTNAME && labels[topologyKey] !== undefined) values[i]!.set(labels[topologyKey]!, 0);
         });
       }
-      const weights = constraints.map((c, i) => logarithm((c.topologyKey === HOSTNAME ? feasible.length - ignored.size : values[i]!.size) + 2));
-      for (const info of cycle.nodes) {
-        const { labels = {} } = info.node.metadata;
-        if (!systemDefaulted && constraints.some((c) => labels[c.topologyKey] === undefined)) continue;
-        constraints.forEach((c, i) => {
-          const value = labels[c.topologyKey];
-          if (c.topologyKey === HOSTNAME || value === undefined || !values[i]!.has(value)) return;
-          values[i]!.set(value, values[i]!.get(value)! + countMatching(info, c.selector, pod));
-        });
-      }
-      cycle.state.set(NAME, { constraints, ignored, counts: values, weights } satisfies State);
+      const weights = constraints.map(({ topologyKey }, i) => logarithm((topologyKey === HOSTNAME ? feasible.length - ignored.size : values[i]!.size) + 2));
+      constraints.forEach(({ topologyKey, selector, counts }, i) => {
+        if (topologyKey === HOSTNAME || values[i]!.size === 0) return;
+        for (const info of cycle.nodes) {
+          const value = info.node.metadata.labels?.[topologyKey];
+          const sofar = value === undefined ? undefined : values[i]!.get(value);
+          if (sofar === undefined || (asked && !hasTopologies(info.node, constraints)) || !counts(info.node)) continue;
+          values[i]!.set(value!, sofar + countMatching(info, selector, pod));
+        }
+      });
+      cycle.state.set(SCORING, { constraints, ignored, values, weights } satisfies State);
       return true;
     },
     score(cycle, info) {
-      const { constraints, ignored, counts, weights } = cycle.state.get(NAME) as State;
+      const { constraints, ignored, values, weights } = cycle.state.get(SCORING) as State;
       if (ignored.has(info)) return 0;
       let score = 0;
-      constraints.forEach((c, i) => {
-        const value = info.node.metadata.labels?.[c.topologyKey];
-        if (value === undefined) return;
-        const count = c.topologyKey === HOSTNAME ? countMatching(info, c.selector, cycle.info.pod) : counts[i]!.get(value) ?? 0;
-        score += count * weights[i]! + (c.maxSkew - 1);
-      });
+      for (let i = 0; i < constraints.length; i++) {
+        const { topologyKey, selector, maxSkew } = constraints[i]!;
+        const value = info.node.metadata.labels?.[topologyKey];
+        if (value === undefined) continue;
+        const count = topologyKey === HOSTNAME ? countMatching(info, selector, cycle.info.pod) : values[i]!.get(value) ?? 0;
+        score += count * weights[i]! + (maxSkew - 1);
+      }
       return Math.round(score);
     },
     normalize(cycle: Cycle, scores, feasible) {
-      const { ignored } = cycle.state.get(NAME) as State;
+      const { ignored } = cycle.state.get(SCORING) as State;
       let min = Infinity;
       let max = 0;
       scores.forEach((score, i) => {
@@ -95,38 +128,45 @@ export function podTopologySpread(services: Lister<Service>, replicaSets: Lister
   };
 }
 
-function ownConstraints(pod: Pod): Constraint[] {
-  return (pod.spec.topologySpreadConstraints ?? [])
-    .filter((c) => c.whenUnsatisfiable === "ScheduleAnyway")
-    .map((c) => ({ topologyKey: c.topologyKey, maxSkew: c.maxSkew, selector: labelSelector(c.labelSelector) }));
+/** The node has every topology that is asked for. */
+export const hasTopologies = ({ metadata: { labels = {} } }: Node, constraints: readonly Constraint[]): boolean =>
+  constraints.every(({ topologyKey }) => labels[topologyKey] !== undefined);
+
+/** The pod's own constraints of one sort. Follows filterTopologySpreadConstraints. */
+export function constraintsOf(pod: Pod, sort: "DoNotSchedule" | "ScheduleAnyway"): Constraint[] {
+  const list = (pod.spec.topologySpreadConstraints ?? []).filter(({ whenUnsatisfiable }) => whenUnsatisfiable === sort);
+  if (list.length === 0) return [];
+  const affine = requiredNodeAffinity(pod);
+  const tolerated = ({ spec: { taints = [] } }: Node): boolean => taints.every((taint) =>
+    (taint.effect !== "NoSchedule" && taint.effect !== "NoExecute") || pod.spec.tolerations?.some((one) => tolerates(one, taint)) === true);
+  return list.map(({ topologyKey, maxSkew, minDomains = 1, labelSelector: selector, matchLabelKeys = [], nodeAffinityPolicy, nodeTaintsPolicy }) => {
+    const { labels = {} } = pod.metadata;
+    const more = matchLabelKeys.flatMap((key): Requirement[] => (labels[key] === undefined ? [] : [{ key, operator: "in", values: [labels[key]] }]));
+    const own = labelSelector(selector);
+    return {
+      topologyKey, maxSkew, minDomains, selector: more.length === 0 ? own : { ...own, requirements: [...own.requirements, ...more] },
+      counts: (node) => (nodeAffinityPolicy === "Ignore" || affine(node)) && (nodeTaintsPolicy !== "Honor" || tolerated(node)),
+    };
+  });
 }
 
-/** Soft spreading over hosts (skew 3) and zones (skew 5) of what selects the pod. Follows helper.DefaultSelector. */
-function defaultConstraints(pod: Pod, services: Lister<Service>, replicaSets: Lister<ReplicaSet>): Constraint[] {
-  if ((pod.spec.topologySpreadConstraints ?? []).length > 0) return [];
-  const requirements: Requirement[] = [];
-  for (const service of services.list(pod.metadata.namespace)) {
-    if (service.spec.selector === undefined) continue;
-    const selector = selectorFromSet(service.spec.selector);
-    if (matches(selector, pod.metadata.labels)) requirements.push(...selector.requirements);
-  }
-  const owner = controllerOf(pod);
-  if (owner?.kind === "ReplicaSet") {
-    const rs = replicaSets.get(pod.metadata.namespace!, owner.name);
-    if (rs !== undefined) requirements.push(...labelSelector(rs.spec.selector).requirements);
-  }
-  if (requirements.length === 0) return [];
-  const selector = { requirements };
+/** Soft spreading over hosts (skew 3) and zones (skew 5). */
+function defaultConstraints(selector: Selector): Constraint[] {
+  if (selector.requirements.length === 0) return [];
+  const soft = { minDomains: 1, selector, counts: () => true };
   return [
-    { topologyKey: HOSTNAME, maxSkew: 3, selector },
-    { topologyKey: "topology.kubernetes.io/zone", maxSkew: 5, selector },
+    { topologyKey: HOSTNAME, maxSkew: 3, ...soft },
+    { topologyKey: "topology.kubernetes.io/zone", maxSkew: 5, ...soft },
   ];
 }
 
-function countMatching(info: NodeInfo, selector: Selector, pod: Pod): number {
+/** Pods of the same namespace that are selected and stay. Follows countPodsMatchSelector. */
+export function countMatching(info: NodeInfo, selector: Selector, { metadata: { namespace } }: Pod): number {
+  if (selector.requirements.length === 0 && selector.nothing !== true) return 0;
   let count = 0;
-  for (const { pod: other } of info.pods.values())
-    if (other.metadata.deletionTimestamp === undefined && other.metadata.namespace === pod.metadata.namespace && matches(selector, other.metadata.labels)) count++;
+  for (const { pod: { metadata } } of info.pods.values()) {
+    if (metadata.namespace === namespace && metadata.deletionTimestamp === undefined && matches(selector, metadata.labels)) count++;
+  }
   return count;
 }
 

@@ -3,7 +3,7 @@
  * and pkg/kubelet/preemption (critical pods).
  */
 import type { Node, Pod } from "../../api/types.generated.ts";
-import { addPod, newNodeInfo, podInfo } from "../../kube-scheduler/framework.ts";
+import { addPod, amountOf, entriesOf, newNodeInfo, podInfo } from "../../kube-scheduler/framework.ts";
 import { matchesNodeAffinity, tolerates } from "../../kube-scheduler/plugins/node.ts";
 import { isStatic } from "./static-pods.ts";
 import { qosClass } from "./qos.ts";
@@ -33,11 +33,11 @@ export function admit(pod: Pod, node: Node, others: readonly Pod[]): Admission {
   const need = (name: string, requested: number, used: number, capacity: number): void => {
     if (requested > capacity - used) lacking.push({ name, requested, used, capacity });
   };
-  need("pods", 1, others.length, info.allocatable.get("pods") ?? 0);
-  for (const [name, requested] of podInfo(pod).requests) {
+  need("pods", 1, others.length, info.podsMax);
+  for (const [name, requested] of entriesOf(podInfo(pod).requests)) {
     // What the node does not have as an extended resource is the cluster's to count.
-    if (requested === 0 || (name.includes("/") && !info.allocatable.has(name))) continue;
-    need(name, requested, info.requested.get(name) ?? 0, info.allocatable.get(name) ?? 0);
+    if (requested === 0 || (name.includes("/") && info.allocatable.scalars?.has(name) !== true)) continue;
+    need(name, requested, amountOf(info.requested, name), amountOf(info.allocatable, name));
   }
   const failed = predicate(pod, node, others);
   if (lacking.length === 0 && failed === undefined) return "admitted";
@@ -86,9 +86,9 @@ function preempted(pod: Pod, others: readonly Pod[], lacking: readonly { name: s
   const victims: Pod[] = [];
   for (const { other, requests } of candidates) {
     if ([...missing.values()].every((amount) => amount <= 0)) break;
-    if (![...missing].some(([name, amount]) => amount > 0 && (name === "pods" || (requests.get(name) ?? 0) > 0))) continue;
+    if (![...missing].some(([name, amount]) => amount > 0 && (name === "pods" || amountOf(requests, name) > 0))) continue;
     victims.push(other);
-    for (const [name, amount] of missing) missing.set(name, amount - (name === "pods" ? 1 : (requests.get(name) ?? 0)));
+    for (const [name, amount] of missing) missing.set(name, amount - (name === "pods" ? 1 : amountOf(requests, name)));
   }
   return [...missing.values()].every((amount) => amount <= 0) ? victims : undefined;
 }

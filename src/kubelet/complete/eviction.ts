@@ -4,7 +4,7 @@
  */
 import type { Pod } from "../../api/types.generated.ts";
 import { formatQuantity, quantityValue } from "../../apimachinery/quantity.ts";
-import { podInfo } from "../../kube-scheduler/framework.ts";
+import { amountOf, podInfo } from "../../kube-scheduler/framework.ts";
 import { isCritical } from "./admission.ts";
 import type { Failure } from "./pod-worker.ts";
 import type { PodOnNode, Stats } from "./stats.ts";
@@ -75,7 +75,7 @@ export class EvictionManager {
   }
 
   private reclaim(resource: string, request: string, available: number, threshold: number, used: (pod: PodOnNode) => number): void {
-    const requested = ({ pod }: PodOnNode): number => podInfo(pod).requests.get(request) ?? 0;
+    const requested = ({ pod }: PodOnNode): number => amountOf(podInfo(pod).requests, request);
     const exceeds = (entry: PodOnNode): number => (used(entry) > requested(entry) ? 0 : 1);
     const ranked = [...this.deps.pods()].filter(({ pod, runs }) => runs.length > 0 && !isCritical(pod)).sort((a, b) =>
       exceeds(a) - exceeds(b) || (a.pod.spec.priority ?? 0) - (b.pod.spec.priority ?? 0) || (used(b) - requested(b)) - (used(a) - requested(a)));
