@@ -46,6 +46,9 @@ export interface QueueOptions {
 /** Whatever happens or does not, a pod is tried again after so long (podMaxInUnschedulablePodsDuration). */
 const UNSCHEDULABLE_MAX_MS = 300_000;
 
+/** A node was cordoned or uncordoned: v1.32 then tries every pod again, whoever refused it. */
+export const UNSCHEDULABLE_CHANGED = "UpdateUnschedulable";
+
 interface Happened {
   readonly event: ClusterEvent;
   readonly old: unknown;
@@ -99,7 +102,7 @@ export function createSchedulingQueue({ clock, plugins, initialBackoffMs = 1000,
   };
   /** Follows isPodWorthRequeuing. */
   const helps = ({ event, old, now }: Happened, { pod, refusedBy }: QueuedPod): boolean => {
-    if (refusedBy.size === 0) return true;
+    if (refusedBy.size === 0 || event.action === UNSCHEDULABLE_CHANGED) return true;
     return plugins(pod).some(({ name, events }) => refusedBy.has(name) && (events === undefined || events.some(({ resource, actions, hint }) =>
       resource === event.resource && actions.includes(event.action) && (hint === undefined || hint(pod, old, now)))));
   };

@@ -10,8 +10,6 @@ import { isConflict, isNotFound } from "../apimachinery/status.ts";
 import { formatTime } from "../apimachinery/time.ts";
 import { createClient } from "../client/client.ts";
 import type { Client } from "../client/client.ts";
-import { createEventRecorder } from "../client/events.ts";
-import type { EventRecorder } from "../client/events.ts";
 import { createInformers } from "../client/informer.ts";
 import type { Informers } from "../client/informer.ts";
 import type { ApiTransport } from "../client/transport.ts";
@@ -19,12 +17,14 @@ import type { Logger } from "../log.ts";
 import type { Clock, Random } from "../time/clock.ts";
 import { createSchedulerCache } from "./cache.ts";
 import type { SchedulerCache } from "./cache.ts";
+import { createStructuredRecorder } from "./events.ts";
+import type { StructuredRecorder } from "./events.ts";
 import { place, podInfo, SKIP, take } from "./framework.ts";
 import type { Cycle, NodeInfo, Plugin, PodInfo, PostFilterResult, Rejection } from "./framework.ts";
 import { newNominator, type Nominator } from "./nominator.ts";
 import { allocatableChanged } from "./plugins/resources.ts";
 import { coreProfile } from "./profile.ts";
-import { createSchedulingQueue } from "./queue.ts";
+import { createSchedulingQueue, UNSCHEDULABLE_CHANGED } from "./queue.ts";
 import type { QueuedPod, SchedulingQueue } from "./queue.ts";
 
 /** What plugins are made with: the scheduler's own caches, and a way to the API. */
@@ -34,7 +34,7 @@ export interface Handle {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly recorder: EventRecorder;
+  readonly recorder: StructuredRecorder;
   readonly cache: SchedulerCache;
   readonly nominator: Nominator;
   readonly queue: SchedulingQueue;
@@ -112,7 +112,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     initialBackoffMs: (options.podInitialBackoffSeconds ?? 1) * 1000, maxBackoffMs: (options.podMaxBackoffSeconds ?? 10) * 1000,
   });
   for (const profile of options.profiles ?? [coreProfile]) {
-    const recorder = createEventRecorder(client, clock, log, { component: profile.schedulerName });
+    const recorder = createStructuredRecorder(client, clock, log, profile.schedulerName, `${profile.schedulerName}-control-plane`);
     const handle: Handle = { client, informers, clock, random, log, recorder, cache, nominator, queue, fits: (cycle, node) => fits(cycle, node) };
     const plugins = profile.plugins(handle);
     running.set(profile.schedulerName, { profile, handle, plugins, filters: plugins.filter(({ filter }) => filter !== undefined) });
@@ -312,7 +312,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         }, signal);
       }
       queue.done(uid);
-      by.handle.recorder.event(typed(pod), "Normal", "Scheduled", `Successfully assigned ${namespace}/${podName} to ${target}`);
+      by.handle.recorder.event(typed(pod), undefined, "Normal", "Scheduled", "Binding", `Successfully assigned ${namespace}/${podName} to ${target}`);
       for (const plugin of by.plugins) plugin.postBind?.(cycle, node);
     } catch (e) {
       for (const plugin of by.plugins) plugin.unreserve?.(cycle, node);
@@ -339,7 +339,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** Tells of the failure, and lets the pod wait. Follows handleSchedulingFailure. */
   async function fail(queued: QueuedPod, by: Running, message: string, refusedBy: ReadonlySet<string>, signal: AbortSignal, nominatedNode?: string): Promise<void> {
     const { pod } = queued;
-    by.handle.recorder.event(typed(pod), "Warning", "FailedScheduling", message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX - 4)} ...` : message);
+    by.handle.recorder.event(typed(pod), undefined, "Warning", "FailedScheduling", "Scheduling", message);
     if (nominatedNode !== undefined) nominator.set(podInfo(pod), nominatedNode);
     queue.requeue(queued, refusedBy);
     const current = pod.status.conditions?.find((c) => c.type === "PodScheduled");
@@ -416,8 +416,6 @@ export class SchedulingError extends Error {}
 const NOBODY: readonly PodInfo[] = [];
 const NO_EXTENDERS: readonly Extender[] = [];
 const NO_PLUGIN: ReadonlySet<string> = new Set();
-/** A note's length in events (NoteLengthLimit). */
-const MESSAGE_MAX = 1024;
 
 const typed = (pod: Pod): KubeObject => ({ ...pod, kind: "Pod", apiVersion: "v1" });
 
@@ -426,7 +424,8 @@ function nodeChanges(node: Node, old: Node): string[] {
   const changes: string[] = [];
   if (allocatableChanged(old, node)) changes.push("UpdateAllocatable");
   if (!deepEqual(node.metadata.labels, old.metadata.labels)) changes.push("UpdateLabel");
-  if (node.spec.unschedulable !== old.spec.unschedulable || !deepEqual(node.spec.taints, old.spec.taints)) changes.push("UpdateTaint");
+  if (node.spec.unschedulable !== old.spec.unschedulable) changes.push(UNSCHEDULABLE_CHANGED);
+  if (!deepEqual(node.spec.taints, old.spec.taints)) changes.push("UpdateTaint");
   return changes;
 }
 

@@ -121,7 +121,7 @@ export async function replayTimeline(timeline: Timeline): Promise<Outcome> {
       const pod = (await client.pods.list(NAMESPACE)).items.find((p) => p.metadata.deletionTimestamp === undefined && p.status.phase === "Running")!;
       await attempt(step, () => client.pods.subresource("POST", NAMESPACE, pod.metadata.name, "eviction", { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: pod.metadata.name, namespace: NAMESPACE } }));
     } else if (step.do === "cordon" || step.do === "uncordon") {
-      for (const node of timeline.nodes) await client.nodes.patch("", node.name, "merge", { spec: { unschedulable: step.do === "cordon" ? true : null } });
+      await Promise.all(timeline.nodes.map((node) => client.nodes.patch("", node.name, "merge", { spec: { unschedulable: step.do === "cordon" ? true : null } })));
       await settle();
     } else if (step.do === "wait") {
       const condition = CONDITIONS[step.for ?? ""];

@@ -3,6 +3,7 @@
  * Follows pkg/scheduler/framework/preemption/preemption.go and plugins/defaultpreemption/default_preemption.go.
  */
 import type { Pod, PodDisruptionBudget } from "../../api/types.generated.ts";
+import type { KubeObject } from "../../apimachinery/meta.ts";
 import { isNotFound } from "../../apimachinery/status.ts";
 import { formatTime } from "../../apimachinery/time.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
@@ -112,7 +113,7 @@ export function defaultPreemption(handle: Handle, args: PreemptionArgs = {}): Pl
       } catch (e) {
         if (!isNotFound(e)) throw e;
       }
-      recorder.event({ ...victim, kind: "Pod", apiVersion: "v1" }, "Normal", "Preempted", `Preempted by pod ${pod.metadata.uid} on node ${target}`);
+      recorder.event(asPod(victim), asPod(pod), "Normal", "Preempted", "Preempting", `Preempted by pod ${pod.metadata.uid} on node ${target}`);
     }));
     // Less important pods that were promised room there have to look again.
     for (const { pod: lower } of nominator.of(target, { pod: { ...pod, spec: { ...pod.spec, priority: -(2 ** 31) } } } as PodInfo)) {
@@ -146,6 +147,8 @@ export function defaultPreemption(handle: Handle, args: PreemptionArgs = {}): Pl
     },
   };
 }
+
+const asPod = (pod: Pod): KubeObject => ({ ...pod, kind: "Pod", apiVersion: "v1" });
 
 const startOf = ({ pod }: PodInfo): string => pod.status.startTime ?? "9999";
 
