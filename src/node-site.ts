@@ -194,7 +194,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     observe,
     async hostCommand(argv) {
       const { runHostCommand } = await import("./tools/host.ts");
-      return runHostCommand(kernel, namespaces, argv);
+      return runHostCommand(kernel, namespaces, argv, { runtime: agent.runtime, nowMs: site.nowMs() });
     },
   };
 };

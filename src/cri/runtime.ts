@@ -71,6 +71,8 @@ export interface Container {
   readonly logs: LogLine[];
   /** Lines logged so far, with those that are gone. */
   logged: number;
+  /** Bytes of those in `logs`, as the file has them. */
+  logBytes: number;
   /** Who follows the output. */
   readonly followers: Set<Follower>;
   /** Its files and processes, where there are such. */
@@ -78,8 +80,10 @@ export interface Container {
   running?: Running;
 }
 
-/** Lines kept per container; older ones go. */
-const LOG_LINES_MAX = 10_000;
+/** Lines kept per container; of more, a tenth goes. */
+const LOG_LINES_MAX = 100_000;
+/** Bytes before each line: its time, stream and tag, and the line's end. */
+const LOG_PREFIX = 45;
 /** How long a pull takes: the time of a registry near by. */
 const PULL_MS = 10;
 /** What a program has before it takes more. */
@@ -178,7 +182,7 @@ export class Runtime implements RuntimeService, ImageService {
       cpuNs: 0, memoryBytes: BASE_MEMORY,
     };
     this.containers.set(id, {
-      config, image, status, logs: [], logged: 0, followers: new Set(),
+      config, image, status, logs: [], logged: 0, logBytes: 0, followers: new Set(),
       userland: userland?.newContainer({
         id, image, config, hostname, netns: sandbox.netns, newSockets: () => ownedSockets(sandbox.netns.sockets), clock, random: this.random.fork(id), api,
         usage: this.usageOf({ config, status }), onCpu: (ns) => { status.cpuNs += ns; },
@@ -253,6 +257,13 @@ export class Runtime implements RuntimeService, ImageService {
     return this.containers.get(id)?.logs ?? [];
   }
 
+  rotateLog(id: string, bytesMax: number): void {
+    const container = this.containers.get(id);
+    if (container === undefined || container.logBytes <= bytesMax) return;
+    container.logs.length = 0;
+    container.logBytes = 0;
+  }
+
   containerFile(id: string, path: string): Uint8Array | undefined {
     const container = this.containers.get(id);
     return container?.userland === undefined ? container?.config.readFile(path) : container.userland.readFile(path);
@@ -308,6 +319,11 @@ export class Runtime implements RuntimeService, ImageService {
     if ("error" in found) throw new CriError(found.code, found.error);
     this.pulled.set(found.name, found.image);
     return images.id(found.image);
+  }
+
+  removeImage(image: string): void {
+    const name = this.deps.images.normalize(image);
+    if (name !== undefined) this.pulled.delete(name);
   }
 
   listImages(): { id: string; names: string[]; sizeBytes: number }[] {
@@ -380,9 +396,12 @@ export class Runtime implements RuntimeService, ImageService {
     const { logs } = container;
     let partial = "";
     const log = (lines: readonly string[]): void => {
-      for (const line of lines) logs.push({ timeMs: this.deps.clock.nowMs(), stream, text: line });
+      for (const line of lines) {
+        logs.push({ timeMs: this.deps.clock.nowMs(), stream, text: line });
+        container.logBytes += line.length + LOG_PREFIX;
+      }
       container.logged += lines.length;
-      if (logs.length > LOG_LINES_MAX) logs.splice(0, logs.length - LOG_LINES_MAX);
+      if (logs.length > LOG_LINES_MAX) logs.splice(0, LOG_LINES_MAX / 10);
     };
     const take = decoded((text) => {
       const lines = (partial + text).split("\n");

@@ -18,6 +18,16 @@ export interface PodSandboxConfig {
   readonly hostname: string;
   /** Shares the node's network namespace. */
   readonly hostNetwork: boolean;
+  readonly hostPID?: boolean;
+  readonly hostIPC?: boolean;
+  /** All containers of the pod are in one PID namespace. */
+  readonly sharePID?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** The systemd slice of the pod: `kubepods-burstable-podUID.slice`. */
+  readonly cgroupParent?: string;
+  /** RuntimeClass' handler; default: runc. */
+  readonly runtimeHandler?: string;
 }
 
 export type SandboxState = "SANDBOX_READY" | "SANDBOX_NOTREADY";
@@ -59,6 +69,8 @@ export interface Volume {
   readFile(path: string): Uint8Array | undefined;
   /** Writes one file where it stands, with the directories it needs. */
   writeFile(path: string, file: Uint8Array | VolumeFile): void;
+  /** The names in a directory; undefined: there is no such directory. Absent where that is not known. */
+  list?(path: string): readonly string[] | undefined;
   /** What there is at `path`; undefined: nothing. Absent where that is not known. */
   kindOf?(path: string): "directory" | "file" | undefined;
   /** Bytes of all files in it. */
@@ -159,6 +171,8 @@ export interface RuntimeService {
   listContainers(sandboxId?: string): ContainerStatus[];
   containerStatus(id: string): ContainerStatus | undefined;
   containerLogs(id: string): readonly LogLine[];
+  /** Begins a new log file where the present one has more than so many bytes; what was before is not shown any more. */
+  rotateLog(id: string, bytesMax: number): void;
   /** Runs another program of the container's image beside it. */
   execSync(id: string, command: readonly string[], timeoutMs?: number): Promise<ExecResult>;
   /** A new, empty volume. Absent where containers have no file systems: there `ContainerConfig.readFile` is all they see. */
@@ -174,5 +188,7 @@ export interface ImageService {
   imageStatus(image: string): { readonly id: string; readonly sizeBytes: number } | undefined;
   /** Makes it be there; resolves with its id. Rejects with CriError. */
   pullImage(image: string): Promise<string>;
+  /** Takes it off the node; containers that run go on. */
+  removeImage(image: string): void;
   listImages(): { readonly id: string; readonly names: readonly string[]; readonly sizeBytes: number }[];
 }

@@ -55,6 +55,11 @@ export class TreeVolume implements Volume {
     return node === undefined ? undefined : node.kind === "dir" ? "directory" : "file";
   }
 
+  list(path: string): readonly string[] | undefined {
+    const node = this.find(path);
+    return node?.kind === "dir" ? [...node.names()] : undefined;
+  }
+
   usedBytes(): number {
     return this.#sb.used;
   }

@@ -1,7 +1,7 @@
 /** The tools on a node of a cluster: in its initial namespace, with the pods' namespaces by their names. */
 import { knowDevices } from "../kernel/devices.ts";
 import { KernelError, type Netns, type NodeKernel } from "../kernel/netns.ts";
-import { runTool } from "./index.ts";
+import { runTool, type ToolHost } from "./index.ts";
 
 /** What a tool printed to stderr, and its exit status. */
 export class CommandError extends Error {
@@ -19,7 +19,7 @@ export class CommandError extends Error {
  * Runs one command on a node; its standard output. `namespaces`: all that were ever made there, the initial one first. A tool that
  * fails throws CommandError with what it printed to stderr.
  */
-export function runHostCommand(kernel: NodeKernel, namespaces: readonly Netns[], argv: readonly string[]): string {
+export function runHostCommand(kernel: NodeKernel, namespaces: readonly Netns[], argv: readonly string[], containers?: ToolHost["containers"]): string {
   knowDevices(kernel.host);
   const named = new Map(namespaces.slice(1).filter(isAlive).map((netns) => [netns.name, netns]));
   const { exitCode, stdout, stderr } = runTool({
@@ -31,6 +31,7 @@ export function runHostCommand(kernel: NodeKernel, namespaces: readonly Netns[],
       return netns;
     },
     deleteNetns: (name) => named.get(name)?.delete(),
+    containers,
   }, argv);
   if (exitCode !== 0) throw new CommandError(stderr.trimEnd() === "" ? `${argv[0]}: exit status ${exitCode}` : stderr.trimEnd(), exitCode, stdout);
   return stdout;

@@ -5,6 +5,7 @@
 import { IptablesError, KernelError } from "../kernel/netns.ts";
 import { bridge } from "./bridge.ts";
 import { conntrack } from "./conntrack.ts";
+import { crictl, ctr } from "./crictl.ts";
 import { ip } from "./ip/index.ts";
 import { useFullIptables } from "../kernel/iptables/full.ts";
 import { ip6tables, ip6tablesRestore, ip6tablesSave, iptables, iptablesRestore, iptablesSave } from "./iptables.ts";
@@ -57,6 +58,8 @@ function failure(error: unknown, streams: Streams): number {
 const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
   ["ip", (host, args, streams, stdin) => ip(host, args, streams, runTool, stdin)],
   ["bridge", bridge],
+  ["crictl", crictl],
+  ["ctr", ctr],
   ["conntrack", conntrack],
   ["ss", ss],
   ["tc", tc],

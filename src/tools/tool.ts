@@ -3,6 +3,7 @@
  * arguments; output, wording and exit status are those of the real one.
  */
 import type { Netns } from "../kernel/netns.ts";
+import type { Runtime } from "../cri/runtime.ts";
 import type { SocketInfo } from "./sockets.ts";
 
 export interface ToolResult {
@@ -36,6 +37,8 @@ export interface ToolHost {
   wait?(ms: number): void;
   /** Who has a socket of this namespace open. Absent, or undefined: nothing that is known. */
   programOf?(socket: SocketInfo): SocketProgram | undefined;
+  /** The machine's container runtime, and the present time in ms of the Unix epoch; absent: there is none. */
+  readonly containers?: { readonly runtime: Runtime; readonly nowMs: number } | undefined;
   /** Types of ipset that the machine's kernel is built without. */
   readonly ipsetWithout?: readonly string[];
   /** What the machine's kernel lacks of nftables. */

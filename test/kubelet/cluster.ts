@@ -16,7 +16,7 @@ import { TurnedClock } from "../node/clock.ts";
 import { Fabric, FakeKernel } from "../node/fake-netns.ts";
 
 /**
- * `do WORD…`: print:TEXT, error:TEXT, sleep:MS (deaf to SIGTERM), exit:CODE, term:MS:CODE (waits for SIGTERM, then MS, then ends), serve:PORT (HTTP; /bad is 500),
+ * `do WORD…`: print:TEXT, error:TEXT, flood:BYTES, sleep:MS (deaf to SIGTERM), exit:CODE, term:MS:CODE (waits for SIGTERM, then MS, then ends), serve:PORT (HTTP; /bad is 500),
  * env:NAME, file:PATH, cpu:MS (of CPU time), memory:BYTES, once:PATH:CODE … Words go one after the other; the end is exit code 0.
  */
 export const doer: Image = defineImage({
@@ -27,6 +27,7 @@ export const doer: Image = defineImage({
       const [verb, a = "", b = ""] = word.split(":");
       switch (verb) {
         case "print": stdout(`${a}\n`); break;
+        case "flood": stdout(`${"x".repeat(999)}\n`.repeat(Number(a) / 1000)); break;
         case "error": stderr(`${a}\n`); break;
         case "sleep": await clock.sleep(Number(a)); break;
         case "cpu": await usage.cpu(Number(a)); break;

@@ -122,3 +122,43 @@ test("the kubelet's API: pods, summary, metrics, logs", async () => {
   expect((await node.keeper.serve({ method: "GET", path: "/nothing" })).status).toBe(404);
   await cluster.stop();
 });
+
+test("handlers that the runtime does not have, pull secrets that are not there", async () => {
+  const { cluster } = await started();
+  await cluster.create("/apis/node.k8s.io/v1/runtimeclasses", { apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name: "kata" }, handler: "kata" });
+  await cluster.create("/apis/node.k8s.io/v1/runtimeclasses", { apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name: "plain" }, handler: "runc" });
+  const containers = [{ name: "c", image, args: ["term:0:0"] }];
+  await cluster.createPod("kata", { runtimeClassName: "kata", containers });
+  await cluster.createPod("plain", { runtimeClassName: "plain", imagePullSecrets: [{ name: "nope" }], containers });
+  await cluster.until("plain", 1000, isReady);
+  expect((await cluster.events("plain"))[0]).toBe("Warning FailedToRetrieveImagePullSecret x1 -: Unable to retrieve some image pull secrets (nope); attempting to pull the image may not succeed.");
+  expect(await cluster.events("kata")).toEqual(['Warning FailedCreatePodSandBox x1 -: Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox runtime: no runtime for "kata" is configured']);
+  expect(conditions(await cluster.pod("kata"))[0]).toBe("PodReadyToStartContainers=False");
+  await cluster.stop();
+});
+
+test("logs are rotated: only the present file is shown", async () => {
+  const { cluster } = await started();
+  await cluster.createPod("chatty", { containers: [{ name: "c", image, args: ["flood:11000000", "sleep:15000", "print:after", "term:0:0"] }] });
+  await cluster.until("chatty", 1000, isReady);
+  expect(cluster.logs("chatty", "c").length).toBeGreaterThan(10_000);
+  await cluster.clock.advance(20_000);
+  expect(cluster.logs("chatty", "c")).toEqual(["after"]);
+  await cluster.stop();
+});
+
+test("manifests in /etc/kubernetes/manifests become static pods", async () => {
+  const { cluster } = await started();
+  await cluster.createPod("admin", { restartPolicy: "Never", volumes: [{ name: "host", hostPath: { path: "/" } }], containers: [{ name: "c", image, args: ["term:0:0"], volumeMounts: [{ name: "host", mountPath: "/host" }] }] });
+  await cluster.until("admin", 1000, isReady);
+  const host = cluster.nodes[0]!.keeper.hostVolume;
+  host.writeFile("etc/kubernetes/manifests/web.yaml", new TextEncoder().encode(`apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: "${image}", args: ["serve:80"]}]}\n`));
+  host.writeFile("etc/kubernetes/manifests/broken.yaml", new TextEncoder().encode("kind: Pod\n"));
+  // Loaded on use: virtual time would not wait for it.
+  await import("../../src/kubelet/complete/manifest-file.ts");
+  await cluster.clock.advance(11_000);
+  const pod = await cluster.until("web-node-1", 2000, isReady);
+  expect(pod.metadata.annotations?.["kubernetes.io/config.source"]).toBe("file");
+  expect(cluster.problems).toEqual([expect.stringContaining("invalid pod")]);
+  await cluster.stop();
+});

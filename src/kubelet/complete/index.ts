@@ -3,6 +3,7 @@ import { formatTime } from "../../apimachinery/time.ts";
 import type { Node, Pod, PodStatus } from "../../api/types.generated.ts";
 import type { StreamEvents } from "../../client/site-streams.ts";
 import type { Runtime } from "../../cri/runtime.ts";
+import type { PodSandboxConfig, Volume } from "../../cri/types.ts";
 import type { Cancel } from "../../time/clock.ts";
 import { newApi } from "../api.ts";
 import { Backoff } from "../backoff.ts";
@@ -23,6 +24,10 @@ import { HostFiles } from "./volumes/host.ts";
 import { memoryVolume } from "./volumes/memory.ts";
 import { PodVolumes, type VolumeDeps } from "./volumes/pod-volumes.ts";
 
+/** containerLogMaxSize. */
+const LOG_BYTES_MAX = 10 << 20;
+/** staticPodPath. */
+const MANIFESTS = "etc/kubernetes/manifests";
 /** evictionMonitoringPeriod. */
 const HOUSEKEEPING_MS = 10_000;
 
@@ -31,8 +36,23 @@ export interface CompleteKeeper extends PodKeeper {
   setStaticPods(source: Source, manifests: readonly Pod[]): void;
   /** One request to port 10250. */
   serve(request: KubeletRequest): Promise<KubeletAnswer>;
+  /** The node's own files. */
+  readonly hostVolume: Volume;
   /** All pods of the node, with the status made last. */
   pods(): Pod[];
+}
+
+/** kuberuntime_sandbox.go: generatePodSandboxConfig. */
+function sandboxConfig({ metadata, spec, status }: Pod, attempt: number, hostname: string): PodSandboxConfig {
+  const { name, namespace = "default", uid, labels, annotations } = metadata;
+  const qos = status.qosClass ?? "BestEffort";
+  return {
+    name, namespace, uid, attempt, hostname, hostNetwork: spec.hostNetwork === true, hostPID: spec.hostPID === true, hostIPC: spec.hostIPC === true,
+    sharePID: spec.shareProcessNamespace === true,
+    labels: { ...labels, "io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.uid": uid },
+    annotations: { ...annotations },
+    cgroupParent: `kubepods${qos === "Guaranteed" ? "" : `-${qos.toLowerCase()}`}-pod${uid.replaceAll("-", "_")}.slice`,
+  };
 }
 
 /** Keeps the pods of one node. */
@@ -62,10 +82,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
     api, runtime, images, clock, events, log, net: deps.kernel.host.sockets, httpRequest, dns, nodeName: identity.name, hostIPs, statuses, networkNotReady, serviceEnv,
     allocatable: () => allocatable, random: deps.random.fork("pods"),
     imageID: ({ image, imageId }) => `${image.replace(/(:[^/]*|@.*)$/, "")}@${imageId}`,
-    sandboxConfig: (pod, attempt) => ({
-      name: pod.metadata.name, namespace: pod.metadata.namespace ?? "default", uid: pod.metadata.uid, attempt,
-      hostname: podHostname(pod, dns.clusterDomain, identity.name).hostname, hostNetwork: pod.spec.hostNetwork === true,
-    }),
+    sandboxConfig: (pod, attempt) => sandboxConfig(pod, attempt, podHostname(pod, dns.clusterDomain, identity.name).hostname),
     volumesOf: (podIPs) => new PodVolumes({ ...volumeDeps, podIPs }),
     apiPod: (pod) => (isStatic(pod) ? (mirrorPods.get(key(pod)) ?? null) : pod),
     terminated: (pod, removed) => void terminated(pod, removed),
@@ -130,7 +147,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
   const eviction = new EvictionManager({
     stats, pods: onNode, nowMs: () => clock.nowMs(), memoryCapacity: () => memoryCapacity, storageCapacity: () => storageCapacity, memoryThreshold: Number(EVICTION_MEMORY),
     storageThreshold: () => (storageCapacity * Number(EVICTION_STORAGE_PERCENT)) / 100,
-    reclaimImages: async () => false,
+    reclaimImages: () => removeUnusedImages(runtime),
     evict(pod, failure) {
       events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", "Evicted", failure.message);
       workers.get(pod.metadata.uid)?.fail(failure);
@@ -141,6 +158,8 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
   let timer: Cancel | undefined;
   const housekeep = async (): Promise<void> => {
     stats.sample();
+    for (const { runs } of onNode()) for (const { id } of runs) runtime.rotateLog(id, LOG_BYTES_MAX);
+    await readManifests();
     await eviction.synchronize();
     const { memory, disk } = eviction.pressure;
     if ((memory || disk) !== pressed) {
@@ -149,7 +168,27 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
     }
   };
 
-  return {
+  let manifests = "";
+  /** The file source: what is in the node's manifest folder. */
+  const readManifests = async (): Promise<void> => {
+    const { volume } = volumeDeps.host;
+    const texts = [...(volume.list?.(MANIFESTS) ?? [])].filter((name) => !name.startsWith(".")).sort().flatMap((name) => {
+      const bytes = volume.readFile(`${MANIFESTS}/${name}`);
+      return bytes === undefined ? [] : [new TextDecoder().decode(bytes)];
+    });
+    const now = JSON.stringify(texts);
+    if (now === manifests || (texts.length === 0 && manifests === "")) return;
+    manifests = now;
+    const { parseManifest } = await import("./manifest-file.ts");
+    keeper.setStaticPods("file", texts.flatMap((text) => {
+      const pod = parseManifest(text);
+      if (typeof pod !== "string") return [pod];
+      log.error("Could not process manifest file", { err: pod });
+      return [];
+    }));
+  };
+
+  const keeper: CompleteKeeper = {
     start(signal) {
       for (const reason of ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"]) nodeEvent("Normal", reason, `Node ${identity.name} status is now: ${reason}`);
       nodeEvent("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods");
@@ -226,6 +265,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
     },
     nodeStatus: (base) => completeStatus(base, runtime.listImages(), eviction.pressure, informers.informer("nodes").get("", identity.name)?.status.conditions ?? [], clock.nowMs()),
     pods: all,
+    hostVolume: volumeDeps.host.volume,
     serve: (request) => serveKubelet({
       nodeName: identity.name, stats, pods: all, status: (namespace, name) => all().find(({ metadata }) => metadata.name === name && metadata.namespace === namespace)?.status,
       logs({ namespace, pod, container, sinceSeconds, ...options }) {
@@ -250,4 +290,13 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
       await Promise.all([...workers.values()].map((worker) => worker.destroy()));
     },
   };
+  return keeper;
+}
+
+/** image_gc_manager.go: DeleteUnusedImages. Whether there were any. */
+async function removeUnusedImages(runtime: Runtime): Promise<boolean> {
+  const used = new Set(runtime.listContainers().map(({ image }) => image));
+  const unused = runtime.listImages().filter(({ names }) => !names.some((name) => used.has(name)));
+  for (const { names } of unused) for (const name of names) runtime.removeImage(name);
+  return unused.length > 0;
 }

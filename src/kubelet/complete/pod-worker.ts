@@ -4,10 +4,11 @@
  * kuberuntime/kuberuntime_manager.go (SyncPod).
  */
 import { parseTime } from "../../apimachinery/time.ts";
-import type { Container, EphemeralContainer, Pod, PodStatus } from "../../api/types.generated.ts";
+import type { Container, EphemeralContainer, Pod, PodStatus, RuntimeClass } from "../../api/types.generated.ts";
 import type { ContainerStatus as Run } from "../../cri/types.ts";
 import type { Netns } from "../../kernel/netns.ts";
 import type { Cancel, Random } from "../../time/clock.ts";
+import type { Api } from "../api.ts";
 import { Backoff } from "../backoff.ts";
 import { podActions, type ActionFacts, type ToKill } from "./actions.ts";
 import { OWN_CONDITIONS } from "./conditions.ts";
@@ -307,7 +308,8 @@ export class PodWorker {
     const { deps, current: pod } = this;
     if (this.sandboxId !== undefined) return true;
     try {
-      this.sandboxId = await deps.runtime.runPodSandbox(deps.sandboxConfig(pod, this.sandboxAttempt++));
+      const runtimeHandler = await runtimeHandlerOf(deps.api, pod.spec.runtimeClassName);
+      this.sandboxId = await deps.runtime.runPodSandbox({ ...deps.sandboxConfig(pod, this.sandboxAttempt++), ...(runtimeHandler === "" ? {} : { runtimeHandler }) });
       return true;
     } catch (error) {
       this.event("Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${(error as Error).message}`);
@@ -316,8 +318,20 @@ export class PodWorker {
     }
   }
 
+  /** kubelet_pods.go: getPullSecretsForPod. Pulls are tried all the same. */
+  private async checkPullSecrets(): Promise<void> {
+    const { spec, metadata } = this.current;
+    const missing: string[] = [];
+    for (const { name = "" } of spec.imagePullSecrets ?? []) {
+      if (name === "") continue;
+      await this.deps.api.get(`/api/v1/namespaces/${metadata.namespace ?? "default"}/secrets/${name}`).catch(() => missing.push(name));
+    }
+    if (missing.length > 0) this.event("Warning", "FailedToRetrieveImagePullSecret", `Unable to retrieve some image pull secrets (${missing.join(", ")}); attempting to pull the image may not succeed.`);
+  }
+
   private async syncContainers(): Promise<void> {
     const { spec } = this.current;
+    await this.checkPullSecrets();
     const facts: ActionFacts = {
       pod: this.current, runs: this.runs,
       changed: (container, { id }) => this.hashes.get(id) !== containerHash(container),
@@ -494,6 +508,17 @@ export class PodWorker {
   waitingOf(container: string): Waiting | undefined {
     return this.waiting.get(container);
   }
+}
+
+/** What the node's runtime has: containerd's default, by both of its names. */
+const HANDLERS = new Set(["", "runc"]);
+
+/** runtimeclass_manager.go: LookupRuntimeHandler. Throws in the runtime's words where it has no such handler. */
+async function runtimeHandlerOf(api: Api, name: string | undefined): Promise<string> {
+  if (name === undefined || name === "") return "";
+  const { handler } = await api.get<RuntimeClass>(`/apis/node.k8s.io/v1/runtimeclasses/${name}`);
+  if (!HANDLERS.has(handler)) throw new Error(`rpc error: code = Unknown desc = failed to get sandbox runtime: no runtime for "${handler}" is configured`);
+  return handler;
 }
 
 /** Conditions of others as the API server has them, the kubelet's own as they were made last. */

@@ -13,6 +13,7 @@ export function memoryVolume(_options: VolumeOptions = {}): Volume {
     },
     readFile: (path) => own.get(path) ?? projected.get(path),
     writeFile: (path, file) => void own.set(path, bytesOf(file)),
+    list: (path) => [...own.keys()].filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1)),
     usedBytes: () => all().reduce((sum, { length }) => sum + length, 0),
     usedInodes: () => all().length + 1,
   };
