@@ -5,7 +5,7 @@ const AS_TEXT = new Set(["tag:yaml.org,2002:timestamp"]);
 
 /** A body as JSON would have it: keys are texts (`y` is `true`); of a key that is there twice the last counts. Throws what the library throws. */
 export async function fromYaml(text: string): Promise<unknown> {
-  const { parse } = await import("yaml");
+  const { parse } = await import("./yaml-library.ts");
   return parse(text, {
     version: "1.1", uniqueKeys: false,
     customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !(AS_TEXT.has(tag.tag) || ("format" in tag && tag.format === "TIME"))),
@@ -14,6 +14,6 @@ export async function fromYaml(text: string): Promise<unknown> {
 
 /** An answer's JSON as YAML, with sorted keys. */
 export async function toYaml(json: string): Promise<string> {
-  const { stringify } = await import("yaml");
+  const { stringify } = await import("./yaml-library.ts");
   return stringify(JSON.parse(json), { sortMapEntries: true, indentSeq: false, lineWidth: 0, aliasDuplicateObjects: false, version: "1.1" });
 }
