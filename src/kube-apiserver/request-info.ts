@@ -38,7 +38,7 @@ export function splitPath(path: string): { path: string; query: URLSearchParams 
 /** Throws the 404 of an unknown path. */
 export function requestInfo(routes: Routes, request: ApiRequest): RequestInfo {
   const { path, query } = splitPath(request.path);
-  const parts = path.split("/").map(decode);
+  const parts = path.includes("%") ? path.split("/").map(decode) : path.split("/");
   // ["", "api", version, …] or ["", "apis", group, version, …]
   const core = parts[1] === "api";
   if (!core && parts[1] !== "apis") throw newPathNotFound();

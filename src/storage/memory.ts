@@ -22,6 +22,8 @@ interface Watcher<V> {
 interface Bucket<V> {
   byKey: Map<string, KeyValue<V>>;
   sorted: string[];
+  /** Keys that wait to be put in order, until somebody asks for a range: most objects are written many at a time. */
+  unsorted: string[];
   watchers: Watcher<V>[];
 }
 
@@ -43,7 +45,7 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
   const bucketOf = (key: string): Bucket<V> => {
     const name = bucketName(key);
     let bucket = buckets.get(name);
-    if (bucket === undefined) buckets.set(name, (bucket = { byKey: new Map(), sorted: [], watchers: [] }));
+    if (bucket === undefined) buckets.set(name, (bucket = { byKey: new Map(), sorted: [], unsorted: [], watchers: [] }));
     return bucket;
   };
 
@@ -104,7 +106,9 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
         const all = undoTo(prefix, revision).filter((kv) => kv.key >= from);
         return { items: limit > 0 ? all.slice(0, limit) : all, count: all.length, revision };
       }
-      const { byKey, sorted } = bucketOf(prefix);
+      const bucket = bucketOf(prefix);
+      const { byKey } = bucket;
+      const sorted = inOrder(bucket);
       const start = lowerBound(sorted, from);
       const end = from === prefix || from.startsWith(prefix) ? upperBound(sorted, prefix, start) : start;
       const items: KeyValue<V>[] = [];
@@ -133,12 +137,13 @@ export function createMemoryStorage<V extends object>(options: MemoryStorageOpti
             modRevision: next,
           };
           bucket.byKey.set(op.key, kv);
-          if (previous === undefined) insertSorted(bucket.sorted, op.key);
+          if (previous === undefined) bucket.unsorted.push(op.key);
           written.push(kv);
           events.push({ type: "put", key: op.key, revision: next, kv, ...(previous === undefined ? {} : { previous }) });
         } else if (previous !== undefined) {
           bucket.byKey.delete(op.key);
-          bucket.sorted.splice(lowerBound(bucket.sorted, op.key), 1);
+          const sorted = inOrder(bucket);
+          sorted.splice(lowerBound(sorted, op.key), 1);
           events.push({ type: "delete", key: op.key, revision: next, previous });
         }
       }
@@ -200,7 +205,32 @@ function upperBound(sorted: readonly string[], prefix: string, low: number): num
   return low;
 }
 
-function insertSorted(sorted: string[], key: string): void {
-  if (sorted.length === 0 || sorted[sorted.length - 1]! < key) sorted.push(key);
-  else sorted.splice(lowerBound(sorted, key), 0, key);
+/** So many keys are put in their place one by one; more are sorted first. */
+const FEW = 16;
+
+/** All keys of a bucket in order. */
+function inOrder(bucket: Pick<Bucket<unknown>, "sorted" | "unsorted">): string[] {
+  const { sorted, unsorted } = bucket;
+  if (unsorted.length === 0) return sorted;
+  bucket.unsorted = [];
+  if (unsorted.length <= FEW) {
+    for (const key of unsorted) {
+      if (sorted.length === 0 || sorted[sorted.length - 1]! < key) sorted.push(key);
+      else sorted.splice(lowerBound(sorted, key), 0, key);
+    }
+    return sorted;
+  }
+  unsorted.sort();
+  if (sorted.length === 0 || sorted[sorted.length - 1]! < unsorted[0]!) {
+    for (const key of unsorted) sorted.push(key);
+    return sorted;
+  }
+  const merged: string[] = [];
+  let at = 0;
+  for (const key of unsorted) {
+    while (at < sorted.length && sorted[at]! < key) merged.push(sorted[at++]!);
+    merged.push(key);
+  }
+  while (at < sorted.length) merged.push(sorted[at++]!);
+  return (bucket.sorted = merged);
 }
