@@ -193,8 +193,10 @@ function formOf(objects: readonly KubeObject[], events: Timeline["events"]): Pic
   // Made by what the recording machine ran beside Kubernetes.
   const final = objects.filter(({ metadata }) => metadata.name !== "openshift-service-ca.crt" && metadata.name !== "kube-root-ca.crt").map((object) => JSON.parse(mask(JSON.stringify(object, clean))) as KubeObject);
   const text = (o: unknown): string => JSON.stringify(o, sortKeys);
+  // A creation that is refused is tried again and again: once is enough.
+  const once = (lines: string[]): string[] => lines.filter((line, i) => !line.startsWith("Warning FailedCreate ") || lines.indexOf(line) === i);
   return {
-    events: events.map(({ type, reason, object, message, source, count }) => mask(`${type} ${reason} ${object}: ${message} (${source}${count === undefined || source === "default-scheduler" ? "" : `, ${count}`})`)).sort(),
+    events: once(events.map(({ type, reason, object, message, source, count }) => mask(`${type} ${reason} ${object}: ${message} (${source}${count === undefined || source === "default-scheduler" ? "" : `, ${reason === "FailedCreate" ? "n" : count}`})`.replace("(combined from similar events): ", ""))).sort()),
     final: final.sort((a, b) => (text(a) < text(b) ? -1 : 1)),
   };
 }

@@ -8,14 +8,14 @@ import { controllerOf, deepEqual, keyOf, newControllerRef, splitKey } from "../.
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { computeHash } from "../../apimachinery/names.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
-import { isAlreadyExists, isNotFound } from "../../apimachinery/status.ts";
+import { isAlreadyExists, isNamespaceTerminating, isNotFound } from "../../apimachinery/status.ts";
 import { done, requeueAfter } from "../../client/controller.ts";
 import type { Controller, Result } from "../../client/controller.ts";
 import { BY_OWNER } from "../../client/informer.ts";
 import { isPodActive } from "../controller-context.ts";
 import type { ControllerContext } from "../controller-context.ts";
 import {
-  annotationsForScale, copiedAnnotations, deploymentStatus, findNewReplicaSet, isComplete, isScalingEvent, msToDeadline,
+  annotationsForScale, copiedAnnotations, deploymentStatus, findNewReplicaSet, hasDeadline, isComplete, isScalingEvent, msToDeadline,
   newReplicas, planCleanup, planNew, planOld, planScale, REVISION, REVISION_HISTORY, revisionOf, rolloutStatus,
   TEMPLATE_HASH, withCondition,
 } from "./plan.ts";
@@ -43,7 +43,10 @@ export function newDeploymentController(context: ControllerContext): Controller 
     for (const rs of replicaSets.list(d.metadata.namespace)) {
       const owner = controllerOf(rs);
       if (owner !== undefined) {
-        if (owner.uid === d.metadata.uid && matches(selector, rs.metadata.labels)) out.push(rs);
+        if (owner.uid !== d.metadata.uid) continue;
+        if (matches(selector, rs.metadata.labels)) out.push(rs);
+        else if (d.metadata.deletionTimestamp === undefined)
+          await client.replicaSets.patch(rs.metadata.namespace!, rs.metadata.name, "strategic", { metadata: { uid: rs.metadata.uid, ownerReferences: [{ $patch: "delete", uid: owner.uid }] } }, undefined, signal);
       } else if (d.metadata.deletionTimestamp === undefined && rs.metadata.deletionTimestamp === undefined && matches(selector, rs.metadata.labels)) {
         const ownerReferences = [...(rs.metadata.ownerReferences ?? []), newControllerRef(typed(d))];
         out.push(await client.replicaSets.patch(rs.metadata.namespace!, rs.metadata.name, "merge", { metadata: { uid: rs.metadata.uid, ownerReferences } }, undefined, signal));
@@ -110,7 +113,15 @@ export function newDeploymentController(context: ControllerContext): Controller 
         spec,
       }, signal);
     } catch (e) {
-      if (!isAlreadyExists(e)) throw e;
+      if (isNamespaceTerminating(e)) throw e;
+      if (!isAlreadyExists(e)) {
+        const why = `Failed to create new replica set "${name}": ${String((e as Error).message)}`;
+        recorder.event(typed(d), "Warning", "ReplicaSetCreateError", why);
+        const conditions = withCondition(d.status.conditions ?? [], "Progressing", "False", "ReplicaSetCreateError", why, clock.nowMs());
+        // There is a bigger problem to report than this one.
+        if (hasDeadline(d)) await client.deployments.updateStatus({ ...d, status: { ...d.status, conditions } }, signal).catch(() => {});
+        throw e;
+      }
       // A ReplicaSet of that name with another template: the hash collided, and is computed anew. Otherwise it is ours,
       // and the cache was behind.
       const there = await client.replicaSets.get(d.metadata.namespace!, name, signal);
@@ -131,8 +142,7 @@ export function newDeploymentController(context: ControllerContext): Controller 
     const annotate = revision !== undefined && d.metadata.annotations?.[REVISION] !== revision;
     const metadata = annotate ? { ...d.metadata, annotations: { ...d.metadata.annotations, [REVISION]: revision } } : d.metadata;
     const conditions = d.status.conditions ?? [];
-    const hasDeadline = d.spec.progressDeadlineSeconds !== undefined && d.spec.progressDeadlineSeconds !== 2147483647;
-    const mark = hasDeadline && (always || !conditions.some((c) => c.type === "Progressing"));
+    const mark = hasDeadline(d) && (always || !conditions.some((c) => c.type === "Progressing"));
     const next = mark ? withCondition(conditions, "Progressing", "True", reason, message, clock.nowMs()) : conditions;
     if (!annotate && deepEqual(next, conditions)) return d;
     // Through the status, annotation included: that way the generation stays.
@@ -253,7 +263,7 @@ export function newDeploymentController(context: ControllerContext): Controller 
 
   /** Follows checkPausedConditions. */
   async function checkPaused(d: Deployment, signal: AbortSignal): Promise<Deployment> {
-    if (d.spec.progressDeadlineSeconds === undefined || d.spec.progressDeadlineSeconds === 2147483647) return d;
+    if (!hasDeadline(d)) return d;
     const conditions = d.status.conditions ?? [];
     const current = conditions.find((c) => c.type === "Progressing");
     if (current?.reason === "ProgressDeadlineExceeded") return d;

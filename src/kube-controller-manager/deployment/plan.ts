@@ -217,12 +217,11 @@ function isProgressing(d: Deployment, status: DeploymentStatus): boolean {
 
 /** Milliseconds until the progress deadline, undefined when none is running. Follows DeploymentTimedOut. */
 export function msToDeadline(d: Deployment, status: DeploymentStatus, nowMs: number): number | undefined {
-  const seconds = d.spec.progressDeadlineSeconds;
-  if (seconds === undefined || seconds === 2147483647) return undefined;
+  if (!hasDeadline(d)) return undefined;
   const condition = status.conditions?.find((c) => c.type === "Progressing");
   if (condition === undefined || condition.reason === "NewReplicaSetAvailable" || condition.reason === "DeploymentPaused") return undefined;
   const since = parseTime(condition.lastUpdateTime ?? "");
-  return since === undefined ? undefined : since + seconds * 1000 - nowMs;
+  return since === undefined ? undefined : since + d.spec.progressDeadlineSeconds! * 1000 - nowMs;
 }
 
 /** The same condition is kept with its times; a new reason gets the present one. Follows SetDeploymentCondition. */
@@ -257,16 +256,30 @@ export function deploymentStatus(d: Deployment, all: readonly ReplicaSet[], newR
   };
 }
 
+/** Infinity is written as the largest int32. Follows HasProgressDeadline. */
+export const hasDeadline = ({ spec: { progressDeadlineSeconds: seconds } }: Deployment): boolean => seconds !== undefined && seconds !== 2147483647;
+
+/** The ReplicaFailure of the first ReplicaSet that has one, as the Deployment's. Follows getReplicaFailures. */
+function withFailure(conditions: readonly DeploymentCondition[], sets: readonly ReplicaSet[]): DeploymentCondition[] {
+  const type = "ReplicaFailure";
+  for (const { status } of sets) {
+    const failure = status.conditions?.find((c) => c.type === type);
+    if (failure === undefined) continue;
+    const same = conditions.some((c) => c.type === type && c.status === failure.status && c.reason === failure.reason);
+    return same ? [...conditions] : [...conditions.filter((c) => c.type !== type), { ...failure, lastUpdateTime: failure.lastTransitionTime }];
+  }
+  return conditions.filter((c) => c.type !== type);
+}
+
 /** The status with its Progressing condition. Follows syncRolloutStatus. */
 export function rolloutStatus(d: Deployment, all: readonly ReplicaSet[], newRS: ReplicaSet | undefined, nowMs: number): DeploymentStatus {
   const status = deploymentStatus(d, all, newRS, nowMs);
-  if (d.spec.progressDeadlineSeconds === undefined || d.spec.progressDeadlineSeconds === 2147483647)
-    return { ...status, conditions: status.conditions!.filter((c) => c.type !== "Progressing") };
-  const current = status.conditions!.find((c) => c.type === "Progressing");
+  let conditions = withFailure(status.conditions!, newRS === undefined ? all : [newRS, ...all]);
+  if (!hasDeadline(d)) return { ...status, conditions: conditions.filter((c) => c.type !== "Progressing") };
+  const current = conditions.find((c) => c.type === "Progressing");
   const settled = (status.replicas ?? 0) === (status.updatedReplicas ?? 0) && current?.reason === "NewReplicaSetAvailable";
-  if (settled) return status;
+  if (settled) return { ...status, conditions };
   const subject = newRS === undefined ? `Deployment "${d.metadata.name}"` : `ReplicaSet "${newRS.metadata.name}"`;
-  let conditions = status.conditions!;
   if (isComplete(d, status)) conditions = withCondition(conditions, "Progressing", "True", "NewReplicaSetAvailable", `${subject} has successfully progressed.`, nowMs);
   else if (isProgressing(d, status)) {
     // Progress renews the deadline, even when the reason stays.
