@@ -22,6 +22,7 @@ import type { ServingOptions } from "./kube-apiserver/server.ts";
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
 import { BETWEEN, LocalCrew, Loop } from "./time/loop.ts";
 import type { Pacer } from "./time/pacer.ts";
+import type { Clock, Random } from "./time/clock.ts";
 import { newRandom } from "./time/random.ts";
 import { Site } from "./time/site.ts";
 import { RemoteCrew } from "./time/workers.ts";
@@ -91,6 +92,16 @@ export interface PodName {
   readonly container?: string;
 }
 
+/** What a component of one's own lives on: the API as it is reached from where it runs, and the cluster's time and chance. */
+export interface ComponentContext {
+  readonly transport: ApiTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Aborts when it is to stop. */
+  readonly signal: AbortSignal;
+}
+
 /** The end of a wire that is plugged into the underlay switch. */
 export interface UnderlayPlug {
   /** Throws RangeError for what is no frame of that network: shorter than its header, longer than its MTU and a VLAN tag. */
@@ -154,6 +165,11 @@ export interface Cluster {
    * sends it, while the cluster runs. In real time what it sends is taken at once; in virtual time, when time passes.
    */
   plug(onFrame: (frame: Uint8Array, timeNs: number) => void): UnderlayPlug;
+  /**
+   * Runs a component of one's own, such as a controller (`kubewire/client`), beside the cluster's: in its time, at a site of its own. In
+   * virtual time it goes on while something is waited for. Returns how to stop it.
+   */
+  start(component: (context: ComponentContext) => void | Promise<void>): () => void;
   /** Ends the cluster's threads. */
   close(): void;
 }
@@ -244,15 +260,19 @@ export const clusterOn =
 
     const transport = newSiteTransport(user, CONTROL_PLANE);
     let plugs = 0;
-    /** A site of its own for what is plugged in, in this thread. */
-    const addPlug = (): Site => {
+    /** A site of its own for what comes from outside, in this thread. */
+    const addSite = (): Site => {
       const index = FIRST_NODE + NODES_MAX + plugs++;
       const site = new Site({ name: `plug-${plugs}`, index, epochMs, random: random.fork(`plug ${plugs}`), post: local.post });
       local.add(site);
-      underlay.plug(index, link);
       return site;
     };
-    const cluster = new RunningCluster({ resources: complete?.resources ?? RESOURCES, loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug, clusterDns,
+    const addPlug = (): Site => {
+      const site = addSite();
+      underlay.plug(site.index, link);
+      return site;
+    };
+    const cluster = new RunningCluster({ resources: complete?.resources ?? RESOURCES, loop, user, epochMs, transport, controlPlane, specs, crews, crewOf, underlay, pacer, master, addPlug, addSite, clusterDns, log,
       close() {
         pacer?.stop();
         controlPlane.stop();
@@ -307,6 +327,8 @@ interface Parts {
   readonly underlay: UnderlaySwitch;
   readonly pacer: Pacer | undefined;
   readonly addPlug: () => Site;
+  readonly addSite: () => Site;
+  readonly log: Logger;
   readonly clusterDns: string;
   readonly master: Site;
   readonly close: () => void;
@@ -488,6 +510,19 @@ class RunningCluster implements Cluster {
         underlay.unplug(site.index);
       },
     };
+  }
+
+  start(component: (context: ComponentContext) => void | Promise<void>): () => void {
+    const { addSite, user, pacer, log } = this.#parts;
+    const site = addSite();
+    const stop = new AbortController();
+    if (pacer === undefined) site.advanceTo(user.nowNs());
+    this.#now(site);
+    const failed = (error: unknown): void => {
+      if (!stop.signal.aborted) log.error("a component failed", { err: error });
+    };
+    void (async () => component({ transport: newSiteTransport(site, CONTROL_PLANE), clock: site, random: site.random, log, signal: stop.signal }))().catch(failed);
+    return () => stop.abort(new Error("stopped"));
   }
 
   /** Answers of all crews in the order of the nodes. */

@@ -18,6 +18,7 @@ const SERVER = {
     node: "runtimes/node/index.ts",
     deno: "runtimes/deno/index.ts",
     index: "src/index.ts",
+    client: "src/client/index.ts",
     kernel: "src/kernel/index.ts",
     "node-site-worker": "runtimes/node/site-worker.ts",
     "deno-site-worker": "runtimes/deno/site-worker.ts",
@@ -50,6 +51,7 @@ const EDGE = { target: "es2022", minify: true, splitting: false, entries: { edge
 const TYPES = {
   "deno.js": "runtimes/deno/index.d.ts",
   "index.js": "src/index.d.ts",
+  "client.js": "src/client/index.d.ts",
   "kernel.js": "src/kernel/index.d.ts",
 };
 

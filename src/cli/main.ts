@@ -69,6 +69,15 @@ export const main = async (host: CliHost): Promise<number> => {
       status = await replayCommand(host, file, options);
     });
 
+  program
+    .command("codegen")
+    .description("write types, deep copies, typed client, lister and informer for kinds of one's own")
+    .argument("<files...>", "CustomResourceDefinitions in YAML, or TypeScript with tagged interfaces")
+    .option("-o, --out <dir>", "the folder that the files go to", ".")
+    .action(async (files: string[], options: { out: string }) => {
+      status = await (await import("./codegen.ts")).codegenCommand(host, files, options);
+    });
+
   // Its flags are many, and read the way kube-apiserver reads them.
   program.command("up").description("boot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries").usage("[flags]");
 
