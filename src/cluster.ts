@@ -20,6 +20,7 @@ import type { SchedulerSettings } from "./kube-scheduler/complete/configuration.
 import type { Platform } from "./platform.ts";
 import type { ServingOptions } from "./kube-apiserver/server.ts";
 import { SITE_API_LATENCY_NS } from "./time/costs.ts";
+import { hopOf } from "./time/loading.ts";
 import { BETWEEN, LocalCrew, Loop } from "./time/loop.ts";
 import type { Pacer } from "./time/pacer.ts";
 import type { Clock, Random } from "./time/clock.ts";
@@ -213,7 +214,7 @@ export const clusterOn =
     const specs = Array.from({ length: nodeCount }, (_, i) => nodeSpec(i));
     for (const { index } of specs) underlay.plug(index, link);
 
-    const local = new LocalCrew(() => new Promise((resolve) => platform.hop(resolve)));
+    const local = new LocalCrew(hopOf(platform));
     const user = new Site({ name: "user", index: USER, epochMs, random: random.fork("user"), post: local.post });
     const master = new Site({ name: "control-plane", index: CONTROL_PLANE, epochMs, random: random.fork("control-plane"), post: local.post });
     local.add(user);

@@ -5,6 +5,7 @@ import { KernelInstance, newKernelMemory } from "./kernel/memory.ts";
 import { silent, type Logger } from "./log.ts";
 import { createNodeSite, type NodeSettings, type NodeSite, type NodeSpec } from "./node-site.ts";
 import type { Endpoint, Platform } from "./platform.ts";
+import { hopOf } from "./time/loading.ts";
 import { LocalCrew } from "./time/loop.ts";
 import { serveCrew, type WorkerCrew } from "./time/workers.ts";
 import type { ObserveOptions, Observations } from "./trace/observer.ts";
@@ -69,7 +70,7 @@ export const addNodes = async (crew: LocalCrew, start: CrewStart, images: readon
 /** The thread of `Platform.spawnWorker`: waits for its nodes, then serves them. */
 export const serveSites = (platform: Platform, endpoint: Endpoint): void => {
   serveCrew<CrewStart>(endpoint, async (start): Promise<WorkerCrew> => {
-    const crew = new LocalCrew(() => new Promise((resolve) => platform.hop(resolve)));
+    const crew = new LocalCrew(hopOf(platform));
     const { calls } = await addNodes(crew, start, [], silent);
     return {
       settle: () => crew.settle(),

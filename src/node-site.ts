@@ -13,6 +13,7 @@ import type { Logger } from "./log.ts";
 import { createNodeAgent, type NodeAgent } from "./node.ts";
 import { BETWEEN } from "./time/loop.ts";
 import { newRandom } from "./time/random.ts";
+import { loaded } from "./time/loading.ts";
 import { Site, type SiteMessage } from "./time/site.ts";
 import { Observer, type ObserveOptions } from "./trace/observer.ts";
 import type { UnderlayFrame } from "./underlay/switch.ts";
@@ -193,7 +194,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     observer,
     observe,
     async hostCommand(argv) {
-      const { runHostCommand } = await import("./tools/host.ts");
+      const { runHostCommand } = await loaded(import("./tools/host.ts"));
       return runHostCommand(kernel, namespaces, argv, { runtime: agent.runtime, nowMs: site.nowMs() });
     },
   };

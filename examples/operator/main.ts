@@ -17,7 +17,7 @@ cluster.start(async (context) => {
 
 const site: Website = {
   apiVersion: "example.com/v1", kind: "Website", metadata: { name: "shop", namespace: "default" } as Website["metadata"],
-  spec: { image: "registry.kubewire.dev/web:1", replicas: 3 },
+  spec: { image: "nginx:1.27", replicas: 3 },
 };
 await cluster.drive((client) => websites(client).create(site));
 await cluster.advance(10_000);

@@ -28,6 +28,8 @@ interface Declared {
   readonly name: string;
   readonly comment: string;
   readonly line: number;
+  /** Without a name in the file. */
+  readonly inline?: boolean;
   /** Undefined for an alias of something else. */
   fields: Field[] | undefined;
   shape: Shape | undefined;
@@ -138,7 +140,7 @@ function parse(tokens: readonly Token[]): Map<string, Declared> {
     if (token.text === "{") {
       if (peek().text === "[") return indexed(name);
       const fields = members(name);
-      inline.push({ name, comment: "", line: token.line, fields, shape: undefined });
+      inline.push({ name, comment: "", line: token.line, inline: true, fields, shape: undefined });
       return { is: "struct", name };
     }
     if (token.is !== "name") throw new CodegenError(`line ${token.line}: a type expected, ${JSON.stringify(token.text)} found`);
@@ -227,9 +229,9 @@ function reached(fields: readonly Field[], declared: ReadonlyMap<string, Declare
   const visit = (shape: Shape): void => {
     if (shape.is === "list" || shape.is === "map") visit(shape.of);
     if (shape.is !== "struct" || structs.has(shape.name)) return;
-    const { comment, fields = [] } = declared.get(shape.name)!;
+    const { comment, fields = [], inline = false } = declared.get(shape.name)!;
     const own = fields.map((field) => ({ ...field, shape: settled(field.shape, declared) }));
-    structs.set(shape.name, { name: shape.name, description: prose(comment), fields: own });
+    structs.set(shape.name, { name: shape.name, description: prose(comment), fields: own, ...(inline ? { inline } : {}) });
     for (const field of own) visit(field.shape);
   };
   for (const field of fields) visit(settled(field.shape, declared));

@@ -19,6 +19,8 @@ export interface Struct {
   readonly name: string;
   readonly description: string;
   readonly fields: readonly Field[];
+  /** Has no name of its own where the types are. */
+  readonly inline?: boolean;
 }
 
 /** One version of a kind. */

@@ -31,7 +31,7 @@ afterAll(() => cluster.close());
 const drive = <T>(work: (client: Client) => Promise<T>): Promise<T> => cluster.drive(work);
 const site = (name: string): Promise<Website> => drive((client) => websites(client).get("default", name));
 const create = (name: string, spec: Website["spec"]): Promise<Website> => drive((client) => websites(client).create({ metadata: { name, namespace: "default" }, spec } as Draft<Website>));
-const IMAGE = "registry.kubewire.dev/web:1";
+const IMAGE = "nginx:1.27";
 
 test("a website gets its children, and its status says when they are there", async () => {
   const made = await create("shop", { image: IMAGE, replicas: 3, labels: { tier: "front" } });

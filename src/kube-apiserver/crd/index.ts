@@ -14,6 +14,7 @@ import { updateManagedFields } from "../managed-fields.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { acceptNames, approvalCondition, setCondition } from "./naming.ts";
 import type { Condition, Definition, DefinitionStatus } from "./types.ts";
+import { loaded } from "../../time/loading.ts";
 
 type Engine = typeof import("./engine.ts");
 
@@ -34,7 +35,7 @@ interface Served {
 /** `announce` is told when other resources are served than before. */
 export function createCustomResources({ fixed, storage, clock, random, fetch }: DynamicOptions, announce: (registry: readonly Descriptor[]) => void = () => {}): DynamicResources {
   let engine: Engine | undefined;
-  const load = async (): Promise<Engine> => (engine ??= await import("./engine.ts"));
+  const load = async (): Promise<Engine> => (engine ??= await loaded(import("./engine.ts")));
   const served = new Map<string, Served>();
   const keyOf = (name: string): string => `/registry/${PREFIX}/${name}`;
   const now = (): string => formatTime(clock.nowMs());

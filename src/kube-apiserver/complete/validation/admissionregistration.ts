@@ -3,6 +3,7 @@ import type { FieldErrors } from "../../field.ts";
 import type { Scope } from "./expressions.ts";
 import { dns1035, dnsSubdomain, fullyQualifiedName, genericMeta, labelSelector, named, objectMetaUpdate, oneOf, pathSegment, qualifiedName } from "./common.ts";
 import type { Any, NameCheck, Validation } from "./common.ts";
+import { loaded } from "../../../time/loading.ts";
 
 /** Metadata is judged without the finalizers that the core kinds know. */
 const generic = (namespaced: boolean, name: NameCheck, body: (object: Any, errors: FieldErrors) => void): Validation => ({
@@ -19,9 +20,9 @@ const generic = (namespaced: boolean, name: NameCheck, body: (object: Any, error
 
 let cel: typeof import("./expressions.ts") | undefined;
 
-/** Loads what compiles expressions; the kinds that have some wait for it before they are validated. Reading does not: virtual time goes on meanwhile. */
+/** Loads what compiles expressions; the kinds that have some wait for it before they are validated. */
 export async function loadExpressions(verb: string): Promise<void> {
-  if (verb === "create" || verb === "update" || verb === "patch") cel ??= await import("./expressions.ts");
+  if (verb === "create" || verb === "update" || verb === "patch") cel ??= await loaded(import("./expressions.ts"));
 }
 
 const OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
