@@ -22,5 +22,5 @@ const site: Website = {
 await cluster.drive((client) => websites(client).create(site));
 await cluster.advance(10_000);
 const { status } = await cluster.drive((client) => websites(client).get("default", "shop"));
-console.log(`after ten seconds of virtual time: ${status?.phase}, ${status?.readyReplicas} servers, ${status?.url}`);
+process.stdout.write(`after ten seconds of virtual time: ${status?.phase}, ${status?.readyReplicas} servers, ${status?.url}\n`);
 cluster.close();
