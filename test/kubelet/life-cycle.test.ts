@@ -253,3 +253,33 @@ test("environment and its expansion", async () => {
   ]);
   await cluster.stop();
 });
+
+test("a deleted pod's sidecars hear SIGTERM after all others have ended", async () => {
+  const { cluster, node } = await (async () => {
+    const made = await testCluster();
+    const added = made.addNode(1);
+    await made.clock.advance(300);
+    return { cluster: made, node: added };
+  })();
+  const side = (name: string): object => ({ name, image, restartPolicy: "Always", args: ["term:500:0"] });
+  await cluster.createPod("order", { initContainers: [side("s1"), side("s2")], containers: [{ name: "quick", image, args: ["term:0:0"] }, { name: "slow", image, args: ["term:3000:0"] }] });
+  await cluster.until("order", 2000, isReady);
+  await cluster.client.pods.delete("default", "order");
+  await cluster.clock.advance(2000);
+  const dying = await cluster.pod("order");
+  expect(["s1", "s2", "quick", "slow"].map((name) => state(dying, name))).toEqual(["running", "running", "running", "running"]);
+  const traced = async (): Promise<string[]> => {
+    const { status, body } = await node.keeper.serve({ method: "GET", path: "/debug/trace/default/order" });
+    return status === 200 ? (JSON.parse(body) as { steps: { step: string; container?: string }[] }).steps.filter(({ step }) => step === "ContainerEnded").map(({ container }) => container!) : [];
+  };
+  expect(await traced()).toEqual(["quick"]);
+  let last: string[] = [];
+  for (let i = 0; i < 60; i++) {
+    await cluster.clock.advance(50);
+    const now = await traced();
+    if (now.length > 0) last = now;
+  }
+  expect(last).toEqual(["quick", "slow", "s2"]);
+  await cluster.gone("order", 2000);
+  await cluster.stop();
+});

@@ -120,6 +120,10 @@ test("the kubelet's API: pods, summary, metrics, logs", async () => {
   expect(await get("/containerLogs/default/busy/c")).toBe("hello\n");
   expect(await node.keeper.serve({ method: "GET", path: "/containerLogs/default/busy/c?previous=true" })).toMatchObject({ status: 400, body: 'previous terminated container "c" in pod "busy" not found\n' });
   expect((await node.keeper.serve({ method: "GET", path: "/nothing" })).status).toBe(404);
+  const { steps } = JSON.parse(await get("/debug/trace/default/busy")) as { steps: { time: string; step: string; ips?: string[]; container?: string }[] };
+  expect(steps.map(({ step, ips, container }) => `${step}${ips === undefined ? "" : ` ${ips.join()}`}${container === undefined ? "" : ` ${container}`}`)).toEqual([
+    "MountVolumes", "RunPodSandbox", "SandboxReady 10.244.1.2", "StartContainer c", "ContainerStarted c",
+  ]);
   await cluster.stop();
 });
 
@@ -160,5 +164,22 @@ test("manifests in /etc/kubernetes/manifests become static pods", async () => {
   const pod = await cluster.until("web-node-1", 2000, isReady);
   expect(pod.metadata.annotations?.["kubernetes.io/config.source"]).toBe("file");
   expect(cluster.problems).toEqual([expect.stringContaining("invalid pod")]);
+  await cluster.stop();
+});
+
+test("an emptyDir over its limit costs the pod its place", async () => {
+  const { newUserland } = await import("../../src/shell/container.ts");
+  const { completeImages } = await import("../../src/images/complete/index.ts");
+  const cluster = await testCluster();
+  cluster.addNode(1, { userland: newUserland(() => cluster.clock.nowMs()), images: completeImages });
+  await cluster.clock.advance(300);
+  await cluster.createPod("full", {
+    volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }, { name: "m", emptyDir: { medium: "Memory", sizeLimit: "64Ki" } }],
+    containers: [{ name: "c", image: "busybox", command: ["sh", "-c", "dd if=/dev/zero of=/m/f bs=1024 count=100; dd if=/dev/zero of=/v/f bs=1024 count=2000; sleep 1000"], volumeMounts: [{ name: "v", mountPath: "/v" }, { name: "m", mountPath: "/m" }] }],
+  });
+  const pod = await cluster.until("full", 25_000, (p) => p.status.phase === "Failed");
+  expect([pod.status.reason, pod.status.message]).toEqual(["Evicted", 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ']);
+  expect(cluster.logs("full", "c").join("\n")).toContain("No space left on device");
+  expect(await cluster.events("full")).toContain('Warning Evicted x1 -: Usage of EmptyDir volume "v" exceeds the limit "1Mi". ');
   await cluster.stop();
 });

@@ -1,5 +1,5 @@
 /** The whole kubelet's way with pods: what a node of a complete cluster has instead of the core's workers. */
-import { formatTime } from "../../apimachinery/time.ts";
+import { formatMicroTime, formatTime } from "../../apimachinery/time.ts";
 import type { Node, Pod, PodStatus } from "../../api/types.generated.ts";
 import type { StreamEvents } from "../../client/site-streams.ts";
 import type { Runtime } from "../../cri/runtime.ts";
@@ -139,7 +139,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
   }));
   const memoryCapacity = Number(units(capacity["memory"]!)), storageCapacity = Number(units(capacity["ephemeral-storage"]!));
   const stats = new Stats({
-    clock, nodeName: identity.name, runtime, pods: onNode, memoryCapacity: () => memoryCapacity, storageCapacity: () => storageCapacity,
+    clock, nodeName: identity.name, runtime, pods: onNode, writtenBytes: ({ id }) => runtime.containers.get(id)?.userland?.usedBytes() ?? 0, memoryCapacity: () => memoryCapacity, storageCapacity: () => storageCapacity,
     imageBytes: () => runtime.listImages().reduce((total, { sizeBytes }) => total + sizeBytes, 0), host: deps.kernel.host,
   });
   const nodeEvent = (type: "Normal" | "Warning", reason: string, message: string): void =>
@@ -278,6 +278,8 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
         streamLogs(runtime, found.id, { pod, container, follow: false, ...options, ...(sinceSeconds === undefined ? {} : { sinceMs: clock.nowMs() - sinceSeconds * 1000 }) }, into);
         return error === undefined ? text : { error };
       },
+      trace: (namespace, name) => [...workers.values()].find(({ pod: { metadata } }) => metadata.name === name && metadata.namespace === namespace)?.trace
+        .map(({ timeMs, ...step }) => ({ time: formatMicroTime(timeMs), ...step })),
       run(namespace, pod, container, argv) {
         const worker = [...workers.values()].find(({ pod: { metadata } }) => metadata.name === pod && metadata.namespace === namespace);
         const [run] = worker?.runsOf(container) ?? [];

@@ -44,6 +44,15 @@ const RELIST_MS = 1_000;
 /** While a container is backed off, the pod is looked at from time to time. */
 const BACKOFF_LOOK_MS = 12_000;
 
+/** One step of a pod's life on its node. */
+export interface Step {
+  readonly timeMs: number;
+  readonly step: string;
+  readonly [detail: string]: unknown;
+}
+/** So many steps are kept of a pod. */
+const TRACE_MAX = 64;
+
 /** Why a pod is brought to its end by the kubelet itself. */
 export interface Failure {
   readonly reason: string;
@@ -80,6 +89,8 @@ export class PodWorker {
   private ending = false;
   private over = false;
   /** Gives up what a sync waits for: hooks of a pod that is to end, a grace period that became shorter. */
+  /** What was done for it, the oldest first. */
+  readonly trace: Step[] = [];
   private interrupt = new AbortController();
   private graceS: number | undefined;
 
@@ -102,6 +113,12 @@ export class PodWorker {
   /** Runs of each container, the latest first. */
   runsOf(container: string): readonly Run[] {
     return this.runs.get(container) ?? [];
+  }
+
+  private note(step: string, detail: Readonly<Record<string, unknown>> = {}): void {
+    if (this.trace.length === TRACE_MAX) this.trace.shift();
+    this.trace.push({ timeMs: this.deps.clock.nowMs(), step, ...detail });
+    this.deps.log.info(step, { pod: `${this.current.metadata.namespace ?? "default"}/${this.current.metadata.name}`, ...detail });
   }
 
   /** The pod as the API server has it now. */
@@ -168,6 +185,7 @@ export class PodWorker {
   /** A container of this node ended; ours or not. */
   containerEnded(run: Run): void {
     if (run.sandboxId !== this.sandboxId) return;
+    this.note("ContainerEnded", { container: run.name, id: run.id, exitCode: run.exitCode, reason: run.reason });
     const { spec } = this.current;
     const all: readonly (Container | EphemeralContainer)[] = [...spec.containers, ...(spec.initContainers ?? []), ...(spec.ephemeralContainers ?? [])];
     const container = all.find(({ name }) => name === run.name);
@@ -254,6 +272,7 @@ export class PodWorker {
     }
     const refresh = this.stale;
     this.stale = false;
+    if (this.sandboxId === undefined) this.note("MountVolumes", { volumes: (spec.volumes ?? []).map(({ name }) => name) });
     const unmounted = await this.volumes.mount(this.current, refresh);
     this.resyncLater();
     if (this.ending) return false;
@@ -309,7 +328,11 @@ export class PodWorker {
     if (this.sandboxId !== undefined) return true;
     try {
       const runtimeHandler = await runtimeHandlerOf(deps.api, pod.spec.runtimeClassName);
-      this.sandboxId = await deps.runtime.runPodSandbox({ ...deps.sandboxConfig(pod, this.sandboxAttempt++), ...(runtimeHandler === "" ? {} : { runtimeHandler }) });
+      const config = { ...deps.sandboxConfig(pod, this.sandboxAttempt++), ...(runtimeHandler === "" ? {} : { runtimeHandler }) };
+      this.note("RunPodSandbox", { attempt: config.attempt });
+      this.sandboxId = await deps.runtime.runPodSandbox(config);
+      const { netns, ips } = deps.runtime.podSandboxStatus(this.sandboxId)!;
+      this.note("SandboxReady", { sandbox: this.sandboxId, netns, ips, cni: deps.runtime.sandboxes.get(this.sandboxId)?.result ?? null });
       return true;
     } catch (error) {
       this.event("Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${(error as Error).message}`);
@@ -346,7 +369,11 @@ export class PodWorker {
     await Promise.all(actions.toKill.map((kill) => this.kill(kill)));
     if (this.ending) return;
     for (const name of actions.ephemeralToStart) await this.start(spec.ephemeralContainers!.find((c) => c.name === name)!, "ephemeralContainers");
-    for (const name of actions.initToStart) await this.start(spec.initContainers!.find((c) => c.name === name)!, "initContainers");
+    for (const name of actions.initToStart) {
+      await this.start(spec.initContainers!.find((c) => c.name === name)!, "initContainers");
+      // A sidecar that runs lets the next one begin.
+      if (!this.waiting.has(name)) this.again = true;
+    }
     for (const name of actions.toStart) await this.start(spec.containers.find((c) => c.name === name)!, "containers");
   }
 
@@ -369,6 +396,7 @@ export class PodWorker {
       this.backoff.next(key, former.finishedAtMs);
     }
     const signal = this.interrupt.signal;
+    this.note("StartContainer", { container: name, image: container.image ?? "", attempt: former === undefined ? 0 : former.attempt + 1 });
     const started = await startContainer(deps, {
       pod, container, event, signal, sandboxId: this.sandboxId!, attempt: former === undefined ? 0 : former.attempt + 1, volumes: this.volumes,
       running: (run) => this.began(container, field, run),
@@ -394,6 +422,7 @@ export class PodWorker {
       this.lastWords.delete(old.id);
     }
     this.runs.set(name, runs);
+    this.note("ContainerStarted", { container: name, id: run.id });
     this.hashes.set(run.id, containerHash(container));
     if (run.state !== "CONTAINER_RUNNING") return;
     if (container.startupProbe === undefined && container.readinessProbe === undefined && container.livenessProbe === undefined) return;
@@ -465,6 +494,7 @@ export class PodWorker {
     const status = this.status(true);
     this.publish(status);
     if (this.sandboxId !== undefined) {
+      this.note("StopPodSandbox", { sandbox: this.sandboxId });
       await deps.runtime.stopPodSandbox(this.sandboxId).catch((error: unknown) => deps.log.error("Failed to stop sandbox", { pod: formatPod(this.current), err: String(error) }));
     }
     this.volumes.unmount();

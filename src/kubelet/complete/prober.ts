@@ -189,6 +189,11 @@ export class ContainerProber {
     for (const { name, value } of httpHeaders) if (!["host", "user-agent", "accept", "connection"].includes(name.toLowerCase())) headers.push([name, value]);
     headers.push(["Connection", "close"]);
     try {
+      if (scheme === "HTTPS") {
+        // Whoever listens in the box speaks no TLS.
+        (await this.deps.net.connect({ address, port: number }, { signal })).close();
+        return failure(`Get "${url}": http: server gave HTTP response to HTTPS client`);
+      }
       const response = await this.deps.httpRequest(this.deps.net, address, number, { target, headers }, signal);
       if (response.status < 200 || response.status >= 400) return failure(`HTTP probe failed with statuscode: ${response.status}`);
       const body = new TextDecoder().decode(response.body.subarray(0, OUTPUT_MAX));

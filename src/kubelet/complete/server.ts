@@ -23,6 +23,8 @@ export interface ServerDeps {
   readonly stats: Stats;
   /** With the status made last. */
   readonly pods: () => readonly Pod[];
+  /** What was done for a pod, step by step: this kubelet's own, at /debug/trace/NAMESPACE/POD. */
+  readonly trace: (namespace: string, name: string) => readonly object[] | undefined;
   readonly status: (namespace: string, name: string) => PodStatus | undefined;
   readonly logs: (query: { namespace: string; pod: string; container: string; tailLines?: number; limitBytes?: number; sinceSeconds?: number; previous: boolean; timestamps: boolean }) => string | { readonly error: string };
   readonly run: (namespace: string, pod: string, container: string, argv: readonly string[]) => Promise<ExecResult>;
@@ -54,6 +56,11 @@ export async function serveKubelet(deps: ServerDeps, { method, path }: KubeletRe
     case "/metrics": return answer(200, ownMetrics(deps), METRICS);
     case "/configz": return json({ kubeletconfig: CONFIGURATION });
     case "/logs": return answer(200, '<!doctype html>\n<meta name="viewport" content="width=device-width">\n<pre>\n<a href="containers/">containers/</a>\n<a href="pods/">pods/</a>\n</pre>\n', { "content-type": "text/html; charset=utf-8" });
+  }
+  const traced = /^\/debug\/trace\/([^/]+)\/([^/]+)$/.exec(at);
+  if (traced !== null) {
+    const steps = deps.trace(traced[1]!, traced[2]!);
+    return steps === undefined ? answer(404, `pod "${traced[2]!}" does not exist\n`) : json({ steps });
   }
   const match = CONTAINER.exec(at);
   if (match === null) return notFound;

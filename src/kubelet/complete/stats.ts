@@ -25,6 +25,8 @@ export interface StatsDeps {
   readonly nodeName: string;
   readonly runtime: Pick<RuntimeService, "containerLogs">;
   readonly pods: () => readonly PodOnNode[];
+  /** Bytes in a container's writable layer. */
+  readonly writtenBytes: (run: Run) => number;
   readonly memoryCapacity: () => number;
   readonly storageCapacity: () => number;
   readonly imageBytes: () => number;
@@ -88,7 +90,7 @@ export class Stats {
 
   /** Bytes of ephemeral storage of a pod: writable layers, logs, and volumes on the node's disk. */
   ephemeralBytes({ runs, volumes }: PodOnNode): number {
-    return sum(runs.map((run) => ROOTFS_BYTES + this.logBytes(run))) + sum(volumes.filter(isLocal).map(({ usedBytes }) => usedBytes));
+    return sum(runs.map((run) => ROOTFS_BYTES + this.deps.writtenBytes(run) + this.logBytes(run))) + sum(volumes.filter(isLocal).map(({ usedBytes }) => usedBytes));
   }
 
   memoryBytes({ runs }: PodOnNode): number {
@@ -142,7 +144,7 @@ export class Stats {
         name: run.name, startTime: formatTime(run.startedAtMs),
         cpu: { time, usageNanoCores: this.nanoCores(run), usageCoreNanoSeconds: Math.round(run.cpuNs) },
         memory: memory(time, run.memoryBytes, limitOf(pod, run.name)),
-        ...(onlyCpuAndMemory ? {} : { rootfs: disk(ROOTFS_BYTES, 5), logs: disk(this.logBytes(run), 1) }),
+        ...(onlyCpuAndMemory ? {} : { rootfs: disk(ROOTFS_BYTES + this.deps.writtenBytes(run), 5), logs: disk(this.logBytes(run), 1) }),
       })),
       cpu: { time, usageNanoCores: sum(runs.map((run) => this.nanoCores(run))), usageCoreNanoSeconds: Math.round(sum(runs.map(({ cpuNs }) => cpuNs))) },
       memory: memory(time, this.memoryBytes(entry), undefined),
