@@ -83,7 +83,7 @@ function runtimeOf({ containers }: ToolHost): { readonly runtime: Runtime; reado
 const nanos = (ms: number): string => (ms === 0 ? "1970-01-01T00:00:00Z" : formatMicroTime(ms).replace(/Z$/, "000Z"));
 const unixNanos = (ms: number): string => `${Math.floor(ms)}${String(Math.floor((ms - Math.floor(ms)) * 1e6)).padStart(6, "0")}`;
 const STATES: Readonly<Record<string, string>> = { CONTAINER_CREATED: "Created", CONTAINER_RUNNING: "Running", CONTAINER_EXITED: "Exited" };
-const newest = <T extends { readonly status: { readonly createdAtMs: number } }>(list: Iterable<T>): T[] => [...list].sort((a, b) => b.status.createdAtMs - a.status.createdAtMs);
+const newest = <T extends { readonly status: { readonly createdAtMs: number } }>(list: Iterable<T>): T[] => [...list].reverse().sort((a, b) => b.status.createdAtMs - a.status.createdAtMs);
 const matches = (pattern: string | undefined, text: string): boolean => pattern === undefined || new RegExp(pattern).test(text);
 
 /** The one whose id begins so. */
