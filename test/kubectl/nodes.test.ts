@@ -1,0 +1,4 @@
+/** Nodes: cordon, taint, drain, what is told of them. */
+import { transcript } from "./transcript.ts";
+
+transcript("nodes");
