@@ -2,4 +2,4 @@
 export { completeImages } from "./images/complete/index.ts";
 export { keepPods } from "./kubelet/complete/index.ts";
 export { newKubelets, serveKubeletStreams } from "./node-streams.ts";
-export { newUserland } from "./shell/container.ts";
+export { newUserland } from "./shell/index.ts";

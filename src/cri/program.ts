@@ -103,8 +103,8 @@ export interface Image {
   readonly env?: Readonly<Record<string, string>>;
   /** Files by their absolute path, beside those of `base`. */
   readonly files?: Readonly<Record<string, ImageFile>>;
-  /** What the image is built on: busybox with its shell (the default), or nothing. */
-  readonly base?: "busybox" | "scratch";
+  /** What the image is built on: busybox with its shell (the default), that and the tools of a node (ip, ss, iptables …), or nothing. */
+  readonly base?: "busybox" | "tools" | "scratch";
   readonly workingDir?: string;
   /** User and group of its processes; default 0. */
   readonly user?: { readonly uid: number; readonly gid: number };

@@ -313,8 +313,8 @@ export class Runtime implements RuntimeService, ImageService {
   }
 
   async pullImage(image: string): Promise<string> {
-    const { images, clock } = this.deps;
-    await clock.sleep(PULL_MS);
+    const { images, clock, userland } = this.deps;
+    await Promise.all([clock.sleep(PULL_MS), userland?.load()]);
     const found = images.resolve(image);
     if ("error" in found) throw new CriError(found.code, found.error);
     this.pulled.set(found.name, found.image);

@@ -10,6 +10,8 @@ import type { OwnedSockets } from "./sockets.ts";
 import type { ContainerConfig, Volume, VolumeOptions } from "./types.ts";
 
 export interface Userland {
+  /** Loads what containers need; done before the first one is made. */
+  load(): Promise<void>;
   newVolume(options?: VolumeOptions): Volume;
   newContainer(init: UserlandInit): UserlandContainer;
 }

@@ -1,7 +1,7 @@
 /** A container: its root file system, its processes, the streams of those that are started from outside. */
 import type { ApiTransport } from "../client/transport.ts";
 import type { Usage } from "../cri/program.ts";
-import type { ProcessIO, RunningProcess, Userland, UserlandContainer, UserlandInit } from "../cri/userland.ts";
+import type { ProcessIO, RunningProcess, UserlandContainer, UserlandInit } from "../cri/userland.ts";
 import { ExecutableNotFound } from "../images/program.ts";
 import type { Netns } from "../kernel/netns.ts";
 import type { Random } from "../time/clock.ts";
@@ -29,11 +29,7 @@ export interface Host {
   fork(pid: number): Random;
 }
 
-/** `nowMs`: the node's clock. */
-export const newUserland = (nowMs: () => number): Userland => ({
-  newVolume: (options) => new TreeVolume(nowMs, options),
-  newContainer: (init) => new ShellContainer(init),
-});
+export const newContainer = (init: UserlandInit): UserlandContainer => new ShellContainer(init);
 
 class ShellContainer implements UserlandContainer {
   readonly #init: UserlandInit;

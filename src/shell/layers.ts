@@ -1,6 +1,7 @@
 /** Layers of images: trees that containers share until they write to them. */
-import type { Image, ImageFile, ProgramContext } from "../cri/program.ts";
+import type { Image, ImageFile } from "../cri/program.ts";
 import { APPLETS } from "./applets/index.ts";
+import { toolApplets } from "./applets/net.ts";
 import { byteString, toBytes } from "./os/bytes.ts";
 import type { LayerDir, LayerEntry } from "./os/nodes.ts";
 import type { Main } from "./os/process.ts";
@@ -47,7 +48,7 @@ const ACCOUNTS = {
 const PLACES = { "/home": directory(), "/root": directory(0o700), "/tmp": directory(0o1777), "/usr/sbin": directory(), "/usr/bin": directory(), "/usr/local/bin": directory(), "/var/spool/mail": directory(),
   "/var/www": directory(), "/var/log": directory(), "/var/run": directory(), "/run": directory(), "/opt": directory(), "/sbin": directory(), "/lib": directory() };
 
-const shared: { busybox?: LayerDir } = {};
+const shared: { busybox?: LayerDir; tools?: LayerDir } = {};
 
 /** What the busybox image holds: every applet in /bin. */
 export function busyboxLayer(): LayerDir {
@@ -58,6 +59,13 @@ export function busyboxLayer(): LayerDir {
   return (shared.busybox = layer(files));
 }
 
+/** busybox, and what looks at networks. */
+function toolsLayer(): LayerDir {
+  const files: Record<string, LayerEntry> = {};
+  for (const name of Object.keys(toolApplets)) files[`/usr/sbin/${name}`] = program(toolApplets[name]!);
+  return (shared.tools ??= layer(files, busyboxLayer()));
+}
+
 const layers = new WeakMap<Image, LayerDir>();
 
 /** An image's root directory. */
@@ -66,19 +74,9 @@ export function layerOf(image: Image): LayerDir {
   if (known !== undefined) return known;
   const own: Record<string, LayerEntry> = {};
   for (const path of Object.keys(image.files ?? {})) own[byteString(path)] = entryOf(image.files![path]!);
-  const made = layer(own, image.base === "scratch" ? layer({ "/tmp": directory(0o1777) }) : busyboxLayer());
+  const made = layer(own, image.base === "scratch" ? layer({ "/tmp": directory(0o1777) }) : image.base === "tools" ? toolsLayer() : busyboxLayer());
   layers.set(image, made);
   return made;
-}
-
-/** Programs of this folder, for images that are made of them. */
-const mains = new WeakMap<(context: ProgramContext) => Promise<number>, Main>();
-
-/** A program of this folder as the file of an image. */
-export function nativeProgram(main: Main): ImageFile {
-  const run = (): Promise<number> => Promise.reject(new Error("it runs in a container with processes only"));
-  mains.set(run, main);
-  return { program: run };
 }
 
 function entryOf(file: ImageFile): LayerEntry {
@@ -87,5 +85,5 @@ function entryOf(file: ImageFile): LayerEntry {
   if ("text" in file) return textFile(file.text, file.mode);
   if ("link" in file) return linkTo(byteString(file.link));
   if ("directory" in file) return directory(file.mode);
-  return program(mains.get(file.program) ?? contextMain(file.program));
+  return program(contextMain(file.program));
 }

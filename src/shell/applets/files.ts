@@ -172,6 +172,15 @@ async function copy(process: Process, from: string, to: string, how: { recursive
   }
   const { node } = place;
   const there = fs.tryFind(process, to);
+  try {
+    fs.walk(process, to, false);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+    if (error.code === "ENOTDIR") {
+      await process.complain(`can't stat '${to}': ${error.message}`);
+      return 1;
+    }
+  }
   if (there !== undefined && there.node === node) {
     await process.complain(`'${from}' and '${to}' are the same file`);
     return 1;
@@ -228,16 +237,12 @@ async function copy(process: Process, from: string, to: string, how: { recursive
 }
 
 /** The targets of `cp a b DIR`. */
-async function targets(process: Process, words: readonly string[], folder: string | undefined, flat: boolean): Promise<(readonly [string, string])[] | undefined> {
+function targets(process: Process, words: readonly string[], folder: string | undefined, flat: boolean): (readonly [string, string])[] {
   const sources = folder === undefined ? words.slice(0, -1) : [...words];
   const target = folder ?? words.at(-1)!;
   if (sources.length === 0) throw new UsageFault("");
   const place = process.fs.tryFind(process, target);
-  const directory = place?.node.kind === "dir";
-  if (!directory && (sources.length > 1 || folder !== undefined)) {
-    await process.complain(`target '${target}' is not a directory`);
-    return undefined;
-  }
+  const directory = place?.node.kind === "dir" || sources.length > 1 || folder !== undefined;
   return sources.map((from) => [from, directory && !flat ? join(target, baseName(from) === ".." || baseName(from) === "." ? "" : baseName(from)) : target] as const);
 }
 
@@ -245,8 +250,7 @@ const cp = applet("[-arPLHpfinlsTu] SOURCE DEST\nor: cp [-arPLHpfinlsu] SOURCE..
   const options = getopt(args, "arRdPLHpfinlsTut:v");
   const recursive = options.has("r") || options.has("R") || options.has("a");
   const follow = options.has("L") || (!recursive && !options.has("P") && !options.has("d")) || options.has("H");
-  const pairs = await targets(process, options.rest, options.get("t"), options.has("T"));
-  if (pairs === undefined) return 1;
+  const pairs = targets(process, options.rest, options.get("t"), options.has("T"));
   let status = 0;
   for (const [from, to] of pairs) {
     const there = process.fs.tryFind(process, to, false);
@@ -267,8 +271,7 @@ const cp = applet("[-arPLHpfinlsTu] SOURCE DEST\nor: cp [-arPLHpfinlsu] SOURCE..
 
 const mv = applet("[-finT] SOURCE DEST\nor: mv [-fin] SOURCE... { -t DIRECTORY | DIRECTORY }", async (process, args) => {
   const options = getopt(args, "finTt:v");
-  const pairs = await targets(process, options.rest, options.get("t"), options.has("T"));
-  if (pairs === undefined) return 1;
+  const pairs = targets(process, options.rest, options.get("t"), options.has("T"));
   let status = 0;
   for (const [from, to] of pairs) {
     if (options.has("n") && process.fs.tryFind(process, to, false) !== undefined) continue;
@@ -415,7 +418,7 @@ const mktemp = applet("[-dt] [-p DIR] [TEMPLATE]", async (process, args) => {
   const template = options.rest[0] ?? "tmp.XXXXXX";
   const tail = /X*$/.exec(template)![0].length;
   if (tail < 6) {
-    await process.complain(`${template}: Invalid argument`);
+    await process.complain("(null): Invalid argument");
     return 1;
   }
   const inFolder = options.has("p") || options.has("t") || options.rest.length === 0;
@@ -572,8 +575,7 @@ const install = applet("[-cdDsp] [-o USER] [-g GRP] [-m MODE] [-t DIR] [SOURCE].
       }
     });
   }
-  const pairs = await targets(process, options.rest, options.get("t"), false);
-  if (pairs === undefined) return 1;
+  const pairs = targets(process, options.rest, options.get("t"), false);
   let status = 0;
   for (const [from, to] of pairs) {
     const failed = await copy(process, from, to, { recursive: false, follow: true, preserve: options.has("p"), force: true });

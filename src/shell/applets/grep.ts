@@ -102,6 +102,7 @@ const grepAs = (kind: "grep" | "egrep" | "fgrep"): Main => applet("[-HhnlLoqvsrR
       if (options.has("c") || options.has("L")) continue;
       if (options.has("o")) {
         if (options.has("v")) continue;
+        regexp.lastIndex = 0;
         for (const match of line.matchAll(regexp)) if (match[0] !== "") await show(match[0], number, ":");
         continue;
       }
@@ -118,7 +119,10 @@ const grepAs = (kind: "grep" | "egrep" | "fgrep"): Main => applet("[-HhnlLoqvsrR
     for (let next; trailing > 0 && hits >= most && (next = await reader.next()) !== undefined; trailing--) await show(next.line, ++number, "-");
     if (options.has("c")) await process.print(`${named ? `${label}:` : ""}${hits}\n`);
     if (options.has("l") && hits > 0) await process.print(`${label}\n`);
-    if (options.has("L") && hits === 0) await process.print(`${label}\n`);
+    if (options.has("L") && hits === 0) {
+      found = true;
+      await process.print(`${label}\n`);
+    }
     if (fd !== 0) process.close(fd);
   }
   if (found) return status === 2 && !options.has("q") ? 2 : 0;

@@ -1,6 +1,7 @@
 /** busybox: its applets by name, and the program that runs them. */
 import type { Main } from "../os/process.ts";
 import { sh } from "../sh/main.ts";
+import { awkApplets } from "./awk.ts";
 import { BANNER } from "./common.ts";
 import { fileApplets } from "./files.ts";
 import { grepApplets } from "./grep.ts";
@@ -33,5 +34,5 @@ const multi: Main = async (process) => {
 };
 
 export const APPLETS: Readonly<Record<string, Main>> = {
-  ...fileApplets, ...listingApplets, ...textApplets, ...grepApplets, ...sedApplets, ...archiveApplets, ...netApplets, ...systemApplets, sh, ash: sh, busybox: multi,
+  ...fileApplets, ...listingApplets, ...textApplets, ...grepApplets, ...sedApplets, ...archiveApplets, ...awkApplets, ...netApplets, ...systemApplets, sh, ash: sh, busybox: multi,
 };

@@ -161,7 +161,7 @@ class Reader {
     let out = "", bracket = false;
     for (;;) {
       const c = this.#text[this.#at++];
-      if (c === undefined) throw new SedFault("unterminated match");
+      if (c === undefined) throw new SedFault(`unmatched '${delimiter}'`);
       if (c === delimiter && !bracket) return out;
       if (c === "[" && !plain && !bracket) bracket = true;
       else if (c === "]" && bracket && !/\[\^?$/.test(out)) bracket = false;
@@ -183,7 +183,7 @@ class Reader {
     let replacement = "";
     for (;;) {
       const c = this.#text[this.#at++];
-      if (c === undefined) throw new SedFault("unterminated match");
+      if (c === undefined) throw new SedFault(`unmatched '${delimiter}'`);
       if (c === delimiter) break;
       if (c === "\\") {
         const next = this.#text[this.#at++] ?? "";

@@ -328,21 +328,17 @@ const timeout = applet("[-s SIG] [-k KILL_SECS] SECS PROG ARGS", async (process,
     await process.complain(`unknown signal '${options.get("s")}'`);
     return 1;
   }
-  let late = false;
+  // As busybox has it, this process becomes the program, and somebody else watches over it.
   const cancels: (() => void)[] = [];
-  const code = await spawnAndWait(process, argv, (child) => {
-    if (seconds === 0) return;
+  process.onEnd.add(() => { for (const cancel of cancels) cancel(); });
+  if (seconds > 0 && seconds < Infinity) {
     cancels.push(process.clock.after(seconds * 1000, () => {
-      late = true;
-      child.kill(signal);
+      process.kill(signal);
       const grace = duration(options.get("k") ?? "");
-      if (grace !== undefined && grace > 0) cancels.push(process.clock.after(grace * 1000, () => child.kill("KILL", true)));
+      if (grace !== undefined && grace > 0) cancels.push(process.clock.after(grace * 1000, () => process.kill("KILL", true)));
     }));
-    for (const each of ["TERM", "INT"] as const) process.handlers.set(each, () => child.kill(each));
-    process.onEnd.add(() => { for (const cancel of cancels) cancel(); });
-  });
-  for (const cancel of cancels) cancel();
-  return late ? 143 : code;
+  }
+  return become(process, argv);
 });
 
 const time = applet("[-vpao] PROG ARGS", async (process, args) => {

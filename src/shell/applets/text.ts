@@ -55,7 +55,7 @@ const head = applet("[OPTIONS] [FILE]...", async (process, args) => {
       if (left === 0 && process.file(fd).seek !== undefined) process.file(fd).seek!(end - chunk.length, "cur");
       await process.print(fromBytes(chunk.subarray(0, end)));
     }
-  });
+  }, false);
 });
 
 const tail = applet("[OPTIONS] [FILE]...", async (process, args) => {
@@ -114,7 +114,7 @@ const wc = applet("[-cmlwL] [FILE]...", async (process, args) => {
   const all = !["c", "m", "l", "w", "L"].some((option) => options.has(option));
   const total = [0, 0, 0, 0];
   const fields = [options.has("l") || all, options.has("w") || all, options.has("c") || options.has("m") || all, options.has("L")];
-  const single = fields.filter(Boolean).length === 1;
+  const single = fields.filter(Boolean).length === 1 && options.rest.length < 2;
   const show = async (counts: readonly number[], name: string): Promise<void> => {
     const cells = counts.filter((_, i) => fields[i]).map((value) => (single ? String(value) : String(value).padStart(9)));
     await process.print(`${cells.join(" ")}${name === "" ? "" : ` ${name}`}\n`);
@@ -138,7 +138,7 @@ const wc = applet("[-cmlwL] [FILE]...", async (process, args) => {
     [lines, words, bytes].forEach((value, i) => (total[i]! += value));
     total[3] = Math.max(total[3]!, longest);
     await show([lines, words, bytes, longest], options.rest.length === 0 ? "" : name);
-  });
+  }, false);
   if (options.rest.length > 1) await show(total, "total");
   return status;
 });
@@ -378,7 +378,7 @@ const sort = applet("[-nrughMcszbdfiokt] [-o FILE] [-k START[.OFS][OPTS][,END[.O
     for (let i = 1; i < lines.length; i++) {
       const order = compare(lines[i - 1]!, lines[i]!);
       if (order < 0 || (order === 0 && !options.has("u"))) continue;
-      await process.complain(`Check line ${i}`);
+      await process.error(`Check line ${i}\n`);
       return 1;
     }
     return 0;
@@ -455,10 +455,7 @@ const seq = applet("[-w] [-s SEP] [FIRST [INC]] LAST", async (process, args) => 
   if (words.length < 1 || words.length > 3) throw new UsageFault("");
   const numbers = words.map(Number);
   const bad = words.find((word, at) => word.trim() === "" || Number.isNaN(numbers[at]));
-  if (bad !== undefined) {
-    await process.complain(`invalid number '${bad}'`);
-    return 1;
-  }
+  if (bad !== undefined) throw new UsageFault("");
   const [first, step, last] = words.length === 1 ? [1, 1, numbers[0]!] : words.length === 2 ? [numbers[0]!, 1, numbers[1]!] : [numbers[0]!, numbers[1]!, numbers[2]!];
   if (step === 0) {
     // busybox goes on for ever, as the real one does.
@@ -494,11 +491,11 @@ const yes = applet("[STRING]", async (process, args) => {
 const rev = applet("[FILE]...", (process, args) => eachInput(process, args, async (fd) => {
   const reader = new LineReader(process, fd);
   for (let next; (next = await reader.next()) !== undefined;) await process.print(`${[...next.line].reverse().join("")}${next.ended ? "\n" : ""}`);
-}));
+}, false));
 
 const tac = applet("[FILE]...", (process, args) => eachInput(process, args, async (fd) => {
   for (const line of linesOf(await process.readAll(fd)).reverse()) await process.print(`${line}\n`);
-}));
+}, false));
 
 const nl = applet("[OPTIONS] [FILE]...", async (process, args) => {
   const options = getopt(args, "b:i:l:ps:v:w:");
@@ -511,7 +508,7 @@ const nl = applet("[OPTIONS] [FILE]...", async (process, args) => {
       await process.print(counted ? `${String(number).padStart(width)}${separator}${next.line}\n` : `${" ".repeat(width + separator.length)}${next.line}\n`);
       if (counted) number += step;
     }
-  });
+  }, false);
 });
 
 const fold = applet("[-bs] [-w WIDTH] [FILE]...", async (process, args) => {
@@ -532,7 +529,7 @@ const fold = applet("[-bs] [-w WIDTH] [FILE]...", async (process, args) => {
       }
       await process.print(`${line}${next.ended ? "\n" : ""}`);
     }
-  });
+  }, false);
 });
 
 const paste = applet("[-d LIST] [-s] [FILE]...", async (process, args) => {
@@ -566,7 +563,7 @@ const expand = applet("[-fi] [-t NUM] [FILE|-]", async (process, args) => {
       for (const c of line) out += c === "\t" ? " ".repeat(stop - (out.length % stop)) : c;
       await process.print(`${out}\n`);
     }
-  });
+  }, false);
 });
 
 const xargs = applet("[OPTIONS] [PROG ARGS]", async (process, args) => {
@@ -714,7 +711,7 @@ const strings = applet("[-fo] [-n LEN] [FILE]...", async (process, args) => {
   const least = Number(options.get("n") ?? 4);
   return eachInput(process, options.rest, async (fd) => {
     for (const match of (await process.readAll(fd)).matchAll(/[\t -~]+/g)) if (match[0].length >= least) await process.print(`${match[0]}\n`);
-  });
+  }, false);
 });
 
 const od = applet("[-abcdfhilovxs] [-t TYPE] [-A RADIX] [-N SIZE] [-j OFFSET] [FILE]...", async (process, args) => {
@@ -734,7 +731,7 @@ const od = applet("[-abcdfhilovxs] [-t TYPE] [-A RADIX] [-N SIZE] [-j OFFSET] [F
   let previous: string | undefined, starred = false;
   for (let at = 0; at < data.length; at += 16) {
     const row = data.slice(at, at + 16);
-    if (row === previous && !options.has("v") && at + 16 < data.length) {
+    if (row === previous && !options.has("v") && row.length === 16) {
       if (!starred) await process.print("*\n");
       starred = true;
       continue;
@@ -776,7 +773,7 @@ const hexdump = applet("[-bcdoxCv] [-n LEN] [-s OFS] [FILE]...", async (process,
   const width = canonical ? 8 : 7;
   for (let at = 0; at < data.length; at += 16) {
     const row = data.slice(at, at + 16);
-    if (row === previous && !options.has("v") && at + 16 < data.length) {
+    if (row === previous && !options.has("v") && row.length === 16) {
       if (!starred) await process.print("*\n");
       starred = true;
       continue;
@@ -906,7 +903,7 @@ const diff = applet("[-abBdiNqrTstw] [-L LABEL] [-U LINES] FILE1 FILE2", async (
     [x, y] = [await read(a), await read(b)];
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
-    await process.complain(`${process.fs.tryFind(process, a) === undefined ? a : b}: ${error.message}`);
+    await process.complain(`can't stat '${process.fs.tryFind(process, a) === undefined ? a : b}': ${error.message}`);
     return 2;
   }
   if (x === y) return 0;

@@ -24,7 +24,7 @@ export interface Assignment {
 
 export interface Redirection {
   readonly fd: number;
-  readonly op: "<" | ">" | ">>" | ">|" | "<>" | "<&" | ">&" | "&>" | "<<" | "<<<";
+  readonly op: "<" | ">" | ">>" | ">|" | "<>" | "<&" | ">&" | "&>" | "<<";
   /** The file, the descriptor, or the text of a here-document. */
   word: Word;
 }
@@ -32,8 +32,6 @@ export interface Redirection {
 export interface CaseItem {
   readonly patterns: readonly Word[];
   readonly body: Command | undefined;
-  /** `;&` */
-  readonly falls: boolean;
 }
 
 export type Command =

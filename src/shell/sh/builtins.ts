@@ -180,6 +180,7 @@ const local: Builtin = (shell, [, ...words]) => {
     const former = shell.vars.get(name);
     if (!frame.has(name)) frame.set(name, former === undefined ? undefined : { ...former });
     if (equals >= 0) shell.set(name, word.slice(equals + 1));
+    else if (former !== undefined) shell.vars.set(name, { ...former, value: undefined });
   }
   return 0;
 };
@@ -807,7 +808,7 @@ const help: Builtin = (shell) => {
 };
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
-  [".", dot], [":", () => 0], ["[", TEST], ["alias", alias], ["bg", bg], ["break", leave("break")], ["cd", cd], ["chdir", cd], ["command", command],
+  [".", dot], [":", () => 0], ["[", TEST], ["[[", TEST], ["alias", alias], ["bg", bg], ["break", leave("break")], ["cd", cd], ["chdir", cd], ["command", command],
   ["continue", leave("continue")], ["echo", ECHO], ["eval", evaluate], ["exec", exec], ["exit", exit], ["export", declare("export")], ["false", () => 1], ["fg", fg],
   ["getopts", getopts], ["hash", () => 0], ["help", help], ["history", history], ["jobs", jobs], ["kill", kill], ["let", let_], ["local", local], ["printf", printf_], ["pwd", pwd],
   ["read", read], ["readonly", declare("readonly")], ["return", return_], ["set", set], ["shift", shift], ["source", dot], ["test", TEST], ["times", times],

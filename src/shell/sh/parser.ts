@@ -17,7 +17,7 @@ export class SyntaxFault extends Error {
 }
 
 const RESERVED = new Set(["!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "until", "while", "{", "}", "function"]);
-const OPERATORS = ["<<<", "<<-", "&>>", "&&", "||", ";;", ";&", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "&", ";", "<", ">", "(", ")", "|"];
+const OPERATORS = ["<<-", "&>>", "&&", "||", ";;", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "&", ";", "<", ">", "(", ")", "|"];
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*/;
 
 type Token =
@@ -112,7 +112,7 @@ export class Parser {
     const token = this.#peek();
     if (token.t === "end") return true;
     if (token.t === "newline") return !inner;
-    if (token.t === "op") return token.text === ")" || token.text === ";;" || token.text === ";&";
+    if (token.t === "op") return token.text === ")" || token.text === ";;";
     return token.t === "word" && token.plain && ["then", "else", "elif", "fi", "do", "done", "esac", "}"].includes(token.text);
   }
 
@@ -210,7 +210,7 @@ export class Parser {
   #for(): Command {
     const { line } = this.#take();
     const name = this.#take();
-    if (name.t !== "word" || !name.plain || NAME.exec(name.text)?.[0] !== name.text) throw this.#fault("bad for loop variable", name.line);
+    if (name.t !== "word" || !name.plain || NAME.exec(name.text)?.[0] !== name.text) throw this.#fault("syntax error: bad for loop variable", name.line);
     this.#newlines();
     let words: Word[] | undefined;
     if (this.#isWord("in")) {
@@ -242,7 +242,7 @@ export class Parser {
       const patterns: Word[] = [];
       for (;;) {
         const pattern = this.#take();
-        if (pattern.t !== "word") this.#unexpected(pattern);
+        if (pattern.t !== "word") this.#unexpected(pattern, pattern.t === "end" ? ")" : undefined);
         patterns.push((pattern as Token & { t: "word" }).word);
         if (!this.#isOp("|")) break;
         this.#take();
@@ -250,12 +250,11 @@ export class Parser {
       this.#expectOp(")");
       this.#newlines();
       const token = this.#peek();
-      const empty = (token.t === "op" && (token.text === ";;" || token.text === ";&")) || this.#isWord("esac");
+      const empty = (token.t === "op" && token.text === ";;") || this.#isWord("esac");
       const body = empty ? undefined : this.#list(true);
       const end = this.#peek();
-      const falls = end.t === "op" && end.text === ";&";
-      items.push({ patterns, body, falls });
-      if (end.t === "op" && (end.text === ";;" || falls)) this.#take();
+      items.push({ patterns, body });
+      if (end.t === "op" && end.text === ";;") this.#take();
       else if (!this.#isWord("esac")) this.#unexpected(end, ";;");
       this.#newlines();
     }
@@ -720,7 +719,7 @@ export class Parser {
   }
 }
 
-const isRedirection = (text: string): boolean => /^(?:<<<|<<-?|>>|<&|>&|<>|>\||&>>?|<|>)$/.test(text);
+const isRedirection = (text: string): boolean => /^(?:<<-?|>>|<&|>&|<>|>\||&>>?|<|>)$/.test(text);
 
 /** In a pattern of `${x/pattern/…}` quotes are as outside. */
 const unquotePattern = (word: Part[]): Part[] => word.map((part) => (part.t === "text" && part.quoted ? { ...part, quoted: false } : part));

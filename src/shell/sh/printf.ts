@@ -150,6 +150,16 @@ export function printf(format: string, args: readonly string[]): Printed {
   return { text: out, errors };
 }
 
+/** toFixed, but that what lies in the middle goes to the even digit, as C's printf has it. */
+function fixed(value: number, digits: number): string {
+  const up = value.toFixed(digits);
+  const exact = value.toFixed(Math.min(100, digits + 30));
+  const point = exact.indexOf(".");
+  if (point < 0 || !/^50*$/.test(exact.slice(point + 1 + digits))) return up;
+  const down = exact.slice(0, digits === 0 ? point : point + 1 + digits);
+  return /[02468]$/.test(down) ? down : up;
+}
+
 /** %e, %f, %g as C's printf writes them. */
 export function float(value: number, conversion: string, precision = 6, alternate = false): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value < 0 ? "-inf" : "inf";
@@ -157,7 +167,7 @@ export function float(value: number, conversion: string, precision = 6, alternat
   const upper = conversion === conversion.toUpperCase() ? (text: string) => text.toUpperCase() : (text: string) => text;
   switch (conversion.toLowerCase()) {
     case "e": return upper(exponential(precision));
-    case "f": return Math.abs(value) >= 1e21 ? BigInt(value).toString() + (precision > 0 ? `.${"0".repeat(precision)}` : "") : value.toFixed(Math.min(precision, 100));
+    case "f": return Math.abs(value) >= 1e21 ? BigInt(value).toString() + (precision > 0 ? `.${"0".repeat(precision)}` : "") : fixed(value, Math.min(precision, 100));
     default: {
       const digits = precision === 0 ? 1 : precision;
       const exponent = value === 0 ? 0 : Number(value.toExponential(digits - 1).split("e")[1]);

@@ -309,7 +309,7 @@ export class Shell {
     if (this.#pending.length > 0) {
       await this.runTraps();
     }
-    if (status !== 0 && this.options.e && !tested && !this.testing && (command.t === "simple" || command.t === "pipeline" || command.t === "subshell")) throw new Leave("exit", status);
+    if (status !== 0 && this.options.e && !tested && !this.testing && (command.t === "simple" || (command.t === "pipeline" && !command.negated) || command.t === "subshell")) throw new Leave("exit", status);
     return this.status;
   }
 
@@ -373,21 +373,12 @@ export class Shell {
         this.line = command.line;
         const value = await expandText(this, command.word);
         return this.#inRedirected(command.redirections, async () => {
-          let falls = false, status = 0;
-          for (const { patterns, body, falls: next } of command.items) {
-            let hit = falls;
-            for (const pattern of hit ? [] : patterns) {
-              if (matches(await expandText(this, pattern, "pattern"), value)) {
-                hit = true;
-                break;
-              }
+          for (const { patterns, body } of command.items) {
+            for (const pattern of patterns) {
+              if (matches(await expandText(this, pattern, "pattern"), value)) return body === undefined ? 0 : this.run(body, tested);
             }
-            if (!hit) continue;
-            status = body === undefined ? 0 : await this.run(body, tested);
-            if (!next) return status;
-            falls = true;
           }
-          return status;
+          return 0;
         });
       }
       case "function":
@@ -568,7 +559,7 @@ export class Shell {
     // `exec` without a command keeps its redirections.
     const keep = name === "exec" && argv.length === 1;
     try {
-      return await this.#inRedirected(command.redirections, run, keep);
+      return await this.#inRedirected(command.redirections, run, keep, special);
     } catch (error) {
       if (error instanceof BuiltinFault) {
         await this.say(error.message, name);
@@ -636,7 +627,7 @@ export class Shell {
     const found = process.which(name, assigned.get("PATH") ?? this.get("PATH") ?? "");
     const builtin = prefix === "" ? undefined : prefix;
     if (found === undefined) {
-      await this.say(`${name}: not found`, builtin);
+      await this.say(`${name}: ${name === "" ? "Permission denied" : "not found"}`, builtin);
       return 127;
     }
     let main: Main;
@@ -673,15 +664,16 @@ export class Shell {
   // --- redirections
 
   /** Runs with these redirections, and takes them back unless `keep`. Status 1 where one fails. */
-  async #inRedirected(redirections: readonly Redirection[], run: () => Promise<number>, keep = false): Promise<number> {
+  async #inRedirected(redirections: readonly Redirection[], run: () => Promise<number>, keep = false, special = false): Promise<number> {
     if (redirections.length === 0) return run();
     const { process } = this;
     const saved = new Map<number, OpenFile | undefined>();
     await process.flush();
     const status = await this.redirect(redirections, saved);
     try {
-      if (status !== undefined) return status;
-      return await run();
+      if (status === undefined) return await run();
+      if (special && !this.options.i) throw new Leave("exit", status);
+      return status;
     } finally {
       if (!process.dead) {
         await process.flush();
@@ -708,9 +700,8 @@ export class Shell {
         }
         process.install(fd, file);
       };
-      if (op === "<<" || op === "<<<") {
-        const text = (await expandText(this, redirection.word)) + (op === "<<<" ? "\n" : "");
-        put(redirection.fd, hereDocument(text));
+      if (op === "<<") {
+        put(redirection.fd, hereDocument(await expandText(this, redirection.word)));
         continue;
       }
       const target = await expandText(this, redirection.word);
@@ -833,7 +824,6 @@ function hereDocument(text: string): OpenFile {
 
 /** As `set -x` shows a word. */
 export function quoteWord(word: string): string {
-  if (word === "") return "''";
   for (let i = 0; i < word.length; i++) {
     const c = word[i]!;
     if (c < "+" || (c >= ";" && c <= "?") || c === "`" || c === "[" || c === "\\" || c > "z") return singleQuote(word);
