@@ -64,6 +64,8 @@ export interface ClusterOptions {
   readonly serving?: ServingOptions;
   /** More images, found before the in-box ones. Only with `workers: 0`: programs do not travel between threads. */
   readonly images?: readonly Image[];
+  /** Whether pods of images that nobody has run all the same: they answer HTTP on their containerPorts, 200 with the pod's name. Default false; of complete clusters. */
+  readonly anyImage?: boolean;
   readonly observe?: ObserveOptions;
   readonly log?: Logger;
 }
@@ -229,7 +231,7 @@ export const clusterOn =
 
     const settings: NodeSettings = {
       seed, epochMs, controlPlane: CONTROL_PLANE, clusterDns, clusterDomain: "cluster.local", podCidr: POD_CIDR,
-      observe, streams,
+      observe, streams, anyImage: options.anyImage ?? false,
     };
     const threads = Math.min(workers, nodeCount);
     const memory = shared ? newKernelMemory(true) : undefined;

@@ -42,6 +42,8 @@ export interface NodeSettings {
   readonly observe: ObserveOptions;
   /** Whether kubelets serve logs, exec and port-forward to the API server. */
   readonly streams: boolean;
+  /** Whether an image that nobody has is stood for by one that answers on the container's ports. */
+  readonly anyImage: boolean;
 }
 
 export interface NodeSiteDeps {
@@ -165,6 +167,7 @@ export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: Nod
     clusterDomain: settings.clusterDomain,
     keepPods: deps.complete?.keepPods,
     userland: deps.complete?.newUserland(() => site.nowMs()),
+    anyImage: settings.anyImage ? deps.complete?.anyImage : undefined,
   });
   agent.start().catch((error: unknown) => log.error("the node did not start", { err: String(error) }));
   const asked = new Map<ExecRequest, number>();

@@ -30,6 +30,8 @@ export interface NodeAgentOptions {
   readonly log?: Logger;
   /** What can be pulled. Default: the images in the box. */
   readonly images?: readonly Image[];
+  /** What stands for images that cannot be pulled; default: nothing, their pods wait. */
+  readonly anyImage?: ((name: string) => Image) | undefined;
   /** Default: flannel's list. */
   readonly cniConf?: NetConfList;
   readonly cniPlugins?: ReadonlyMap<string, CniPlugin>;
@@ -77,7 +79,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
   // One cache for what all agents of the node watch.
   const informers = createInformers(kubeletClient, informerOptions("informers"));
   const runtime = new Runtime({
-    kernel, images: imageRegistry(options.images ?? inBoxImages), cniConf: options.cniConf ?? flannelConfList,
+    kernel, images: imageRegistry(options.images ?? inBoxImages, options.anyImage), cniConf: options.cniConf ?? flannelConfList,
     cniPlugins: options.cniPlugins ?? inBoxPlugins, cniFiles, api: transport, clock, random: random.fork("runtime"), log,
     userland: options.userland,
   });

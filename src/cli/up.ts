@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly seed?: number;
   /** QEMU's stream or dgram netdevs for the underlay. */
   readonly netdev?: readonly string[];
+  /** Pods of images that nobody has run all the same, and answer on their containerPorts. */
+  readonly "any-image"?: boolean;
   readonly [flag: string]: unknown;
 }
 
@@ -38,6 +40,7 @@ const OWN: Readonly<Record<string, Flag & { readonly value: string; readonly wha
   token: { type: "string", use: "works", value: "token", what: "the administrator's token, instead of a random one" },
   controllers: { type: "string", use: "works", value: "list", what: "* for all that are on by default, NAME to turn one on, -NAME to turn it off; none: no scheduler either (default *)" },
   seed: { type: "int", use: "works", value: "n", what: "decides everything that is left to chance, instead of chance itself" },
+  "any-image": { type: "bool", use: "works", value: "", what: "run pods of images that nobody has: they answer HTTP on their containerPorts, 200 with the pod's name" },
   netdev: { type: "array", use: "works", value: "address", what: "plug QEMU's stream or dgram netdev into the underlay: tcp:HOST:PORT, tcp-listen:HOST:PORT, unix:PATH, unix-listen:PATH, udp:HOST:PORT,LOCALHOST:LOCALPORT; may be given more than once" },
 };
 
@@ -49,7 +52,7 @@ export const upCommandLine = async (host: CliHost, args: readonly string[]): Pro
   if (!help) return run(host, values);
   const server = apiServerFlags();
   const named = (use: Flag["use"]): string => [...server].filter(([, flag]) => flag.use === use).map(([name]) => `--${name}`).sort().join(" ");
-  const own = Object.entries(OWN).map(([name, { value, what }]) => `  ${`--${name} <${value}>`.padEnd(22)} ${what}\n`).join("");
+  const own = Object.entries(OWN).map(([name, { value, what }]) => `  ${(value === "" ? `--${name}` : `--${name} <${value}>`).padEnd(22)} ${what}\n`).join("");
   host.stdout(`Usage: kubewire up [flags]\n\nboot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries\n\nFlags:\n${own}\n`
     + `kube-apiserver v1.32's flags, as there (--bind-address is 127.0.0.1 unless given):\n  ${named("works")}\nTaken, without anything to see of them:\n  ${named("idle")}\n`);
   return 0;
@@ -76,7 +79,7 @@ const run = async (host: CliHost, flags: ReadonlyMap<string, FlagValue>): Promis
   const seed = flags.has("seed") ? value("seed", 0) : new DataView(entropy(host, 4).buffer).getUint32(0);
   const { serving, https, requestTimeoutMs, warnings } = await setUpApiServer(flags, host, token, seed);
   for (const warning of warnings) host.stderr(`W ${warning}\n`);
-  const cluster = await clusterOn(host.platform)({ nodes, seed, controllers, time: "real", log: logTo(host), serving });
+  const cluster = await clusterOn(host.platform)({ nodes, seed, controllers, time: "real", log: logTo(host), serving, anyImage: value("any-image", false) });
   const handle = withDeadlines(host, requestTimeoutMs, (message, connection) => cluster.serve(message, connection));
   const server = await host.serveHttps({ port, host: value("bind-address", "127.0.0.1"), ...https, handle });
   const netdevs: NetdevEnd[] = [];

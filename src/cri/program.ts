@@ -64,6 +64,8 @@ export interface ProgramContext {
   readonly pid: number;
   /** The terminal it writes to; absent: there is none. */
   readonly terminal?: { readonly width: number; readonly height: number } | undefined;
+  /** Ports that the container declares. */
+  readonly ports: readonly { readonly containerPort: number; readonly protocol?: string }[];
   /** Sockets in the pod's network namespace. */
   readonly net: Sockets;
   readonly clock: Clock;

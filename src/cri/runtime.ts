@@ -357,7 +357,7 @@ export class Runtime implements RuntimeService, ImageService {
     };
     const context: Omit<ProgramContext, "fs"> = {
       argv, env: { ...image.env, ...config.env, HOSTNAME: sandbox.status.config.hostname },
-      hostname: sandbox.status.config.hostname, pid: 1,
+      hostname: sandbox.status.config.hostname, pid: 1, ports: config.ports ?? [],
       readFile: (path) => (path === "/etc/hostname" ? new TextEncoder().encode(`${sandbox.status.config.hostname}\n`) : config.readFile(path)),
       stdout: (text) => { if (!over) stdout(text); },
       stderr: (text) => { if (!over) stderr(text); },

@@ -39,8 +39,8 @@ export function parseReference(name: string): Reference | undefined {
 /** Tags under which the in-box images are published: versions and the usual variants. */
 const PUBLISHED_TAG = /^(?:latest|stable|mainline|v?[0-9][0-9.]*)?(?:-?(?:alpine|slim|bookworm|glibc|musl|uclibc)[0-9.]*)?$/;
 
-/** A registry of these images. An image listed with a tag is there under the usual tags of its repository too. */
-export function imageRegistry(images: readonly Image[]): ImageRegistry {
+/** A registry of these images. An image listed with a tag is there under the usual tags of its repository too. `any` stands for those that are not there. */
+export function imageRegistry(images: readonly Image[], any?: (name: string) => Image): ImageRegistry {
   const byName = new Map<string, Image>();
   const byRepository = new Map<string, Image>();
   for (const image of images) {
@@ -59,6 +59,11 @@ export function imageRegistry(images: readonly Image[]): ImageRegistry {
       const sibling = byRepository.get(repository);
       const image = byName.get(full) ?? (PUBLISHED_TAG.test(tag) ? sibling : undefined);
       if (image !== undefined) return { name: full, image };
+      if (any !== undefined) {
+        const made = any(full);
+        byName.set(full, made);
+        return { name: full, image: made };
+      }
       const head = `failed to pull and unpack image "${full}": failed to resolve reference "${full}": `;
       return sibling === undefined && repository.startsWith("docker.io/")
         ? { code: "Unknown", error: `${head}pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed` }

@@ -30,7 +30,7 @@ export function contextOf(process: Process): ProgramContext {
   const env: Record<string, string> = {};
   for (const [name, value] of process.env) env[unicode(name)] = unicode(value);
   return {
-    argv: process.argv.map(unicode), env, hostname: machine.hostname, pid: process.pid, fs,
+    argv: process.argv.map(unicode), env, hostname: machine.hostname, pid: process.pid, ports: host.ports, fs,
     readFile: (path) => {
       try {
         return fs.readFile(path);

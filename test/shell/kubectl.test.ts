@@ -1,4 +1,5 @@
 /** Shells in pods, as kubectl's users have them: exec, cp, run, attach, and volumes that containers share. */
+import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -69,4 +70,66 @@ test("containers of a pod share volumes, and serve what is in them", async () =>
   expect(await server.kubectl("exec", "box", "--", "wget", "-qO-", `http://${ip}/`)).toBe("from a config map\n");
   expect(await server.kubectl("exec", "shared", "-c", "reader", "--", "cat", "/in/now")).toMatch(/^\w{3} \w{3} +\d+ \d\d:\d\d:\d\d UTC \d{4}\n$/);
   expect((await server.run(["exec", "shared", "-c", "reader", "--", "sh", "-c", "echo x > /in/now"])).stderr).toContain("sh: can't create /in/now: Read-only file system");
+}, 60_000);
+
+test("a terminal echoes, edits lines, prompts and knows its size", async () => {
+  const typed = "echo abX\x7fc; stty size\nexit 4\n";
+  // script(1) gives kubectl a terminal.
+  const ran = await new Promise<string>((resolve) => {
+    const child = spawn("script", ["-qec", "stty rows 33 cols 101; kubectl exec -it box -- sh", "/dev/null"], { env: server.env });
+    let text = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes("# ") && child.stdin.writable && !child.stdin.writableEnded) setTimeout(() => child.stdin.writable && child.stdin.end(typed), 300);
+    });
+    child.on("exit", () => resolve(text));
+  });
+  expect(ran).toContain("/ # ");
+  expect(ran).toContain("abc\r\n");
+  expect(ran).toContain("33 101\r\n");
+}, 60_000);
+
+test("redis keeps what its clients say", async () => {
+  await server.kubectl("run", "redis", "--image=redis:7");
+  await server.kubectl("wait", "--for=condition=Ready", "pod/redis", "--timeout=30s");
+  const redis = (...args: string[]): Promise<string> => server.kubectl("exec", "redis", "--", "redis-cli", ...args);
+  expect(await redis("PING")).toBe("PONG\n");
+  expect(await redis("SET", "k", "v w")).toBe("OK\n");
+  expect(await redis("GET", "k")).toBe("v w\n");
+  expect(await redis("INCR", "n")).toBe("1\n");
+  expect(await redis("RPUSH", "l", "a", "b", "c")).toBe("3\n");
+  expect(await redis("LRANGE", "l", "0", "-1")).toBe("a\nb\nc\n");
+  expect(await redis("EXPIRE", "k", "100")).toBe("1\n");
+  expect(Number(await redis("TTL", "k"))).toBeGreaterThan(90);
+  expect((await server.run(["exec", "redis", "--", "redis-cli", "LPUSH", "k", "x"])).stdout).toContain("WRONGTYPE");
+  const ip = await server.kubectl("get", "pod", "redis", "-o", "jsonpath={.status.podIP}");
+  expect(await server.kubectl("exec", "box", "--", "sh", "-c", `printf 'PING\\r\\n' | nc -w 1 ${ip} 6379`)).toBe("+PONG\r\n");
+}, 60_000);
+
+test("agnhost and the tools of a node look at the network", async () => {
+  await server.kubectl("run", "agnhost", "--image=registry.k8s.io/e2e-test-images/agnhost:2.53", "--", "netexec");
+  await server.kubectl("wait", "--for=condition=Ready", "pod/agnhost", "--timeout=30s");
+  const ip = await server.kubectl("get", "pod", "agnhost", "-o", "jsonpath={.status.podIP}");
+  expect(await server.kubectl("exec", "box", "--", "wget", "-qO-", `http://${ip}:8080/hostname`)).toBe("agnhost");
+  expect(await server.kubectl("exec", "agnhost", "--", "curl", "-s", `http://${ip}:8080/dial?host=${ip}&port=8081&protocol=udp&request=hostname`)).toBe('{"responses":["agnhost"]}');
+  expect(await server.kubectl("exec", "agnhost", "--", "ip", "-4", "addr", "show", "eth0")).toContain(`inet ${ip}/24`);
+  expect(await server.kubectl("exec", "agnhost", "--", "ss", "-tln")).toMatch(/:8080\b/);
+}, 60_000);
+
+test("any image runs where that is asked for", async () => {
+  const other = await startServer({ "any-image": true });
+  try {
+    writeFileSync(join(other.folder, "pod.yaml"), `apiVersion: v1
+kind: Pod
+metadata: {name: mine}
+spec:
+  containers:
+  - {name: c, image: "example.com/team/app:v7", command: [/app/server], ports: [{containerPort: 9090}], readinessProbe: {httpGet: {port: 9090, path: /}}}
+`);
+    await other.kubectl("apply", "-f", join(other.folder, "pod.yaml"));
+    await other.kubectl("wait", "--for=condition=Ready", "pod/mine", "--timeout=30s");
+    expect(await other.kubectl("exec", "mine", "--", "wget", "-qO-", "http://localhost:9090/x")).toBe("mine\n");
+  } finally {
+    await other.stop();
+  }
 }, 60_000);

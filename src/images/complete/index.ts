@@ -1,10 +1,13 @@
 /** The images of clusters whose containers have files and processes (src/shell): an explicit list. */
 import { coredns } from "../../coredns/image.ts";
-import { defineImage, type Image } from "../../cri/program.ts";
+import { defineImage, type Image, type ProgramContext } from "../../cri/program.ts";
 import { ExecutableNotFound } from "../program.ts";
 import { pause } from "../pause.ts";
 import { curl } from "../curl.ts";
+import { hold } from "../../time/hold.ts";
 import { httpd, nginx } from "./web.ts";
+
+export { anyImage } from "./any.ts";
 
 const noProgram: Image["run"] = ({ argv }) => Promise.reject(new ExecutableNotFound(argv[0] ?? ""));
 
@@ -26,4 +29,27 @@ const curlImage = defineImage({
   },
 });
 
-export const completeImages: readonly Image[] = [{ ...pause, base: "scratch", sizeBytes: 320_368 }, { ...coredns, base: "scratch", sizeBytes: 18_562_039 }, nginx, httpd, curlImage, busybox, alpine];
+/** A program that is loaded when it is first run. */
+const loaded = (load: () => Promise<(context: ProgramContext) => Promise<number>>): { readonly program: (context: ProgramContext) => Promise<number> } =>
+  ({ program: async (context) => (await hold(load()))(context) });
+
+const redis = defineImage({
+  name: "redis:7.4", entrypoint: ["docker-entrypoint.sh"], cmd: ["redis-server"], workingDir: "/data", sizeBytes: 45_064_272, env: { REDIS_VERSION: "7.4.1" }, run: noProgram,
+  files: {
+    "/usr/local/bin/docker-entrypoint.sh": { text: '#!/bin/sh\nset -e\nif [ "${1#-}" != "$1" ] || [ "${1%.conf}" != "$1" ]; then\n  set -- redis-server "$@"\nfi\nexec "$@"\n', mode: 0o755 },
+    "/usr/local/bin/redis-server": loaded(async () => (await import("./redis.ts")).server), "/usr/local/bin/redis-cli": loaded(async () => (await import("./redis.ts")).cli), "/data": { directory: true },
+  },
+});
+
+const agnhostProgram = loaded(async () => (await import("./agnhost.ts")).agnhost);
+const agnhost = defineImage({
+  name: "registry.k8s.io/e2e-test-images/agnhost:2.53", entrypoint: ["/agnhost"], cmd: ["pause"], sizeBytes: 51_105_200, run: noProgram, base: "tools",
+  files: { "/agnhost": agnhostProgram, "/usr/bin/curl": { program: curl } },
+});
+
+/** What looks at networks: the tools of a node, curl, a shell. */
+const netshoot = defineImage({
+  name: "nicolaka/netshoot:v0.13", entrypoint: [], cmd: ["sh"], sizeBytes: 202_560_000, run: noProgram, base: "tools", files: { "/usr/bin/curl": { program: curl } },
+});
+
+export const completeImages: readonly Image[] = [{ ...pause, base: "scratch", sizeBytes: 320_368 }, { ...coredns, base: "scratch", sizeBytes: 18_562_039 }, nginx, httpd, redis, curlImage, busybox, alpine, agnhost, netshoot];
