@@ -168,10 +168,12 @@ test("manifests in /etc/kubernetes/manifests become static pods", async () => {
 });
 
 test("an emptyDir over its limit costs the pod its place", async () => {
-  const { newUserland } = await import("../../src/shell/container.ts");
+  const { newUserland } = await import("../../src/shell/index.ts");
   const { completeImages } = await import("../../src/images/complete/index.ts");
   const cluster = await testCluster();
-  cluster.addNode(1, { userland: newUserland(() => cluster.clock.nowMs()), images: completeImages });
+  const userland = newUserland(() => cluster.clock.nowMs());
+  await userland.load();
+  cluster.addNode(1, { userland, images: completeImages });
   await cluster.clock.advance(300);
   await cluster.createPod("full", {
     volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }, { name: "m", emptyDir: { medium: "Memory", sizeLimit: "64Ki" } }],

@@ -4,7 +4,7 @@ import { defineImage, type Image, type ProgramContext } from "../../cri/program.
 import { ExecutableNotFound } from "../program.ts";
 import { pause } from "../pause.ts";
 import { curl } from "../curl.ts";
-import { hold } from "../../time/hold.ts";
+import { loaded } from "../../time/loading.ts";
 import { httpd, nginx } from "./web.ts";
 
 export { anyImage } from "./any.ts";
@@ -30,18 +30,18 @@ const curlImage = defineImage({
 });
 
 /** A program that is loaded when it is first run. */
-const loaded = (load: () => Promise<(context: ProgramContext) => Promise<number>>): { readonly program: (context: ProgramContext) => Promise<number> } =>
-  ({ program: async (context) => (await hold(load()))(context) });
+const later = (load: () => Promise<(context: ProgramContext) => Promise<number>>): { readonly program: (context: ProgramContext) => Promise<number> } =>
+  ({ program: async (context) => (await loaded(load()))(context) });
 
 const redis = defineImage({
   name: "redis:7.4", entrypoint: ["docker-entrypoint.sh"], cmd: ["redis-server"], workingDir: "/data", sizeBytes: 45_064_272, env: { REDIS_VERSION: "7.4.1" }, run: noProgram,
   files: {
     "/usr/local/bin/docker-entrypoint.sh": { text: '#!/bin/sh\nset -e\nif [ "${1#-}" != "$1" ] || [ "${1%.conf}" != "$1" ]; then\n  set -- redis-server "$@"\nfi\nexec "$@"\n', mode: 0o755 },
-    "/usr/local/bin/redis-server": loaded(async () => (await import("./redis.ts")).server), "/usr/local/bin/redis-cli": loaded(async () => (await import("./redis.ts")).cli), "/data": { directory: true },
+    "/usr/local/bin/redis-server": later(async () => (await import("./redis.ts")).server), "/usr/local/bin/redis-cli": later(async () => (await import("./redis.ts")).cli), "/data": { directory: true },
   },
 });
 
-const agnhostProgram = loaded(async () => (await import("./agnhost.ts")).agnhost);
+const agnhostProgram = later(async () => (await import("./agnhost.ts")).agnhost);
 const agnhost = defineImage({
   name: "registry.k8s.io/e2e-test-images/agnhost:2.53", entrypoint: ["/agnhost"], cmd: ["pause"], sizeBytes: 51_105_200, run: noProgram, base: "tools",
   files: { "/agnhost": agnhostProgram, "/usr/bin/curl": { program: curl } },
