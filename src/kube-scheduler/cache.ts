@@ -10,6 +10,10 @@ export interface SchedulerCache {
   /** The same array as long as no node comes or goes. */
   nodes(): readonly NodeInfo[];
   node(name: string): NodeInfo | undefined;
+  /** Those with pods that have inter-pod affinity. */
+  readonly affinityNodes: ReadonlySet<NodeInfo>;
+  /** On how many nodes there is an image of this name. */
+  nodesWithImage(name: string): number;
   setNode(node: Node): void;
   removeNode(name: string): void;
   /** A bound pod as the API shows it. */
@@ -28,7 +32,13 @@ export function createSchedulerCache(): SchedulerCache {
   const homeless = new Map<string, Map<string, PodInfo>>();
   const nodeOfPod = new Map<string, string>();
   const assumed = new Set<string>();
+  const affinityNodes = new Set<NodeInfo>();
+  const images = new Map<string, number>();
   let list: readonly NodeInfo[] | undefined;
+
+  const countImages = (node: Node, by: 1 | -1): void => {
+    for (const { names = [] } of node.status.images ?? []) for (const name of names) images.set(name, (images.get(name) ?? 0) + by);
+  };
 
   const place = (info: PodInfo, node: string): void => {
     const { uid } = info.pod.metadata;
@@ -54,14 +64,21 @@ export function createSchedulerCache(): SchedulerCache {
   return {
     nodes: () => (list ??= byZone([...byName.values()])),
     node: (name) => byName.get(name),
+    affinityNodes,
+    nodesWithImage: (name) => images.get(name) ?? 0,
     setNode(node) {
       const { name } = node.metadata;
       const known = byName.get(name);
       if (known !== undefined) {
+        if (known.node.status.images !== node.status.images) {
+          countImages(known.node, -1);
+          countImages(node, 1);
+        }
         setNode(known, node);
         return;
       }
-      const info = newNodeInfo(node);
+      const info = newNodeInfo(node, affinityNodes);
+      countImages(node, 1);
       for (const pod of homeless.get(name)?.values() ?? []) addPod(info, pod);
       homeless.delete(name);
       byName.set(name, info);
@@ -71,6 +88,8 @@ export function createSchedulerCache(): SchedulerCache {
       const info = byName.get(name);
       if (info === undefined) return;
       byName.delete(name);
+      countImages(info.node, -1);
+      affinityNodes.delete(info);
       if (info.pods.size > 0) homeless.set(name, info.pods);
       list = undefined;
     },

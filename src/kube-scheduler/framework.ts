@@ -38,6 +38,8 @@ export interface NodeInfo {
   readonly pods: Map<string, PodInfo>;
   /** Pods with inter-pod affinity or anti-affinity of any sort. */
   readonly withAffinity: Set<PodInfo>;
+  /** All nodes that have such pods, this one among them if it has: shared by the nodes of one cache. */
+  readonly affinityNodes: Set<NodeInfo>;
   allocatable: Resources;
   /** `pods` of its allocatable. */
   podsMax: number;
@@ -211,8 +213,8 @@ export const ANY_ADDRESS = "0.0.0.0";
 
 export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
 
-export function newNodeInfo(node: Node): NodeInfo {
-  const info: NodeInfo = { node, pods: new Map(), withAffinity: new Set(), allocatable: newResources(), podsMax: 0, requested: newResources(),
+export function newNodeInfo(node: Node, affinityNodes = new Set<NodeInfo>()): NodeInfo {
+  const info: NodeInfo = { node, pods: new Map(), withAffinity: new Set(), affinityNodes, allocatable: newResources(), podsMax: 0, requested: newResources(),
     nonZeroCpu: 0, nonZeroMemory: 0, hostPorts: undefined };
   setNode(info, node);
   return info;
@@ -229,7 +231,10 @@ export function setNode(info: NodeInfo, node: Node): void {
 export function addPod(info: NodeInfo, pod: PodInfo): void {
   info.pods.set(pod.pod.metadata.uid, pod);
   const { podAffinity, podAntiAffinity } = pod.pod.spec.affinity ?? NO_AFFINITY;
-  if (podAffinity !== undefined || podAntiAffinity !== undefined) info.withAffinity.add(pod);
+  if (podAffinity !== undefined || podAntiAffinity !== undefined) {
+    info.withAffinity.add(pod);
+    info.affinityNodes.add(info);
+  }
   account(info, pod, 1);
 }
 
@@ -249,7 +254,7 @@ export function removePod(info: NodeInfo, uid: string): void {
   const pod = info.pods.get(uid);
   if (pod === undefined) return;
   info.pods.delete(uid);
-  info.withAffinity.delete(pod);
+  if (info.withAffinity.delete(pod) && info.withAffinity.size === 0) info.affinityNodes.delete(info);
   account(info, pod, -1);
 }
 

@@ -75,10 +75,10 @@ const FACTORIES: readonly (readonly [name: string, make: PluginFactory])[] = [
   ["NodeResourcesFit", (_handle, args) => ({ ...nodeResourcesFit, score: fitStrategy(args) })],
   ["Volumes", (handle) => volumePlugins(handle)],
   ["PodTopologySpread", ({ informers }) => wholePodTopologySpread(informers)],
-  ["InterPodAffinity", ({ informers }, { hardPodAffinityWeight }) => interPodAffinity(informers, hardPodAffinityWeight as number | undefined)],
+  ["InterPodAffinity", (handle, { hardPodAffinityWeight }) => interPodAffinity(handle, hardPodAffinityWeight as number | undefined)],
   ["DefaultPreemption", (handle, args) => defaultPreemption(handle, args as PreemptionArgs)],
   ["NodeResourcesBalancedAllocation", () => nodeResourcesBalancedAllocation],
-  ["ImageLocality", () => imageLocality],
+  ["ImageLocality", ({ cache }) => imageLocality(cache)],
 ];
 
 function profileOf(configuration: ProfileConfiguration, { extenders, fetch, own }: {

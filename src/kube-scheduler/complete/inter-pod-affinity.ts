@@ -5,9 +5,9 @@
 import type { Node, Pod, PodAffinityTerm } from "../../api/types.generated.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
 import type { Labels, Requirement, Selector } from "../../apimachinery/selectors.ts";
-import type { Informers } from "../../client/informer.ts";
 import { MAX_SCORE, SKIP } from "../framework.ts";
 import type { Cycle, NodeInfo, Plugin, PodInfo, Rejection } from "../framework.ts";
+import type { Handle } from "../scheduler.ts";
 
 const NAME = "InterPodAffinity";
 const SCORING = `${NAME} scoring`;
@@ -22,6 +22,7 @@ interface Term {
   readonly selector: Selector;
   readonly namespaces: ReadonlySet<string>;
   readonly namespaceSelector: Selector | undefined;
+  /** 0: it is required. */
   readonly weight: number;
 }
 
@@ -47,7 +48,7 @@ interface State {
 const pair = (key: string, value: string): string => `${key}=${value}`;
 const bump = (counts: Counts, key: string, by: number): void => void counts.set(key, (counts.get(key) ?? 0) + by);
 
-export function interPodAffinity(informers: Informers, hardPodAffinityWeight = 1): Plugin {
+export function interPodAffinity({ informers, cache }: Handle, hardPodAffinityWeight = 1): Plugin {
   const namespaces = informers.informer("namespaces");
   const labelsOf = (namespace: string): Labels => namespaces.get("", namespace)?.metadata.labels;
 
@@ -90,10 +91,8 @@ export function interPodAffinity(informers: Informers, hardPodAffinityWeight = 1
       const terms = termsOf(info);
       const state: State = { terms, namespaceLabels: labelsOf(info.pod.metadata.namespace ?? ""), existing: new Map(), affinity: new Map(), antiAffinity: new Map() };
       const asks = terms.affinity.length > 0 || terms.antiAffinity.length > 0;
-      for (const { node, pods, withAffinity } of nodes) {
-        if (withAffinity.size > 0) for (const other of withAffinity) countExisting(state, info.pod, other, node, 1);
-        if (asks) for (const { pod } of pods.values()) countIncoming(state, pod, node, 1);
-      }
+      for (const { node, withAffinity } of cache.affinityNodes) for (const other of withAffinity) countExisting(state, info.pod, other, node, 1);
+      if (asks) for (const { node, pods } of nodes) for (const { pod } of pods.values()) countIncoming(state, pod, node, 1);
       if (!asks && state.existing.size === 0) return SKIP;
       kept.set(NAME, state);
       return undefined;
@@ -128,22 +127,24 @@ export function interPodAffinity(informers: Informers, hardPodAffinityWeight = 1
       const add = (list: readonly Term[], incoming: Pod, labels: Readonly<Record<string, string>>, sign: number): void => {
         for (const term of list) {
           const value = labels[term.topologyKey];
-          if (value !== undefined && termMatchesPod(term, incoming)) bump(scores, pair(term.topologyKey, value), sign * term.weight);
+          if (value !== undefined && termMatchesPod(term, incoming)) bump(scores, pair(term.topologyKey, value), sign * (term.weight === 0 ? 1 : term.weight));
         }
       };
-      for (const { node: { metadata: { labels = {} } }, pods, withAffinity } of nodes) {
-        if (asks) {
+      if (asks) {
+        for (const { node: { metadata: { labels = {} } }, pods } of nodes) {
           for (const { pod } of pods.values()) {
             add(terms.preferred, pod, labels, 1);
             add(terms.preferredAnti, pod, labels, -1);
           }
         }
+      }
+      for (const { node: { metadata: { labels = {} } }, withAffinity } of cache.affinityNodes) {
         for (const other of withAffinity) {
           const theirs = termsOf(other);
           add(theirs.preferred, info.pod, labels, 1);
           add(theirs.preferredAnti, info.pod, labels, -1);
           // What another pod demands counts a little for who would fulfil it.
-          for (const term of theirs.affinity) add([{ ...term, weight: hardPodAffinityWeight }], info.pod, labels, 1);
+          add(theirs.affinity, info.pod, labels, hardPodAffinityWeight);
         }
       }
       if (scores.size === 0) return false;
