@@ -108,7 +108,7 @@ async function answerMessage(serving: Serving, message: HttpMessage, exchange: E
     serving.checkAccept?.({ method, path, headers });
     const { as: accepted, yaml, protobuf: asProtobuf } = negotiate({ method, path, headers }, serving);
     binary = asProtobuf;
-    const protobuf = (headers["content-type"] ?? "").startsWith(PROTOBUF) && serving.decodeProtobuf !== undefined;
+    const protobuf = (headers["content-type"] ?? "").startsWith(PROTOBUF) && method !== "PATCH" && serving.decodeProtobuf !== undefined;
     if (bytes.length > BODY_BYTES_MAX) throw failure(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_BYTES_MAX}`);
     const text = protobuf || bytes.length === 0 ? "" : decoder.decode(bytes);
     const body = protobuf && bytes.length > 0 ? serving.decodeProtobuf(bytes) : text === "" ? undefined : await parseBody(text, { method, path, headers }, serving);

@@ -6,6 +6,7 @@ import { createApiServer } from "../../src/kube-apiserver/server.ts";
 import { apiVersionOf } from "../../src/api/resources.ts";
 import { decodeStruct, structType } from "../../src/api/schema.ts";
 import type { FieldType } from "../../src/api/schema.ts";
+import { encodeEnvelope } from "../../src/kube-apiserver/complete/protobuf-encode.ts";
 import { typeOf } from "../../src/kube-apiserver/registry/descriptor.ts";
 import { REGISTRY } from "../../src/kube-apiserver/registry/index.ts";
 import { silent } from "../../src/log.ts";
@@ -130,3 +131,41 @@ test("any path and any bytes are answered", async () => {
     sound(`${method} ${path} ${type}`, await send(method, path, bytes[random.below(bytes.length)], type));
   }
 }, 120_000);
+
+test("bytes that are nearly protobuf, and answers of every form", async () => {
+  const random = testRandom(14);
+  const types = new Map(KINDS.map((d) => [`${apiVersionOf(d.name)}/${d.name.kind}`, typeOf(d)]));
+  const typeOfKind = (apiVersion: string, kind: string): string | undefined => types.get(`${apiVersion}/${kind}`);
+  let bug: string | undefined;
+  const log: Logger = { ...silent, error: (_message, fields) => (bug = String((fields?.["error"] as Error | undefined)?.stack)) };
+  const server = createApiServer({ extension: complete, clock: new TestClock(), random: testRandom(3), log });
+  await server.handle({ method: "POST", path: "/api/v1/namespaces/default/serviceaccounts", body: { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } } });
+  const forms = ["application/vnd.kubernetes.protobuf", "application/yaml", "application/json", "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", "application/json;as=Table;v=v1;g=meta.k8s.io", "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json", "text/html", "*/*;q=0.5"];
+  for (let round = 0; round < 8; round++) {
+    for (const descriptor of KINDS) {
+      const { group, version, kind, resource, namespaced } = descriptor.name;
+      const path = `${group === "" ? `/api/${version}` : `/apis/${group}/${version}`}${namespaced ? "/namespaces/default" : ""}/${resource}`;
+      const sent = decodeOrNothing(typeOf(descriptor), { ...object(typeOf(descriptor), random, 1), metadata: { name: `p${round}` } });
+      const bytes = encodeEnvelope({ ...sent, apiVersion: apiVersionOf(descriptor.name), kind }, typeOfKind)!;
+      // As it is, cut off, or with some of it changed.
+      const cut = random.below(3) === 0 ? bytes.slice(0, random.below(bytes.length)) : bytes.slice();
+      if (random.below(2) === 0) for (let i = random.below(5); i >= 0; i--) if (cut.length > 4) cut[4 + random.below(cut.length - 4)] = random.below(256);
+      for (const [method, at, content] of [["POST", path, cut], ["GET", path, undefined], ["GET", `${path}/p${round}`, undefined], ["DELETE", `${path}/p${round}`, random.below(2) === 0 ? cut : undefined]] as const) {
+        bug = undefined;
+        const headers = { accept: forms[random.below(forms.length)]!, "content-type": "application/vnd.kubernetes.protobuf" };
+        const answer = await server.fetch(new Request(`https://server${at}`, { method, headers, ...(content === undefined ? {} : { body: content }) }));
+        await answer.arrayBuffer();
+        if (bug !== undefined) expect.fail(`${String(bug)}\n${method} ${at} ${JSON.stringify(headers)} ${Buffer.from(content ?? []).toString("hex")}`);
+      }
+    }
+  }
+}, 120_000);
+
+/** Objects that cannot be read are sent empty. */
+function decodeOrNothing(name: string, body: unknown): Record<string, unknown> {
+  try {
+    return decodeStruct(name, body, { strict: [] });
+  } catch {
+    return {};
+  }
+}

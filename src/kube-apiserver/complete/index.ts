@@ -50,7 +50,8 @@ let kinds: Map<string, string> | undefined;
 /** The schema's type of a kind, `Status` and other bodies among them. */
 function typeOfKind(apiVersion: string, kind: string): string | undefined {
   kinds ??= new Map([...Object.entries(OTHER_KINDS), ...[...REGISTRY, ...complete.resources].map((d): [string, string] => [`${apiVersionOf(d.name)}/${d.name.kind}`, typeOf(d)])]);
-  return kinds.get(`${apiVersion}/${kind}`);
+  // Clients send them in the group and version of what they delete.
+  return kind === "DeleteOptions" ? kind : kinds.get(`${apiVersion}/${kind}`);
 }
 
 const PROTOBUF = {
