@@ -166,6 +166,8 @@ export interface Extension {
   apply(request: ApplyRequest): Promise<ApiResponse>;
   /** The replicas and the managed fields of an object whose Scale is applied. Throws ApiError. */
   applyScale(application: ScaleApplication): { replicas: number; managedFields: ManagedFieldsEntry[] };
+  /** Managed fields in order and in bounds. */
+  tidied(entries: ManagedFieldsEntry[]): ManagedFieldsEntry[];
   /** The managed fields that a Scale shows of its object's. */
   scaleEntries(parent: readonly ManagedFieldsEntry[] | undefined, path: readonly string[]): ManagedFieldsEntry[];
   /** Fills what an older version of the kind takes from elsewhere, in a body of that version. */

@@ -44,7 +44,7 @@ export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   /** Server-side apply (without it such patches are refused with 415) and more subresources. */
   kubelets?: Kubelets | undefined;
   serviceAccountKey?: SigningKeySource | undefined;
-  extension?: Pick<Extension, "admission" | "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries"> | undefined;
+  extension?: Pick<Extension, "admission" | "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries" | "tidied"> | undefined;
 }
 
 export interface Handlers {
@@ -253,7 +253,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       delete after.metadata.managedFields;
       return;
     }
-    const managed = updateManagedFields({
+    const updated = updateManagedFields({
       type: kind,
       apiVersion: after.apiVersion,
       before: (before ?? emptyStruct(kind)) as unknown as Record<string, unknown>,
@@ -264,6 +264,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       reset: resetFields(info),
       time: now(),
     });
+    const managed = given.extension?.tidied(updated) ?? updated;
     // The time of a scaling is not kept (ScaleHandler.ToParent).
     if (info.subresource === "scale") for (const [i, entry] of managed.entries()) if (entry.subresource === "scale") managed[i] = { ...entry, time: undefined } as unknown as typeof entry;
     // What comes through a built-in kind's Scale is kept without its time (fieldmanager.ScaleHandler).

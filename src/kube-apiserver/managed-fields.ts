@@ -74,7 +74,9 @@ export function updateManagedFields(update: Update): ManagedFieldsEntry[] {
       mine = entry;
     } else next = subtract(next, set);
     if (isEmptySet(next)) continue;
-    out.push(deepEqual(next, owned) ? entry : { ...entry, time: same ? update.time : entry.time, fieldsV1: sortSet(next) });
+    const time = same && !isEmptySet(set) ? update.time : entry.time;
+    if (time === entry.time && deepEqual(next, owned)) out.push(entry);
+    else out.push({ ...entry, ...(time === undefined ? {} : { time }), fieldsV1: deepEqual(next, owned) ? entry.fieldsV1 : sortSet(next) });
   }
   if (mine === undefined && !isEmptySet(set)) {
     out.push({

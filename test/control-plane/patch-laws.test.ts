@@ -6,6 +6,7 @@ import type { KubeObject } from "../../src/apimachinery/meta.ts";
 import { ApiError } from "../../src/apimachinery/status.ts";
 import { complete } from "../../src/kube-apiserver/complete/index.ts";
 import { applyConfiguration } from "../../src/kube-apiserver/complete/apply.ts";
+import { tidied } from "../../src/kube-apiserver/complete/managers.ts";
 import { keyedElement, updateManagedFields } from "../../src/kube-apiserver/managed-fields.ts";
 import type { FieldSet } from "../../src/kube-apiserver/managed-fields.ts";
 import { jsonPatch, mergePatch, strategicMergePatch } from "../../src/kube-apiserver/patch.ts";
@@ -207,4 +208,26 @@ describe("patches", () => {
       expect(strategicMergePatch(kind, once, patch)).toEqual(once);
     }
   });
+});
+
+test("the oldest of too many managers become one, and entries stand by operation and age", () => {
+  let object = apply("ConfigMap", undefined, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "n" }, data: { applied: "1" } }, "applier");
+  for (let i = 0; i < 13; i++) {
+    const after = { ...object, data: { ...(object as unknown as { data: Json }).data, [`k${i}`]: "1" } } as unknown as KubeObject;
+    const time = `2030-01-01T00:00:${String(59 - i).padStart(2, "0")}Z`;
+    const managedFields = tidied(updateManagedFields({
+      type: "ConfigMap", apiVersion: "v1", before: object as unknown as Json, after: after as unknown as Json, managed: object.metadata.managedFields ?? [],
+      manager: `m${i}`, subresource: "", reset: [], time,
+    }));
+    object = { ...after, metadata: { ...after.metadata, managedFields } };
+  }
+  const entries = object.metadata.managedFields!;
+  expect(entries[0]!.manager).toBe("applier");
+  expect(entries.filter(({ operation }) => operation === "Update")).toHaveLength(10);
+  expect(entries.map(({ operation, time }) => `${operation} ${time ?? ""}`)).toEqual(entries.map(({ operation, time }) => `${operation} ${time ?? ""}`).sort());
+  const ancient = entries.find(({ manager }) => manager === "ancient-changes")!;
+  expect(Object.keys((ancient.fieldsV1 as { "f:data": Json })["f:data"]).length).toBeGreaterThan(3);
+  // Nobody's field is lost.
+  const all = entries.flatMap(({ fieldsV1 }) => Object.keys((fieldsV1 as { "f:data": Json })["f:data"])).filter((key) => key !== ".").sort();
+  expect(all).toEqual(["f:applied", ...Array.from({ length: 13 }, (_, i) => `f:k${i}`)].sort());
 });

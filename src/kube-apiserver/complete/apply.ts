@@ -12,6 +12,7 @@ import { ApiError } from "../../apimachinery/status.ts";
 import { changedFields, isEmptySet, keyedElement, sortSet, stripSet, subtract, union, updateManagedFields } from "../managed-fields.ts";
 import type { FieldSet } from "../managed-fields.ts";
 import { goJson } from "./go-json.ts";
+import { tidied } from "./managers.ts";
 
 type Json = Record<string, unknown>;
 const isMap = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -59,7 +60,7 @@ export function applyConfiguration(type: string, application: Application): Kube
     if (was?.time === undefined) delete (entry as { time?: string }).time;
     else entry.time = was.time;
   }
-  const managed = isEmptySet(set) ? others : [entry, ...others];
+  const managed = tidied(isEmptySet(set) ? [...others] : [entry, ...others]);
   const metadata = { ...(merged["metadata"] as Json) };
   if (manager === KUBECTL) syncLastApplied(metadata, config);
   if (managed.length > 0) metadata["managedFields"] = managed;

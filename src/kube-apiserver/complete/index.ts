@@ -25,6 +25,7 @@ import { KINDS } from "./kinds.ts";
 import { legacy, LEGACY_KINDS } from "./legacy.ts";
 import { checkAccept, checkOptions, unreadable } from "./negotiation.ts";
 import { defaultOlder } from "./older.ts";
+import { tidied } from "./managers.ts";
 import { openapi } from "./openapi.ts";
 import { decodeEnvelope } from "./protobuf.ts";
 import { encodeEnvelope, encodeFrame } from "./protobuf-encode.ts";
@@ -134,6 +135,7 @@ export const complete: Extension = {
   apply: applyRequest,
   applyScale,
   scaleEntries,
+  tidied,
   defaultOlder,
   quote(type, contentType, patch, patched, why) {
     if (contentType !== "application/strategic-merge-patch+json") return [patchedJson(type, patched, contentType, patch), why];
