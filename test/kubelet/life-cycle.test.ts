@@ -283,3 +283,20 @@ test("a deleted pod's sidecars hear SIGTERM after all others have ended", async 
   await cluster.gone("order", 2000);
   await cluster.stop();
 });
+
+test("a container that was never there when its pod ended is unknown; a startup probe that never passes restarts it", async () => {
+  const cluster = await started();
+  await cluster.createPod("late", { activeDeadlineSeconds: 3, containers: [{ name: "c", image: "no-such-image:1" }] });
+  const late = await cluster.until("late", 6000, (p) => p.status.phase === "Failed" && state(p, "c").startsWith("terminated"));
+  expect(late.status.reason).toBe("DeadlineExceeded");
+  expect(late.status.containerStatuses![0]!.state.terminated).toMatchObject({ exitCode: 137, reason: "ContainerStatusUnknown", message: "The container could not be located when the pod was terminated" });
+  await cluster.createPod("never", { terminationGracePeriodSeconds: 1, containers: [{ name: "c", image, args: ["term:0:0"], startupProbe: { httpGet: { path: "/", port: 80 }, periodSeconds: 1, failureThreshold: 2 }, livenessProbe: { tcpSocket: { port: 80 } } }] });
+  const pod = await cluster.until("never", 5000, (p) => p.status.containerStatuses?.[0]?.restartCount === 1);
+  expect(pod.status.containerStatuses![0]!.started).toBe(false);
+  expect(await cluster.events("never")).toEqual(expect.arrayContaining([
+    // The second run's first probe has failed, too.
+    'Warning Unhealthy x3 spec.containers{c}: Startup probe failed: Get "http://10.244.1.3:80/": dial tcp 10.244.1.3:80: connect: connection refused',
+    "Normal Killing x1 spec.containers{c}: Container c failed startup probe, will be restarted",
+  ]));
+  await cluster.stop();
+});

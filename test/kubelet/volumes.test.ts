@@ -54,6 +54,9 @@ test("what is missing holds the pod back in ContainerCreating, with upstream's w
   }
   await cluster.client.configMaps.create({ metadata: named("y"), data: { a: "A" } });
   await cluster.until("m1", 10_000, isReady);
+  // What never started goes at once.
+  await cluster.client.pods.delete("default", "m2");
+  await cluster.gone("m2", 500);
   await cluster.stop();
 });
 

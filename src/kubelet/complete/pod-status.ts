@@ -98,14 +98,18 @@ export function terminatedStatus(pod: Pod, status: PodStatus): PodStatus {
   });
   return {
     ...status,
-    containerStatuses: (status.containerStatuses ?? []).map((s) => (initialized && s.state.waiting === undefined ? end(s) : s)),
+    containerStatuses: (status.containerStatuses ?? []).map((s) => (initialized ? end(s) : s)),
     ...(status.initContainerStatuses === undefined ? {} : { initContainerStatuses: status.initContainerStatuses.map((s) => (s.state.running === undefined ? s : end(s))) }),
   };
 }
 
 const hasInitialized = (pod: Pod, status: PodStatus): boolean =>
   (pod.spec.initContainers ?? []).length === 0 || (status.containerStatuses ?? []).some(({ state, lastState }) => state.running ?? state.terminated ?? lastState.terminated) ||
-  (status.initContainerStatuses ?? []).every(({ ready }) => ready);
+  wasDone(status.initContainerStatuses?.at(-1));
+
+/** A sidecar has started, another init container has succeeded. */
+const wasDone = (last: ContainerStatus | undefined): boolean =>
+  last?.started === true || last?.state.terminated?.exitCode === 0 || last?.lastState.terminated?.exitCode === 0;
 
 /** kubecontainer.ShouldContainerBeRestarted: whether the next look starts it. */
 export function shouldRestart(pod: Pod, container: Container, run: Run | undefined): boolean {
