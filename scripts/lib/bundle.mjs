@@ -11,6 +11,7 @@ import { SHIPPABLE } from "./licenses.mjs";
 // dist/ as from runtimes/ (see runtimes/files.ts).
 // Names stay, for stack traces; white space goes: parsing is a tenth of the time to the first answer.
 const SERVER = {
+  core: "src/cluster.ts",
   minifyWhitespace: true,
   minifySyntax: true,
   target: "node20",
@@ -84,18 +85,23 @@ async function bundle(root, outdir, { entries, core, ...given }) {
     metafile: true,
     ...given,
   };
-  if (core === undefined) return (await build(options)).metafile;
-  const { metafile } = await build({ ...options, write: false });
-  const onUse = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ kind, external }) => kind === "dynamic-import" && !external));
-  const plugins = [afterCore(root, core, new Set(onUse.map(({ path }) => path)))];
-  // Nothing of the core is there for its side effects: that it has been imported is what counts, and esbuild says so.
-  return (await build({ ...options, plugins, logOverride: { "ignored-bare-import": "silent" } })).metafile;
+  return (core === undefined ? await build(options) : await buildTogether(root, core, options)).metafile;
 }
 
 /**
  * esbuild makes a file of whatever some entries and modules imported on use share and others do not: the core in a dozen pieces, which compress
- * worse than one. So the modules imported on use (`paths`) import all of the core, which is there when they are.
+ * worse than one and take a millisecond each to load. So the modules imported on use import all of the core, which is there when they are.
+ * The core awaits nothing at its top level: a module that does would wait for itself.
  */
+export async function buildTogether(root, core, options) {
+  const { metafile } = await build({ ...options, metafile: true, write: false });
+  if (metafile.inputs[core] === undefined) return build(options);
+  const onUse = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ kind, external }) => kind === "dynamic-import" && !external));
+  const plugins = [afterCore(root, core, new Set(onUse.map(({ path }) => path)))];
+  // Nothing of the core is there for its side effects: that it has been imported is what counts, and esbuild says so.
+  return build({ ...options, plugins, logOverride: { "ignored-bare-import": "silent" } });
+}
+
 const afterCore = (root, core, paths) => ({
   name: "after-core",
   setup({ onLoad, onResolve }) {
