@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { buildBundles, buildTogether, bundleOptions } from "./lib/bundle.mjs";
+import { CORES, buildBundles, buildTogether, bundleOptions } from "./lib/bundle.mjs";
 import { buildKernel } from "./lib/kernel.mjs";
 import { importTs } from "./lib/run-ts.mjs";
 
@@ -57,7 +57,7 @@ async function prepare(path, { pinned = true } = {}) {
   const outfile = `.cache/${name}.mjs`;
   // yaml's build for Node is CommonJS, which a module can not bundle: take the one for browsers, as dist/ does.
   const alias = { yaml: fileURLToPath(new URL("node_modules/yaml/browser/index.js", root)) };
-  await buildTogether(root, "src/cluster.ts", {
+  await buildTogether(root, CORES, {
     ...bundleOptions(root), entryPoints: [{ in: path, out: name }], outdir: ".cache", outExtension: { ".js": ".mjs" }, splitting: true, chunkNames: `${name}-[hash]`,
     platform: "node", target: "node20", minify: true, alias,
   });

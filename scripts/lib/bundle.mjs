@@ -7,11 +7,14 @@ import { gzipSync } from "node:zlib";
 import { abiHash } from "./abi.mjs";
 import { SHIPPABLE } from "./licenses.mjs";
 
+/** What every cluster loads: the part that threads of nodes have, and all of it. */
+export const CORES = ["src/crew.ts", "src/cluster.ts"];
+
 // Every file lands in dist/ itself: `new URL("../build/kernel.wasm", import.meta.url)` then means the same from
 // dist/ as from runtimes/ (see runtimes/files.ts).
 // Names stay, for stack traces; white space goes: parsing is a tenth of the time to the first answer.
 const SERVER = {
-  core: "src/cluster.ts",
+  cores: CORES,
   minifyWhitespace: true,
   minifySyntax: true,
   target: "node20",
@@ -37,7 +40,7 @@ const CLI = {
 const WEB = {
   target: "es2022",
   minify: true,
-  core: "src/cluster.ts",
+  cores: CORES,
   entries: {
     browser: "runtimes/browser/index.ts",
     worker: "runtimes/worker/index.ts",
@@ -75,7 +78,7 @@ export function bundleOptions(root) {
   };
 }
 
-async function bundle(root, outdir, { entries, core, ...given }) {
+async function bundle(root, outdir, { entries, cores, ...given }) {
   const options = {
     ...bundleOptions(root),
     entryPoints: Object.entries(entries).map(([out, path]) => ({ in: path, out })),
@@ -85,30 +88,40 @@ async function bundle(root, outdir, { entries, core, ...given }) {
     metafile: true,
     ...given,
   };
-  return (core === undefined ? await build(options) : await buildTogether(root, core, options)).metafile;
+  return (cores === undefined ? await build(options) : await buildTogether(root, cores, options)).metafile;
 }
 
 /**
  * esbuild makes a file of whatever some entries and modules imported on use share and others do not: the core in a dozen pieces, which compress
- * worse than one and take a millisecond each to load. So the modules imported on use import all of the core, which is there when they are.
- * The core awaits nothing at its top level: a module that does would wait for itself.
+ * worse than one and take a millisecond each to load. So the modules imported on use import all of the core, which is there when they are: the
+ * first of `cores` that imports them, so that the threads of nodes load no control plane. Cores await nothing at their top level: a module that
+ * does would wait for itself.
  */
-export async function buildTogether(root, core, options) {
-  const { metafile } = await build({ ...options, metafile: true, write: false });
-  if (metafile.inputs[core] === undefined) return build(options);
-  const onUse = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ kind, external }) => kind === "dynamic-import" && !external));
-  const plugins = [afterCore(root, core, new Set(onUse.map(({ path }) => path)))];
+export async function buildTogether(root, cores, options) {
+  const { metafile: { inputs } } = await build({ ...options, metafile: true, write: false });
+  const later = new Map();
+  for (const core of cores.filter((path) => inputs[path] !== undefined)) {
+    const closure = new Set([core]);
+    for (const path of closure) {
+      for (const { path: next, kind, external } of inputs[path].imports) {
+        if (external) continue;
+        closure.add(next);
+        if (kind === "dynamic-import" && !later.has(next)) later.set(next, core);
+      }
+    }
+  }
   // Nothing of the core is there for its side effects: that it has been imported is what counts, and esbuild says so.
-  return build({ ...options, plugins, logOverride: { "ignored-bare-import": "silent" } });
+  return build({ ...options, plugins: [afterCore(root, later)], logOverride: { "ignored-bare-import": "silent" } });
 }
 
-const afterCore = (root, core, paths) => ({
+const afterCore = (root, later) => ({
   name: "after-core",
   setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^kubewire:core$/ }, () => ({ path: fileURLToPath(new URL(core, root)) }));
+    const cores = new Map([...later].map(([path, core]) => [fileURLToPath(new URL(path, root)), core]));
+    onResolve({ filter: /^core:/ }, ({ path }) => ({ path: fileURLToPath(new URL(path.slice("core:".length), root)) }));
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
-      if (![...paths].some((one) => fileURLToPath(new URL(one, root)) === path)) return undefined;
-      return { contents: `${readFileSync(path, "utf8")}\nimport "kubewire:core";\n`, loader: "ts" };
+      const core = cores.get(path);
+      return core === undefined ? undefined : { contents: `${readFileSync(path, "utf8")}\nimport "core:${core}";\n`, loader: "ts" };
     });
   },
 });
