@@ -8,7 +8,7 @@ import { buildKernel } from "./lib/kernel.mjs";
 /** Gzipped bytes: what is aimed at, and what fails the build. docs/decisions/build-and-packaging.md says where they part. */
 const KERNEL = { aim: 256 * 1024, limit: 256 * 1024 };
 const CORE = { aim: 64 * 1024, limit: 64 * 1024 };
-const PAGE = { aim: 140 * 1024, limit: 221 * 1024 };
+const PAGE = { aim: 140 * 1024, limit: 223 * 1024 };
 
 const root = new URL("../", import.meta.url);
 const quiet = process.argv.includes("--quiet");
