@@ -1,5 +1,5 @@
 /** What the real kubectl does with a running pod: logs, exec, attach, port-forward, drain, tokens. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startServer, type UpServer } from "./server.ts";
@@ -45,6 +45,16 @@ test.each([["WebSockets", {}], ["SPDY", SPDY]])("exec by %s: output, exit codes,
   expect(await exec(["exec", "-i", "box", "--", "cat"], "some\ntext\n")).toMatchObject({ code: 0, stdout: "some\ntext\n" });
   expect((await exec(["exec", "box", "--", "nothing"])).stderr).toMatch(/exec: "nothing": executable file not found in \$PATH/);
   expect((await exec(["exec", "box", "-c", "zz", "--", "ls"])).stderr).toMatch(/container zz is not valid for pod box|container not found/);
+}, 60_000);
+
+test.each([["WebSockets", {}], ["SPDY", SPDY]])("attach by %s, with standard input; files by cp", async (_, extra) => {
+  const way = Object.keys(extra).length === 0 ? "ws" : "spdy";
+  const run1 = await run(["run", `reader-${way}`, "--image=busybox", "--restart=Never", "-i", "--rm", "--quiet", "--", "cat"], "through\nattach\n", extra);
+  expect(run1).toMatchObject({ code: 0, stdout: "through\nattach\n" });
+  writeFileSync(join(server.folder, "sent"), "a file\n");
+  expect(await run(["cp", join(server.folder, "sent"), `box:/tmp/sent-${way}`], "", extra)).toMatchObject({ code: 0 });
+  expect(await run(["cp", `box:/tmp/sent-${way}`, join(server.folder, `back-${way}`)], "", extra)).toMatchObject({ code: 0 });
+  expect(readFileSync(join(server.folder, `back-${way}`), "utf8")).toBe("a file\n");
 }, 60_000);
 
 test("logs: whole, the last lines, with times, and followed", async () => {

@@ -1,6 +1,9 @@
 /** What goes on in pods: Exec, Attach, Log, PortForward; and top, health. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough, Writable } from "node:stream";
-import { Attach, CoreV1Api, Exec, Health, KubernetesObjectApi, Log, type LogOptions, loadAllYaml, PortForward, topNodes, type V1Status, type KubernetesObject } from "@kubernetes/client-node";
+import { Attach, BatchV1Api, CoreV1Api, Cp, Exec, Health, KubernetesObjectApi, Log, type LogOptions, loadAllYaml, Metrics, PortForward, topNodes, topPods, type V1Status, type KubernetesObject } from "@kubernetes/client-node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { failure, session, until } from "./common.ts";
 
@@ -43,10 +46,15 @@ spec: {containers: [{name: talk, image: busybox, command: [ping, 127.0.0.1]}]}
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: reader}
+spec: {containers: [{name: reader, image: busybox, stdin: true, command: [cat]}, {name: term, image: busybox, stdin: true, tty: true, command: [sh]}]}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: once}
 spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [echo, "one\\ntwo\\nthree\\nfour"]}]}
 `) as KubernetesObject[]) await objects.create({ ...spec, metadata: { ...spec.metadata, namespace } });
-  for (const name of ["web", "box", "talk"]) {
+  for (const name of ["web", "box", "talk", "reader"]) {
     await until(async () => (await core.readNamespacedPod({ name, namespace })).status!.conditions?.some(({ type, status }) => type === "Ready" && status === "True"));
   }
   await until(async () => (await core.readNamespacedPod({ name: "once", namespace })).status!.phase === "Succeeded");
@@ -80,6 +88,34 @@ describe("exec", () => {
     });
   });
 
+  test("a shell: both channels, its own exit code", async () => {
+    const ran = await exec(["sh", "-c", "echo out; echo err >&2; exit 3"]);
+    expect(ran).toMatchObject({ stdout: "out\n", stderr: "err\n", status: { reason: "NonZeroExitCode", details: { causes: [{ reason: "ExitCode", message: "3" }] } } });
+    expect((await exec(["sh"], "echo $((6 * 7))\nexit 4\n"))).toMatchObject({ stdout: "42\n", status: { details: { causes: [{ message: "4" }] } } });
+  });
+
+  test("a terminal: one channel, its size, and how that changes", async () => {
+    const stdout = Object.assign(new Kept(), { rows: 24, columns: 80 });
+    const stdin = new PassThrough();
+    let status: V1Status | undefined;
+    await new Exec(s.config).exec(namespace, "box", "box", ["sh"], stdout, null, stdin, true, (ended) => (status = ended));
+    stdin.write("stty size\n");
+    await until(() => stdout.text.includes("24 80"));
+    Object.assign(stdout, { rows: 50, columns: 132 });
+    stdout.emit("resize");
+    stdin.write("stty size\n");
+    await until(() => {
+      if (!stdout.text.includes("50 132")) stdin.write("stty size\n");
+      return stdout.text.includes("50 132");
+    });
+    stdin.write("nosuch\n");
+    await until(() => /nosuch: not found/.test(stdout.text));
+    stdin.write("exit\n");
+    await until(() => status);
+    // Lines end as terminals have it, and what is typed is shown.
+    expect(stdout.text).toMatch(/stty size\r\n24 80\r\n/);
+  });
+
   test("standard input, and its end", async () => {
     expect(await exec(["cat"], "some\ntext\n")).toMatchObject({ stdout: "some\ntext\n", status: { status: "Success" } });
     const big = "0123456789abcdef".repeat(20_000);
@@ -103,6 +139,51 @@ test("attach shows what a running container says", async () => {
   const socket = await new Attach(s.config).attach(namespace, "talk", "talk", stdout, null, null, false);
   await until(() => /seq=\d+ .*\n.*seq=\d+ /.test(stdout.text));
   socket.close();
+});
+
+test("attach writes to what a container reads", async () => {
+  const stdout = new Kept();
+  const stdin = new PassThrough();
+  const socket = await new Attach(s.config).attach(namespace, "reader", "reader", stdout, null, stdin, false);
+  stdin.write("hello\n");
+  await until(() => stdout.text === "hello\n");
+  socket.close();
+  // It is still there for the next.
+  const again = new Kept();
+  const more = new PassThrough();
+  const other = await new Attach(s.config).attach(namespace, "reader", "reader", again, null, more, false);
+  more.write("again\n");
+  await until(() => again.text === "again\n");
+  other.close();
+  expect(await core.readNamespacedPodLog({ name: "reader", namespace, container: "reader" })).toBe("hello\nagain\n");
+});
+
+test("attach to a terminal, and its size", async () => {
+  const stdout = Object.assign(new Kept(), { rows: 30, columns: 100 });
+  const stdin = new PassThrough();
+  const socket = await new Attach(s.config).attach(namespace, "reader", "term", stdout, null, stdin, true);
+  await until(() => {
+    if (!stdout.text.includes("30 100")) stdin.write("stty size\n");
+    return stdout.text.includes("30 100");
+  });
+  socket.close();
+});
+
+test("files go to a container and come back", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "kubewire-cp-"));
+  mkdirSync(join(folder, "from/deep"), { recursive: true });
+  mkdirSync(join(folder, "to"));
+  writeFileSync(join(folder, "from/a.txt"), "some text\n");
+  const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7) & 255));
+  writeFileSync(join(folder, "from/deep/b.bin"), bytes);
+  await exec(["mkdir", "-p", "/tmp/cp"]);
+  const cp = new Cp(s.config);
+  await cp.cpToPod(namespace, "box", "box", join(folder, "from"), "/tmp/cp");
+  await until(async () => (await exec(["sh", "-c", "wc -c < /tmp/cp/deep/b.bin"])).stdout.trim() === "100000");
+  expect((await exec(["cat", "/tmp/cp/a.txt"])).stdout).toBe("some text\n");
+  await cp.cpFromPod(namespace, "box", "box", ".", join(folder, "to"), "/tmp/cp");
+  await until(() => existsSync(join(folder, "to/deep/b.bin")) && readFileSync(join(folder, "to/deep/b.bin")).equals(bytes));
+  rmSync(folder, { recursive: true });
 });
 
 describe("logs", () => {
@@ -187,6 +268,25 @@ test("what nodes have and pods ask for", async () => {
   expect(node!.Node.metadata!.name).toBe("node-1");
   expect(Number(node!.CPU.RequestTotal)).toBeGreaterThanOrEqual(0.1);
   expect(Number(node!.Memory.Capacity)).toBeGreaterThan(0);
+});
+
+test("what they use", async () => {
+  const metrics = new Metrics(s.config);
+  await until(async () => (await metrics.getNodeMetrics().catch(() => ({ items: [] }))).items.length === 1);
+  expect((await metrics.getNodeMetrics()).items[0]).toMatchObject({ metadata: { name: "node-1" }, usage: { cpu: expect.stringMatching(/^\d+[num]?$/) as string } });
+  const box = await until(async () => (await topPods(core, metrics, namespace)).find(({ Pod, Containers }) => Pod.metadata!.name === "box" && Containers.length === 1));
+  expect(Number(box.CPU.RequestTotal)).toBeCloseTo(0.1);
+  expect(box.Containers[0]!.Container).toBe("box");
+});
+
+test("a job runs to its end", async () => {
+  const batch = s.config.makeApiClient(BatchV1Api);
+  await batch.createNamespacedJob({ namespace, body: { metadata: { name: "j" }, spec: { completions: 2, template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "busybox", command: ["true"] }] } } } } });
+  const { status } = await until(async () => {
+    const job = await batch.readNamespacedJob({ name: "j", namespace });
+    return job.status!.completionTime !== undefined && job;
+  });
+  expect(status).toMatchObject({ succeeded: 2 });
 });
 
 test("eviction, and a pod that is bound already", async () => {
