@@ -4,7 +4,7 @@ export type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "./client
 export { defineImage, type Image, type ProgramContext } from "./cri/program.ts";
 export { digest, runScenario, type DigestOptions, type DigestResult, type Scenario } from "./digest.ts";
 export type { Logger } from "./log.ts";
-export type { Endpoint, Platform } from "./platform.ts";
+export type { Endpoint, HttpsOptions, HttpsServer, Platform } from "./platform.ts";
 export type { LinkOptions, LinkStats } from "./underlay/switch.ts";
 export type { Clock, Random } from "./time/clock.ts";
 export { newRandom } from "./time/random.ts";

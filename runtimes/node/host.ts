@@ -31,5 +31,6 @@ export const nodeHost = (args: readonly string[]): CliHost => ({
   },
   signingKey,
   openNetdev: async (address, onFrame) => (await import("../netdev.ts")).openNetdev(address, onFrame),
-  serveHttps: async (options) => (await import("./serve.ts")).serveHttps(options),
+  // Deno runs the same command by its `node:` modules.
+  serveHttps: async (options) => (process.versions["deno"] === undefined ? await import("./serve.ts") : await import("../deno/serve.ts")).serveHttps(options),
 });
