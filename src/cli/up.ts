@@ -6,7 +6,7 @@ import { attributesOf, isLongRunning } from "../kube-apiserver/complete/attribut
 import { apiServerFlags, flagsOf, parseDuration, parseFlags } from "../kube-apiserver/complete/flags.ts";
 import type { Flag, FlagValue } from "../kube-apiserver/complete/flags.ts";
 import type { Logger } from "../log.ts";
-import type { CliHost, HttpsOptions, NetdevEnd } from "../platform.ts";
+import type { CliHost, HttpsOptions, HttpsServer, NetdevEnd } from "../platform.ts";
 import { setUpApiServer } from "./api-server.ts";
 
 /**
@@ -81,16 +81,17 @@ const run = async (host: CliHost, flags: ReadonlyMap<string, FlagValue>): Promis
   for (const warning of warnings) host.stderr(`W ${warning}\n`);
   const cluster = await clusterOn(host.platform)({ nodes, seed, controllers, time: "real", log: logTo(host), serving, anyImage: value("any-image", false) });
   const handle = withDeadlines(host, requestTimeoutMs, (message, connection) => cluster.serve(message, connection));
-  const server = await host.serveHttps({ port, host: value("bind-address", "127.0.0.1"), ...https, handle });
   const netdevs: NetdevEnd[] = [];
+  let server: HttpsServer | undefined;
   try {
+    server = await host.serveHttps({ port, host: value("bind-address", "127.0.0.1"), ...https, handle });
     for (const address of netdev) netdevs.push(await plugNetdev(host, cluster, address));
     await host.writeFile(kubeconfig, [new TextEncoder().encode(kubeconfigOf(server.url, server.ca, token))], 0o600);
     host.stdout(`${server.url}\nexport KUBECONFIG=${kubeconfig}\nready\n`);
     await stopped;
   } finally {
     for (const netdev of netdevs) await netdev.close();
-    await server.close();
+    await server?.close();
     cluster.close();
   }
   return 0;

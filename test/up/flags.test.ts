@@ -1,4 +1,6 @@
 /** kube-apiserver's flags, as pflag reads them and as the server takes them. */
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { setUpApiServer } from "../../src/cli/api-server.ts";
 import { main } from "../../src/cli/main.ts";
@@ -88,6 +90,16 @@ test("a file of tokens", () => {
     ["abc", { name: "jane", uid: "1", groups: ["devs", "ops"] }], ["def", { name: "joe", uid: "2", groups: [] }], ['g"h', { name: "x", uid: "3", groups: [""] }],
   ]);
   expect(() => parseTokenFile("a,b")).toThrow("token file must have at least 3 columns (token, user name, user uid), found 2");
+});
+
+test("a port that is taken ends the command", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  let errors = "";
+  const { port } = taken.address() as AddressInfo;
+  expect(await main({ ...nodeHost(["up", "--nodes", "0", "--controllers", "none", "--port", String(port)]), onStop: () => {}, stderr: (text) => void (errors += text) })).toBe(1);
+  expect(errors).toContain("EADDRINUSE");
+  taken.close();
 });
 
 test("the command says it on stderr and fails", async () => {
