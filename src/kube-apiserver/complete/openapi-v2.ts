@@ -5,6 +5,7 @@ import { sha512 } from "@noble/hashes/sha2.js";
 import type { ApiRequest, ApiResponse } from "../../client/transport.ts";
 import type { Descriptor } from "../registry/descriptor.ts";
 import { hex } from "./discovery.ts";
+import { Reverse } from "./protobuf-encode.ts";
 import { buildDocument, documentNames, ingredients } from "./openapi-documents.ts";
 
 type Json = Record<string, unknown>;
@@ -20,6 +21,7 @@ interface Swagger {
 }
 
 const made = new WeakMap<readonly Descriptor[], Swagger>();
+const encoder = new TextEncoder();
 
 /** The document. */
 export function openapiV2(request: ApiRequest, registry: readonly Descriptor[]): ApiResponse {
@@ -29,7 +31,7 @@ export function openapiV2(request: ApiRequest, registry: readonly Descriptor[]):
   const etag = `"${swagger.hash}"`;
   const headers = { "content-type": binary ? PROTOBUF : "application/json", etag, vary: "Accept" };
   if (request.headers?.["if-none-match"] === etag) return { status: 304, headers, body: "" };
-  return { status: 200, headers, body: binary ? (swagger.bytes ??= concat(encodeDocument(swagger.document))) : (swagger.json ??= JSON.stringify(swagger.document)) };
+  return { status: 200, headers, body: binary ? (swagger.bytes ??= encodeDocument(swagger.document)) : (swagger.json ??= JSON.stringify(swagger.document)) };
 }
 
 /** All documents of version 3 in one. */
@@ -90,77 +92,84 @@ function olderOperation({ requestBody, parameters, responses, ...operation }: Js
   };
 }
 
-type Part = Uint8Array;
-const encoder = new TextEncoder();
+/** Entries from the last to the first, as they are written. */
+const backwards = (object: Json): [string, unknown][] => Object.entries(object).reverse();
 
-function varint(value: number): number[] {
-  const out: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...out, rest];
-    out.push((rest % 128) | 0x80);
-  }
+function text(out: Reverse, number: number, value: unknown): void {
+  if (typeof value === "string") out.text(number, value);
 }
 
-/** A field with a length: a text, or a message's parts. */
-function field(number: number, content: string | readonly Part[]): Part[] {
-  const parts = typeof content === "string" ? [encoder.encode(content)] : content;
-  let size = 0;
-  for (const part of parts) size += part.length;
-  return [new Uint8Array([...varint(number * 8 + 2), ...varint(size)]), ...parts];
-}
-
-function concat(parts: readonly Part[]): Uint8Array {
-  let size = 0;
-  for (const part of parts) size += part.length;
-  const out = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
-const text = (number: number, value: unknown): Part[] => (typeof value === "string" ? field(number, value) : []);
 /** NamedX: a name and what it names. */
-const named = (number: number, name: string, value: readonly Part[]): Part[] => field(number, [...field(1, name), ...field(2, value)]);
-/** The extensions of an object; their values are YAML, of which JSON is a part. */
-const extensions = (number: number, object: Json): Part[] =>
-  Object.entries(object).flatMap(([name, value]) => (name.startsWith("x-") ? named(number, name, field(2, JSON.stringify(value))) : []));
+function named(out: Reverse, number: number, name: string, write: () => void): void {
+  out.nested(number, () => {
+    out.nested(2, write);
+    out.text(1, name);
+  });
+}
 
-function encodeDocument({ swagger, info, paths, definitions }: { swagger: string; info: Json; paths: Json; definitions: Json }): Part[] {
-  return [
-    ...field(1, swagger),
-    ...field(2, [...text(1, info["title"]), ...text(2, info["version"])]),
-    ...field(8, Object.entries(paths).flatMap(([path, item]) => named(2, path, encodeItem(item as Json)))),
-    ...field(9, Object.entries(definitions).flatMap(([name, schema]) => named(1, name, encodeSchema(schema as Json)))),
-  ];
+/** The extensions of an object; their values are YAML, of which JSON is a part. */
+function extensions(out: Reverse, number: number, object: Json): void {
+  for (const [name, value] of backwards(object)) if (name.startsWith("x-")) named(out, number, name, () => out.text(2, JSON.stringify(value)));
+}
+
+function encodeDocument({ swagger, info, paths, definitions }: Swagger["document"]): Uint8Array {
+  const out = new Reverse();
+  out.nested(9, () => {
+    for (const [name, schema] of backwards(definitions)) named(out, 1, name, () => writeSchema(out, schema as Json));
+  });
+  out.nested(8, () => {
+    for (const [path, item] of backwards(paths)) named(out, 2, path, () => writeItem(out, item as Json));
+  });
+  out.nested(2, () => {
+    text(out, 2, info["version"]);
+    text(out, 1, info["title"]);
+  });
+  out.text(1, swagger);
+  return out.taken();
 }
 
 /** Operations and their parameters; bodies and answers are told by JSON only. */
-function encodeItem(item: Json): Part[] {
-  return METHODS.flatMap((method, i) => (item[method] === undefined ? [] : field(i + 2, encodeOperation(item[method] as Json))));
+function writeItem(out: Reverse, item: Json): void {
+  for (let i = METHODS.length - 1; i >= 0; i--) {
+    const operation = item[METHODS[i]!] as Json | undefined;
+    if (operation !== undefined) out.nested(i + 2, () => writeOperation(out, operation));
+  }
 }
 
-function encodeOperation(operation: Json): Part[] {
-  const query = ((operation["parameters"] ?? []) as Json[]).filter((parameter) => parameter["in"] === "query");
-  const parameters = query.flatMap((parameter) => {
-    const content = [...text(2, parameter["in"]), ...text(3, parameter["description"]), ...text(4, parameter["name"]), ...text(6, parameter["type"])];
+function writeOperation(out: Reverse, operation: Json): void {
+  extensions(out, 13, operation);
+  for (const parameter of [...((operation["parameters"] ?? []) as Json[])].reverse()) {
+    if (parameter["in"] !== "query") continue;
     // ParametersItem, Parameter, NonBodyParameter: each the choice of one.
-    return field(8, field(1, field(2, field(3, content))));
-  });
-  return [...text(3, operation["description"]), ...text(5, operation["operationId"]), ...parameters, ...extensions(13, operation)];
+    out.nested(8, () => out.nested(1, () => out.nested(2, () => out.nested(3, () => {
+      text(out, 6, parameter["type"]);
+      text(out, 4, parameter["name"]);
+      text(out, 3, parameter["description"]);
+      text(out, 2, parameter["in"]);
+    }))));
+  }
+  text(out, 5, operation["operationId"]);
+  text(out, 3, operation["description"]);
 }
 
-function encodeSchema(schema: Json): Part[] {
-  if (schema["$ref"] !== undefined) return [...text(1, schema["$ref"]), ...text(4, schema["description"])];
-  const out = [...text(2, schema["format"]), ...text(4, schema["description"])];
-  for (const name of (schema["required"] as string[] | undefined) ?? []) out.push(...field(19, name));
-  const { additionalProperties, items, properties } = schema;
-  if (additionalProperties !== undefined)
-    out.push(...field(21, typeof additionalProperties === "object" ? field(1, encodeSchema(additionalProperties as Json)) : [new Uint8Array([16, additionalProperties === true ? 1 : 0])]));
-  if (typeof schema["type"] === "string") out.push(...field(22, field(1, schema["type"])));
-  if (items !== undefined) out.push(...field(23, field(1, encodeSchema(items as Json))));
-  if (properties !== undefined) out.push(...field(25, Object.entries(properties as Json).flatMap(([name, one]) => named(1, name, encodeSchema(one as Json)))));
-  return [...out, ...extensions(31, schema)];
+function writeSchema(out: Reverse, schema: Json): void {
+  if (schema["$ref"] !== undefined) {
+    text(out, 4, schema["description"]);
+    text(out, 1, schema["$ref"]);
+    return;
+  }
+  const { additionalProperties, items, properties, type } = schema;
+  extensions(out, 31, schema);
+  if (properties !== undefined) out.nested(25, () => {
+    for (const [name, one] of backwards(properties as Json)) named(out, 1, name, () => writeSchema(out, one as Json));
+  });
+  if (items !== undefined) out.nested(23, () => out.nested(1, () => writeSchema(out, items as Json)));
+  if (typeof type === "string") out.nested(22, () => out.text(1, type));
+  if (additionalProperties !== undefined) out.nested(21, () => {
+    if (typeof additionalProperties === "object") out.nested(1, () => writeSchema(out, additionalProperties as Json));
+    else out.integer(2, additionalProperties === true ? 1 : 0);
+  });
+  for (const name of [...((schema["required"] as string[] | undefined) ?? [])].reverse()) out.text(19, name);
+  text(out, 4, schema["description"]);
+  text(out, 2, schema["format"]);
 }

@@ -13,7 +13,7 @@ const utf8 = new TextEncoder();
 const isMap = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A buffer that fills from its end. */
-class Reverse {
+export class Reverse {
   bytes = new Uint8Array(1024);
   at = 1024;
 
