@@ -19,7 +19,7 @@ test("the node says what it has", async () => {
   const { status } = await cluster.client.nodes.get("", "node-1");
   expect(status.capacity).toEqual({ cpu: "8", "ephemeral-storage": "100Gi", "hugepages-1Gi": "0", "hugepages-2Mi": "0", memory: "16Gi", pods: "110" });
   expect(status.allocatable).toEqual({ cpu: "8", "ephemeral-storage": "96636764160", "hugepages-1Gi": "0", "hugepages-2Mi": "0", memory: "16284Mi", pods: "110" });
-  expect(status.images?.map(({ names }) => names)).toContainEqual(["docker.io/example.com/doer:1"].map(() => "example.com/doer:1"));
+  expect(status.images?.map(({ names }) => names)).toEqual([[expect.stringMatching(/^example.com\/doer@sha256:[0-9a-f]{64}$/), "example.com/doer:1"]]);
   expect(await cluster.events("node-1")).toEqual([
     "Normal Starting x1 -: Starting kubelet.", "Normal NodeHasSufficientMemory x1 -: Node node-1 status is now: NodeHasSufficientMemory",
     "Normal NodeHasNoDiskPressure x1 -: Node node-1 status is now: NodeHasNoDiskPressure", "Normal NodeHasSufficientPID x1 -: Node node-1 status is now: NodeHasSufficientPID",

@@ -81,7 +81,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
   const workerDeps: PodWorkerDeps = {
     api, runtime, images, clock, events, log, net: deps.kernel.host.sockets, httpRequest, dns, nodeName: identity.name, hostIPs, statuses, networkNotReady, serviceEnv,
     allocatable: () => allocatable, random: deps.random.fork("pods"),
-    imageID: ({ image, imageId }) => `${image.replace(/(:[^/]*|@.*)$/, "")}@${imageId}`,
+    imageID: ({ image, imageId }) => digestOf(image, imageId),
     sandboxConfig: (pod, attempt) => sandboxConfig(pod, attempt, podHostname(pod, dns.clusterDomain, identity.name).hostname),
     volumesOf: (podIPs) => new PodVolumes({ ...volumeDeps, podIPs }),
     apiPod: (pod) => (isStatic(pod) ? (mirrorPods.get(key(pod)) ?? null) : pod),
@@ -263,7 +263,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
     networkReady() {
       for (const worker of workers.values()) worker.sync();
     },
-    nodeStatus: (base) => completeStatus(base, runtime.listImages(), eviction.pressure, informers.informer("nodes").get("", identity.name)?.status.conditions ?? [], clock.nowMs()),
+    nodeStatus: (base) => completeStatus(base, runtime.listImages().map(({ id, names, sizeBytes }) => ({ names: [...new Set(names.map((name) => digestOf(name, id))), ...names], sizeBytes })), eviction.pressure, informers.informer("nodes").get("", identity.name)?.status.conditions ?? [], clock.nowMs()),
     pods: all,
     hostVolume: volumeDeps.host.volume,
     serve: (request) => serveKubelet({
@@ -294,6 +294,9 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
   };
   return keeper;
 }
+
+/** An image by its digest: REPOSITORY@sha256:…. */
+const digestOf = (name: string, id: string): string => `${name.replace(/(:[^/]*|@.*)$/, "")}@${id}`;
 
 /** image_gc_manager.go: DeleteUnusedImages. Whether there were any. */
 async function removeUnusedImages(runtime: Runtime): Promise<boolean> {
