@@ -32,14 +32,17 @@ export class IdleClock implements Clock {
     return new Promise((resolve) => this.after(delayMs, resolve));
   }
 
-  /** False: nothing is due any more. */
-  step(): boolean {
-    for (let next; (next = this.#timers.shift()) !== undefined;) {
+  /** False: nothing is due any more, or not before `untilNs`, which it is then. */
+  step(untilNs = Infinity): boolean {
+    for (let next; (next = this.#timers[0]) !== undefined;) {
+      if (next.run !== undefined && next.at > untilNs) break;
+      this.#timers.shift();
       if (next.run === undefined) continue;
       this.#now = Math.max(this.#now, next.at);
       next.run();
       return true;
     }
+    if (untilNs !== Infinity) this.#now = Math.max(this.#now, untilNs);
     return false;
   }
 }
@@ -102,7 +105,7 @@ export function newBox(config: Partial<ContainerConfig> = {}, image: Image = bus
       const end = clock.nowNs() + ms * 1e6;
       for (;;) {
         await hop();
-        if (clock.nowNs() >= end || !clock.step()) return;
+        if (!clock.step(end)) return;
       }
     },
   };

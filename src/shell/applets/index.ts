@@ -3,6 +3,8 @@ import type { Main } from "../os/process.ts";
 import { sh } from "../sh/main.ts";
 import { awkApplets } from "./awk.ts";
 import { BANNER } from "./common.ts";
+import { compareApplets } from "./compare.ts";
+import { dumpApplets } from "./dump.ts";
 import { fileApplets } from "./files.ts";
 import { grepApplets } from "./grep.ts";
 import { listingApplets } from "./listing.ts";
@@ -34,5 +36,5 @@ const multi: Main = async (process) => {
 };
 
 export const APPLETS: Readonly<Record<string, Main>> = {
-  ...fileApplets, ...listingApplets, ...textApplets, ...grepApplets, ...sedApplets, ...archiveApplets, ...awkApplets, ...netApplets, ...systemApplets, sh, ash: sh, busybox: multi,
+  ...fileApplets, ...listingApplets, ...textApplets, ...dumpApplets, ...compareApplets, ...grepApplets, ...sedApplets, ...archiveApplets, ...awkApplets, ...netApplets, ...systemApplets, sh, ash: sh, busybox: multi,
 };

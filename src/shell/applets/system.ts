@@ -3,7 +3,7 @@ import { byteString } from "../os/bytes.ts";
 import { Errno } from "../os/errno.ts";
 import type { Main, Process } from "../os/process.ts";
 import { parseSignal, SIGNALS, signalName, type Signal } from "../os/signals.ts";
-import { processesOf } from "../sh/builtins.ts";
+import { processesOf } from "../sh/jobs.ts";
 import { echo, printf } from "../sh/printf.ts";
 import { runTest } from "../sh/test.ts";
 import { accounts, applet, duration, getopt, linesOf, UsageFault } from "./common.ts";

@@ -2,7 +2,8 @@
 import { fromBytes } from "../os/bytes.ts";
 import { Errno } from "../os/errno.ts";
 import type { Main, Process } from "../os/process.ts";
-import { jobLines, setOptions } from "./builtins.ts";
+import { setOptions } from "./builtins.ts";
+import { jobLines } from "./jobs.ts";
 import { ExpansionFault } from "./expand.ts";
 import { Parser, SyntaxFault } from "./parser.ts";
 import { Leave, Shell, ShellFault } from "./shell.ts";
