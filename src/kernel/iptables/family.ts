@@ -59,7 +59,7 @@ export const ipv4Family = (): Family =>
     destination: MATCH_DESTINATION,
     matches: named([...HEADER_MATCHES, ...STATE_MATCHES]),
     targets: named(TARGET_EXTENSIONS),
-    protocolMatches: { 1: "icmp", 6: "tcp", 17: "udp" },
+    protocolMatches: { 6: "tcp", 17: "udp" },
     remembered: new Map(),
   });
 

@@ -1,13 +1,14 @@
 /** Matches of what stands in the headers of a packet, beyond those that pods, Services and an overlay use. */
 import {
   ECN_CWR, ECN_ECE, ECN_INV_CWR, ECN_INV_ECE, ECN_INV_IP, ECN_IP, IPRANGE_DESTINATION, IPRANGE_INV_DESTINATION,
-  IPRANGE_INV_SOURCE, IPRANGE_SOURCE, MATCH_ECN, MATCH_IPRANGE, MATCH_LENGTH, MATCH_MAC, MATCH_PKTTYPE, MATCH_RPFILTER,
-  MATCH_TOS, MATCH_TTL, RPFILTER_ACCEPT_LOCAL, RPFILTER_INVERT, RPFILTER_LOOSE, RPFILTER_VALID_MARK,
+  IPRANGE_INV_SOURCE, IPRANGE_SOURCE, MATCH_ECN, MATCH_ICMP, MATCH_IPRANGE, MATCH_LENGTH, MATCH_MAC, MATCH_MULTIPORT,
+  MATCH_PKTTYPE, MATCH_RPFILTER, MATCH_TOS, MATCH_TTL, MULTIPORT_DESTINATION, MULTIPORT_EITHER, MULTIPORT_SOURCE,
+  RPFILTER_ACCEPT_LOCAL, RPFILTER_INVERT, RPFILTER_LOOSE, RPFILTER_VALID_MARK,
 } from "../../../assembly/abi/netfilter.ts";
 import { formatIpv4, formatMac } from "../address.ts";
 import { ARG, INV, MULTI, type Extension } from "./extension.ts";
 import { ALL_PORTS, bang } from "./match-words.ts";
-import { formatRange, hex2, number, parseAddress, usage, type Range } from "./text.ts";
+import { formatRange, hex2, number, parseAddress, usage, type Range, parseNumber, parsePort } from "./text.ts";
 
 const length: Extension = {
   name: "length",
@@ -276,4 +277,113 @@ const rpfilter: Extension = {
   },
 };
 
-export const PACKET_MATCHES: readonly Extension[] = [length, ttl, tos, dscp, mac, pkttype, iprange, ecn, rpfilter];
+// extensions/libxt_icmp.h; name:type[/code]
+const ICMP_TYPES =
+  "any:255 echo-reply:0 pong:0 destination-unreachable:3 network-unreachable:3/0 host-unreachable:3/1 protocol-unreachable:3/2 " +
+  "port-unreachable:3/3 fragmentation-needed:3/4 source-route-failed:3/5 network-unknown:3/6 host-unknown:3/7 " +
+  "network-prohibited:3/9 host-prohibited:3/10 tos-network-unreachable:3/11 tos-host-unreachable:3/12 " +
+  "communication-prohibited:3/13 host-precedence-violation:3/14 precedence-cutoff:3/15 source-quench:4 redirect:5 " +
+  "network-redirect:5/0 host-redirect:5/1 tos-network-redirect:5/2 tos-host-redirect:5/3 echo-request:8 ping:8 " +
+  "router-advertisement:9 router-solicitation:10 time-exceeded:11 ttl-exceeded:11 ttl-zero-during-transit:11/0 " +
+  "ttl-zero-during-reassembly:11/1 parameter-problem:12 ip-header-bad:12/0 required-option-missing:12/1 timestamp-request:13 " +
+  "timestamp-reply:14 address-mask-request:17 address-mask-reply:18";
+
+/** {type, lowest code, highest code}. Names may be shortened. */
+function parseIcmpType(text: string): [number, number, number] {
+  const wanted = text.toLowerCase();
+  let found: [string, string] | undefined;
+  for (const entry of ICMP_TYPES.split(" ")) {
+    const [name, value] = entry.split(":") as [string, string];
+    if (!name.startsWith(wanted)) continue;
+    if (found !== undefined) {
+      throw usage(`Ambiguous ICMP type \`${text}': \`${found[0]}' or \`${name}'?`);
+    }
+    found = [name, value];
+    if (name === wanted) break;
+  }
+  const [typeText, codeText] = (found?.[1] ?? text).split("/") as [string, string | undefined];
+  const type = parseNumber(typeText, 0, 255);
+  if (type === undefined) throw usage(`Unknown ICMP type \`${text}'`);
+  if (codeText === undefined) return [type, 0, 255];
+  const code = parseNumber(codeText, 0, 255);
+  if (code === undefined) throw usage(`Unknown ICMP code \`${codeText}'`);
+  return [type, code, code];
+}
+
+const icmp: Extension = {
+  name: "icmp",
+  options: { "icmp-type": ARG | INV },
+  create() {
+    let type: [number, number, number] = [255, 0, 255];
+    let inverted = false;
+    return {
+      option(_name, argument, not) {
+        type = parseIcmpType(argument);
+        inverted = not;
+      },
+      finish(given) {
+        if (!given.has("icmp-type")) throw usage('icmp: option "--icmp-type" must be specified\n');
+      },
+      save() {
+        const code = type[1] !== 0 || type[2] !== 255 ? `/${type[1]}` : "";
+        return `${bang(inverted)} --icmp-type ${type[0] === 255 ? "any" : `${type[0]}${code}`}`;
+      },
+      encode(w) {
+        w.head(MATCH_ICMP, inverted, 4).u8(type[0]).u8(type[1]).u8(type[2]).u8(0);
+      },
+    };
+  },
+};
+
+const PORT_PROTOCOLS = [6, 17, 136, 132, 33];
+
+const MULTIPORT_MAX = 15;
+
+const multiport: Extension = {
+  name: "multiport",
+  options: {
+    "source-ports": ARG | INV, sports: ARG | INV, "destination-ports": ARG | INV, dports: ARG | INV, ports: ARG | INV,
+  },
+  create() {
+    let side = MULTIPORT_EITHER;
+    let ports: Range[] = [];
+    let inverted = false;
+    return {
+      option(name, argument, not, rule) {
+        if (rule.protocol === 0 || rule.protocolInverted) {
+          throw usage("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'");
+        }
+        if (!PORT_PROTOCOLS.includes(rule.protocol)) {
+          throw usage("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP");
+        }
+        if (ports.length !== 0) throw usage("multiport can only have one option");
+        side = name.startsWith("s") ? MULTIPORT_SOURCE : name.startsWith("d") ? MULTIPORT_DESTINATION : MULTIPORT_EITHER;
+        let count = 0;
+        ports = argument.split(",").map((word) => {
+          const colon = word.indexOf(":");
+          count += colon < 0 ? 1 : 2;
+          if (count > MULTIPORT_MAX) throw usage("too many ports specified");
+          if (colon < 0) return [parsePort(word), parsePort(word)];
+          const lo = parsePort(word.slice(0, colon));
+          const hi = parsePort(word.slice(colon + 1));
+          if (lo >= hi) throw usage("invalid portrange specified");
+          return [lo, hi];
+        });
+        inverted = not;
+      },
+      finish() {
+        if (ports.length === 0) throw usage("no ports specified");
+      },
+      save() {
+        const option = side === MULTIPORT_SOURCE ? "sports" : side === MULTIPORT_DESTINATION ? "dports" : "ports";
+        return `${bang(inverted)} --${option} ${ports.map((range) => formatRange(range)).join(",")}`;
+      },
+      encode(w) {
+        w.head(MATCH_MULTIPORT, inverted, 4 + 4 * ports.length).u16(side).u16(ports.length);
+        for (const [lo, hi] of ports) w.u16(lo).u16(hi);
+      },
+    };
+  },
+};
+
+export const PACKET_MATCHES: readonly Extension[] = [icmp, multiport, length, ttl, tos, dscp, mac, pkttype, iprange, ecn, rpfilter];

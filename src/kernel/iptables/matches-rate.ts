@@ -1,11 +1,13 @@
-/** Matches of how often: limit and hashlimit. */
+/** Matches of how often, and of a connection's state and mark alone: limit, hashlimit, state, connmark. */
 import {
-  HASHLIMIT_BYTES, HASHLIMIT_DIP, HASHLIMIT_DPT, HASHLIMIT_INVERT, HASHLIMIT_SIP, HASHLIMIT_SPT, MATCH_HASHLIMIT, MATCH_LIMIT,
+  HASHLIMIT_BYTES, HASHLIMIT_DIP, HASHLIMIT_DPT, HASHLIMIT_INVERT, HASHLIMIT_SIP, HASHLIMIT_SPT, MATCH_CONNMARK,
+  MATCH_HASHLIMIT, MATCH_LIMIT, MATCH_STATE,
 } from "../../../assembly/abi/netfilter.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
-import { formatNames } from "./matches-state.ts";
-import { number, parseNumber, usage } from "./text.ts";
+import { STATES, formatNames, parseNames } from "./matches-state.ts";
+import { number, parseNumber, usage, hex, markMask } from "./text.ts";
 import type { Writer } from "./writer.ts";
+import { bang } from "./match-words.ts";
 
 const PERIODS: readonly (readonly [string, number])[] = [["day", 86400], ["hour", 3600], ["min", 60], ["sec", 1]];
 const LIMIT_SCALE = 10000;
@@ -186,4 +188,49 @@ export const hashlimitOf = (width: number, mask: (w: Writer, bits: number) => vo
   },
 });
 
-export const RATE_MATCHES: readonly Extension[] = [limit, hashlimitOf(32, (w, bits) => void w.address(lengthMask(bits)))];
+const state: Extension = {
+  name: "state",
+  options: { state: ARG | INV },
+  create() {
+    let states = 0;
+    let inverted = false;
+    return {
+      option(_name, argument, not) {
+        states = parseNames(STATES.slice(0, 5), argument, "state");
+        inverted = not;
+      },
+      finish(given) {
+        if (!given.has("state")) throw usage('state: option "--state" must be specified\n');
+      },
+      save: () => `${bang(inverted)} --state ${formatNames(STATES, states)}`,
+      encode(w) {
+        w.head(MATCH_STATE, inverted, 4).u32(states);
+      },
+    };
+  },
+};
+
+const connmark: Extension = {
+  name: "connmark",
+  options: { mark: ARG | INV },
+  create() {
+    let value = 0;
+    let mask = 0;
+    let inverted = false;
+    return {
+      option(_name, argument, not) {
+        ({ value, mask } = markMask("connmark", "mark", argument));
+        inverted = not;
+      },
+      finish(given) {
+        if (!given.has("mark")) throw usage('connmark: option "--mark" must be specified\n');
+      },
+      save: () => `${bang(inverted)} --mark ${hex(value)}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`,
+      encode(w) {
+        w.head(MATCH_CONNMARK, inverted, 8).u32(value).u32(mask);
+      },
+    };
+  },
+};
+
+export const RATE_MATCHES: readonly Extension[] = [state, connmark, limit, hashlimitOf(32, (w, bits) => void w.address(lengthMask(bits)))];

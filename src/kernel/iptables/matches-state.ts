@@ -1,20 +1,18 @@
-/** Matches of connections and of what was seen before: conntrack, state, connmark, statistic, recent. */
+/** Matches of connections and of what was seen before: conntrack, statistic, recent. */
 import {
   CTM_DIRECTION, CTM_EXPIRES, CTM_ORIGSRC, CTM_ORIGSRC_PORT, CTM_PROTO, CTM_STATE, CTM_STATUS, CTSTATE_DNAT,
   CTSTATE_ESTABLISHED, CTSTATE_INVALID, CTSTATE_NEW, CTSTATE_RELATED, CTSTATE_SNAT, CTSTATE_UNTRACKED, CONNTRACK_DATA,
-  IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY, MATCH_CONNMARK, MATCH_CONNTRACK, MATCH_RECENT, MATCH_STATE,
-  MATCH_STATISTIC, RECENT_CHECK, RECENT_DESTINATION, RECENT_REAP, RECENT_REMOVE, RECENT_SET, RECENT_TTL, RECENT_UPDATE,
+  IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY, MATCH_CONNTRACK, MATCH_RECENT, MATCH_STATISTIC, RECENT_CHECK,
+  RECENT_DESTINATION, RECENT_REAP, RECENT_REMOVE, RECENT_SET, RECENT_TTL, RECENT_UPDATE,
 } from "../../../assembly/abi/netfilter.ts";
 import { MATCH_RECENT6 } from "../../../assembly/abi/xtables.ts";
 import { formatIpv4 } from "../address.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
 import { bang } from "./match-words.ts";
-import {
-  formatMask, formatRange, hex, markMask, number, parseDotted, parseHost, parseProtocol, usage, type Range,
-} from "./text.ts";
+import { formatMask, formatRange, number, parseDotted, parseHost, parseProtocol, usage, type Range } from "./text.ts";
 import type { Writer } from "./writer.ts";
 
-const STATES: readonly (readonly [string, number])[] = [
+export const STATES: readonly (readonly [string, number])[] = [
   ["INVALID", CTSTATE_INVALID], ["NEW", CTSTATE_NEW], ["RELATED", CTSTATE_RELATED], ["ESTABLISHED", CTSTATE_ESTABLISHED],
   ["UNTRACKED", CTSTATE_UNTRACKED], ["SNAT", CTSTATE_SNAT], ["DNAT", CTSTATE_DNAT],
 ];
@@ -22,7 +20,7 @@ const STATUSES: readonly (readonly [string, number])[] = [
   ["EXPECTED", IPS_EXPECTED], ["SEEN_REPLY", IPS_SEEN_REPLY], ["ASSURED", IPS_ASSURED], ["CONFIRMED", IPS_CONFIRMED],
 ];
 /** Bits of comma-separated names, which may be shortened. */
-const parseNames = (names: readonly (readonly [string, number])[], text: string, wording: string): number => {
+export const parseNames = (names: readonly (readonly [string, number])[], text: string, wording: string): number => {
   let bits = 0;
   for (const word of text.split(",")) {
     const wanted = word.toUpperCase();
@@ -141,51 +139,6 @@ export const conntrackOf = (kind: number, data: number, width: number, parse: (t
     };
   },
 });
-
-const state: Extension = {
-  name: "state",
-  options: { state: ARG | INV },
-  create() {
-    let states = 0;
-    let inverted = false;
-    return {
-      option(_name, argument, not) {
-        states = parseNames(STATES.slice(0, 5), argument, "state");
-        inverted = not;
-      },
-      finish(given) {
-        if (!given.has("state")) throw usage('state: option "--state" must be specified\n');
-      },
-      save: () => `${bang(inverted)} --state ${formatNames(STATES, states)}`,
-      encode(w) {
-        w.head(MATCH_STATE, inverted, 4).u32(states);
-      },
-    };
-  },
-};
-
-const connmark: Extension = {
-  name: "connmark",
-  options: { mark: ARG | INV },
-  create() {
-    let value = 0;
-    let mask = 0;
-    let inverted = false;
-    return {
-      option(_name, argument, not) {
-        ({ value, mask } = markMask("connmark", "mark", argument));
-        inverted = not;
-      },
-      finish(given) {
-        if (!given.has("mark")) throw usage('connmark: option "--mark" must be specified\n');
-      },
-      save: () => `${bang(inverted)} --mark ${hex(value)}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`,
-      encode(w) {
-        w.head(MATCH_CONNMARK, inverted, 8).u32(value).u32(mask);
-      },
-    };
-  },
-};
 
 const PROBABILITY_SCALE = 0x80000000;
 const statistic: Extension = {
@@ -313,5 +266,5 @@ const recentMask4 = (text: string): Masked => {
 };
 
 export const STATE_MATCHES: readonly Extension[] = [
-  conntrackOf(MATCH_CONNTRACK, CONNTRACK_DATA, 4, masked4), state, connmark, statistic, recentOf(recentMask4("255.255.255.255"), recentMask4, false),
+  conntrackOf(MATCH_CONNTRACK, CONNTRACK_DATA, 4, masked4), statistic, recentOf(recentMask4("255.255.255.255"), recentMask4, false),
 ];

@@ -48,7 +48,7 @@ export function extend(moreMatches: readonly Extension[], moreTargets: readonly 
   remembered.clear();
   for (const extension of moreMatches) matches.set(extension.name, extension);
   for (const extension of moreTargets) targets.set(extension.name, extension);
-  Object.assign(protocolMatches, { 33: "dccp", 132: "sctp" });
+  Object.assign(protocolMatches, { 1: "icmp", 33: "dccp", 132: "sctp" });
 }
 
 // The rule's own options: what each is called in messages.

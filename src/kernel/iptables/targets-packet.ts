@@ -1,12 +1,13 @@
 /** Targets that change or copy a packet, beyond those that pods, Services and an overlay use. */
 import {
-  ECNOP_CWR, ECNOP_ECE, ECNOP_IP, NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, TARGET_CLASSIFY, TARGET_ECN, TARGET_LOG, TARGET_NETMAP,
-  TARGET_TCPMSS, TARGET_TEE, TARGET_TOS, TARGET_TTL,
+  ECNOP_CWR, ECNOP_ECE, ECNOP_IP, NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, TARGET_CLASSIFY, TARGET_CONNMARK, TARGET_ECN, TARGET_LOG,
+  TARGET_NETMAP, TARGET_TCPMSS, TARGET_TEE, TARGET_TOS, TARGET_TTL,
 } from "../../../assembly/abi/netfilter.ts";
 import { formatIpv4 } from "../address.ts";
 import { ARG, type Extension } from "./extension.ts";
 import { parseDscpClass, parseTos } from "./matches-packet.ts";
-import { formatMask, hex2, number, parseAddress, parseHost, parseNumber, quote, usage } from "./text.ts";
+import { MARK_OPTIONS, markOperation } from "./targets.ts";
+import { formatMask, hex2, number, parseAddress, parseHost, parseNumber, quote, usage, hex } from "./text.ts";
 
 const netmap: Extension = {
   name: "NETMAP",
@@ -223,4 +224,40 @@ const ecn: Extension = {
   }),
 };
 
-export const PACKET_TARGETS: readonly Extension[] = [netmap, log, tcpmss, dscp, tos, ttl, tee, classify, ecn];
+const connmark: Extension = {
+  name: "CONNMARK",
+  options: { ...MARK_OPTIONS, "save-mark": 0, "restore-mark": 0, nfmask: ARG, ctmask: ARG, mask: ARG },
+  create() {
+    let mode = -1;
+    let ctmark = 0;
+    let ctmask = 0xffffffff;
+    let nfmask = 0xffffffff;
+    return {
+      option(name, argument) {
+        if (name === "save-mark") mode = 1;
+        else if (name === "restore-mark") mode = 2;
+        else if (name === "nfmask") nfmask = number("CONNMARK", name, argument);
+        else if (name === "ctmask") ctmask = number("CONNMARK", name, argument);
+        else if (name === "mask") nfmask = ctmask = number("CONNMARK", name, argument);
+        else {
+          const operation = markOperation("CONNMARK", name, argument)!;
+          mode = 0;
+          ctmark = operation.value;
+          ctmask = operation.mask;
+        }
+      },
+      finish() {
+        if (mode < 0) throw usage("CONNMARK target: No operation specified");
+      },
+      save: () =>
+        mode === 0
+          ? ` --set-xmark ${hex(ctmark)}/${hex(ctmask)}`
+          : ` --${mode === 1 ? "save" : "restore"}-mark --nfmask ${hex(nfmask)} --ctmask ${hex(ctmask)}`,
+      encode(w) {
+        w.head(TARGET_CONNMARK, false, 16).u32(mode).u32(ctmark).u32(ctmask).u32(nfmask);
+      },
+    };
+  },
+};
+
+export const PACKET_TARGETS: readonly Extension[] = [connmark, netmap, log, tcpmss, dscp, tos, ttl, tee, classify, ecn];

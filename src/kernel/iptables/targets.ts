@@ -1,8 +1,8 @@
 /** Targets: one entry per extension, as in iptables' extensions/libxt_*.c and libipt_*.c. */
 import {
   NAT_RANGE_BYTES, NAT_RANGE_MAP_IPS, NAT_RANGE_PERSISTENT, NAT_RANGE_PROTO_OFFSET, NAT_RANGE_PROTO_RANDOM,
-  NAT_RANGE_PROTO_RANDOM_FULLY, NAT_RANGE_PROTO_SPECIFIED, TARGET_CONNMARK, TARGET_DNAT, TARGET_MARK, TARGET_MASQUERADE,
-  TARGET_NOTRACK, TARGET_REDIRECT, TARGET_REJECT, TARGET_SNAT,
+  NAT_RANGE_PROTO_RANDOM_FULLY, NAT_RANGE_PROTO_SPECIFIED, TARGET_DNAT, TARGET_MARK, TARGET_MASQUERADE, TARGET_NOTRACK,
+  TARGET_REDIRECT, TARGET_REJECT, TARGET_SNAT,
 } from "../../../assembly/abi/netfilter.ts";
 import { formatIpv4 } from "../address.ts";
 import { ARG, type Extension, type RuleHead } from "./extension.ts";
@@ -10,7 +10,7 @@ import { formatRange, hex, markMask, number, parseAddress, portNumber, usage, ty
 import type { Writer } from "./writer.ts";
 
 /** `--set-xmark VALUE/MASK` out of the forms it may be typed in: undefined for an option that sets no mark. */
-function markOperation(ext: string, name: string, text: string): { value: number; mask: number } | undefined {
+export function markOperation(ext: string, name: string, text: string): { value: number; mask: number } | undefined {
   switch (name) {
     case "set-xmark": return markMask(ext, name, text);
     case "set-mark": {
@@ -27,7 +27,7 @@ function markOperation(ext: string, name: string, text: string): { value: number
   }
 }
 
-const MARK_OPTIONS = { "set-xmark": ARG, "set-mark": ARG, "and-mark": ARG, "or-mark": ARG, "xor-mark": ARG };
+export const MARK_OPTIONS = { "set-xmark": ARG, "set-mark": ARG, "and-mark": ARG, "or-mark": ARG, "xor-mark": ARG };
 const mark: Extension = {
   name: "MARK",
   options: MARK_OPTIONS,
@@ -45,42 +45,6 @@ const mark: Extension = {
       save: () => ` --set-xmark ${hex(operation!.value)}/${hex(operation!.mask)}`,
       encode(w) {
         w.head(TARGET_MARK, false, 8).u32(operation!.value).u32(operation!.mask);
-      },
-    };
-  },
-};
-
-const connmark: Extension = {
-  name: "CONNMARK",
-  options: { ...MARK_OPTIONS, "save-mark": 0, "restore-mark": 0, nfmask: ARG, ctmask: ARG, mask: ARG },
-  create() {
-    let mode = -1;
-    let ctmark = 0;
-    let ctmask = 0xffffffff;
-    let nfmask = 0xffffffff;
-    return {
-      option(name, argument) {
-        if (name === "save-mark") mode = 1;
-        else if (name === "restore-mark") mode = 2;
-        else if (name === "nfmask") nfmask = number("CONNMARK", name, argument);
-        else if (name === "ctmask") ctmask = number("CONNMARK", name, argument);
-        else if (name === "mask") nfmask = ctmask = number("CONNMARK", name, argument);
-        else {
-          const operation = markOperation("CONNMARK", name, argument)!;
-          mode = 0;
-          ctmark = operation.value;
-          ctmask = operation.mask;
-        }
-      },
-      finish() {
-        if (mode < 0) throw usage("CONNMARK target: No operation specified");
-      },
-      save: () =>
-        mode === 0
-          ? ` --set-xmark ${hex(ctmark)}/${hex(ctmask)}`
-          : ` --${mode === 1 ? "save" : "restore"}-mark --nfmask ${hex(nfmask)} --ctmask ${hex(ctmask)}`,
-      encode(w) {
-        w.head(TARGET_CONNMARK, false, 16).u32(mode).u32(ctmark).u32(ctmask).u32(nfmask);
       },
     };
   },
@@ -269,7 +233,7 @@ const notrack = (name: string, option: string | undefined): Extension => ({
 });
 
 export const TARGET_EXTENSIONS: readonly Extension[] = [
-  mark, connmark, nat("DNAT", TARGET_DNAT, "to-destination", ["random", "persistent"], true),
+  mark, nat("DNAT", TARGET_DNAT, "to-destination", ["random", "persistent"], true),
   nat("SNAT", TARGET_SNAT, "to-source", ["random", "random-fully", "persistent"], true),
   nat("MASQUERADE", TARGET_MASQUERADE, "to-ports", ["random", "random-fully"], false),
   nat("REDIRECT", TARGET_REDIRECT, "to-ports", ["random"], false), rejectOf(REJECTS, REJECT_DEFAULT, TARGET_REJECT), notrack("CT", "notrack"),
