@@ -52,7 +52,7 @@ export function safeEncodeString(text: string): string {
  * The `pod-template-hash` of a template. As upstream ComputeHash: FNV-32a over a canonical print of the template and,
  * if there were collisions, the little-endian collision count; then SafeEncodeString of the decimal. The print is
  * JSON with sorted keys where upstream uses Go's spew printer, so the hashes differ from a real cluster's, but depend
- * on the same things.
+ * on the same things. A complete cluster has the real ones (`src/kube-controller-manager/template-hash.ts`).
  */
 export function computeHash(template: unknown, collisionCount?: number): string {
   const suffix = collisionCount === undefined ? "" : `|${collisionCount}`;

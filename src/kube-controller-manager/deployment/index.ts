@@ -2,7 +2,7 @@
  * The Deployment controller: rolls a template out over ReplicaSets. Follows
  * pkg/controller/deployment (deployment_controller.go, sync.go, rolling.go, recreate.go).
  */
-import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from "../../api/types.generated.ts";
+import type { Deployment, DeploymentStatus, Pod, PodTemplateSpec, ReplicaSet } from "../../api/types.generated.ts";
 import { apiVersionOf, RESOURCES } from "../../api/resources.ts";
 import { controllerOf, deepEqual, keyOf, newControllerRef, splitKey } from "../../apimachinery/meta.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
@@ -21,7 +21,8 @@ import {
 } from "./plan.ts";
 import type { Scale } from "./plan.ts";
 
-export function newDeploymentController(context: ControllerContext): Controller {
+/** `hash` names ReplicaSets by their template. */
+export function newDeploymentController(context: ControllerContext, _settings?: unknown, hash: (template: PodTemplateSpec, collisionCount: number | undefined) => string = computeHash): Controller {
   const { client, clock, informers } = context;
   const deployments = informers.informer("deployments");
   const replicaSets = informers.informer("replicaSets");
@@ -95,13 +96,13 @@ export function newDeploymentController(context: ControllerContext): Controller 
       return { d, newRS, old };
     }
     if (!create) return { d, newRS, old };
-    const hash = computeHash(d.spec.template, d.status.collisionCount);
-    const name = `${d.metadata.name}-${hash}`;
-    const labels = { ...d.spec.template.metadata.labels, [TEMPLATE_HASH]: hash };
+    const suffix = hash(d.spec.template, d.status.collisionCount);
+    const name = `${d.metadata.name}-${suffix}`;
+    const labels = { ...d.spec.template.metadata.labels, [TEMPLATE_HASH]: suffix };
     const spec = {
       replicas: newReplicas(d, old, 0),
       ...(d.spec.minReadySeconds === undefined ? {} : { minReadySeconds: d.spec.minReadySeconds }),
-      selector: { ...d.spec.selector, matchLabels: { ...d.spec.selector.matchLabels, [TEMPLATE_HASH]: hash } },
+      selector: { ...d.spec.selector, matchLabels: { ...d.spec.selector.matchLabels, [TEMPLATE_HASH]: suffix } },
       template: { ...d.spec.template, metadata: { ...d.spec.template.metadata, labels } },
     };
     try {
