@@ -3,6 +3,7 @@ import { newCronJobController } from "./cronjob/index.ts";
 import { newDaemonSetController } from "./daemon/index.ts";
 import type { ControllerInitializer } from "./initializers.ts";
 import { newDeploymentController } from "./deployment/index.ts";
+import { tellOfRefused } from "./deployment/refused.ts";
 import { newDisruptionController } from "./disruption/index.ts";
 import { newJobController } from "./job/index.ts";
 import { newHorizontalPodAutoscaler } from "./podautoscaler/index.ts";
@@ -13,7 +14,7 @@ import { newTTLAfterFinishedController } from "./ttlafterfinished/index.ts";
 
 export const WORKLOAD_CONTROLLERS: readonly ControllerInitializer[] = [
   // The core's, but with the hashes of a real cluster in the names of ReplicaSets.
-  { name: "deployment-controller", make: (context, settings) => newDeploymentController(context, settings, templateHash) },
+  { name: "deployment-controller", make: (context, settings) => newDeploymentController(context, settings, templateHash, tellOfRefused(context)) },
   { name: "replicationcontroller-controller", make: newReplicationController },
   { name: "statefulset-controller", make: newStatefulSetController },
   { name: "daemonset-controller", make: newDaemonSetController },

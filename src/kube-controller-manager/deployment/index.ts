@@ -8,7 +8,7 @@ import { controllerOf, deepEqual, keyOf, newControllerRef, splitKey } from "../.
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import { computeHash } from "../../apimachinery/names.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
-import { isAlreadyExists, isNamespaceTerminating, isNotFound } from "../../apimachinery/status.ts";
+import { isAlreadyExists, isNotFound } from "../../apimachinery/status.ts";
 import { done, requeueAfter } from "../../client/controller.ts";
 import type { Controller, Result } from "../../client/controller.ts";
 import { BY_OWNER } from "../../client/informer.ts";
@@ -21,8 +21,11 @@ import {
 } from "./plan.ts";
 import type { Scale } from "./plan.ts";
 
-/** `hash` names ReplicaSets by their template. */
-export function newDeploymentController(context: ControllerContext, _settings?: unknown, hash: (template: PodTemplateSpec, collisionCount: number | undefined) => string = computeHash): Controller {
+/** `hash` names ReplicaSets by their template, `refused` tells of one that could not be made. */
+export function newDeploymentController(
+  context: ControllerContext, _settings?: unknown, hash: (template: PodTemplateSpec, collisionCount: number | undefined) => string = computeHash,
+  refused?: (d: Deployment & KubeObject, name: string, why: unknown, signal: AbortSignal) => Promise<void>,
+): Controller {
   const { client, clock, informers } = context;
   const deployments = informers.informer("deployments");
   const replicaSets = informers.informer("replicaSets");
@@ -40,18 +43,17 @@ export function newDeploymentController(context: ControllerContext, _settings?: 
   /** Its own ReplicaSets, orphans with fitting labels adopted. Follows getReplicaSetsForDeployment. */
   async function claim(d: Deployment, signal: AbortSignal): Promise<ReplicaSet[]> {
     const selector = labelSelector(d.spec.selector);
+    const alive = d.metadata.deletionTimestamp === undefined;
+    const own = (rs: ReplicaSet, ref: object): Promise<ReplicaSet> =>
+      client.replicaSets.patch(rs.metadata.namespace!, rs.metadata.name, "strategic", { metadata: { uid: rs.metadata.uid, ownerReferences: [ref] } }, undefined, signal);
     const out: ReplicaSet[] = [];
     for (const rs of replicaSets.list(d.metadata.namespace)) {
-      const owner = controllerOf(rs);
-      if (owner !== undefined) {
-        if (owner.uid !== d.metadata.uid) continue;
-        if (matches(selector, rs.metadata.labels)) out.push(rs);
-        else if (d.metadata.deletionTimestamp === undefined)
-          await client.replicaSets.patch(rs.metadata.namespace!, rs.metadata.name, "strategic", { metadata: { uid: rs.metadata.uid, ownerReferences: [{ $patch: "delete", uid: owner.uid }] } }, undefined, signal);
-      } else if (d.metadata.deletionTimestamp === undefined && rs.metadata.deletionTimestamp === undefined && matches(selector, rs.metadata.labels)) {
-        const ownerReferences = [...(rs.metadata.ownerReferences ?? []), newControllerRef(typed(d))];
-        out.push(await client.replicaSets.patch(rs.metadata.namespace!, rs.metadata.name, "merge", { metadata: { uid: rs.metadata.uid, ownerReferences } }, undefined, signal));
-      }
+      const uid = controllerOf(rs)?.uid;
+      const fits = matches(selector, rs.metadata.labels);
+      if (uid === d.metadata.uid) {
+        if (fits) out.push(rs);
+        else if (alive) await own(rs, { $patch: "delete", uid });
+      } else if (uid === undefined && fits && alive && rs.metadata.deletionTimestamp === undefined) out.push(await own(rs, newControllerRef(typed(d))));
     }
     return out;
   }
@@ -114,13 +116,8 @@ export function newDeploymentController(context: ControllerContext, _settings?: 
         spec,
       }, signal);
     } catch (e) {
-      if (isNamespaceTerminating(e)) throw e;
       if (!isAlreadyExists(e)) {
-        const why = `Failed to create new replica set "${name}": ${String((e as Error).message)}`;
-        recorder.event(typed(d), "Warning", "ReplicaSetCreateError", why);
-        const conditions = withCondition(d.status.conditions ?? [], "Progressing", "False", "ReplicaSetCreateError", why, clock.nowMs());
-        // There is a bigger problem to report than this one.
-        if (hasDeadline(d)) await client.deployments.updateStatus({ ...d, status: { ...d.status, conditions } }, signal).catch(() => {});
+        await refused?.(typed(d) as Deployment & KubeObject, name, e, signal);
         throw e;
       }
       // A ReplicaSet of that name with another template: the hash collided, and is computed anew. Otherwise it is ours,

@@ -45,21 +45,19 @@ export function newReplicaSetController(
   async function claimPods(rs: ReplicaSet, signal: AbortSignal): Promise<Pod[]> {
     const selector = selectorOf(rs);
     const claimed: Pod[] = [];
-    const namespace = rs.metadata.namespace!;
-    for (const pod of pods.byIndex(BY_OWNER, rs.metadata.uid)) {
-      if (controllerOf(pod)?.uid !== rs.metadata.uid || !isPodActive(pod)) continue;
+    const { uid, deletionTimestamp } = rs.metadata;
+    const own = (pod: Pod, ref: object): Promise<Pod> =>
+      client.pods.patch(pod.metadata.namespace!, pod.metadata.name, "strategic", { metadata: { uid: pod.metadata.uid, ownerReferences: [ref] } }, undefined, signal);
+    for (const pod of pods.byIndex(BY_OWNER, uid)) {
+      if (controllerOf(pod)?.uid !== uid || !isPodActive(pod)) continue;
       if (matches(selector, pod.metadata.labels)) claimed.push(pod);
-      else if (rs.metadata.deletionTimestamp === undefined) {
-        const ownerReferences = pod.metadata.ownerReferences!.filter((ref) => ref.uid !== rs.metadata.uid);
-        await client.pods.patch(namespace, pod.metadata.name, "merge", { metadata: { uid: pod.metadata.uid, ownerReferences: ownerReferences.length > 0 ? ownerReferences : null } }, undefined, signal);
-      }
+      else if (deletionTimestamp === undefined) await own(pod, { $patch: "delete", uid });
     }
-    if (rs.metadata.deletionTimestamp !== undefined) return claimed;
-    for (const pod of pods.byIndex(ORPHANS, namespace)) {
+    if (deletionTimestamp !== undefined) return claimed;
+    for (const pod of pods.byIndex(ORPHANS, rs.metadata.namespace!)) {
       if (!isPodActive(pod) || !matches(selector, pod.metadata.labels)) continue;
-      const ownerReferences = [...(pod.metadata.ownerReferences ?? []), newControllerRef(typed(rs))];
       try {
-        claimed.push(await client.pods.patch(namespace, pod.metadata.name, "merge", { metadata: { uid: pod.metadata.uid, ownerReferences } }, undefined, signal));
+        claimed.push(await own(pod, newControllerRef(typed(rs))));
       } catch (e) {
         if (!isNotFound(e)) throw e;
       }
