@@ -62,6 +62,11 @@ export interface ClusterOptions {
   readonly scheduler?: SchedulerSettings;
   /** How `fetch` serves the API. */
   readonly serving?: ServingOptions;
+  /**
+   * kube-apiserver v1.32's flags by their names, `{ "service-cluster-ip-range": "10.0.0.0/16" }`: for a complete cluster. Those of listening are
+   * for who serves it. Unknown ones and bad values reject as pflag would say.
+   */
+  readonly apiServer?: Readonly<Record<string, unknown>>;
   /** More images, found before the in-box ones. Only with `workers: 0`: programs do not travel between threads. */
   readonly images?: readonly Image[];
   /** Whether pods of images that nobody has run all the same: they answer HTTP on their containerPorts, 200 with the pod's name. Default false; of complete clusters. */
@@ -207,7 +212,9 @@ export const clusterOn =
     const shared = (options.memory ?? (platform.sharedMemory ? "shared" : "plain")) === "shared";
     if (shared && !platform.sharedMemory) throw new Error(`memory: shared: ${platform.name} can not share memory here`);
     const module = platform.loadKernel(shared);
-    const { serviceCidr = SERVICE_CIDR } = options.serving ?? {};
+    const flags = options.apiServer === undefined ? {} : await (await import("./kube-apiserver/complete/options.ts")).servingOf(options.apiServer, platform.readFile, seed);
+    const serving = { ...flags, ...options.serving };
+    const { serviceCidr = SERVICE_CIDR } = serving;
     const clusterDns = tenthOf(serviceCidr);
 
     const random = newRandom(seed);
@@ -225,7 +232,7 @@ export const clusterOn =
     const streams = complete !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr,
       recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete, scheduler: options.scheduler,
-      serving: streams ? { ...options.serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : options.serving,
+      serving: streams ? { ...serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : serving,
     });
     serveSiteApi(master, controlPlane.handle);
 

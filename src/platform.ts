@@ -40,6 +40,8 @@ export interface Platform {
    * hundreds of awaits and the reading of in-memory bodies (DESIGN decision 13; proved by test/runtimes/contract.ts).
    */
   hop(run: () => void): void;
+  /** A whole file, where there are files; rejects with an error whose `code` is `ENOENT` … */
+  readFile?(path: string): Promise<Uint8Array>;
   /** Starts a thread for sites (src/time/workers.ts); absent where there are no threads. */
   spawnWorker?(): Endpoint | Promise<Endpoint>;
 }

@@ -4,7 +4,7 @@ import { webEndpoint } from "../endpoint.ts";
 import { canShareMemory, denoSiteWorkerUrl, kernelUrl } from "../files.ts";
 
 // The part of Deno that the web platform has not; its own type package would collide with Node's.
-declare const Deno: { readFile(path: URL): Promise<Uint8Array<ArrayBuffer>> };
+declare const Deno: { readFile(path: URL | string): Promise<Uint8Array<ArrayBuffer>> };
 declare const setImmediate: (run: () => void) => unknown;
 
 export const platform: Platform = {
@@ -24,6 +24,7 @@ export const platform: Platform = {
     return () => clearTimeout(timer);
   },
   hop: (run) => void setImmediate(run),
+  readFile: (path) => Deno.readFile(path),
   spawnWorker() {
     const worker = new Worker(denoSiteWorkerUrl(), { type: "module" });
     return webEndpoint(worker, () => worker.terminate());

@@ -16,6 +16,7 @@ export const platform: Platform = {
     return () => clearTimeout(timer);
   },
   hop: (run) => void setImmediate(run),
+  readFile: (path) => readFile(path),
   // Threads and random numbers are loaded when they are asked for: they are a tenth of the time that importing this library takes.
   async spawnWorker() {
     const { Worker } = await import("node:worker_threads");

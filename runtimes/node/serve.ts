@@ -188,11 +188,18 @@ async function upgrade(incoming: IncomingMessage, socket: Socket, head: Buffer, 
   connection.end();
 }
 
+/** So much of a stream may wait for its client. */
+const UNTAKEN_BYTES_MAX = 64 * 1024 * 1024;
+
 function connectionOf(socket: Socket, head: Buffer): Connection {
   socket.setNoDelay(true);
   socket.on("error", () => {});
   return {
-    write: (bytes) => void socket.write(bytes),
+    write(bytes) {
+      socket.write(bytes);
+      // Who takes nothing any more is not waited for.
+      if (socket.writableLength > UNTAKEN_BYTES_MAX) socket.destroy();
+    },
     start({ data, close }) {
       socket.on("data", data);
       socket.once("close", () => close());

@@ -7,7 +7,7 @@ import { apiServerFlags, flagsOf, parseDuration, parseFlags } from "../kube-apis
 import type { Flag, FlagValue } from "../kube-apiserver/complete/flags.ts";
 import type { Logger } from "../log.ts";
 import type { CliHost, HttpsOptions, HttpsServer, NetdevEnd } from "../platform.ts";
-import { setUpApiServer } from "./api-server.ts";
+import { setUpApiServer } from "../kube-apiserver/complete/options.ts";
 
 /**
  * Flags by their names: those below, and kube-apiserver v1.32's, `{ "client-ca-file": "ca.crt", "anonymous-auth": false }`. A value is what the

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { setUpApiServer } from "../../src/cli/api-server.ts";
+import { setUpApiServer } from "../../src/kube-apiserver/complete/options.ts";
 import { main } from "../../src/cli/main.ts";
 import { apiServerFlags, flagsOf, parseDuration, parseFlags, type FlagValue } from "../../src/kube-apiserver/complete/flags.ts";
 import { parseTokenFile } from "../../src/kube-apiserver/complete/authentication.ts";

@@ -1,18 +1,18 @@
 /**
- * What kube-apiserver's flags make of the API server that `kubewire up` serves. Follows k8s.io/apiserver/pkg/server/options (the Validate
+ * What kube-apiserver's flags make of the API server. Follows k8s.io/apiserver/pkg/server/options (the Validate
  * and ApplyTo of each group of options) and pkg/kubeapiserver/options.
  */
-import type { SigningKeySource } from "../kube-apiserver/signing-key.ts";
-import { createAccess } from "../kube-apiserver/complete/access.ts";
-import { parseTokenFile } from "../kube-apiserver/complete/authentication.ts";
-import { allowAll, byRoles } from "../kube-apiserver/complete/authorization.ts";
-import type { Authorizer } from "../kube-apiserver/complete/authorization.ts";
-import { parseBool } from "../kube-apiserver/complete/flags.ts";
-import type { FlagValue } from "../kube-apiserver/complete/flags.ts";
-import type { ServingOptions } from "../kube-apiserver/server.ts";
-import type { HttpsOptions } from "../platform.ts";
-import type { UserInfo } from "../client/transport.ts";
-import { newRandom } from "../time/random.ts";
+import type { SigningKeySource } from "../signing-key.ts";
+import { createAccess } from "./access.ts";
+import { parseTokenFile } from "./authentication.ts";
+import { allowAll, byRoles } from "./authorization.ts";
+import type { Authorizer } from "./authorization.ts";
+import { apiServerFlags, flagsOf, parseBool } from "./flags.ts";
+import type { FlagValue } from "./flags.ts";
+import type { ServingOptions } from "../server.ts";
+import type { HttpsOptions } from "../../platform.ts";
+import type { UserInfo } from "../../client/transport.ts";
+import { newRandom } from "../../time/random.ts";
 
 export interface ApiServerSetup {
   readonly serving: ServingOptions;
@@ -104,6 +104,17 @@ export async function setUpApiServer(flags: ReadonlyMap<string, FlagValue>, host
     requestTimeoutMs: whole("request-timeout", 60_000),
     warnings,
   };
+}
+
+/** Flags by which clients are told apart. */
+const OF_CLIENTS = ["anonymous-auth", "authorization-mode", "client-ca-file", "token-auth-file"];
+
+/** The same for a cluster that nobody has begun to serve; where no flag is about clients, all who reach it are the administrator. */
+export async function servingOf(given: Readonly<Record<string, unknown>>, readFile: ((path: string) => Promise<Uint8Array>) | undefined, seed: number): Promise<ServingOptions> {
+  const flags = flagsOf(given, apiServerFlags());
+  const noFiles = (): Promise<never> => Promise.reject(new Error("this runtime has no files"));
+  const { enter, ...serving } = (await setUpApiServer(flags, { readFile: readFile ?? noFiles }, "", seed)).serving;
+  return OF_CLIENTS.some((name) => flags.has(name)) ? { ...serving, enter: enter! } : serving;
 }
 
 const MIN_VERSIONS: Readonly<Record<string, "TLSv1.2" | "TLSv1.3">> = { "": "TLSv1.2", VersionTLS10: "TLSv1.2", VersionTLS11: "TLSv1.2", VersionTLS12: "TLSv1.2", VersionTLS13: "TLSv1.3" };
