@@ -188,7 +188,7 @@ const CONTROL_PLANE = 1;
 const FIRST_NODE = 2;
 const NODES_MAX = 4096;
 const EPOCH_MS = 1735689600000;
-const BOOT_MS = 10_000;
+const BOOT_MS = 20_000;
 const NODE_NETWORK = 172 * 256 + 18;
 const UNDERLAY_MTU = 1500;
 /** With an Ethernet header and a VLAN tag. */
@@ -344,6 +344,11 @@ interface Parts {
   readonly close: () => void;
 }
 
+/** Cluster DNS. */
+const DNS = { apiVersion: "apps/v1", kind: "Deployment", metadata: { namespace: "kube-system", name: "coredns" } };
+/** `--iptables-min-sync-period` of kube-proxy, twice. */
+const DNS_REACHED_MS = 2000;
+
 class RunningCluster implements Cluster {
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
   readonly epochMs: number;
@@ -401,13 +406,17 @@ class RunningCluster implements Cluster {
     return answered;
   }
 
-  /** The add-ons, and then all nodes Ready. */
+  /** The add-ons, and then all nodes Ready; where time is going to be real, the cluster's DNS as well, which nobody waits for afterwards. */
   async boot(): Promise<void> {
     if (this.#parts.specs.length === 0) return;
     const addons = systemObjects({ clusterDns: this.#parts.clusterDns, clusterDomain: "cluster.local" });
     await this.drive((client) => apply(client, addons));
     const nodes = this.#parts.specs.map(({ name }) => ({ apiVersion: "v1", kind: "Node", metadata: { name } }));
     await this.waitReady(nodes);
+    if (this.#parts.pacer === undefined) return;
+    await this.waitReady([DNS]);
+    // Until the nodes' proxies know of its pods.
+    await this.advance(DNS_REACHED_MS);
   }
 
   nowNs(): number {

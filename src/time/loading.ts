@@ -6,7 +6,7 @@ import type { Platform } from "../platform.ts";
 
 let loading = 0;
 
-/** `await loaded(import("./module.ts"))`. */
+/** `await loaded(import("./module.ts"))`, and whatever else is done outside of the cluster. */
 export async function loaded<T>(module: Promise<T>): Promise<T> {
   loading++;
   try {

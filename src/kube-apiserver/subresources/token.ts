@@ -13,6 +13,7 @@ import { newBadRequest, newConflict, newInvalid, newNotFound } from "../../apima
 import { formatTime } from "../../apimachinery/time.ts";
 import type { ApiResponse } from "../../client/transport.ts";
 import type { Answering } from "../extension.ts";
+import { loaded } from "../../time/loading.ts";
 import { FieldErrors } from "../field.ts";
 import { decodeBody, managedOf } from "./body.ts";
 
@@ -162,11 +163,12 @@ async function signerOf({ storage, random, serviceAccountKey }: Answering): Prom
   let signer = signers.get(storage);
   if (signer !== undefined) return signer;
   if (serviceAccountKey !== undefined) {
-    const key = await serviceAccountKey();
+    // Made and used outside of the cluster, whose time stands still meanwhile.
+    const key = await loaded(serviceAccountKey());
     signer = {
       header: headerOf(key.algorithm, key.id),
-      sign: async (text) => base64url(await key.sign(encoder.encode(text))),
-      verify: (text, signature) => key.verify(encoder.encode(text), fromBase64url(signature)),
+      sign: async (text) => base64url(await loaded(key.sign(encoder.encode(text)))),
+      verify: (text, signature) => loaded(key.verify(encoder.encode(text), fromBase64url(signature))),
     };
   } else {
     const secret = random.fork("service-account-key").bytes(new Uint8Array(32));
