@@ -232,7 +232,7 @@ describe("port-forward", () => {
     const socket = await new PortForward(s.config).portForward(namespace, "web", [port], output, errors, input);
     input.write(`GET ${path} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n`);
     let closed = false;
-    (socket as { onclose: () => void }).onclose = () => (closed = true);
+    (socket as unknown as { onclose: () => void }).onclose = () => (closed = true);
     await until(() => closed);
     return { text: output.text, errors: errors.text };
   }
