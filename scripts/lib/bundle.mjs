@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { abiHash } from "./abi.mjs";
 import { SHIPPABLE } from "./licenses.mjs";
+import { writeDescriptions } from "./descriptions.mjs";
 
 /** What every cluster loads: the part that threads of nodes have, and all of it. */
 export const CORES = ["src/crew.ts", "src/cluster.ts"];
@@ -65,6 +66,7 @@ const TYPES = {
  * @returns {import("esbuild").BuildOptions}
  */
 export function bundleOptions(root) {
+  writeDescriptions(root);
   return {
     absWorkingDir: fileURLToPath(root),
     bundle: true,

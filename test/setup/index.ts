@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
+import { writeDescriptions } from "../../scripts/lib/descriptions.mjs";
 
 /** A needed tool: the first of `commands` that is found is used; `packages` are Debian's. */
 interface Tool {
@@ -47,6 +48,7 @@ export function chromiumPath(): string {
 }
 
 export default function setup(): void {
+  writeDescriptions(new URL("../../", import.meta.url));
   const shared = resolve(process.env["KUBEWIRE_SHARED"] ?? "../shared");
   if (!existsSync(join(shared, "oracle"))) {
     throw new Error(`${shared} has no oracle: put the shared folder beside the checkout or set KUBEWIRE_SHARED`);
