@@ -133,3 +133,34 @@ spec:
     await other.stop();
   }
 }, 60_000);
+
+test("nginx serves what its configuration says", async () => {
+  writeFileSync(join(server.folder, "conf.yaml"), `apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data:
+  default.conf: |
+    server {
+      listen 8080;
+      location / { return 200 "hi from $hostname\\n"; add_header X-From "$host"; }
+      location /files/ { alias /usr/share/nginx/html/; }
+      location /up/ { proxy_pass http://localhost:8081/; }
+    }
+    server { listen 8081; location / { return 201 '$request_uri'; } }
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: configured}
+spec:
+  containers:
+  - {name: c, image: nginx, volumeMounts: [{name: conf, mountPath: /etc/nginx/conf.d}], readinessProbe: {httpGet: {port: 8080, path: /}, periodSeconds: 1}}
+  volumes: [{name: conf, configMap: {name: conf}}]
+`);
+  await server.kubectl("apply", "-f", join(server.folder, "conf.yaml"));
+  await server.kubectl("wait", "--for=condition=Ready", "pod/configured", "--timeout=30s");
+  const inside = (script: string): Promise<string> => server.kubectl("exec", "configured", "--", "sh", "-c", script);
+  expect(await inside("wget -qO- localhost:8080/x; wget -qO- localhost:8080/files/index.html | grep -c Welcome; wget -qO- 'localhost:8080/up/a?b'")).toBe("hi from configured\n2\n/a?b");
+  expect(await inside("wget -SqO /dev/null localhost:8080/ 2>&1 | grep -i x-from; wget -qO- localhost:80 2>&1; nginx -t 2>&1; echo 'server {' > /tmp/x; nginx -t -c /tmp/x 2>&1; echo $?")).toBe(
+    '  X-From: localhost\nwget: can\'t connect to remote host (127.0.0.1): Connection refused\nnginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful\n' +
+    'nginx: [emerg] unexpected end of file, expecting ";" or "}" in /tmp/x:2\nnginx: configuration file /tmp/x test failed\n1\n');
+}, 60_000);

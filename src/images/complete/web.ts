@@ -2,6 +2,7 @@
 import { defineImage, type Image, type ProgramContext } from "../../cri/program.ts";
 import { httpDate } from "../../http/message.ts";
 import { serveHttp, type HttpServerRequest, type HttpServerResponse } from "../../http/server.ts";
+import { loaded } from "../../time/loading.ts";
 import { ExecutableNotFound, logTime, utf8 } from "../program.ts";
 
 const page = (title: string, text: string): string => `<!DOCTYPE html>\n<html>\n<head><title>${title}</title></head>\n<body>\n<h1>${title}</h1>\n<p>${text}</p>\n</body>\n</html>\n`;
@@ -16,7 +17,7 @@ interface Flavour {
   errorPage(status: number, reason: string): string;
 }
 
-const nginxFlavour: Flavour = {
+export const nginxFlavour: Flavour = {
   page: page("Welcome to nginx!", "This server works; its pages are in /usr/share/nginx/html."),
   server: "nginx/1.27.3", root: "/usr/share/nginx/html", notAllowed: "Not Allowed",
   errorPage: (status, reason) =>
@@ -36,7 +37,8 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const typeOf = (path: string): string => TYPES[/\.([a-z]+)$/.exec(path)?.[1] ?? ""] ?? "application/octet-stream";
 
-function answer(flavour: Flavour, { fs, clock, hostname }: ProgramContext, request: HttpServerRequest): HttpServerResponse {
+/** Answers with a file below `root`. */
+export function serveFile(flavour: Flavour, { fs, clock, hostname }: ProgramContext, request: HttpServerRequest, root = flavour.root, indexes: readonly string[] = ["index.html"]): HttpServerResponse {
   const headers = (type: string): [string, string][] => [["Server", flavour.server], ["Date", httpDate(clock.nowMs())], ["Content-Type", type]];
   const error = (status: number, reason: string): HttpServerResponse => ({ status, reason, headers: headers("text/html"), body: utf8(flavour.errorPage(status, reason)) });
   if (request.method !== "GET" && request.method !== "HEAD") return error(405, flavour.notAllowed);
@@ -47,7 +49,7 @@ function answer(flavour: Flavour, { fs, clock, hostname }: ProgramContext, reque
     return error(400, "Bad Request");
   }
   if (!path.startsWith("/") || path.split("/").includes("..")) return error(400, "Bad Request");
-  const file = flavour.root + (path.endsWith("/") ? `${path}index.html` : path);
+  const file = root + (path.endsWith("/") ? path + (indexes.find((name) => fs.exists(root + path + name)) ?? indexes[0] ?? "index.html") : path);
   try {
     const status = fs.stat(file);
     if (status.kind === "directory") {
@@ -63,7 +65,7 @@ function answer(flavour: Flavour, { fs, clock, hostname }: ProgramContext, reque
   } catch (failure) {
     const { code } = failure as { code?: string };
     if (code === undefined) throw failure;
-    return path.endsWith("/") && code === "ENOENT" && fs.exists(flavour.root + path) ? error(403, "Forbidden") : code === "EACCES" ? error(403, "Forbidden") : error(404, "Not Found");
+    return path.endsWith("/") && code === "ENOENT" && fs.exists(root + path) ? error(403, "Forbidden") : code === "EACCES" ? error(403, "Forbidden") : error(404, "Not Found");
   }
 }
 
@@ -71,9 +73,8 @@ const server = (flavour: Flavour) => async (context: ProgramContext): Promise<nu
   await serveHttp({
     net: context.net, port: 80, signal: context.signal,
     handler: (request) => {
-      const response = answer(flavour, context, request);
-      const agent = flavour === nginxFlavour ? ` "${request.headers["referer"] ?? "-"}" "${request.headers["user-agent"] ?? "-"}" "${request.headers["x-forwarded-for"] ?? "-"}"` : "";
-      context.stdout(`${request.remote.address} - - [${logTime(context.clock.nowMs())}] "${request.method} ${request.target} ${request.version}" ${response.status} ${response.body.length}${agent}\n`);
+      const response = serveFile(flavour, context, request);
+      context.stdout(`${request.remote.address} - - [${logTime(context.clock.nowMs())}] "${request.method} ${request.target} ${request.version}" ${response.status} ${response.body.length}\n`);
       return response;
     },
   });
@@ -82,28 +83,17 @@ const server = (flavour: Flavour) => async (context: ProgramContext): Promise<nu
 
 const noProgram: Image["run"] = ({ argv }) => Promise.reject(new ExecutableNotFound(argv[0] ?? ""));
 
-/** Version 1.27; serves /usr/share/nginx/html on port 80. */
+/** Version 1.27; serves /usr/share/nginx/html on port 80, unless its configuration says otherwise. */
 export const nginx: Image = defineImage({
   name: "nginx:1.27", entrypoint: ["/docker-entrypoint.sh"], cmd: ["nginx", "-g", "daemon off;"], sizeBytes: 72_955_450, env: { NGINX_VERSION: "1.27.3" }, run: noProgram,
   files: {
     "/docker-entrypoint.sh": { text: '#!/bin/sh\nexec "$@"\n', mode: 0o755 },
-    "/usr/sbin/nginx": {
-      program: async (context) => {
-        const [, option] = context.argv;
-        if (option === "-v" || option === "-V") {
-          context.stderr("nginx version: nginx/1.27.3\n");
-          return 0;
-        }
-        if (option === "-t") {
-          context.stderr("nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful\n");
-          return 0;
-        }
-        return server(nginxFlavour)(context);
-      },
-    },
+    "/usr/sbin/nginx": { program: async (context) => (await loaded(import("./nginx.ts"))).nginx(context) },
+    "/etc/nginx/nginx.conf": "user nginx;\nworker_processes auto;\npid /run/nginx.pid;\n\nevents {\n  worker_connections 1024;\n}\n\nhttp {\n  default_type application/octet-stream;\n  include /etc/nginx/conf.d/*.conf;\n}\n",
+    "/etc/nginx/conf.d/default.conf": "server {\n  listen 80;\n  server_name localhost;\n\n  location / {\n    root /usr/share/nginx/html;\n    index index.html index.htm;\n  }\n}\n",
     "/usr/share/nginx/html/index.html": nginxFlavour.page,
     "/usr/share/nginx/html/50x.html": page("Error", "The page is not available at the moment."),
-    "/var/log/nginx": { directory: true }, "/var/cache/nginx": { directory: true }, "/etc/nginx/conf.d": { directory: true },
+    "/var/log/nginx": { directory: true }, "/var/cache/nginx": { directory: true },
   },
 });
 
