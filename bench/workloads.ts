@@ -7,6 +7,8 @@ import { type Bench, type Measured, median } from "./lib/bench.ts";
 export interface WorkloadTimes {
   /** Milliseconds from apply to all Ready. */
   readonly ready: number;
+  /** Milliseconds of processor time in between: what a machine without other work would take. */
+  readonly cpu: number;
   /** Resident memory of the process at the end. */
   readonly megabytes: number;
 }
@@ -31,13 +33,13 @@ export async function main({ prepare, runs }: Bench): Promise<Measured> {
   } finally {
     for (const { program } of programs) program.dispose();
   }
-  const medians = rows.map(({ name, replicas, times }) => ({ name, replicas, ready: median(times.map((t) => t.ready)), megabytes: median(times.map((t) => t.megabytes)) }));
+  const medians = rows.map(({ name, replicas, times }) => ({ name, replicas, ready: median(times.map((t) => t.ready)), cpu: median(times.map((t) => t.cpu)), megabytes: median(times.map((t) => t.megabytes)) }));
   const of = (name: string): number => medians.find((row) => row.name === name && row.replicas === 100)!.ready;
   const ratio = of("webernetes") / of("kubewire");
   const line = (cells: readonly string[]): string => cells.map((cell, n) => (n === 0 ? cell.padEnd(12) : cell.padStart(12))).join("");
   const text = [
-    line(["median", "replicas", "ready ms", "pods/s", "RSS MB"]),
-    ...medians.map((row) => line([row.name, String(row.replicas), row.ready.toFixed(0), ((row.replicas * 1000) / row.ready).toFixed(0), row.megabytes.toFixed(0)])),
+    line(["median", "replicas", "ready ms", "CPU ms", "pods/s CPU", "RSS MB"]),
+    ...medians.map((row) => line([row.name, String(row.replicas), row.ready.toFixed(0), row.cpu.toFixed(0), ((row.replicas * 1000) / row.cpu).toFixed(0), row.megabytes.toFixed(0)])),
     `100 replicas on ${NODES} nodes: ${ratio.toFixed(1)} times as fast (${runs} runs each)`,
   ].join("\n");
   return { text, data: { runs, nodes: NODES, medians, ratio } };

@@ -27,6 +27,7 @@ const allReady = new Promise<void>((resolve) => {
   });
 });
 const labels = { app: "web" };
+const before = process.cpuUsage();
 const from = performance.now();
 await cluster.apply([
   {
@@ -38,5 +39,6 @@ await cluster.apply([
 ]);
 await allReady;
 const ready = performance.now() - from;
-const times: WorkloadTimes = { ready, megabytes: process.memoryUsage().rss / 2 ** 20 };
+const { user, system } = process.cpuUsage(before);
+const times: WorkloadTimes = { ready, cpu: (user + system) / 1000, megabytes: process.memoryUsage().rss / 2 ** 20 };
 process.stdout.write(`${JSON.stringify(times)}\n`, () => process.exit(0));
