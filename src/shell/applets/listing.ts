@@ -1,6 +1,6 @@
 /** Applets that show what is in the file system: ls, stat, du, df, find. */
 import { Errno } from "../os/errno.ts";
-import { S_IFMT, S_IFDIR, S_IFREG, S_IFLNK, S_IFCHR, S_IFIFO, type Node } from "../os/nodes.ts";
+import { S_IFMT, S_IFDIR, S_IFREG, S_IFLNK, S_IFCHR, S_IFIFO, type Node, type Superblock } from "../os/nodes.ts";
 import type { Main, Process } from "../os/process.ts";
 import type { Place } from "../os/vfs.ts";
 import { matches } from "../sh/pattern.ts";
@@ -463,7 +463,7 @@ const find = applet("[-HL] [PATH]... [OPTIONS] [ACTIONS]", async (process, args)
       return true;
     };
   }
-  const visit = async (place: Place, path: string, depth: number, dev: number): Promise<void> => {
+  const visit = async (place: Place, path: string, depth: number, sb: Superblock): Promise<void> => {
     if (quit) return;
     pruned = false;
     const look = async (): Promise<void> => {
@@ -471,11 +471,11 @@ const find = applet("[-HL] [PATH]... [OPTIONS] [ACTIONS]", async (process, args)
     };
     if (!depthFirst) await look();
     const target = follow && place.node.kind === "link" ? process.fs.tryFind(process, path) : place;
-    if (target?.node.kind === "dir" && !(pruned && !depthFirst) && depth < maxDepth && !(xdev && target.node.sb.dev !== dev)) {
+    if (target?.node.kind === "dir" && !(pruned && !depthFirst) && depth < maxDepth && !(xdev && target.node.sb !== sb)) {
       if (process.fs.access(process, target, 5)) {
         for (const name of target.node.names()) {
           const child = process.fs.entry(target, name);
-          if (child !== undefined) await visit(child, join(path, name), depth + 1, dev);
+          if (child !== undefined) await visit(child, join(path, name), depth + 1, sb);
         }
       } else {
         await process.complain(`${path}: Permission denied`);
@@ -489,7 +489,7 @@ const find = applet("[-HL] [PATH]... [OPTIONS] [ACTIONS]", async (process, args)
     if (place === undefined) {
       await process.complain(`${path}: No such file or directory`);
       status = 1;
-    } else await visit(place, path, 0, place.node.sb.dev);
+    } else await visit(place, path, 0, place.node.sb);
   }
   for (const { argv, paths: found } of pending) {
     await process.flush();

@@ -43,10 +43,15 @@ export interface Superblock {
   readonly bornMs: number;
 }
 
-let devices = 0;
+/** A device's number, by what it is alone: the same in every run. */
+const deviceOf = (name: string): number => {
+  let number = 0;
+  for (let i = 0; i < name.length; i++) number = (number * 31 + name.charCodeAt(i)) & 0xfffff;
+  return 0x100000 + number;
+};
 
 export const newSuperblock = (type: string, source: string, nowMs: () => number, bytesMax = Infinity, bornMs = nowMs()): Superblock =>
-  ({ type, source, dev: 0x100000 + ++devices % 0x100000, bytesMax, used: 0, inodes: 0, nextIno: 2, nowMs, bornMs });
+  ({ type, source, dev: deviceOf(`${type} ${source}`), bytesMax, used: 0, inodes: 0, nextIno: 2, nowMs, bornMs });
 
 export type Node = FileNode | DirNode | LinkNode | DeviceNode | FifoNode;
 
