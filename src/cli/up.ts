@@ -97,6 +97,8 @@ const run = async (host: CliHost, flags: ReadonlyMap<string, FlagValue>): Promis
   return 0;
 };
 
+/** Of all that may go on for as long as it likes the path says so. */
+const PERHAPS_LONG = /[?&]watch=|\/(?:watch|attach|exec|log|portforward|proxy)(?:[/?]|$)/;
 const NOBODY = { name: "", groups: [] };
 
 /**
@@ -104,10 +106,12 @@ const NOBODY = { name: "", groups: [] };
  * pkg/server/filters/timeout.go.
  */
 const withDeadlines = (host: CliHost, maxMs: number, handle: HttpsOptions["handle"]): HttpsOptions["handle"] => (message, connection) => {
-  const { verb, subresource } = attributesOf({ method: message.method, path: message.url }, NOBODY);
-  if (isLongRunning(verb, subresource)) return handle(message, connection);
+  if (PERHAPS_LONG.test(message.url)) {
+    const { verb, subresource } = attributesOf({ method: message.method, path: message.url }, NOBODY);
+    if (isLongRunning(verb, subresource)) return handle(message, connection);
+  }
   let ms = maxMs === 0 ? Infinity : maxMs;
-  const asked = new URLSearchParams(message.url.split("?")[1] ?? "").get("timeout") ?? "";
+  const asked = message.url.includes("timeout=") ? (new URLSearchParams(message.url.split("?")[1] ?? "").get("timeout") ?? "") : "";
   if (asked !== "") {
     try {
       const own = parseDuration(asked);

@@ -23,8 +23,9 @@ const NAMESPACE_SUBRESOURCES = new Set(["status", "finalize"]);
 
 export function attributesOf({ method, path: whole }: Pick<ApiRequest, "path"> & { method: string }, user: UserInfo): Attributes {
   const { path, query } = splitPath(whole);
-  const other: Attributes = { user, verb: method.toLowerCase(), path: decoded(path), namespace: "", apiGroup: "", apiVersion: "", resource: "", subresource: "", name: "" };
-  let parts = path.replace(/^\/+|\/+$/g, "").split("/").map(decoded);
+  const other: Attributes = { user, verb: method.toLowerCase(), path: path.includes("%") ? decoded(path) : path, namespace: "", apiGroup: "", apiVersion: "", resource: "", subresource: "", name: "" };
+  let parts = path.slice(path.startsWith("/") ? 1 : 0, path.endsWith("/") ? -1 : undefined).split("/");
+  if (path.includes("%")) parts = parts.map(decoded);
   const core = parts[0] === "api";
   if (parts.length < 3 || (!core && (parts[0] !== "apis" || parts.length < 4))) return other;
   const apiGroup = core ? "" : parts[1]!;
