@@ -10,8 +10,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 const ALWAYS = 60;
 const FLEXIBLE = 60;
 /**
- * Where there is one call only. Binaryen knows no limit of its own here, and puts all of the control path into two functions of 60 KB: V8 takes a
- * fifth of a second to optimise them, while the first cluster boots. Kept apart they cost the data path nothing.
+ * Where there is one call only. Binaryen knows no limit of its own here, and puts most of the control path into two functions of some 30 KB: V8
+ * takes a quarter of a second to optimise them, while the first cluster boots. Kept apart they cost the data path nothing.
  */
 const ONE_CALLER = 60;
 
