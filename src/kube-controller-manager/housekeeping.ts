@@ -1,6 +1,8 @@
 /** The controllers of a complete cluster that look after namespaces, nodes, volumes, Services and owners: beside the core's, or in place of those of the same name. */
 import { newClusterRoleAggregationController } from "./clusterroleaggregation/index.ts";
 import { newEndpointController } from "./endpoint/index.ts";
+import { newFullEndpointSliceController } from "./endpointslice/controller.ts";
+import { newEndpointSliceMirroringController } from "./endpointslicemirroring/index.ts";
 import { newGarbageCollectorByDiscovery } from "./garbagecollector/collector.ts";
 import type { ControllerInitializer } from "./initializers.ts";
 import { newNamespaceDeleter } from "./namespace/deleter.ts";
@@ -22,6 +24,8 @@ export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "serviceaccount-controller", make: newServiceAccountController },
   { name: "root-ca-certificate-publisher-controller", make: newRootCACertPublisher },
   { name: "endpoints-controller", make: newEndpointController },
+  { name: "endpointslice-controller", make: newFullEndpointSliceController },
+  { name: "endpointslice-mirroring-controller", make: newEndpointSliceMirroringController },
   { name: "namespace-controller", make: newNamespaceDeleter },
   { name: "resourcequota-controller", make: newResourceQuotaController },
   { name: "pod-garbage-collector-controller", make: newPodGCController },
