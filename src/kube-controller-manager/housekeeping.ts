@@ -1,4 +1,5 @@
 /** The controllers of a complete cluster that look after namespaces, nodes, volumes, Services and owners: beside the core's, or in place of those of the same name. */
+import { newApprovingController, newCertificateCleaner, newSigningController } from "./certificates/index.ts";
 import { newClusterRoleAggregationController } from "./clusterroleaggregation/index.ts";
 import { newEndpointController } from "./endpoint/index.ts";
 import { newFullEndpointSliceController } from "./endpointslice/controller.ts";
@@ -40,5 +41,8 @@ export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "ephemeral-volume-controller", make: newEphemeralVolumeController },
   { name: "persistentvolume-expander-controller", make: newExpandController },
   { name: "persistentvolume-attach-detach-controller", make: newAttachDetachController },
+  { name: "certificatesigningrequest-approving-controller", make: newApprovingController },
+  { name: "certificatesigningrequest-signing-controller", make: newSigningController },
+  { name: "certificatesigningrequest-cleaner-controller", make: newCertificateCleaner },
   { name: "garbage-collector-controller", make: newGarbageCollectorByDiscovery },
 ];

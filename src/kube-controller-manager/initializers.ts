@@ -1,12 +1,13 @@
 /** How the controller manager knows its controllers: a name and how to make it. Follows cmd/kube-controller-manager/app (ControllerDescriptor). */
 import type { Controller } from "../client/controller.ts";
 import type { ControllerContext } from "./controller-context.ts";
+import type { CertificateOptions } from "./certificates/index.ts";
 import type { EndpointSliceOptions } from "./endpointslice/controller.ts";
 import type { NodeIpamOptions } from "./nodeipam/index.ts";
 import type { NodeLifecycleOptions } from "./nodelifecycle/monitor.ts";
 
 /** The options of all controllers together. */
-export interface ControllerSettings extends NodeIpamOptions, NodeLifecycleOptions, EndpointSliceOptions {
+export interface ControllerSettings extends NodeIpamOptions, NodeLifecycleOptions, EndpointSliceOptions, CertificateOptions {
   /** `--root-ca-file`, PEM: what pods trust; without it they are told of none. */
   rootCA?: string;
   /** `--terminated-pod-gc-threshold` (default 12500; 0 or less: never). */
