@@ -10,6 +10,7 @@ import type { KubeObject } from "./apimachinery/meta.ts";
 import { createClient, type Client } from "./client/client.ts";
 import { isReady } from "./client/ready.ts";
 import type { ApiTransport, Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
+import type { CloudProvider } from "./cloud-controller-manager/cloud.ts";
 import { createControlPlane, type ControlPlane } from "./control-plane.ts";
 import { addNodes, type CrewCalls, type CrewStart, type NodeFigures } from "./crew.ts";
 import type { Image } from "./cri/program.ts";
@@ -58,6 +59,13 @@ export interface ClusterOptions {
    * it off. False: none, and no scheduler.
    */
   readonly controllers?: readonly string[] | false;
+  /**
+   * `--leader-elect`: the components of a complete cluster hold Leases in kube-system, which they renew every two seconds. By default they
+   * do so in real time; in virtual time, where nobody else can take them, only when asked.
+   */
+  readonly leaderElect?: boolean;
+  /** A cloud for the cloud controller manager of a complete cluster: one's own, or the one in the box. Without, there is none. */
+  readonly cloud?: CloudProvider | "box";
   /** Profiles, plugins and extenders of a complete cluster's scheduler. */
   readonly scheduler?: SchedulerSettings;
   /** How `fetch` serves the API. */
@@ -232,6 +240,7 @@ export const clusterOn =
     const streams = complete !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr,
       recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete, scheduler: options.scheduler,
+      leaderElect: options.leaderElect ?? options.time === "real", cloud: options.cloud,
       serving: streams ? { ...serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : serving,
     });
     serveSiteApi(master, controlPlane.handle);

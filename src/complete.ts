@@ -5,6 +5,8 @@
 import { parse } from "yaml";
 import { ALL_RESOURCES } from "./api/more-resources.ts";
 import type { Resources } from "./api/resources.ts";
+import { electLeader } from "./client/leader-election.ts";
+import { createCloudControllerManager } from "./cloud-controller-manager/index.ts";
 import { complete as extension } from "./kube-apiserver/complete/index.ts";
 import type { Extension } from "./kube-apiserver/extension.ts";
 import type { ParseYaml } from "./kube-apiserver/http.ts";
@@ -22,6 +24,9 @@ export interface Complete {
   /** Makes the accounts of the controllers named. */
   readonly accounts: ControllerManagerOptions["accounts"] & {};
   readonly scheduler: typeof schedulerOptions;
+  /** Resolves when the Lease of a component is held. */
+  readonly elect: typeof electLeader;
+  readonly cloudControllerManager: typeof createCloudControllerManager;
 }
 
 export const complete: Complete = {
@@ -31,4 +36,6 @@ export const complete: Complete = {
   resources: ALL_RESOURCES,
   accounts: makeAccounts,
   scheduler: schedulerOptions,
+  elect: electLeader,
+  cloudControllerManager: createCloudControllerManager,
 };

@@ -1,6 +1,7 @@
 /** The control plane's site: store, API server, controllers, scheduler, each reached only through the API. */
 import type { KubeObject } from "./apimachinery/meta.ts";
 import type { ApiTransport, Connection, HttpAnswer, HttpMessage } from "./client/transport.ts";
+import type { CloudProvider } from "./cloud-controller-manager/cloud.ts";
 import type { Complete } from "./complete.ts";
 import { createApiServer, stamp, type ServingOptions } from "./kube-apiserver/server.ts";
 import { createControllerManager } from "./kube-controller-manager/controller-manager.ts";
@@ -23,6 +24,10 @@ export interface ControlPlaneOptions {
   readonly controllers?: readonly string[] | false;
   /** Undefined: the core, what a cluster needs to run Deployments and Services. */
   readonly complete?: Complete | undefined;
+  /** `--leader-elect` of a complete cluster's components (default no). */
+  readonly leaderElect?: boolean | undefined;
+  /** A complete cluster's cloud; without, nothing waits for one but Services of type LoadBalancer. */
+  readonly cloud?: CloudProvider | "box" | undefined;
   /** A complete cluster's scheduler. */
   readonly scheduler?: SchedulerSettings | undefined;
   /** How the API server meets clients from outside. */
@@ -56,14 +61,25 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   });
   const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler"), ...complete?.scheduler(options.scheduler) });
   const running = new AbortController();
+  /** With leader election a component works as long as it holds its Lease. */
+  const run = async (name: string, component: { start(signal: AbortSignal): Promise<void> }): Promise<void> => {
+    if (options.leaderElect !== true || complete === undefined) return component.start(running.signal);
+    const leading = new AbortController();
+    const end = (): void => leading.abort(new Error(`${name} does not lead any more`));
+    running.signal.addEventListener("abort", end, { once: true });
+    await complete.elect({ ...deps, random: random.fork(name), name }, end, running.signal);
+    await component.start(leading.signal);
+  };
   return {
     handle: server.handle,
     fetch: server.fetch,
     serve: server.serve,
     start() {
       if (wanted === false) return;
-      for (const component of [controllers, scheduler]) {
-        component.start(running.signal).catch((error: unknown) => {
+      const cloud = options.cloud === undefined ? undefined : complete?.cloudControllerManager(options.cloud, { ...deps, random: random.fork("cloud-controller-manager"), resources: complete.resources });
+      for (const [name, component] of [["kube-controller-manager", controllers], ["kube-scheduler", scheduler], ["cloud-controller-manager", cloud]] as const) {
+        if (component === undefined) continue;
+        run(name, component).catch((error: unknown) => {
           if (!running.signal.aborted) log.error("a component of the control plane did not start", { err: String(error) });
         });
       }

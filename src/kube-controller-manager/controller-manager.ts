@@ -25,6 +25,8 @@ export interface ControllerManagerOptions extends ControllerSettings {
   known?: readonly ControllerInitializer[];
   /** `--controllers`: `*` for all that are on by default, `NAME` to turn one on, `-NAME` to turn it off. Default `["*"]`. Throws for unknown names. */
   controllers?: readonly string[];
+  /** Whose client and log this is; default kube-controller-manager. */
+  component?: string;
   /** What their client knows by name; default what every cluster serves. */
   resources?: Resources;
   /** Makes the accounts of the controllers named, when they start. */
@@ -42,9 +44,10 @@ export interface ControllerManager {
 
 export function createControllerManager(options: ControllerManagerOptions): ControllerManager {
   const { clock } = options;
-  const random = options.random.fork("kube-controller-manager");
-  const log = options.log.with({ component: "kube-controller-manager" });
-  const client = createClient(options.transport, { userAgent: "kube-controller-manager", ...(options.resources === undefined ? {} : { resources: options.resources }) });
+  const component = options.component ?? "kube-controller-manager";
+  const random = options.random.fork(component);
+  const log = options.log.with({ component });
+  const client = createClient(options.transport, { userAgent: component, ...(options.resources === undefined ? {} : { resources: options.resources }) });
   const context: ControllerContext = {
     client,
     transport: options.transport,

@@ -11,7 +11,9 @@ import { newNodeLifecycleMonitor } from "./nodelifecycle/monitor.ts";
 import { newPodGCController } from "./podgc/index.ts";
 import { newResourceQuotaController } from "./resourcequota/index.ts";
 import { newServiceAccountController } from "./serviceaccount/index.ts";
+import { newLegacyTokenCleaner } from "./serviceaccount/legacy-tokens.ts";
 import { newRootCACertPublisher } from "./serviceaccount/root-ca.ts";
+import { newTokensController } from "./serviceaccount/tokens.ts";
 import { newTaintEvictionController } from "./tainteviction/index.ts";
 import { newTTLController } from "./ttl/index.ts";
 import { newAttachDetachController } from "./volume/attachdetach.ts";
@@ -23,6 +25,8 @@ import { newHostPathProvisioner, PROVISIONER } from "./volume/provisioner.ts";
 
 export const HOUSEKEEPING_CONTROLLERS: readonly ControllerInitializer[] = [
   { name: "serviceaccount-controller", make: newServiceAccountController },
+  { name: "serviceaccount-token-controller", make: newTokensController },
+  { name: "legacy-serviceaccount-token-cleaner-controller", make: newLegacyTokenCleaner },
   { name: "root-ca-certificate-publisher-controller", make: newRootCACertPublisher },
   { name: "endpoints-controller", make: newEndpointController },
   { name: "endpointslice-controller", make: newFullEndpointSliceController },
