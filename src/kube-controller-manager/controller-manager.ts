@@ -63,9 +63,10 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
     const bare = name.startsWith("-") ? name.slice(1) : name;
     if (bare !== "*" && !names.has(bare)) throw new Error(`${JSON.stringify(bare)} is not in the list of known controllers`);
   }
+  const enabled = known.filter((initializer) => isControllerEnabled(initializer, wanted));
   // The order of starting; they depend on each other only through the API.
   const controllers: readonly Controller[] = [
-    ...known.filter((initializer) => isControllerEnabled(initializer, wanted)).map(({ make }) => make(context, options)),
+    ...enabled.map(({ make }) => make(context, options)),
     ...(options.extra ?? []).map((make) => make(context)),
   ];
   return {
@@ -84,7 +85,7 @@ export function createControllerManager(options: ControllerManagerOptions): Cont
       };
       if (signal.aborted) shutDown();
       else signal.addEventListener("abort", shutDown, { once: true });
-      options.accounts?.(client, controllers.map(({ name }) => name), signal).catch((e: unknown) => {
+      options.accounts?.(client, enabled.map(({ name }) => name), signal).catch((e: unknown) => {
         if (!signal.aborted) log.error("Unable to make the accounts of controllers", { err: e });
       });
       controllers.forEach((controller, i) => runController(controller, queues[i]!, log, signal));

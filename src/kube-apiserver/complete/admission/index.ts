@@ -1,12 +1,12 @@
 /**
  * The admission plugins that upstream has on by default, in its order. Follows pkg/kubeapiserver/options/plugins.go (AllOrderedPlugins,
- * DefaultOffAdmissionPlugins). NamespaceLifecycle is a step of the server's own (`handlers.ts`), and what concerns other identities than
- * the administrator (NodeRestriction, CertificateApproval, CertificateSigning) has its place here when there are any.
+ * DefaultOffAdmissionPlugins). NamespaceLifecycle is a step of the server's own (`handlers.ts`).
  */
 import type { Admission, AdmissionContext, AdmissionRequest } from "../../extension.ts";
 import { defaultTolerationSeconds, taintNodesByCondition } from "./defaults.ts";
 import { defaultIngressClass } from "./ingress-class.ts";
 import { limitRanger } from "./limit-ranger.ts";
+import { nodeRestriction } from "./node-restriction.ts";
 import { priority } from "./priority.ts";
 import { resourceQuota } from "./resource-quota.ts";
 import { runtimeClass } from "./runtime-class.ts";
@@ -17,6 +17,7 @@ import type { AdmissionPlugin } from "./types.ts";
 const PLUGINS: readonly AdmissionPlugin[] = [
   limitRanger,
   serviceAccount,
+  nodeRestriction,
   taintNodesByCondition,
   priority,
   defaultTolerationSeconds,
