@@ -127,7 +127,7 @@ function remove(root: { value: unknown }, path: string): void {
 
 /** Strategic merge of a patch into an object of the struct type `type`. */
 export function strategicMergePatch(type: string, target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) throw newBadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+  if (!isObject(patch)) throw newBadRequest(`json: cannot unmarshal ${Array.isArray(patch) ? "array" : typeof patch === "boolean" ? "bool" : typeof patch} into Go value of type map[string]interface {}`);
   return mergeStruct(type, isObject(target) ? target : {}, patch);
 }
 
