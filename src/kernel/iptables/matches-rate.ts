@@ -4,8 +4,9 @@ import {
   MATCH_HASHLIMIT, MATCH_LIMIT, MATCH_STATE,
 } from "../../../assembly/abi/netfilter.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
+import { markOf } from "./matches.ts";
 import { STATES, formatNames, parseNames } from "./matches-state.ts";
-import { number, parseNumber, usage, hex, markMask } from "./text.ts";
+import { number, parseNumber, usage } from "./text.ts";
 import type { Writer } from "./writer.ts";
 import { bang } from "./match-words.ts";
 
@@ -210,27 +211,4 @@ const state: Extension = {
   },
 };
 
-const connmark: Extension = {
-  name: "connmark",
-  options: { mark: ARG | INV },
-  create() {
-    let value = 0;
-    let mask = 0;
-    let inverted = false;
-    return {
-      option(_name, argument, not) {
-        ({ value, mask } = markMask("connmark", "mark", argument));
-        inverted = not;
-      },
-      finish(given) {
-        if (!given.has("mark")) throw usage('connmark: option "--mark" must be specified\n');
-      },
-      save: () => `${bang(inverted)} --mark ${hex(value)}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`,
-      encode(w) {
-        w.head(MATCH_CONNMARK, inverted, 8).u32(value).u32(mask);
-      },
-    };
-  },
-};
-
-export const RATE_MATCHES: readonly Extension[] = [state, connmark, limit, hashlimitOf(32, (w, bits) => void w.address(lengthMask(bits)))];
+export const RATE_MATCHES: readonly Extension[] = [state, markOf("connmark", MATCH_CONNMARK), limit, hashlimitOf(32, (w, bits) => void w.address(lengthMask(bits)))];

@@ -4,7 +4,7 @@ import {
   MATCH_UDP, PORTS_INV_DPORT, PORTS_INV_SPORT, TCP_INV_FLAGS, TCP_INV_OPTION,
 } from "../../../assembly/abi/netfilter.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
-import { ALL_PORTS, bang } from "./match-words.ts";
+import { ALL_PORTS, bang, must } from "./match-words.ts";
 import { formatRange, hex, markMask, parseNumber, parsePorts, quote, usage, type Range } from "./text.ts";
 
 const COMMENT_MAX = 255;
@@ -180,8 +180,9 @@ const addrtype: Extension = {
   },
 };
 
-const mark: Extension = {
-  name: "mark",
+/** What a mark is compared with: the packet's, or its connection's. */
+export const markOf = (name: string, kind: number): Extension => ({
+  name,
   options: { mark: ARG | INV },
   create() {
     let value = 0;
@@ -189,20 +190,20 @@ const mark: Extension = {
     let inverted = false;
     return {
       option(_name, argument, not) {
-        ({ value, mask } = markMask("mark", "mark", argument));
+        ({ value, mask } = markMask(name, "mark", argument));
         inverted = not;
       },
       finish(given) {
-        if (!given.has("mark")) throw usage('mark: option "--mark" must be specified\n');
+        if (!given.has("mark")) throw must(name, "mark");
       },
       save: () => `${bang(inverted)} --mark ${hex(value)}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`,
       encode(w) {
-        w.head(MATCH_MARK, inverted, 8).u32(value).u32(mask);
+        w.head(kind, inverted, 8).u32(value).u32(mask);
       },
     };
   },
-};
+});
 
 export const HEADER_MATCHES: readonly Extension[] = [
-  comment, tcp, udp, addrtype, mark,
+  comment, tcp, udp, addrtype, markOf("mark", MATCH_MARK),
 ];
