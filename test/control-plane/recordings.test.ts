@@ -7,7 +7,7 @@ import { replayRecordings } from "./recordings.ts";
 
 const FLOORS: Readonly<Record<string, number>> = {
   "00-discovery": 103,
-  "00-openapi": 6,
+  "00-openapi": 5,
   "01-bootstrap": 83,
   "crd-cel": 30,
   "crd-objects": 92,
