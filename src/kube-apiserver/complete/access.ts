@@ -54,6 +54,8 @@ export function createAccess({ authorizer = byRoles, fairness = true, inFlight =
 
 /** Whether JSON is to be read by people. Follows pkg/endpoints/handlers/negotiation (isPrettyPrint). */
 function isForEyes({ url, headers }: HttpMessage): boolean {
+  // The version is written for people always (routes/version.go).
+  if (url.split("?")[0] === "/version") return true;
   const asked = /[?&]pretty=([^&]*)/.exec(url)?.[1] ?? "";
   if (/^(?:1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(asked)) return /^[1tT]/.test(asked);
   return /^(?:curl|Wget|Mozilla\/5\.0)/.test(headers["user-agent"] ?? "") && !url.startsWith("/openapi/");
