@@ -9,7 +9,7 @@ import { isAlreadyExists, isForbidden, isNotFound } from "../../apimachinery/sta
 import { done, type Controller } from "../../client/controller.ts";
 import type { ControllerContext } from "../controller-context.ts";
 import { createTriggerTimeTracker } from "../endpointslice/trigger-time.ts";
-import { affectsEndpoints, findPort, isEndpointPod, servicesOfPod, shouldSetHostname } from "../endpointslice/pods.ts";
+import { findPort, isEndpointPod, shouldSetHostname, watchEndpoints } from "../endpointslice/pods.ts";
 
 /** More addresses than this are left out, and the annotation says so. */
 const CAPACITY_MAX = 1000;
@@ -130,21 +130,7 @@ export function newEndpointController(context: ControllerContext): Controller {
   return {
     name: "endpoints-controller",
     setup(queue) {
-      const onService = (service: Service): void => queue.add(keyOf(service));
-      services.addHandler({ add: onService, update: onService, delete: onService });
-      const onPod = (pod: Pod): void => {
-        for (const service of servicesOfPod(services, pod)) queue.add(keyOf(service));
-      };
-      pods.addHandler({
-        add: onPod,
-        update(pod, old) {
-          const labels = !deepEqual(pod.metadata.labels, old.metadata.labels);
-          if (!labels && !affectsEndpoints(pod, old)) return;
-          onPod(pod);
-          if (labels) onPod(old);
-        },
-        delete: onPod,
-      });
+      watchEndpoints(services, pods, queue);
       endpoints.addHandler({ delete: (object) => queue.add(keyOf(object)) });
     },
     async reconcile(key, signal) {

@@ -8,7 +8,7 @@ import type { ControllerContext } from "../controller-context.ts";
 import type { ControllerSettings } from "../initializers.ts";
 import { applyHints, wantsTopology } from "./hints.ts";
 import { MANAGED_BY, MANAGER, SERVICE_NAME } from "./plan.ts";
-import { affectsEndpoints, servicesOfPod } from "./pods.ts";
+import { watchEndpoints } from "./pods.ts";
 import { addressTypesOf, annotate, reconcileType, recycle, type Reconciled, type Slice } from "./reconciler.ts";
 import { createSliceTracker } from "./tracker.ts";
 import { createTriggerTimeTracker } from "./trigger-time.ts";
@@ -103,21 +103,7 @@ export function newFullEndpointSliceController(context: ControllerContext, { max
         const key = serviceOf(slice as Slice);
         return key === undefined ? [] : [key];
       });
-      const onService = (service: Service): void => queue.add(keyOf(service));
-      services.addHandler({ add: onService, update: onService, delete: onService });
-      const onPod = (pod: Pod): void => {
-        for (const service of servicesOfPod(services, pod)) queue.add(keyOf(service));
-      };
-      pods.addHandler({
-        add: onPod,
-        update(pod, old) {
-          const labels = !deepEqual(pod.metadata.labels, old.metadata.labels);
-          if (!labels && !affectsEndpoints(pod, old)) return;
-          onPod(pod);
-          if (labels) onPod(old);
-        },
-        delete: onPod,
-      });
+      const onPod = watchEndpoints(services, pods, queue);
       const onSlice = (slice: Slice, changed: boolean, gone = false): void => {
         const key = serviceOf(slice);
         if (key !== undefined && (tracker.seen(key, slice, gone) || changed)) queue.add(key);

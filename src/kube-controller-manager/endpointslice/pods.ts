@@ -1,8 +1,9 @@
 /** What a pod is to a Service. Follows k8s.io/endpointslice/util (controller_utils.go) and pkg/api/v1/pod (FindPort). */
 import type { Pod, Service, ServicePort } from "../../api/types.generated.ts";
-import { deepEqual, type KubeObject } from "../../apimachinery/meta.ts";
+import { deepEqual, keyOf, type KubeObject } from "../../apimachinery/meta.ts";
 import { matches, selectorFromSet } from "../../apimachinery/selectors.ts";
-import type { Lister } from "../../client/informer.ts";
+import type { Informer, Lister } from "../../client/informer.ts";
+import type { WorkQueue } from "../../client/workqueue.ts";
 
 /** Whether the pod may be an endpoint at all. Follows ShouldPodBeInEndpoints. */
 export function isEndpointPod({ metadata, status }: Pod & KubeObject, includeTerminating: boolean): boolean {
@@ -36,4 +37,24 @@ export function affectsEndpoints(pod: Pod, old: Pod): boolean {
   return (pod.metadata.deletionTimestamp === undefined) !== (old.metadata.deletionTimestamp === undefined) || ready(pod) !== ready(old) ||
     pod.status.phase !== old.status.phase || pod.status.podIP !== old.status.podIP || !deepEqual(pod.status.podIPs, old.status.podIPs) ||
     pod.spec.nodeName !== old.spec.nodeName || pod.spec.hostname !== old.spec.hostname || pod.spec.subdomain !== old.spec.subdomain;
+}
+
+/** Puts a Service into the queue when it, or what it shows of a pod, changes. Returns what does so for all Services of a pod. */
+export function watchEndpoints(services: Informer<Service>, pods: Informer<Pod>, queue: WorkQueue): (pod: Pod) => void {
+  const onService = (service: Service): void => queue.add(keyOf(service));
+  services.addHandler({ add: onService, update: onService, delete: onService });
+  const onPod = (pod: Pod): void => {
+    for (const service of servicesOfPod(services, pod)) queue.add(keyOf(service));
+  };
+  pods.addHandler({
+    add: onPod,
+    update(pod, old) {
+      const labels = !deepEqual(pod.metadata.labels, old.metadata.labels);
+      if (!labels && !affectsEndpoints(pod, old)) return;
+      onPod(pod);
+      if (labels) onPod(old);
+    },
+    delete: onPod,
+  });
+  return onPod;
 }
