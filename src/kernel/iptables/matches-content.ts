@@ -6,6 +6,7 @@ import {
 } from "../../../assembly/abi/xtables.ts";
 import { ARG, INV, type Extension } from "./extension.ts";
 import { ALL_PORTS, bang, must, range } from "./match-words.ts";
+import { PORT_OPTIONS, isSource, savePorts } from "./matches.ts";
 import { Refusal, formatRange, hex, number, parseNumber, parsePorts, usage, type Range } from "./text.ts";
 
 
@@ -33,18 +34,6 @@ const ranged = (name: string, option: string, kind: number, max: number, wide: b
     };
   },
 });
-
-const PORT_OPTIONS = { sport: ARG | INV, "source-port": ARG | INV, dport: ARG | INV, "destination-port": ARG | INV };
-const isSource = (name: string): boolean => name === "sport" || name === "source-port";
-
-const savePorts = (source: Range, destination: Range, inverted: number): string => {
-  let text = "";
-  if (source[0] !== 0 || source[1] !== 65535) text += `${bang((inverted & PORTS_INV_SPORT) !== 0)} --sport ${formatRange(source)}`;
-  if (destination[0] !== 0 || destination[1] !== 65535) {
-    text += `${bang((inverted & PORTS_INV_DPORT) !== 0)} --dport ${formatRange(destination)}`;
-  }
-  return text;
-};
 
 // extensions/libxt_sctp.c: number, name, letters of its flags from bit 7 down ("-": none)
 const CHUNKS: readonly (readonly [string, number, string])[] = [

@@ -26,11 +26,11 @@ const comment: Extension = {
   },
 };
 
-const PORT_OPTIONS = { sport: ARG | INV, "source-port": ARG | INV, dport: ARG | INV, "destination-port": ARG | INV };
-const isSource = (name: string): boolean => name === "sport" || name === "source-port";
+export const PORT_OPTIONS = { sport: ARG | INV, "source-port": ARG | INV, dport: ARG | INV, "destination-port": ARG | INV };
+export const isSource = (name: string): boolean => name === "sport" || name === "source-port";
 
 /** Ports as tcp and udp print them. */
-const savePorts = (source: Range, destination: Range, inverted: number): string => {
+export const savePorts = (source: Range, destination: Range, inverted: number): string => {
   let text = "";
   if (source[0] !== 0 || source[1] !== 65535) text += `${bang((inverted & PORTS_INV_SPORT) !== 0)} --sport ${formatRange(source)}`;
   if (destination[0] !== 0 || destination[1] !== 65535) {
