@@ -158,14 +158,14 @@ export class ContainerProber {
 }
 
 /** A port by number or by the name of a container port (probe/util.go: ResolveContainerPort). */
-function portNumber(port: number | string, container: Container): number {
+export function portNumber(port: number | string, container: Container): number {
   if (typeof port === "number") return port;
   const named = (container.ports ?? []).find(({ name }) => name === port);
   return named?.containerPort ?? Number(port);
 }
 
 /** As Go's net package words a failed dial. */
-function dialError(host: string, port: number, error: unknown, timedOut: boolean): string {
+export function dialError(host: string, port: number, error: unknown, timedOut: boolean): string {
   const head = `dial tcp ${host.includes(":") ? `[${host}]` : host}:${port}: `;
   if (timedOut) return `${head}i/o timeout`;
   switch ((error as { code?: string }).code) {

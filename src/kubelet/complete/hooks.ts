@@ -3,7 +3,8 @@ import type { Container, LifecycleHandler, Pod } from "../../api/types.generated
 import type { RuntimeService } from "../../cri/types.ts";
 import type { Sockets } from "../../kernel/sockets.ts";
 import type { Clock } from "../../time/clock.ts";
-import { portNumber, type HttpRequest } from "./dial.ts";
+import { portNumber } from "../prober.ts";
+import type { HttpRequest } from "./dial.ts";
 
 export interface HookDeps {
   readonly clock: Clock;

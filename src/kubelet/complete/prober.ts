@@ -6,7 +6,8 @@ import type { Container, Pod, Probe } from "../../api/types.generated.ts";
 import type { RuntimeService } from "../../cri/types.ts";
 import type { Sockets } from "../../kernel/sockets.ts";
 import type { Cancel, Clock } from "../../time/clock.ts";
-import { dialError, portNumber, type HttpRequest } from "./dial.ts";
+import { dialError, portNumber } from "../prober.ts";
+import type { HttpRequest } from "./dial.ts";
 import { checkHealth } from "./grpc-health.ts";
 
 export type ProbeKind = "startup" | "readiness" | "liveness";
