@@ -216,6 +216,7 @@ export const clusterOn =
     if (workers > 0 && platform.spawnWorker === undefined) {
       throw new Error(`workers: ${workers}: ${platform.name} has no threads that a cluster could use`);
     }
+    if (options.components === "core" && options.scheduler !== undefined) throw new Error("scheduler: only with components: complete");
     if (workers > 0 && images.length > 0) throw new Error("images: only with workers: 0, since programs do not travel between threads");
     const shared = (options.memory ?? (platform.sharedMemory ? "shared" : "plain")) === "shared";
     if (shared && !platform.sharedMemory) throw new Error(`memory: shared: ${platform.name} can not share memory here`);

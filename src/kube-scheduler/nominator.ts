@@ -9,7 +9,9 @@ export interface Nominator {
   /** A pod as the API shows it, with the promise of an earlier scheduler. */
   see(infoOf: (pod: Pod) => PodInfo, pod: Pod): void;
   delete(uid: string): void;
-  /** Who was promised room there and is at least as important as this pod. */
+  /** Who was promised room there. */
+  on(node: string): readonly PodInfo[];
+  /** Those of them, but the pod itself, that are at least as important as this pod. */
   of(node: string, than: PodInfo): readonly PodInfo[];
 }
 
@@ -19,6 +21,7 @@ export function newNominator(): Nominator {
     if (node === "") promises.delete(info.pod.metadata.uid);
     else promises.set(info.pod.metadata.uid, { info, node });
   };
+  const on = (node: string): PodInfo[] => [...promises.values()].flatMap((promise) => (promise.node === node ? [promise.info] : []));
   return {
     get size() {
       return promises.size;
@@ -29,7 +32,7 @@ export function newNominator(): Nominator {
       if (nominatedNodeName !== undefined && promises.get(pod.metadata.uid)?.node !== nominatedNodeName) set(infoOf(pod), nominatedNodeName);
     },
     delete: (uid) => void promises.delete(uid),
-    of: (node, { pod }) => [...promises.values()].flatMap(({ info, node: there }) =>
-      there === node && info.pod.metadata.uid !== pod.metadata.uid && priorityOf(info.pod) >= priorityOf(pod) ? [info] : []),
+    on,
+    of: (node, { pod }) => on(node).filter((info) => info.pod.metadata.uid !== pod.metadata.uid && priorityOf(info.pod) >= priorityOf(pod)),
   };
 }

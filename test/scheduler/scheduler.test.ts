@@ -4,6 +4,7 @@ import type { Pod } from "../../src/api/types.generated.ts";
 import type { Plugin } from "../../src/kube-scheduler/framework.ts";
 import type { SchedulerSettings } from "../../src/kube-scheduler/complete/configuration.ts";
 import { startCluster, type TestCluster } from "../control-plane/cluster.ts";
+import { createCluster } from "../e2e/cluster.ts";
 
 const stops: (() => void)[] = [];
 afterEach(() => {
@@ -179,6 +180,10 @@ test("host ports: an address of its own beside another, all addresses beside non
   await create(c, "all", port());
   expect([await nodeOf(c, "one"), await nodeOf(c, "two"), await nodeOf(c, "all")]).toEqual(["a1", "a1", undefined]);
   expect(await told(c, "all")).toContain("1 node(s) didn't have free ports for the requested pod ports, 2 node(s) didn't match Pod's node affinity/selector");
+});
+
+test("the core's scheduler takes no settings, and says so", async () => {
+  await expect(createCluster({ components: "core", scheduler: {} })).rejects.toThrow("scheduler: only with components: complete");
 });
 
 describe("configuration", () => {

@@ -116,7 +116,7 @@ export function defaultPreemption(handle: Handle, args: PreemptionArgs = {}): Pl
       recorder.event(asPod(victim), asPod(pod), "Normal", "Preempted", "Preempting", `Preempted by pod ${pod.metadata.uid} on node ${target}`);
     }));
     // Less important pods that were promised room there have to look again.
-    for (const { pod: lower } of nominator.of(target, { pod: { ...pod, spec: { ...pod.spec, priority: -(2 ** 31) } } } as PodInfo)) {
+    for (const { pod: lower } of nominator.on(target)) {
       if (priorityOf(lower) >= priorityOf(pod)) continue;
       nominator.delete(lower.metadata.uid);
       await client.pods.patch(lower.metadata.namespace!, lower.metadata.name, "merge", { status: { nominatedNodeName: null } }, "status");
