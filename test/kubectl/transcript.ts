@@ -37,6 +37,11 @@ const PLACES: Readonly<Record<string, string>> = {
   n: String.raw`\d+`,
   any: ".*",
 };
+/**
+ * What kubectl before v1.34 says when a server's first message, the empty one that tells of the connection, comes before it has made its
+ * streams (kubernetes/kubernetes#131189): a race within kubectl that real clusters meet too.
+ */
+const EARLY = /^E.* websocket\.go:\d+\] Unknown stream id \d, discarding message\n/m;
 /** The longest that one command may take, in milliseconds. */
 const PATIENCE = 45_000;
 
@@ -85,7 +90,7 @@ async function faultOf(step: Step, server: UpServer): Promise<string | undefined
   const { code, stdout, stderr } = await new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
     const env = { ...server.env, HOME: server.folder, LC_ALL: "C" };
     const child = execFile("bash", ["-c", step.command], { env, cwd: server.folder, timeout: PATIENCE }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr: stderr.replace(EARLY, "") });
     });
     child.stdin!.end();
   });
