@@ -25,40 +25,38 @@ const slot = (code: number, registers: number, off: number, imm: number): number
 const LDDW = (dst: number): number[] => [...slot(0x18, dst, 0, 0), ...slot(0, 0, 0, 0)];
 
 /**
- * The program between the loading of r1 and r2 and the storing of r0. Exits of the main program become jumps, so that the whole stack and
- * all frames are its own; with subprograms in it, it is called as one.
+ * The program between the loading of r1 and r2 and the storing of r0. Exits of the main function become jumps to the latter, which stands
+ * behind its last instruction: all frames and the whole stack stay the program's.
  */
 export function wrapRaw(program: Uint8Array, memoryBytes: number): { insns: Uint8Array; relocs: (memory: number, result: number) => HostReloc[] } {
-  const count = program.length / 8;
   const body = new Uint8Array(program);
-  const hasCalls = Array.from({ length: count }, (_, n) => body[n * 8] === CALL && body[n * 8 + 1]! >> 4 === 1).some(Boolean);
+  const view = new DataView(body.buffer);
+  const count = body.length / 8;
   const entry = memoryBytes > 0 ? LDDW(1) : [...slot(0xb7, 1, 0, 0), ...slot(0xb7, 1, 0, 0)];
   entry.push(...slot(0xb7, 2, 0, memoryBytes));
   const store = [...LDDW(1), ...slot(0x7b, 0x01, 0, 0), ...slot(0xb7, 0, 0, 0), ...slot(EXIT, 0, 0, 0)];
-  const parts: Uint8Array[] = hasCalls
-    ? [Uint8Array.from([...entry, ...slot(CALL, 0x10, 0, store.length / 8), ...store]), body]
-    : [Uint8Array.from(entry), body, Uint8Array.from(store)];
-  if (!hasCalls) {
-    const view = new DataView(body.buffer);
-    for (let n = 0; n < count; n++) {
-      if (body[n * 8] === 0x18) n++;
-      else if (body[n * 8] === EXIT && body[n * 8 + 1] === 0) {
-        view.setUint8(n * 8, JA);
-        view.setInt16(n * 8 + 2, count - 1 - n, true);
-      }
+  /** Functions and references to them: slot -> target. */
+  const targets = new Map<number, number>();
+  for (let n = 0; n < count; n++) {
+    const [code, src] = [body[n * 8]!, body[n * 8 + 1]! >> 4];
+    if ((code === CALL && src === 1) || (code === 0x18 && src === 4)) targets.set(n, n + 1 + view.getInt32(n * 8 + 4, true));
+    if (code === 0x18) n++;
+  }
+  const main = Math.min(count, ...targets.values());
+  for (let n = 0; n < main; n++) {
+    const target = targets.get(n);
+    if (target !== undefined) view.setInt32(n * 8 + 4, target - n - 1 + store.length / 8, true);
+    if (body[n * 8] === 0x18) n++;
+    else if (body[n * 8] === EXIT) {
+      view.setUint8(n * 8, JA);
+      view.setInt16(n * 8 + 2, main - 1 - n, true);
     }
   }
-  const insns = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    insns.set(part, at);
-    at += part.length;
-  }
-  const resultSlot = hasCalls ? 4 : 3 + count;
+  const insns = Uint8Array.from([...entry, ...body.subarray(0, main * 8), ...store, ...body.subarray(main * 8)]);
   return {
     insns,
     relocs: (memory, result) => [
-      ...(memoryBytes > 0 ? [{ slot: 0, kind: "mapvalue", fd: memory } as const] : []), { slot: resultSlot, kind: "mapvalue", fd: result },
+      ...(memoryBytes > 0 ? [{ slot: 0, kind: "mapvalue", fd: memory } as const] : []), { slot: 3 + main, kind: "mapvalue", fd: result },
     ],
   };
 }
