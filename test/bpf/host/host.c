@@ -11,7 +11,7 @@
 // Answer: u32 bytes that follow, then for each operation: i64 result, u32 errno, attr as it is now, then for each answered buffer
 //   u32 size, bytes.
 // Kinds: 0 bpf(argument, attr)   1 close(attr: i32 fd)   2 mmap(attr: i32 fd, u32 prot, u64 offset, u64 length) -> handle
-//   3 read (attr: u32 handle, u32 unused, u64 offset) into buffer 0   4 write buffer 0 there   5 munmap(argument)
+//   3 read (attr: u32 handle, u32 unused, u64 offset) into buffer 0   4 write buffer 0 there   5 munmap(attr: u32 handle)
 //   6 socketpair of datagrams, setsockopt(SOL_SOCKET, argument, buffer 0) on one end, send buffer 1, receive into buffer 2 -> bytes
 #define _GNU_SOURCE
 #include <errno.h>
@@ -149,8 +149,9 @@ static void answer(const uint8_t *at) {
     else if (kind == 2) result = map(attr);
     else if (kind == 3 || kind == 4) result = mapped(kind, attr, buffers[0], sizes[0]);
     else if (kind == 5) {
-      result = munmap(mappings[argument % MAPPINGS].at, mappings[argument % MAPPINGS].length);
-      mappings[argument % MAPPINGS].at = NULL;
+      uint32_t handle = *(uint32_t *)attr % MAPPINGS;
+      result = munmap(mappings[handle].at, mappings[handle].length);
+      mappings[handle].at = NULL;
     } else result = filter(argument, buffers, sizes);
     results[op] = result;
     int64_t wide = result;

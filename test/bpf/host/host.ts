@@ -63,7 +63,7 @@ export interface HostReloc {
   readonly slot: number;
   /** map: BPF_PSEUDO_MAP_FD; mapvalue: BPF_PSEUDO_MAP_VALUE with `addend`. */
   readonly kind: "map" | "mapvalue";
-  readonly fd: number;
+  readonly fd: Fd;
   readonly addend?: number;
 }
 
@@ -76,7 +76,7 @@ export interface HostProgram {
   /** 8 bytes a slot; src and imm of `relocs` are put in. */
   readonly insns: Uint8Array;
   readonly relocs?: readonly HostReloc[];
-  readonly btfFd?: number;
+  readonly btfFd?: Fd;
   readonly funcInfo?: Uint8Array;
   readonly lineInfo?: Uint8Array;
   readonly attachBtfId?: number;
@@ -285,8 +285,7 @@ export class Host {
   }
 
   loadBtf(btf: Uint8Array): Loaded {
-    const attr = attribute([[16, btf.length], [20, 1 << 16], [24, 1]], 40);
-    const { result, errno, buffers } = this.bpf(BPF.BTF_LOAD, attr, [{ bytes: btf }, { size: 1 << 16, answer: "text" }], [[0, 0], [8, 1]]);
+    const { result, errno, buffers } = this.ask([btfOperation(btf)])[0]!;
     return { fd: result, errno, log: latin(buffers[0]!) };
   }
 
@@ -314,12 +313,7 @@ export class Host {
       if (loaded.fd < 0) return loaded;
       [btfFd, btfKey, btfValue] = [loaded.fd, key, value];
     }
-    const attr = attribute([
-      [0, named(MAP_TYPES, map.type)], [4, map.key], [8, map.value], [12, map.entries], [16, map.flags ?? 0], [20, map.innerFd ?? 0],
-      [48, btfFd], [52, btfKey], [56, btfValue], [64, map.extra ?? 0n],
-    ], 72);
-    attr.set(text.encode(map.name ?? "").subarray(0, 15), 28);
-    const { result, errno } = this.bpf(BPF.MAP_CREATE, attr);
+    const { result, errno } = this.ask([createOperation({ ...map, btfFd, btfKey, btfValue })])[0]!;
     if (locked) this.close(btfFd);
     return { fd: result, errno };
   }
@@ -413,27 +407,14 @@ export class Host {
   }
 
   unmap(handle: number): void {
-    this.ask([{ kind: KIND.MUNMAP, argument: handle, attr: NO_BYTES, ...NOTHING }]);
+    this.ask([{ kind: KIND.MUNMAP, argument: 0, attr: attribute([[0, handle]], 4), ...NOTHING }]);
   }
 
   /** Takes what is in a ring buffer of `entries` bytes: records that were submitted, in order. */
   consume(fd: number, entries: number): Uint8Array[] {
     const consumer = this.mmap(fd, 3, 0, PAGE);
     const producer = this.mmap(fd, 1, PAGE, PAGE + 2 * entries);
-    const u64 = (bytes: Uint8Array): bigint => new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-    let at = u64(this.peek(consumer, 0, 8));
-    const end = u64(this.peek(producer, 0, 8));
-    const records: Uint8Array[] = [];
-    while (at < end) {
-      const offset = PAGE + Number(at % BigInt(entries));
-      const header = this.peek(producer, offset, 8);
-      const word = new DataView(header.buffer, header.byteOffset).getUint32(0, true);
-      // BPF_RINGBUF_BUSY_BIT: not yet submitted; BPF_RINGBUF_DISCARD_BIT: room only.
-      if (word >>> 31 === 1) break;
-      const length = word & 0x3fffffff;
-      if ((word & 0x40000000) === 0) records.push(this.peek(producer, offset + 8, length).slice());
-      at += BigInt((length + 8 + 7) & ~7);
-    }
+    const { records, at } = ringRecords(this.peek(consumer, 0, 8), this.peek(producer, 0, PAGE + entries));
     const position = new Uint8Array(8);
     new DataView(position.buffer).setBigUint64(0, at, true);
     this.poke(consumer, 0, position);
@@ -463,23 +444,75 @@ const latin = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byt
 
 const NOTHING = { buffers: [], pointers: [], results: [] } as const;
 
+/** BPF_BTF_LOAD, for `ask`. */
+export const btfOperation = (btf: Uint8Array): Operation => ({
+  kind: KIND.BPF, argument: BPF.BTF_LOAD, attr: attribute([[16, btf.length], [20, 1 << 16], [24, 1]], 40),
+  buffers: [{ bytes: btf }, { size: 1 << 16, answer: "text" }], pointers: [[0, 0], [8, 1]], results: [],
+});
+
+/** Records between both positions; the producer's page is followed by the data. `at`: up to where they were read. */
+function ringRecords(consumer: Uint8Array, producer: Uint8Array): { records: Uint8Array[]; at: bigint } {
+  const u64 = (bytes: Uint8Array): bigint => new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  const data = producer.subarray(PAGE);
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const records: Uint8Array[] = [];
+  let at = u64(consumer);
+  for (const end = u64(producer); at < end; ) {
+    const offset = Number(at % BigInt(data.length));
+    const word = view.getUint32(offset, true);
+    // BPF_RINGBUF_BUSY_BIT: not yet submitted; BPF_RINGBUF_DISCARD_BIT: room only.
+    if (word >>> 31 === 1) break;
+    const length = word & 0x3fffffff;
+    // A record may go on at the start: the kernel has the data mapped twice.
+    if ((word & 0x40000000) === 0) records.push(Uint8Array.from({ length }, (_, n) => data[(offset + 8 + n) % data.length]!));
+    at += BigInt((length + 8 + 7) & ~7);
+  }
+  return { records, at };
+}
+
+/** What is in the ring buffer `fd` of `entries` bytes, for `ask` as the operations from `first` on; `ringOf` reads their answers. */
+export function ringOperations(fd: Fd, entries: number, first: number): Operation[] {
+  const map = (prot: number, offset: number, length: number): Operation => ({
+    kind: KIND.MMAP, argument: 0, attr: attribute([[0, numberOf(fd)], [4, prot], [8, BigInt(offset)], [16, BigInt(length)]], 24), buffers: [], pointers: [],
+    results: resultOf(fd),
+  });
+  const read = (size: number, operation: number): Operation => ({
+    kind: KIND.READ, argument: 0, attr: new Uint8Array(16), buffers: [{ size, answer: true }], pointers: [], results: [[0, operation]],
+  });
+  const unmap = (operation: number): Operation => ({ kind: KIND.MUNMAP, argument: 0, attr: new Uint8Array(4), buffers: [], pointers: [], results: [[0, operation]] });
+  return [map(3, 0, PAGE), map(1, PAGE, PAGE + 2 * entries), read(8, first), read(PAGE + entries, first + 1), unmap(first), unmap(first + 1)];
+}
+
+export const ringOf = (answers: readonly Answer[]): Uint8Array[] => ringRecords(answers[2]!.buffers[0]!, answers[3]!.buffers[0]!).records;
+
+/** BPF_MAP_CREATE, for `ask`. */
+export function createOperation(map: HostMap): Operation {
+  const attr = attribute([
+    [0, named(MAP_TYPES, map.type)], [4, map.key], [8, map.value], [12, map.entries], [16, map.flags ?? 0], [20, map.innerFd ?? 0],
+    [48, map.btfFd ?? 0], [52, map.btfKey ?? 0], [56, map.btfValue ?? 0], [64, map.extra ?? 0n],
+  ], 72);
+  attr.set(text.encode(map.name ?? "").subarray(0, 15), 28);
+  return { kind: KIND.BPF, argument: BPF.MAP_CREATE, attr, ...NOTHING };
+}
+
 /** BPF_PROG_LOAD, for `ask`; relocations put in. */
 export function loadOperation(program: HostProgram): Operation {
   const insns = new Uint8Array(program.insns);
   const view = new DataView(insns.buffer);
   for (const { slot, kind, fd, addend = 0 } of program.relocs ?? []) {
     view.setUint8(slot * 8 + 1, (view.getUint8(slot * 8 + 1) & 0x0f) | (kind === "map" ? 0x10 : 0x20));
-    view.setInt32(slot * 8 + 4, fd, true);
+    view.setInt32(slot * 8 + 4, numberOf(fd), true);
     view.setInt32(slot * 8 + 12, kind === "map" ? 0 : addend, true);
   }
   const { logLevel = 0, logSize = logLevel === 0 ? 0 : 1 << 24, funcInfo = NO_BYTES, lineInfo = NO_BYTES, fdArray = [] } = program;
   const attr = attribute([
     [0, named(PROGRAM_TYPES, program.type)], [4, insns.length / 8], [24, logLevel], [28, logSize], [44, program.flags ?? 0],
-    [68, named(ATTACH_TYPES, program.attach ?? 0)], [72, program.btfFd ?? 0], [76, funcInfo.length > 0 ? 8 : 0], [88, funcInfo.length / 8],
+    [68, named(ATTACH_TYPES, program.attach ?? 0)], [72, numberOf(program.btfFd ?? 0)], [76, funcInfo.length > 0 ? 8 : 0], [88, funcInfo.length / 8],
     [92, lineInfo.length > 0 ? 16 : 0], [104, lineInfo.length / 16], [108, program.attachBtfId ?? 0], [112, program.attachProgFd ?? 0],
   ], 144);
+  const opened = (program.relocs ?? []).flatMap(({ slot, fd }) => (typeof fd === "number" ? [] : [[slot * 8 + 4, fd.operation] as const]));
   const buffers: Memory[] = [
-    { bytes: insns }, { bytes: text.encode(`${program.license ?? "GPL"}\0`) }, { size: logSize, answer: "text" }, { bytes: funcInfo },
+    { bytes: insns, results: opened }, { bytes: text.encode(`${program.license ?? "GPL"}\0`) }, { size: logSize, answer: "text" }, { bytes: funcInfo },
     { bytes: lineInfo }, { bytes: new Uint8Array(Int32Array.from(fdArray).buffer) },
   ];
   const pointers: [number, number][] = [[8, 0], [16, 1]];
@@ -487,16 +520,23 @@ export function loadOperation(program: HostProgram): Operation {
   if (funcInfo.length > 0) pointers.push([80, 3]);
   if (lineInfo.length > 0) pointers.push([96, 4]);
   if (fdArray.length > 0) pointers.push([120, 5]);
-  return { kind: KIND.BPF, argument: BPF.PROG_LOAD, attr, buffers, pointers, results: [] };
+  const results: [number, number][] = typeof program.btfFd === "object" ? [[72, program.btfFd.operation]] : [];
+  return { kind: KIND.BPF, argument: BPF.PROG_LOAD, attr, buffers, pointers, results };
 }
 
-/** BPF_PROG_TEST_RUN, for `ask`. `fd` {operation}: the program that an earlier operation loaded. */
-export function runOperation(fd: number | { readonly operation: number }, run: Run): Operation {
+/** A file descriptor, or what an earlier operation of the same request opened. */
+export type Fd = number | { readonly operation: number };
+
+const numberOf = (fd: Fd): number => (typeof fd === "number" ? fd : 0);
+const resultOf = (fd: Fd): (readonly [number, number])[] => (typeof fd === "number" ? [] : [[0, fd.operation]]);
+
+/** BPF_PROG_TEST_RUN, for `ask`. */
+export function runOperation(fd: Fd, run: Run): Operation {
   const { dataIn = NO_BYTES, ctxIn = NO_BYTES, repeat = 0, flags = 0, cpu = 0 } = run;
   const dataRoom = run.dataRoom ?? (dataIn.length > 0 ? dataIn.length + GROWTH : 0);
   const ctxRoom = run.ctxRoom ?? ctxIn.length;
   const attr = attribute([
-    [0, typeof fd === "number" ? fd : 0], [8, dataIn.length], [12, dataRoom], [32, repeat], [40, ctxIn.length], [44, ctxRoom], [64, flags], [68, cpu],
+    [0, numberOf(fd)], [8, dataIn.length], [12, dataRoom], [32, repeat], [40, ctxIn.length], [44, ctxRoom], [64, flags], [68, cpu],
   ], 80);
   const buffers = [{ bytes: dataIn }, { size: dataRoom, answer: true }, { bytes: ctxIn }, { size: ctxRoom, answer: true }];
   const pointers: [number, number][] = [];
@@ -504,9 +544,7 @@ export function runOperation(fd: number | { readonly operation: number }, run: R
   if (dataRoom > 0) pointers.push([24, 1]);
   if (ctxIn.length > 0) pointers.push([48, 2]);
   if (ctxRoom > 0) pointers.push([56, 3]);
-  return {
-    kind: KIND.BPF, argument: BPF.PROG_TEST_RUN, attr, buffers, pointers, results: typeof fd === "number" ? [] : [[0, fd.operation]],
-  };
+  return { kind: KIND.BPF, argument: BPF.PROG_TEST_RUN, attr, buffers, pointers, results: resultOf(fd) };
 }
 
 /** What a `runOperation` gave. */
@@ -518,13 +556,11 @@ export function ranOf({ errno, attr, buffers }: Answer): Ran {
 }
 
 /** A command on one element, for `ask`. An empty key is a null pointer (queues and stacks). */
-export function elementOperation(
-  command: number, fd: number, key: Uint8Array, value: Memory | undefined, flags = 0n,
-): Operation {
+export function elementOperation(command: number, fd: Fd, key: Uint8Array, value: Memory | undefined, flags = 0n): Operation {
   const pointers: [number, number][] = key.length > 0 ? [[8, 0]] : [];
   if (value !== undefined) pointers.push([16, 1]);
   const buffers = value === undefined ? [{ bytes: key }] : [{ bytes: key }, value];
-  return { kind: KIND.BPF, argument: command, attr: attribute([[0, fd], [24, flags]], 32), buffers, pointers, results: [] };
+  return { kind: KIND.BPF, argument: command, attr: attribute([[0, numberOf(fd)], [24, flags]], 32), buffers, pointers, results: resultOf(fd) };
 }
 
 /** What an `elementOperation` that answers gave. */
