@@ -28,6 +28,8 @@ export interface NodeSpec {
   readonly gateway: string;
   readonly mac: string;
   readonly mtu: number;
+  /** When it is switched on, in ns since the cluster's first instant; default then. */
+  readonly bootNs?: number;
 }
 
 /** What all nodes have in common. */
@@ -89,6 +91,7 @@ const VXLAN_PORT = 4789;
 export const createNodeSite = (spec: NodeSpec, settings: NodeSettings, deps: NodeSiteDeps): NodeSite => {
   const random = newRandom(settings.seed).fork(`node ${spec.index}`);
   const site = new Site({ name: spec.name, index: spec.index, epochMs: settings.epochMs, random, post: deps.post });
+  site.advanceTo(spec.bootNs ?? 0);
 
   let pending = true;
   let deadlineNs = 0;
