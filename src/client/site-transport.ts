@@ -58,7 +58,8 @@ export const newSiteTransport = (site: Site, server: number): ApiTransport => {
               return;
             case "failed":
               finish();
-              reject(new Error(message.reason));
+              if (answered) stream.end(new Error(message.reason));
+              else reject(new Error(message.reason));
               return;
             case "events":
               for (const event of message.events) stream.push(event);
@@ -111,9 +112,10 @@ const answerRequest = async (
 /** A queue that is read as an async iterable; `cancel` is called when the reader leaves early. */
 const newStream = (
   cancel: () => void,
-): { push(event: WatchEvent): void; end(): void; readonly iterable: AsyncIterable<WatchEvent> } => {
+): { push(event: WatchEvent): void; end(error?: Error): void; readonly iterable: AsyncIterable<WatchEvent> } => {
   const queue: WatchEvent[] = [];
   let ended = false;
+  let failure: Error | undefined;
   let wake: (() => void) | undefined;
   const notify = (): void => {
     wake?.();
@@ -122,6 +124,7 @@ const newStream = (
   const iterator: AsyncIterator<WatchEvent> = {
     async next() {
       while (queue.length === 0) {
+        if (failure !== undefined) throw failure;
         if (ended) return { done: true, value: undefined };
         await new Promise<void>((resolve) => (wake = resolve));
       }
@@ -137,8 +140,9 @@ const newStream = (
       queue.push(event);
       notify();
     },
-    end() {
+    end(error) {
       ended = true;
+      failure = error;
       notify();
     },
     iterable: { [Symbol.asyncIterator]: () => iterator },

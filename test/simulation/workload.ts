@@ -236,6 +236,11 @@ export async function tidyUp({ client, clock }: Actors): Promise<void> {
       for (const pod of pods) if (pod.spec.containers.some(({ image: its, args: words }) => its?.includes("missing") === true || words?.[0] === "fail")) await insist(clock, () => client.pods.delete(namespace, pod.metadata.name));
     }
   }
+  // What an orphaned workload has left broken nobody mends.
+  for (const { metadata: { namespace = "", name, ownerReferences }, spec } of (await client.pods.list()).items) {
+    const { image, args } = spec.containers[0]!;
+    if (ownerReferences === undefined && (image?.includes("missing") === true || args?.[0] === "fail")) await insist(clock, () => client.pods.delete(namespace, name));
+  }
   const { items: jobs } = await client.jobs.list();
   for (const { metadata: { namespace = "", name }, spec } of jobs) if (spec?.suspend === true) await insist(clock, () => client.jobs.patch(namespace, name, "merge", { spec: { suspend: false } }));
 }

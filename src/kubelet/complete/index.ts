@@ -214,8 +214,10 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
         return;
       }
       const worker = workers.get(uid);
-      if (worker !== undefined) worker.update(pod);
-      else if (!rejected.has(uid)) begin(pod);
+      if (worker !== undefined) {
+        worker.update(pod);
+        statuses.observed(pod);
+      } else if (!rejected.has(uid)) begin(pod);
       else {
         rejected.set(uid, pod);
         if (deletionTimestamp !== undefined) void statuses.delete(pod);

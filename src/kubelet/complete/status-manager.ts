@@ -7,7 +7,7 @@ import { isConflict, isNotFound } from "../../apimachinery/status.ts";
 import type { Pod, PodCondition, PodStatus } from "../../api/types.generated.ts";
 import type { Client } from "../../client/client.ts";
 import type { Logger } from "../../log.ts";
-import type { Clock } from "../../time/clock.ts";
+import type { Cancel, Clock } from "../../time/clock.ts";
 import { OWN_CONDITIONS } from "./conditions.ts";
 
 interface Entry {
@@ -18,7 +18,12 @@ interface Entry {
   /** What the API server has of us. */
   sent: PodStatus | undefined;
   busy: Promise<void> | undefined;
+  /** Somebody else has written our part of it: when that is looked at. */
+  reconcile: Cancel | undefined;
 }
+
+/** So often pods are looked through for statuses that are not as they were sent (syncPeriod). */
+const SYNC_MS = 10_000;
 
 export class StatusManager {
   private readonly client: Client;
@@ -41,14 +46,34 @@ export class StatusManager {
   set(pod: Pod, status: PodStatus, known: Pod | null = pod): void {
     const { uid } = pod.metadata;
     let entry = this.entries.get(uid);
-    if (entry === undefined) this.entries.set(uid, (entry = { uid, pod: known, latest: status, sent: undefined, busy: undefined }));
+    if (entry === undefined) this.entries.set(uid, (entry = { uid, pod: known, latest: status, sent: undefined, busy: undefined, reconcile: undefined }));
     if (entry.pod?.metadata.uid !== known?.metadata.uid) entry.sent = undefined;
     entry.pod = known;
     entry.latest = status;
-    if (known !== null) entry.busy ??= this.flush(entry).finally(() => (entry.busy = undefined));
+    this.write(entry);
+  }
+
+  private write(entry: Entry): void {
+    if (entry.pod !== null) entry.busy ??= this.flush(entry).finally(() => (entry.busy = undefined));
+  }
+
+  /** How the API server has the pod: where others have changed what is ours, such as the node's controller its Ready, it is written again. Follows needsReconcile. */
+  observed(pod: Pod): void {
+    const entry = this.entries.get(pod.metadata.uid);
+    if (entry?.pod?.metadata.uid !== pod.metadata.uid) return;
+    entry.pod = pod;
+    if (entry.reconcile !== undefined || entry.sent === undefined || statusPatch(pod.status, entry.sent, true) === undefined) return;
+    // Most often it is only older than what was sent since.
+    entry.reconcile = this.clock.after(SYNC_MS, () => {
+      entry.reconcile = undefined;
+      if (this.entries.get(entry.uid) !== entry || entry.pod === null || statusPatch(entry.pod.status, entry.latest, true) === undefined) return;
+      entry.sent = undefined;
+      this.write(entry);
+    });
   }
 
   forget(uid: string): void {
+    this.entries.get(uid)?.reconcile?.();
     this.entries.delete(uid);
   }
 
@@ -61,10 +86,19 @@ export class StatusManager {
         await this.client.pods.delete(namespace ?? "default", name, { gracePeriodSeconds: 0, preconditions: { uid } });
         return;
       } catch (error) {
-        if (isNotFound(error) || isConflict(error)) return;
+        if (isNotFound(error) || (isConflict(error) && (await this.replaced(pod)))) return;
         this.log.error("Failed to delete status for pod", { pod: `${namespace ?? ""}/${name}`, err: String(error) });
         await this.clock.sleep(delayMs);
       }
+    }
+  }
+
+  /** Whether the pod's name is another one's by now. */
+  private async replaced({ metadata: { uid, namespace, name } }: Pod): Promise<boolean> {
+    try {
+      return (await this.client.pods.get(namespace ?? "default", name)).metadata.uid !== uid;
+    } catch (error) {
+      return isNotFound(error);
     }
   }
 
@@ -82,7 +116,7 @@ export class StatusManager {
         await this.client.pods.patch(pod.metadata.namespace ?? "default", pod.metadata.name, "strategic", { metadata: { uid }, status: patch }, "status");
         entry.sent = status;
       } catch (error) {
-        if (isNotFound(error) || isConflict(error)) return;
+        if (isNotFound(error) || (isConflict(error) && (await this.replaced(pod)))) return;
         this.log.error("Failed to update status for pod", { pod: pod.metadata.name, err: String(error) });
         await this.clock.sleep(1000);
       }
