@@ -7,6 +7,8 @@ import { importTs } from "./lib/run-ts.mjs";
 const root = new URL("../", import.meta.url);
 process.chdir(fileURLToPath(root));
 
+const say = (line) => void process.stdout.write(`${line}\n`);
+
 function parseArgs(argv) {
   const options = { from: 1, to: 20, shrink: false, verbose: false };
   const numbers = (text) => (text === "none" ? [] : text.split(",").map(Number));
@@ -29,13 +31,13 @@ const begun = Date.now();
 for (let seed = from; seed <= to; seed++) {
   const plan = chosen(planOf(seed), { faults, ops });
   const start = Date.now();
-  const outcome = await simulate(plan, options.verbose ? (line) => console.log(line) : undefined);
+  const outcome = await simulate(plan, options.verbose ? say : undefined);
   const wrong = outcome.violations.length + outcome.unrest.length > 0;
   if (wrong) {
     failed++;
-    console.log(report(options.shrink ? await shrink(plan) : plan, outcome));
+    say(report(options.shrink ? await shrink(plan) : plan, outcome));
   }
-  if (wrong || options.verbose || seed % 25 === 0) console.log(`seed ${seed}: ${Date.now() - start} ms for ${(outcome.virtualMs / 1000).toFixed(0)} s, ${outcome.revisions} revisions, ${(process.memoryUsage.rss() / 1e6).toFixed(0)} MB`);
+  if (wrong || options.verbose || seed % 25 === 0) say(`seed ${seed}: ${Date.now() - start} ms for ${(outcome.virtualMs / 1000).toFixed(0)} s, ${outcome.revisions} revisions, ${(process.memoryUsage.rss() / 1e6).toFixed(0)} MB`);
 }
-console.log(`${to - from + 1} seeds, ${failed} failed, ${((Date.now() - begun) / 1000).toFixed(0)} s`);
+say(`${to - from + 1} seeds, ${failed} failed, ${((Date.now() - begun) / 1000).toFixed(0)} s`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -47,6 +47,8 @@ const nodeTerm = (expressions: unknown, fields?: unknown): PodKind => ({ spec: {
 
 const WORKLOADS: Readonly<Record<string, Workload>> = {
   SchedulingBasic: { nodes: 5000, init: [{ count: 1000, pod: plain }], measured: { count: 10_000, pod: plain } },
+  /** Of bench/pipeline.ts, not of scheduler_perf. */
+  Pipeline: { nodes: 1000, init: [{ count: 500, pod: plain }], measured: { count: 5000, pod: plain } },
   SchedulingPodAntiAffinity: { nodes: 5000, init: [{ count: 1000, pod: antiAffinity }], measured: { count: 1000, pod: antiAffinity, namespace: "sched-1" } },
   SchedulingPodAffinity: { nodes: 5000, labels: zone1, init: [{ count: 5000, pod: affinity }], measured: { count: 1000, pod: affinity, namespace: "sched-1" } },
   TopologySpreading: { nodes: 5000, labels: (n) => ({ [ZONE]: `moon-${(n % 3) + 1}` }), init: [{ count: 5000, pod: plain }], measured: { count: 2000, pod: {

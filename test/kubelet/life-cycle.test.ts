@@ -300,3 +300,14 @@ test("a container that was never there when its pod ended is unknown; a startup 
   ]));
   await cluster.stop();
 });
+
+test("what others write over a pod's status is written again", async () => {
+  const cluster = await started();
+  await cluster.createPod("web", { containers: [{ name: "c", image, args: ["serve:80"] }] });
+  await cluster.until("web", 2000, isReady);
+  // As the node's controller does with the pods of a node that it does not hear of.
+  await cluster.client.pods.patch("default", "web", "strategic", { status: { conditions: [{ type: "Ready", status: "False" }] } }, "status");
+  expect(isReady(await cluster.pod("web"))).toBe(false);
+  await cluster.until("web", 12_000, isReady);
+  await cluster.stop();
+});

@@ -1,5 +1,5 @@
 /** What can go wrong, and a component's way to the API server on which it does. */
-import { ApiError, failure, newConflict, newExpired } from "../../src/apimachinery/status.ts";
+import { type ApiError, failure, newConflict, newExpired } from "../../src/apimachinery/status.ts";
 import type { ApiRequest, ApiResponse, ApiTransport, WatchEvent } from "../../src/client/transport.ts";
 import type { Clock, Random } from "../../src/time/clock.ts";
 

@@ -144,10 +144,8 @@ export class Checker {
         const sets = this.#owned<KubeObject>("replicasets", above.uid);
         const deployment = this.#list<Deployment>("deployments").find((one) => one.metadata.uid === above.uid);
         const pods = sets.flatMap((one) => this.#owned<Pod & KubeObject>("pods", one.metadata.uid));
-        let allowed = this.#most.get(above.uid) ?? Infinity;
-        for (const one of sets) allowed += this.#ambiguous.get(one.metadata.uid) ?? 0;
-        const there = pods.filter(isActive).length;
-        if (there > allowed) this.violated(`Deployment ${above.name} has ${there} pods, of at most ${allowed}`);
+        const allowed = (this.#most.get(uid) ?? Infinity) + slack;
+        if (siblings.length > allowed) this.violated(`ReplicaSet ${owner.name} has ${siblings.length} pods, of at most ${allowed}`);
         if (deployment?.spec.strategy?.type === "Recreate") {
           const old = pods.filter((one) => controllerOf(one)!.uid !== uid && !isOver(one) && Date.parse(one.metadata.creationTimestamp!) + STALE_MS < Date.parse(metadata.creationTimestamp!));
           if (old.length > 0) this.violated(`Deployment ${above.name} recreates pods while ${keyOf(old[0]!)} is still there`);
@@ -174,6 +172,7 @@ export class Checker {
 
   /** Never more wanted by all ReplicaSets together than the Deployment may have. */
   #surge(set: KubeObject): void {
+    this.#raise(set.metadata.uid, (set as ReplicaSet & KubeObject).spec.replicas ?? 1);
     const above = controllerOf(set);
     const most = above === undefined ? undefined : this.#most.get(above.uid);
     if (above === undefined || most === undefined) return;

@@ -39,9 +39,8 @@ export function planOf(seed: number): Plan {
 }
 
 export async function simulate(plan: Plan, verbose?: (line: string) => void): Promise<Outcome> {
-  let world: World | undefined;
-  const checker = new Checker(() => world!);
-  world = await newWorld({ seed: plan.seed, nodes: plan.nodes, answered: checker.answered, ambiguous: checker.ambiguous, violated: checker.violated, event: checker.event, verbose });
+  const checker = new Checker(() => world);
+  const world: World = await newWorld({ seed: plan.seed, nodes: plan.nodes, answered: checker.answered, ambiguous: checker.ambiguous, violated: checker.violated, event: checker.event, verbose });
   const { user, client, storage } = world;
   const actors = { client, clock: user, checker };
   let unrest: string[] = [];
@@ -65,9 +64,9 @@ export async function simulate(plan: Plan, verbose?: (line: string) => void): Pr
       await at(startMs + fault.atMs, () => {
         verbose?.(`${(user.nowNs() / 1e9).toFixed(3)} fault: ${JSON.stringify(fault)}`);
         if (fault.kind === "crash" || fault.kind === "pause" || fault.kind === "cut" || fault.kind === "wire" || fault.kind === "jump") checker.disturbed(fault.kind);
-        world!.begin(fault);
+        world.begin(fault);
       });
-      await at(startMs + fault.atMs + fault.forMs, () => world!.end(fault));
+      await at(startMs + fault.atMs + fault.forMs, () => world.end(fault));
     });
     const ops = plan.ops.map((op) => at(startMs + op.atMs, () => {
       verbose?.(`${(user.nowNs() / 1e9).toFixed(3)} op: ${JSON.stringify(op)}`);

@@ -87,7 +87,8 @@ export function planOps(random: Random, nodes: readonly string[], endMs: number,
         }
         break;
       case 6: ops.push({ atMs, kind: "token", writer: random.below(3), nth: tokens++ }); ops.push({ atMs, kind: "token", writer: 3, nth: tokens++ }); break;
-      case 7: if (one.resource === "deployments" || one.resource === "statefulSets") ops.push({ atMs: 3000 + random.below(20_000), kind: "budget", namespace: one.namespace, name: `budget-${budgets++}`, of: one.name, spec: random.below(2) === 0 ? { minAvailable: 1 + random.below(3) } : { maxUnavailable: 1 } }); break;
+      // Of several budgets for a pod the controller sees to one.
+      case 7: if ((one.resource === "deployments" || one.resource === "statefulSets") && !ops.some((op) => op.kind === "budget" && op.of === one.name)) ops.push({ atMs: 3000 + random.below(20_000), kind: "budget", namespace: one.namespace, name: `budget-${budgets++}`, of: one.name, spec: random.below(2) === 0 ? { minAvailable: 1 + random.below(3) } : { maxUnavailable: 1 } }); break;
       case 8: {
         const name = `space-${spaces++}`;
         ops.push({ atMs, kind: "namespace", name, deleted: false });

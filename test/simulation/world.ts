@@ -230,7 +230,7 @@ export async function newWorld(options: WorldOptions): Promise<World> {
         case "restart": exit(fault.who); break;
         case "jump": skews.set(fault.who, (skews.get(fault.who) ?? 0) + fault.ms); break;
         case "wire": if (running !== undefined) underlay.plug(running.node.site.index, { ...defaultLink, loss: fault.loss, latencyNs: fault.latencyNs }); break;
-        case "compact": void storage.revision().then((revision) => storage.compact(revision - 1)); break;
+        case "compact": void storage.revision().then((revision) => storage.compact(revision - 1)).catch(() => undefined); break;
         default: {
           const ways = [...byIndex.values(), ...[...processes.values()].map(({ way }) => way)];
           for (const way of ways) if (fault.who === "*" || fault.who === way.who) way.hit(fault);

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { BETWEEN, LocalCrew, Loop, type Between, type Crew } from "../../src/time/loop.ts";
+import { newSiteTransport, serveSiteApi } from "../../src/client/site-transport.ts";
+import type { WatchEvent } from "../../src/client/transport.ts";
 import { newRandom } from "../../src/time/random.ts";
 import { Site, type SiteMessage } from "../../src/time/site.ts";
 
@@ -181,5 +183,28 @@ describe("the generator", () => {
       const value = random.float();
       expect(value >= 0 && value < 1).toBe(true);
     }
+  });
+});
+
+describe("the API between sites", () => {
+  it("ends a watch that fails on its way with the failure", async () => {
+    const crew = new LocalCrew(hop);
+    const [client, server] = [0, 1].map((index) => new Site({ name: `s${index}`, index, epochMs: 0, random: newRandom(index), post: crew.post })) as [Site, Site];
+    crew.add(client);
+    crew.add(server);
+    const loop = new Loop({ local: crew, user: client, crewOf: () => 0, between: nothingBetween, windowNs: WINDOW_NS });
+    async function* broken(): AsyncGenerator<WatchEvent> {
+      yield { type: "ADDED", object: 1 };
+      await server.sleep(5);
+      throw new Error("http2: client connection lost");
+    }
+    serveSiteApi(server, async () => ({ status: 200, headers: {}, stream: broken() }));
+    const seen: unknown[] = [];
+    const watching = async (): Promise<void> => {
+      const { stream } = await newSiteTransport(client, 1)({ method: "GET", path: "/api/v1/pods?watch=true" });
+      for await (const { object } of stream!) seen.push(object);
+    };
+    await expect(loop.drive(watching())).rejects.toThrow("http2: client connection lost");
+    expect(seen).toEqual([1]);
   });
 });
