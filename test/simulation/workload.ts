@@ -238,6 +238,10 @@ export async function tidyUp({ client, clock }: Actors): Promise<void> {
     }
   }
   // What an orphaned workload has left broken nobody mends.
+  for (const { metadata: { namespace = "", name, ownerReferences }, spec } of (await client.replicaSets.list()).items) {
+    const { image, args } = spec.template!.spec!.containers[0]!;
+    if (ownerReferences === undefined && (image?.includes("missing") === true || args?.[0] === "fail")) await insist(clock, () => client.replicaSets.delete(namespace, name));
+  }
   for (const { metadata: { namespace = "", name, ownerReferences }, spec } of (await client.pods.list()).items) {
     const { image, args } = spec.containers[0]!;
     if (ownerReferences === undefined && (image?.includes("missing") === true || args?.[0] === "fail")) await insist(clock, () => client.pods.delete(namespace, name));
