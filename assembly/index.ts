@@ -6,6 +6,8 @@ import {
   ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX, RUN_QUEUED,
   RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
 } from "./abi/core";
+import { OP_BPF } from "./abi/bpf";
+import { bpfCommand } from "./bpf/command";
 import { FULL } from "./features";
 import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Netns, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
@@ -46,7 +48,7 @@ export function boot(): u32 {
   return <u32>mailboxAt;
 }
 
-/** Room for `bytes` that the next netfilter command reads beside its record; returns the address, 0: no memory. */
+/** Room for `bytes` that the next command of netfilter or BPF reads beside its record; returns the address, 0: no memory. */
 export function upload(bytes: u32): u32 {
   if (bytes > 0x10000000) return 0;
   const order = chunkOrder(<usize>bytes);
@@ -123,6 +125,12 @@ export function command(handle: u32, op: u32, length: u32, nowLo: u32, nowHi: u3
       return netfilterCommand(op, mailboxAt, length, uploadAt, bytes);
     }
     case OP_SOCK: return sockCommand(op, mailboxAt, length);
+    case OP_BPF: {
+      if (!FULL) return -ENOENT;
+      const bytes = uploadLength;
+      uploadLength = 0;
+      return bpfCommand(op, mailboxAt, length, uploadAt, bytes);
+    }
     default: return -ENOENT;
   }
 }

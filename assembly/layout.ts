@@ -87,6 +87,9 @@ export const SLAB_CLASSES: u32 = 13;
   sock: usize;
   /** netfilter/queue.ts: packets that wait and that no program has seen. */
   parked: u32;
+  bpf: usize; // bpf/run.ts: BpfState; 0: no program yet
+  bpfMaps: usize; // bpf/maps/
+  bpfHooks: usize; // bpf/hooks/
 }
 
 /** One network namespace. */

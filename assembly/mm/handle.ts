@@ -6,6 +6,9 @@ import { node } from "./node";
 
 export const HANDLE_NETNS: u32 = 1;
 export const HANDLE_SOCKET: u32 = 2;
+export const HANDLE_BPF_PROG: u32 = 3;
+export const HANDLE_BPF_MAP: u32 = 4;
+export const HANDLE_BPF_LINK: u32 = 5;
 
 // Slot: {u32 object or next free index, u32 generation << 8 | type (0: free)}.
 const SLOT: u32 = 8;
