@@ -56,6 +56,8 @@ export interface CliHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   stdout(text: string): void;
   stderr(text: string): void;
+  /** What comes in, until its end; absent where there is no such thing. */
+  stdin?(): AsyncIterable<Uint8Array>;
   /** Whole file; rejects with an error whose `code` is `ENOENT` … */
   readFile(path: string): Promise<Uint8Array>;
   /** The names in a folder, sorted; rejects with `ENOTDIR` for a file. */

@@ -116,7 +116,7 @@ export const BPF_FAULT_FUEL: u32 = 3;
 export const BPF_FAULT_DEPTH: u32 = 4;
 /** A helper was given memory that the program does not own, or an argument that is none. */
 export const BPF_FAULT_ARGUMENT: u32 = 5;
-/** callx: no helper or subprogram has that number. */
+/** callx: no helper has that number. */
 export const BPF_FAULT_CALL: u32 = 6;
 
 /** Instructions that an unverified program may run, unless told otherwise. */
@@ -128,7 +128,7 @@ export const BPF_MAX_TAIL_CALLS: u32 = 33;
 
 // Fields of a run that compiled code reads and writes.
 export const BPF_RUN_FP: u32 = 0; // u32: r10 of the frame that is running
-export const BPF_RUN_STACK_END: u32 = 4; // u32: no frame's r10 is above it
+export const BPF_RUN_STACK_END: u32 = 4; // u32: no frame's r10 of the running program is above it
 export const BPF_RUN_FUEL: u32 = 8; // i64: left
 export const BPF_RUN_R0: u32 = 16; // u64: what the target of a tail call returned
 export const BPF_RUN_FAULT: u32 = 24; // u32: BPF_FAULT_*

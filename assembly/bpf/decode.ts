@@ -185,7 +185,7 @@ function checkJump(s: Slot, slot: u32, count: u32, notes: usize, answer: usize):
       return <u32>imm < KFUNC_FIRST && bpfHelperKnown(imm) ? 0 : BPF_BAD_HELPER;
     case CALL_X:
       // The register is dst, or imm as older compilers have it.
-      if (off != 0 || src > 1 || <u32>imm > 10 || (dst != 0 && imm != 0)) return BPF_BAD_RESERVED;
+      if (off != 0 || src != 0 || <u32>imm > 10 || (dst != 0 && imm != 0)) return BPF_BAD_RESERVED;
       return leader(slot + 1, count, notes);
     case JA_CODE:
       if (dst != 0 || src != 0 || imm != 0) return BPF_BAD_RESERVED;
@@ -298,7 +298,7 @@ function emitOne(prog: BpfProg, op: usize, at: usize, slot: u32, unchecked: bool
     case CLASS_ALU: case CLASS_ALU64: put(op, aluOp(code, off, <u32>s.imm), imm); return;
     case CLASS_JMP: case CLASS_JMP32: emitJump(prog, op, s, slot); return;
     case CLASS_LD:
-      if (code == LDDW) put(op, ALU64_K + MOV, <i64>(<u64><u32>s.imm | (<u64>load<u32>(at, 12) << 32)));
+      if (code == LDDW) put(op, ALU64_K + MOV, <i64>(<u64>load<u32>(at, 4) | (<u64>load<u32>(at, 12) << 32)));
       else {
         put(op, (code & 0xe0) == MODE_ABS ? LD_ABS : LD_IND, imm);
         store<u32>(op, w, 4);
@@ -313,7 +313,7 @@ function emitOne(prog: BpfProg, op: usize, at: usize, slot: u32, unchecked: bool
     case CLASS_ST: put(op, (unchecked ? ST : CST) + w, imm); return;
     default:
       if ((code & 0xe0) == MODE_MEM) put(op, (unchecked ? STX : CSTX) + w, 0);
-      else put(op, unchecked ? ATOMIC : CATOMIC, <i64>(<u32>s.imm | (w << 16)));
+      else put(op, unchecked ? ATOMIC : CATOMIC, <i64><u64>(load<u32>(at, 4) | (w << 16)));
   }
 }
 
@@ -340,10 +340,10 @@ function emitJump(prog: BpfProg, op: usize, s: Slot, slot: u32): void {
       if (src == 1) {
         put(op, LOCAL_CALL, 0);
         target(prog, op, slot + 1 + <u32>s.imm);
-      } else put(op, src == 0 && s.imm == <i32>HELPER_TAIL_CALL ? TAIL_CALL : HELPER, <i64><u32>s.imm);
+      } else put(op, src == 0 && s.imm == <i32>HELPER_TAIL_CALL ? TAIL_CALL : HELPER, <i64><u64>load<u32>(changetype<usize>(s), 4));
       return;
     case CALL_X:
-      put(op, CALLX, <i64>src);
+      put(op, CALLX, 0);
       if (s.imm != 0) store<u8>(op, <u8>(s.imm << 3), 2);
       return;
     case JA_CODE: put(op, JA, 0); target(prog, op, slot + 1 + <u32>off); return;

@@ -37,6 +37,11 @@ export function bpfAccess(run: BpfRun, at: u64, length: u32, write: bool): bool 
   return false;
 }
 
+/** bpfAccess for compiled code: 1: the program owns it. */
+export function bpfCheck(at: u64, length: u32, write: u32): u32 {
+  return bpfAccess(bpfCurrent(), at, length, write != 0) ? 1 : 0;
+}
+
 /** Ends the run of the program; the first fault is the one that counts. */
 export function bpfFault(run: BpfRun, fault: u32, at: u64, length: u32): void {
   if (run.fault != 0) return;

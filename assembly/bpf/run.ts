@@ -3,7 +3,7 @@
 // bpfLeave(). Runs nest 4 deep: a tracing program runs while a program of tc runs.
 //
 //   BpfRun │ register files │ owned pieces │ context │ stack: frames of 512 bytes, the main program's first
-import { BPF_FAULT_DEPTH, BPF_FUEL, BPF_MAX_TAIL_CALLS, BPF_STACK } from "../abi/bpf";
+import { BPF_FAULT_DEPTH, BPF_FUEL, BPF_MAX_CALL_FRAMES, BPF_MAX_TAIL_CALLS, BPF_STACK } from "../abi/bpf";
 import { kmalloc } from "../mm/slab";
 import { node } from "../mm/node";
 import { bpfFault, progChecked } from "./memory";
@@ -41,7 +41,7 @@ export const CTX_ROOM: u32 = 512;
   packet: usize; packetEnd: usize; // what an unverified program may touch of it
   ns: usize; // Netns
   checked: u32; // 1: the program that runs is not verified
-  stack: usize;
+  stack: usize; stackLimit: usize;
   registers: usize;
   owned: usize; ownedCount: u32;
   helper: u32; // the one that is running, for faults
@@ -95,7 +95,7 @@ function newRun(): usize {
   run.owned = run.registers + <usize>FRAMES * REGISTERS;
   run.context = run.owned + <usize>(OWNED_MAX * 12);
   run.stack = run.context + <usize>CTX_ROOM;
-  run.stackEnd = run.stack + <usize>(FRAMES * BPF_STACK);
+  run.stackLimit = run.stack + <usize>(FRAMES * BPF_STACK);
   return at;
 }
 
@@ -159,6 +159,7 @@ export function bpfGo(run: BpfRun, prog: BpfProg): u64 {
 function start(run: BpfRun, prog: BpfProg, ctx: u64): u64 {
   run.prog = changetype<usize>(prog);
   run.checked = progChecked(prog);
+  run.stackEnd = min<usize>(run.stackLimit, run.fp + <usize>((BPF_MAX_CALL_FRAMES - 1) * BPF_STACK));
   if (run.checked) memory.fill(run.fp - <usize>BPF_STACK, 0, <usize>BPF_STACK);
   if (prog.jitMain != 0) return call_indirect<u64>(prog.jitMain, <u32>ctx, changetype<usize>(run));
   const r = registersOf(run);
@@ -215,12 +216,13 @@ export function bpfTailCall(ctx: u64, map: u64, index: u64): bool {
   const target = tailTarget(map, <u32>index);
   if (target == 0 || run.tailCalls >= BPF_MAX_TAIL_CALLS) return false;
   run.tailCalls++;
-  const prog = run.prog, checked = run.checked, fp = run.fp;
+  const prog = run.prog, checked = run.checked, fp = run.fp, stackEnd = run.stackEnd;
   run.r0 = start(run, changetype<BpfProg>(target), ctx);
   if (run.fault == 0) {
     run.prog = prog;
     run.checked = checked;
   }
+  run.stackEnd = stackEnd;
   run.fp = fp;
   return true;
 }

@@ -2,7 +2,7 @@
 // run's register files, one file a frame. Nothing here traps: divisions by zero and of the smallest number are answered as the RFC says, accesses
 // of unverified programs are looked up first (memory.ts).
 import {
-  BPF_FAULT_CALL, BPF_FAULT_DEPTH, BPF_FAULT_FUEL, BPF_MAX_CALL_FRAMES, BPF_STACK,
+  BPF_FAULT_CALL, BPF_FAULT_DEPTH, BPF_FAULT_FUEL, BPF_STACK,
 } from "../abi/bpf";
 import { atomic } from "./atomic";
 import { slotOf } from "./decode";
@@ -26,6 +26,9 @@ const R1: usize = 8, R2: usize = 16, R3: usize = 24, R4: usize = 32, R5: usize =
 @inline function src(r: usize, pc: usize): usize { return r + <usize>load<u8>(pc, 3); }
 @inline function imm(pc: usize): u64 { return load<u64>(pc, 8); }
 @inline function imm32(pc: usize): u32 { return load<u32>(pc, 8); }
+// The lower halves, by functions: in `<u64>(load<u32>(…) + …)` AssemblyScript would add 64 bits.
+@inline function d32(r: usize, pc: usize): u32 { return load<u32>(dst(r, pc)); }
+@inline function s32(r: usize, pc: usize): u32 { return load<u32>(src(r, pc)); }
 /** Where the branch goes. */
 @inline function branch(pc: usize, taken: bool): usize { return taken ? <usize>load<u32>(pc, 4) : pc + 16; }
 /** The address of a load, and of a store. */
@@ -54,6 +57,7 @@ function smod32(a: i32, b: i32): i32 {
   if (b == 0) return a;
   return b == -1 ? 0 : a % b;
 }
+@inline function neg32(x: u32): u32 { return 0 - x; }
 function swap16(x: u64): u64 { return ((x & 0xff) << 8) | ((x >> 8) & 0xff); }
 function swap32(x: u64): u64 { return <u64>bswap<u32>(<u32>x); }
 
@@ -134,41 +138,41 @@ export function interpret(run: BpfRun, entry: usize, registers: usize): u64 {
       case ALU64_X + XOR: store<u64>(dst(r, pc), load<u64>(dst(r, pc)) ^ load<u64>(src(r, pc))); pc += 16; continue;
       case ALU64_X + MOV: store<u64>(dst(r, pc), load<u64>(src(r, pc))); pc += 16; continue;
 
-      case ALU32_K + ADD: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) + imm32(pc))); pc += 16; continue;
-      case ALU32_K + SUB: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) - imm32(pc))); pc += 16; continue;
-      case ALU32_K + MUL: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) * imm32(pc))); pc += 16; continue;
-      case ALU32_K + DIV: { const d = imm32(pc); store<u64>(dst(r, pc), d == 0 ? 0 : <u64>(load<u32>(dst(r, pc)) / d)); pc += 16; continue; }
-      case ALU32_K + MOD: { const d = imm32(pc); store<u64>(dst(r, pc), <u64>(d == 0 ? load<u32>(dst(r, pc)) : load<u32>(dst(r, pc)) % d)); pc += 16; continue; }
-      case ALU32_K + SDIV: store<u64>(dst(r, pc), <u64><u32>sdiv32(load<i32>(dst(r, pc)), <i32>imm32(pc))); pc += 16; continue;
-      case ALU32_K + SMOD: store<u64>(dst(r, pc), <u64><u32>smod32(load<i32>(dst(r, pc)), <i32>imm32(pc))); pc += 16; continue;
-      case ALU32_K + OR: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) | imm32(pc))); pc += 16; continue;
-      case ALU32_K + AND: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) & imm32(pc))); pc += 16; continue;
-      case ALU32_K + LSH: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) << (imm32(pc) & 31))); pc += 16; continue;
-      case ALU32_K + RSH: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) >>> (imm32(pc) & 31))); pc += 16; continue;
-      case ALU32_K + ARSH: store<u64>(dst(r, pc), <u64><u32>(load<i32>(dst(r, pc)) >> <i32>(imm32(pc) & 31))); pc += 16; continue;
-      case ALU32_K + NEG: store<u64>(dst(r, pc), <u64>(0 - load<u32>(dst(r, pc)))); pc += 16; continue;
-      case ALU32_K + XOR: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) ^ imm32(pc))); pc += 16; continue;
+      case ALU32_K + ADD: store<u64>(dst(r, pc), <u64>(d32(r, pc) + imm32(pc))); pc += 16; continue;
+      case ALU32_K + SUB: store<u64>(dst(r, pc), <u64>(d32(r, pc) - imm32(pc))); pc += 16; continue;
+      case ALU32_K + MUL: store<u64>(dst(r, pc), <u64>(d32(r, pc) * imm32(pc))); pc += 16; continue;
+      case ALU32_K + DIV: { const d = imm32(pc); store<u64>(dst(r, pc), d == 0 ? 0 : <u64>(d32(r, pc) / d)); pc += 16; continue; }
+      case ALU32_K + MOD: { const d = imm32(pc); store<u64>(dst(r, pc), <u64>(d == 0 ? d32(r, pc) : d32(r, pc) % d)); pc += 16; continue; }
+      case ALU32_K + SDIV: store<u64>(dst(r, pc), <u64><u32>sdiv32(<i32>d32(r, pc), <i32>imm32(pc))); pc += 16; continue;
+      case ALU32_K + SMOD: store<u64>(dst(r, pc), <u64><u32>smod32(<i32>d32(r, pc), <i32>imm32(pc))); pc += 16; continue;
+      case ALU32_K + OR: store<u64>(dst(r, pc), <u64>(d32(r, pc) | imm32(pc))); pc += 16; continue;
+      case ALU32_K + AND: store<u64>(dst(r, pc), <u64>(d32(r, pc) & imm32(pc))); pc += 16; continue;
+      case ALU32_K + LSH: store<u64>(dst(r, pc), <u64>(d32(r, pc) << (imm32(pc) & 31))); pc += 16; continue;
+      case ALU32_K + RSH: store<u64>(dst(r, pc), <u64>(d32(r, pc) >>> (imm32(pc) & 31))); pc += 16; continue;
+      case ALU32_K + ARSH: store<u64>(dst(r, pc), <u64><u32>(<i32>d32(r, pc) >> <i32>(imm32(pc) & 31))); pc += 16; continue;
+      case ALU32_K + NEG: store<u64>(dst(r, pc), <u64>neg32(d32(r, pc))); pc += 16; continue;
+      case ALU32_K + XOR: store<u64>(dst(r, pc), <u64>(d32(r, pc) ^ imm32(pc))); pc += 16; continue;
       case ALU32_K + MOV: store<u64>(dst(r, pc), <u64>imm32(pc)); pc += 16; continue;
 
-      case ALU32_X + ADD: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) + load<u32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + SUB: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) - load<u32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + MUL: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) * load<u32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + DIV: { const d = load<u32>(src(r, pc)); store<u64>(dst(r, pc), d == 0 ? 0 : <u64>(load<u32>(dst(r, pc)) / d)); pc += 16; continue; }
+      case ALU32_X + ADD: store<u64>(dst(r, pc), <u64>(d32(r, pc) + s32(r, pc))); pc += 16; continue;
+      case ALU32_X + SUB: store<u64>(dst(r, pc), <u64>(d32(r, pc) - s32(r, pc))); pc += 16; continue;
+      case ALU32_X + MUL: store<u64>(dst(r, pc), <u64>(d32(r, pc) * s32(r, pc))); pc += 16; continue;
+      case ALU32_X + DIV: { const d = s32(r, pc); store<u64>(dst(r, pc), d == 0 ? 0 : <u64>(d32(r, pc) / d)); pc += 16; continue; }
       case ALU32_X + MOD: {
-        const d = load<u32>(src(r, pc));
-        store<u64>(dst(r, pc), <u64>(d == 0 ? load<u32>(dst(r, pc)) : load<u32>(dst(r, pc)) % d));
+        const d = s32(r, pc);
+        store<u64>(dst(r, pc), <u64>(d == 0 ? d32(r, pc) : d32(r, pc) % d));
         pc += 16;
         continue;
       }
-      case ALU32_X + SDIV: store<u64>(dst(r, pc), <u64><u32>sdiv32(load<i32>(dst(r, pc)), load<i32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + SMOD: store<u64>(dst(r, pc), <u64><u32>smod32(load<i32>(dst(r, pc)), load<i32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + OR: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) | load<u32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + AND: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) & load<u32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + LSH: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) << (load<u32>(src(r, pc)) & 31))); pc += 16; continue;
-      case ALU32_X + RSH: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) >>> (load<u32>(src(r, pc)) & 31))); pc += 16; continue;
-      case ALU32_X + ARSH: store<u64>(dst(r, pc), <u64><u32>(load<i32>(dst(r, pc)) >> (load<i32>(src(r, pc)) & 31))); pc += 16; continue;
-      case ALU32_X + XOR: store<u64>(dst(r, pc), <u64>(load<u32>(dst(r, pc)) ^ load<u32>(src(r, pc)))); pc += 16; continue;
-      case ALU32_X + MOV: store<u64>(dst(r, pc), <u64>load<u32>(src(r, pc))); pc += 16; continue;
+      case ALU32_X + SDIV: store<u64>(dst(r, pc), <u64><u32>sdiv32(<i32>d32(r, pc), <i32>s32(r, pc))); pc += 16; continue;
+      case ALU32_X + SMOD: store<u64>(dst(r, pc), <u64><u32>smod32(<i32>d32(r, pc), <i32>s32(r, pc))); pc += 16; continue;
+      case ALU32_X + OR: store<u64>(dst(r, pc), <u64>(d32(r, pc) | s32(r, pc))); pc += 16; continue;
+      case ALU32_X + AND: store<u64>(dst(r, pc), <u64>(d32(r, pc) & s32(r, pc))); pc += 16; continue;
+      case ALU32_X + LSH: store<u64>(dst(r, pc), <u64>(d32(r, pc) << (s32(r, pc) & 31))); pc += 16; continue;
+      case ALU32_X + RSH: store<u64>(dst(r, pc), <u64>(d32(r, pc) >>> (s32(r, pc) & 31))); pc += 16; continue;
+      case ALU32_X + ARSH: store<u64>(dst(r, pc), <u64><u32>(<i32>d32(r, pc) >> (<i32>s32(r, pc) & 31))); pc += 16; continue;
+      case ALU32_X + XOR: store<u64>(dst(r, pc), <u64>(d32(r, pc) ^ s32(r, pc))); pc += 16; continue;
+      case ALU32_X + MOV: store<u64>(dst(r, pc), <u64>s32(r, pc)); pc += 16; continue;
 
       case MOVSX32_8: store<u64>(dst(r, pc), <u64><u32><i32>load<i8>(src(r, pc))); pc += 16; continue;
       case MOVSX32_16: store<u64>(dst(r, pc), <u64><u32><i32>load<i16>(src(r, pc))); pc += 16; continue;
@@ -205,28 +209,28 @@ export function interpret(run: BpfRun, entry: usize, registers: usize): u64 {
       case JMP64_X + JSGE: pc = branch(pc, load<i64>(dst(r, pc)) >= load<i64>(src(r, pc))); continue;
       case JMP64_X + JSLT: pc = branch(pc, load<i64>(dst(r, pc)) < load<i64>(src(r, pc))); continue;
       case JMP64_X + JSLE: pc = branch(pc, load<i64>(dst(r, pc)) <= load<i64>(src(r, pc))); continue;
-      case JMP32_K + JEQ: pc = branch(pc, load<u32>(dst(r, pc)) == imm32(pc)); continue;
-      case JMP32_K + JNE: pc = branch(pc, load<u32>(dst(r, pc)) != imm32(pc)); continue;
-      case JMP32_K + JGT: pc = branch(pc, load<u32>(dst(r, pc)) > imm32(pc)); continue;
-      case JMP32_K + JGE: pc = branch(pc, load<u32>(dst(r, pc)) >= imm32(pc)); continue;
-      case JMP32_K + JLT: pc = branch(pc, load<u32>(dst(r, pc)) < imm32(pc)); continue;
-      case JMP32_K + JLE: pc = branch(pc, load<u32>(dst(r, pc)) <= imm32(pc)); continue;
-      case JMP32_K + JSET: pc = branch(pc, (load<u32>(dst(r, pc)) & imm32(pc)) != 0); continue;
-      case JMP32_K + JSGT: pc = branch(pc, load<i32>(dst(r, pc)) > <i32>imm32(pc)); continue;
-      case JMP32_K + JSGE: pc = branch(pc, load<i32>(dst(r, pc)) >= <i32>imm32(pc)); continue;
-      case JMP32_K + JSLT: pc = branch(pc, load<i32>(dst(r, pc)) < <i32>imm32(pc)); continue;
-      case JMP32_K + JSLE: pc = branch(pc, load<i32>(dst(r, pc)) <= <i32>imm32(pc)); continue;
-      case JMP32_X + JEQ: pc = branch(pc, load<u32>(dst(r, pc)) == load<u32>(src(r, pc))); continue;
-      case JMP32_X + JNE: pc = branch(pc, load<u32>(dst(r, pc)) != load<u32>(src(r, pc))); continue;
-      case JMP32_X + JGT: pc = branch(pc, load<u32>(dst(r, pc)) > load<u32>(src(r, pc))); continue;
-      case JMP32_X + JGE: pc = branch(pc, load<u32>(dst(r, pc)) >= load<u32>(src(r, pc))); continue;
-      case JMP32_X + JLT: pc = branch(pc, load<u32>(dst(r, pc)) < load<u32>(src(r, pc))); continue;
-      case JMP32_X + JLE: pc = branch(pc, load<u32>(dst(r, pc)) <= load<u32>(src(r, pc))); continue;
-      case JMP32_X + JSET: pc = branch(pc, (load<u32>(dst(r, pc)) & load<u32>(src(r, pc))) != 0); continue;
-      case JMP32_X + JSGT: pc = branch(pc, load<i32>(dst(r, pc)) > load<i32>(src(r, pc))); continue;
-      case JMP32_X + JSGE: pc = branch(pc, load<i32>(dst(r, pc)) >= load<i32>(src(r, pc))); continue;
-      case JMP32_X + JSLT: pc = branch(pc, load<i32>(dst(r, pc)) < load<i32>(src(r, pc))); continue;
-      case JMP32_X + JSLE: pc = branch(pc, load<i32>(dst(r, pc)) <= load<i32>(src(r, pc))); continue;
+      case JMP32_K + JEQ: pc = branch(pc, d32(r, pc) == imm32(pc)); continue;
+      case JMP32_K + JNE: pc = branch(pc, d32(r, pc) != imm32(pc)); continue;
+      case JMP32_K + JGT: pc = branch(pc, d32(r, pc) > imm32(pc)); continue;
+      case JMP32_K + JGE: pc = branch(pc, d32(r, pc) >= imm32(pc)); continue;
+      case JMP32_K + JLT: pc = branch(pc, d32(r, pc) < imm32(pc)); continue;
+      case JMP32_K + JLE: pc = branch(pc, d32(r, pc) <= imm32(pc)); continue;
+      case JMP32_K + JSET: pc = branch(pc, (d32(r, pc) & imm32(pc)) != 0); continue;
+      case JMP32_K + JSGT: pc = branch(pc, <i32>d32(r, pc) > <i32>imm32(pc)); continue;
+      case JMP32_K + JSGE: pc = branch(pc, <i32>d32(r, pc) >= <i32>imm32(pc)); continue;
+      case JMP32_K + JSLT: pc = branch(pc, <i32>d32(r, pc) < <i32>imm32(pc)); continue;
+      case JMP32_K + JSLE: pc = branch(pc, <i32>d32(r, pc) <= <i32>imm32(pc)); continue;
+      case JMP32_X + JEQ: pc = branch(pc, d32(r, pc) == s32(r, pc)); continue;
+      case JMP32_X + JNE: pc = branch(pc, d32(r, pc) != s32(r, pc)); continue;
+      case JMP32_X + JGT: pc = branch(pc, d32(r, pc) > s32(r, pc)); continue;
+      case JMP32_X + JGE: pc = branch(pc, d32(r, pc) >= s32(r, pc)); continue;
+      case JMP32_X + JLT: pc = branch(pc, d32(r, pc) < s32(r, pc)); continue;
+      case JMP32_X + JLE: pc = branch(pc, d32(r, pc) <= s32(r, pc)); continue;
+      case JMP32_X + JSET: pc = branch(pc, (d32(r, pc) & s32(r, pc)) != 0); continue;
+      case JMP32_X + JSGT: pc = branch(pc, <i32>d32(r, pc) > <i32>s32(r, pc)); continue;
+      case JMP32_X + JSGE: pc = branch(pc, <i32>d32(r, pc) >= <i32>s32(r, pc)); continue;
+      case JMP32_X + JSLT: pc = branch(pc, <i32>d32(r, pc) < <i32>s32(r, pc)); continue;
+      case JMP32_X + JSLE: pc = branch(pc, <i32>d32(r, pc) <= <i32>s32(r, pc)); continue;
 
       case LDX: store<u64>(dst(r, pc), <u64>load<u8>(from(r, pc))); pc += 16; continue;
       case LDX + 1: store<u64>(dst(r, pc), <u64>load<u16>(from(r, pc))); pc += 16; continue;
@@ -280,7 +284,7 @@ export function interpret(run: BpfRun, entry: usize, registers: usize): u64 {
         continue;
       case LOCAL_CALL: {
         const callee = enterFrame(run, r, pc + 16);
-        if (callee == 0 || callee - registers >= <usize>BPF_MAX_CALL_FRAMES * REGISTERS) {
+        if (callee == 0) {
           bpfFault(run, BPF_FAULT_DEPTH, 0, 0);
           break;
         }
@@ -322,30 +326,14 @@ export function interpret(run: BpfRun, entry: usize, registers: usize): u64 {
         continue;
       }
       case CALLX: {
-        const number = load<u64>(dst(r, pc));
-        if (imm32(pc) == 0) { // a helper
-          if (number >= 0x10000 || !bpfHelperKnown(<i32>number)) {
-            bpfFault(run, BPF_FAULT_CALL, number, 0);
-            break;
-          }
-          store<u64>(r, bpfHelper(<u32>number, load<u64>(r, R1), load<u64>(r, R2), load<u64>(r, R3), load<u64>(r, R4), load<u64>(r, R5)));
-          if (run.fault != 0) break;
-          pc += 16;
-          continue;
-        }
-        const prog = changetype<BpfProg>(run.prog);
-        const at = number < <u64>prog.slots ? <usize>load<u32>(prog.entries + (<usize>number << 2)) : 0;
-        if (at == 0) {
+        const number = <u64>d32(r, pc);
+        if (number >= 0x10000 || !bpfHelperKnown(<i32>number)) {
           bpfFault(run, BPF_FAULT_CALL, number, 0);
           break;
         }
-        const callee = enterFrame(run, r, pc + 16);
-        if (callee == 0 || callee - registers >= <usize>BPF_MAX_CALL_FRAMES * REGISTERS) {
-          bpfFault(run, BPF_FAULT_DEPTH, 0, 0);
-          break;
-        }
-        r = callee;
-        pc = at;
+        store<u64>(r, bpfHelper(<u32>number, load<u64>(r, R1), load<u64>(r, R2), load<u64>(r, R3), load<u64>(r, R4), load<u64>(r, R5)));
+        if (run.fault != 0) break;
+        pc += 16;
         continue;
       }
       case LD_ABS: case LD_IND: {

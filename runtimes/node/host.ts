@@ -14,6 +14,7 @@ export const nodeHost = (args: readonly string[]): CliHost => ({
   env: process.env,
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
+  stdin: () => process.stdin,
   readFile: async (path) => readFile(path),
   readDirectory: async (path) => (await readdir(path)).sort(),
   async writeFile(path, chunks, mode) {

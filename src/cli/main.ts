@@ -81,7 +81,10 @@ export const main = async (host: CliHost): Promise<number> => {
   // Its flags are many, and read the way kube-apiserver reads them.
   program.command("up").description("boot a cluster in real time and serve its API over HTTPS, for kubectl and client libraries").usage("[flags]");
 
+  program.command("bpf").description("run, verify and look into eBPF objects: kubewire bpf --help").usage("COMMAND");
+
   try {
+    if (host.args[0] === "bpf") return await (await import("./bpf.ts")).bpfCommandLine(host, host.args.slice(1));
     if (host.args[0] === "up") return await (await import("./up.ts")).upCommandLine(host, host.args.slice(1));
     await program.parseAsync(host.args as string[], { from: "user" });
     return status;
