@@ -3,7 +3,7 @@
  * for x86-64, of the structures that tracing programs read, so that an object computes here what it computes there; whoever gives such a
  * program a structure fills a copy in this layout. kernel-types.generated.ts holds them as C text.
  */
-import { Btf, BtfKind, type BtfType } from "./btf.ts";
+import { BtfKind, type Btf, type BtfType } from "./btf.ts";
 import { btfOfC } from "./c-types.ts";
 import type { LinkTarget } from "./link.ts";
 import { KERNEL_TYPES } from "./kernel-types.generated.ts";
