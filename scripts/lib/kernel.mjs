@@ -52,11 +52,14 @@ function coreSources(root) {
   return { folder, config: fileURLToPath(new URL("asconfig.json", folder)) };
 }
 
+/** The full kernel calls programs that were compiled to Wasm by way of its table, where the driver puts them. */
+const TABLE = ["--exportTable"];
+
 /** The module of one target of a configuration. Rejects with the compiler's own messages. */
-function asc(root, target, config = "asconfig.json") {
+function asc(root, target, { config = "asconfig.json", options = [] } = {}) {
   const cwd = fileURLToPath(root);
   const outFile = `build/.${target}-${createHash("sha256").update(config).digest("hex").slice(0, 8)}-${process.pid}.wasm`;
-  const args = ["node_modules/assemblyscript/bin/asc.js", "--config", config, "--target", target];
+  const args = ["node_modules/assemblyscript/bin/asc.js", "--config", config, "--target", target, ...options];
   return new Promise((resolve, reject) => {
     execFile(
       process.execPath,
@@ -94,12 +97,12 @@ function replaceFile(url, bytes) {
 }
 
 const COMPILE = {
-  full: (root) => asc(root, "shared").then((bytes) => inlined(root, bytes)),
-  debug: (root) => asc(root, "debug"),
+  full: (root) => asc(root, "shared", { options: TABLE }).then((bytes) => inlined(root, bytes)),
+  debug: (root) => asc(root, "debug", { options: TABLE }),
   async core(root) {
     const { folder, config } = coreSources(root);
     try {
-      return await asc(root, "shared", config);
+      return await asc(root, "shared", { config });
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -52,6 +52,8 @@ export class KernelInstance {
   /** The mailbox, MAILBOX_BYTES long. Valid until the next call into the kernel. */
   u8: Uint8Array;
   view: DataView;
+  /** The module's exports: for the functions of programs that the full kernel's table takes in (src/bpf/jit/install.ts). */
+  readonly exports: WebAssembly.Exports;
   #exports: KernelExports;
   #mailbox: number;
   #buffer: ArrayBufferLike;
@@ -62,6 +64,7 @@ export class KernelInstance {
     checkAbi(module);
     this.memory = memory;
     const instance = new WebAssembly.Instance(module, { env: { memory } });
+    this.exports = instance.exports;
     this.#exports = instance.exports as unknown as KernelExports;
     this.#mailbox = this.#exports.boot() >>> 0;
     if (this.#mailbox === 0) throw new KernelError("ENOMEM", "kernel memory: Cannot allocate memory");
