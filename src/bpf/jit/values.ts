@@ -40,10 +40,12 @@ export interface ValueOptions {
 }
 
 export function loadValues(values: Values, blocks: BlockValues, block: number): void {
-  const at = block * REGISTERS;
-  values.kind.set(blocks.kind.subarray(at, at + REGISTERS));
-  values.low.set(blocks.low.subarray(at, at + REGISTERS));
-  values.high.set(blocks.high.subarray(at, at + REGISTERS));
+  // One by one: sub-arrays would be garbage for every block.
+  for (let register = 0, at = block * REGISTERS; register < REGISTERS; register++, at++) {
+    values.kind[register] = blocks.kind[at]!;
+    values.low[register] = blocks.low[at]!;
+    values.high[register] = blocks.high[at]!;
+  }
 }
 
 /** The least of `bits8`… `any` that holds for a number with these halves. */
