@@ -52,8 +52,8 @@ function coreSources(root) {
   return { folder, config: fileURLToPath(new URL("asconfig.json", folder)) };
 }
 
-/** The full kernel calls programs that were compiled to Wasm by way of its table, where the driver puts them. */
-const TABLE = ["--exportTable"];
+/** The full kernel calls programs that were compiled to Wasm by way of its table, where the driver puts them; they call its exports. */
+const FULL = ["assembly/bpf/exports.ts", "--exportTable"];
 
 /** The module of one target of a configuration. Rejects with the compiler's own messages. */
 function asc(root, target, { config = "asconfig.json", options = [] } = {}) {
@@ -97,8 +97,8 @@ function replaceFile(url, bytes) {
 }
 
 const COMPILE = {
-  full: (root) => asc(root, "shared", { options: TABLE }).then((bytes) => inlined(root, bytes)),
-  debug: (root) => asc(root, "debug", { options: TABLE }),
+  full: (root) => asc(root, "shared", { options: FULL }).then((bytes) => inlined(root, bytes)),
+  debug: (root) => asc(root, "debug", { options: FULL }),
   async core(root) {
     const { folder, config } = coreSources(root);
     try {

@@ -39,6 +39,8 @@ export function runCompiled(program: Uint8Array, memory: WebAssembly.Memory, mac
         };
         return machine.helper?.(id, args.map((value) => BigInt.asUintN(64, value)), { call }) ?? 0n;
       },
+      bpf_callx: () => 0n,
+      bpf_packet_load: () => -1n,
       bpf_tail_call: () => 0,
       bpf_check: (address: bigint, size: number, write: number): number => {
         const owned = machine.owns?.(BigInt.asUintN(64, address), size, write === 1, view.getUint32(RUN_AT + abi.BPF_RUN_FP, true)) ?? true;

@@ -42,8 +42,10 @@ export interface CompiledProgram {
 /** Imports, in the order of `Import`: exports of the full kernel. */
 const IMPORTS: readonly FunctionImport[] = [
   { name: "bpf_helper", type: { params: [I32, I64, I64, I64, I64, I64], results: [I64] } },
+  { name: "bpf_callx", type: { params: [I32, I64, I64, I64, I64, I64], results: [I64] } },
   { name: "bpf_tail_call", type: { params: [I64, I64, I64], results: [I32] } },
   { name: "bpf_check", type: { params: [I64, I32, I32], results: [I32] } },
+  { name: "bpf_packet_load", type: { params: [I32, I32], results: [I64] } },
   { name: "bpf_map_lookup", type: { params: [I32, I32], results: [I32] } },
 ];
 

@@ -90,3 +90,31 @@ export function install(instance: TableOwner, compiled: CompiledModule, at?: rea
     },
   };
 }
+
+/** A loaded program of src/kernel/bpf.ts, as far as its code goes. */
+export interface Compilable {
+  setCompiled(main: number, callbacks: readonly { readonly slot: number; readonly index: number }[]): void;
+}
+
+export type JitState = { readonly jited: true; readonly module: CompiledModule; remove(): void } | ({ readonly jited: false } & NotCompiled);
+
+/**
+ * Compiles a program that the kernel has loaded from the same slots, and tells the kernel to run that code from now on. When it can not be
+ * compiled, the interpreter goes on with it, and the answer says why. `remove` goes back to interpreting; call it before the program is freed.
+ */
+export function jit(instance: TableOwner, program: Compilable, bytes: Uint8Array, options: Omit<CompileOptions, "shared">): JitState {
+  const shared = typeof SharedArrayBuffer !== "undefined" && instance.memory.buffer instanceof SharedArrayBuffer;
+  const module = compileModule(bytes, { ...options, shared });
+  if ("reason" in module) return { jited: false, reason: module.reason };
+  const installed = install(instance, module);
+  if ("reason" in installed) return { jited: false, reason: installed.reason };
+  program.setCompiled(installed.main, installed.callbacks);
+  return {
+    jited: true,
+    module,
+    remove() {
+      program.setCompiled(0, []);
+      installed.remove();
+    },
+  };
+}

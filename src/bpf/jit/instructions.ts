@@ -4,7 +4,7 @@
 // Parameters: the frame's first byte (r10 - 512), the run, then r1 and on, as many as the function reads.
 import * as abi from "../../../assembly/abi/bpf.ts";
 import {
-  BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_CALL, BPF_CMPXCHG, BPF_DIV, BPF_DW, BPF_END, BPF_FETCH, BPF_IMM, BPF_JCOND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE,
+  BPF_ABS, BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_CALL, BPF_CMPXCHG, BPF_DIV, BPF_DW, BPF_END, BPF_FETCH, BPF_IMM, BPF_IND, BPF_JCOND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE,
   BPF_JLT, BPF_JMP, BPF_JMP32, BPF_JNE, BPF_JSET, BPF_JSGE, BPF_JSGT, BPF_JSLE, BPF_JSLT, BPF_LD, BPF_LDX, BPF_LOAD_ACQ, BPF_LSH, BPF_MEM, BPF_MEMSX,
   BPF_MOD, BPF_MOV, BPF_MUL, BPF_NEG, BPF_OR, BPF_PSEUDO_CALL, BPF_RSH, BPF_ST, BPF_STORE_REL, BPF_STX, BPF_SUB, BPF_TO_BE, BPF_X, BPF_XCHG,
   BPF_XOR, bpfBytes, bpfClass, bpfMode, bpfOp, bpfSrc,
@@ -19,7 +19,7 @@ import { Code, I32, I64, Op, type FunctionBody } from "./wasm.ts";
 import type { JitMap } from "./index.ts";
 
 /** Numbers of the imported functions. */
-export const Import = { helper: 0, tailCall: 1, check: 2, mapLookup: 3 } as const;
+export const Import = { helper: 0, callx: 1, tailCall: 2, check: 3, packetLoad: 4, mapLookup: 5 } as const;
 
 /** What the functions of a program share. */
 export interface Module {
@@ -338,7 +338,7 @@ export class InstructionWriter {
     const code = this.slots.code[slot]!;
     switch (bpfClass(code)) {
       case BPF_LD: {
-        if (code !== LDDW) throw new JitError(`slot ${slot}: opcode 0x${code.toString(16)}`);
+        if (code !== LDDW) return this.#packetLoad(slot);
         const reference = this.module.reference(slot);
         if (reference !== undefined) this.code.i64s(reference);
         else this.code.i64(this.slots.imm[slot]!, this.slots.imm[slot + 1]!);
@@ -353,6 +353,28 @@ export class InstructionWriter {
       default:
         return this.#alu(slot, stop);
     }
+  }
+
+  /** The packet loads of classic BPF: outside of the packet they end the program with 0. */
+  #packetLoad(slot: number): void {
+    const { code, slots } = this;
+    const op = slots.code[slot]!;
+    const indirect = bpfMode(op) === BPF_IND;
+    if ((!indirect && bpfMode(op) !== BPF_ABS) || bpfBytes(op) === 8) throw new JitError(`slot ${slot}: opcode 0x${op.toString(16)}`);
+    if (!this.input.values.main) throw new JitError(`slot ${slot}: packet load in a subprogram`);
+    code.i32(slots.imm[slot]!);
+    if (indirect) {
+      this.#push32(slots.src[slot]!);
+      code.byte(Op.i32_add);
+    }
+    code.i32(31 - Math.clz32(bpfBytes(op)));
+    code.call(Import.packetLoad);
+    code.tee(this.#register[0]!);
+    code.i64s(-1);
+    code.byte(Op.i64_eq);
+    code.open(Op.if);
+    this.#returnFaulted();
+    code.byte(Op.end);
   }
 
   // Memory.
@@ -796,7 +818,7 @@ export class InstructionWriter {
       // callx: the helper's number is in a register, which older compilers name in imm.
       const dst = slots.dst[slot]!;
       this.#push32(dst === 0 && slots.imm[slot] !== 0 ? slots.imm[slot]! & 0xf : dst);
-      return this.#helper(slot, 5);
+      return this.#helper(slot, 5, Import.callx);
     }
     if (slots.src[slot] === BPF_PSEUDO_CALL) return this.#local(slot, slot + 1 + slots.imm[slot]!, [1, 2, 3, 4, 5]);
     const id = slots.imm[slot]!;
@@ -812,7 +834,7 @@ export class InstructionWriter {
   }
 
   /** The general way: its number is on the stack. */
-  #helper(slot: number, count: number): void {
+  #helper(slot: number, count: number, by: number = Import.helper): void {
     const { code } = this;
     // What a callback faults with overwrites it.
     if (this.checked) this.#faultSlot(slot);
@@ -825,7 +847,7 @@ export class InstructionWriter {
       this.#setFrame();
       this.saveFuel();
     }
-    code.call(Import.helper);
+    code.call(by);
     this.#set(0);
     if (this.checked) {
       this.#ifFault();

@@ -1,6 +1,6 @@
 // Which registers are read later: calls need not pass the others on, and what only computes them is left out.
 import {
-  BPF_ALU, BPF_ALU64, BPF_ATOMIC, BPF_CALL, BPF_CMPXCHG, BPF_END, BPF_EXIT, BPF_FETCH, BPF_JA, BPF_JCOND, BPF_JMP32, BPF_LD,
+  BPF_ALU, BPF_ALU64, BPF_ATOMIC, BPF_CALL, BPF_CMPXCHG, BPF_END, BPF_EXIT, BPF_FETCH, BPF_IMM, BPF_IND, BPF_JA, BPF_JCOND, BPF_JMP32, BPF_LD,
   BPF_LDX, BPF_LOAD_ACQ, BPF_MOV, BPF_NEG, BPF_PSEUDO_CALL, BPF_ST, BPF_STORE_REL, BPF_STX, BPF_X, bpfClass, bpfMode, bpfOp, bpfSrc,
 } from "../insn.ts";
 import { Helper } from "../uapi.ts";
@@ -31,7 +31,7 @@ export function effects(slots: Slots, clobber: boolean, entryOf: (slot: number) 
     const s = 1 << src[slot]!;
     switch (bpfClass(op)) {
       case BPF_LD:
-        return 0;
+        return bpfMode(op) === BPF_IND ? s : 0;
       case BPF_LDX:
         return s;
       case BPF_ST:
@@ -64,6 +64,7 @@ export function effects(slots: Slots, clobber: boolean, entryOf: (slot: number) 
     const op = code[slot]!;
     switch (bpfClass(op)) {
       case BPF_LD:
+        return bpfMode(op) === BPF_IMM ? 1 << dst[slot]! : 1;
       case BPF_LDX:
       case BPF_ALU:
       case BPF_ALU64:
@@ -127,6 +128,7 @@ export function liveness(slots: Slots, graph: Graph, { reads, writes }: Effects)
 function pure(op: number, verified: boolean): boolean {
   switch (bpfClass(op)) {
     case BPF_LD:
+      return bpfMode(op) === BPF_IMM;
     case BPF_ALU:
     case BPF_ALU64:
       return true;

@@ -1,7 +1,7 @@
 // What is known of the registers' values: constants, offsets from the frame pointer, and how many of the lower bits can
 // be set. One forward pass over the blocks, repeated until loops agree with themselves.
 import {
-  BPF_ADD, BPF_ALU, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_CALL, BPF_CMPXCHG, BPF_DIV, BPF_END, BPF_FETCH, BPF_JMP32, BPF_LD,
+  BPF_ADD, BPF_ALU, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_CALL, BPF_CMPXCHG, BPF_DIV, BPF_END, BPF_FETCH, BPF_IMM, BPF_JMP32, BPF_LD,
   BPF_LDX, BPF_LOAD_ACQ, BPF_LSH, BPF_MEMSX, BPF_MOD, BPF_MOV, BPF_MUL, BPF_NEG, BPF_OR, BPF_RSH, BPF_ST, BPF_STORE_REL, BPF_STX, BPF_SUB,
   BPF_TO_BE, BPF_X, BPF_XOR, bpfBytes, bpfClass, bpfMode, bpfOp, bpfSrc,
 } from "../insn.ts";
@@ -170,7 +170,8 @@ export function step(slots: Slots, slot: number, values: Values, options: ValueO
   const dst = slots.dst[slot]!;
   switch (bpfClass(code)) {
     case BPF_LD:
-      if (functionReference(slots, slot) !== undefined) put(values, dst, Kind.func, slot);
+      if (bpfMode(code) !== BPF_IMM) put(values, 0, Kind.any);
+      else if (functionReference(slots, slot) !== undefined) put(values, dst, Kind.func, slot);
       else if (options.isMap(slot)) put(values, dst, Kind.map, slot);
       else put(values, dst, Kind.constant, slots.imm[slot]!, slots.imm[slot + 1]!);
       return;
