@@ -130,6 +130,7 @@ export const SLAB_CLASSES: u32 = 13;
   routes: usize; // net/route.ts: decisions found before, once the namespace forwards
   inet6: usize; // net/inet6.ts: Netns6; 0: a kernel without IPv6
   rules6: usize; // the rules of IPv6, as rules
+  bpf: usize; // bpf/hooks/netns.ts: NetnsBpf, what is attached to the namespace; 0: nothing
 }
 
 /** One network device. Kind-specific state hangs on `priv`. */
@@ -165,6 +166,7 @@ export const SLAB_CLASSES: u32 = 13;
   ingress: usize; // net/sched/filter.ts: Filter list of the ingress hook; 0: none
   vlans: usize; // net/bridge-vlan.ts: VlanTable of a bridge port or a bridge
   inet6: usize; // net/inet6.ts: Inet6Dev; 0: no IPv6
+  bpf: usize; // bpf/hooks/device.ts: DeviceBpf, what is attached to the device; 0: nothing
 }
 
 /**
@@ -226,6 +228,12 @@ export const SLAB_CLASSES: u32 = 13;
   fragOffset: u32;
   /** IPv6: where the "next header" field stands, from `network` on, that the header at `transport` was named by (IP6CB nhoff). */
   nhoff: u32;
+  hash: u32; // 0: not worked out
+  /** For programs: bytes of metadata before the frame | queue mapping << 16. */
+  metaQueue: u32;
+  tunnel: u32; // bpf/hooks/tunnel.ts: number of the tunnel's metadata, 0: none
+  /** tc_index | bits of bpf/hooks/context.ts << 16 */
+  tcIndex: u32;
 }
 
 /** Bytes of the fields that a queue looks at. */

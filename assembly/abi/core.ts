@@ -121,4 +121,6 @@ export const OBS_RULE: u32 = 17; // u32 hook, u32 table, u32 chain index, u32 ru
 export const OBS_NAT: u32 = 18; // u32 kind (0 source, 1 destination), u32 proto, 16+16 bytes old/new address, u32 old port, u32 new port
 export const OBS_CT: u32 = 19; // u32 ctinfo, u32 ct id, u32 protocol, u32 protocol state
 export const OBS_NFT: u32 = 24; // u32 chain id, u32 rule handle (0: policy), u32 verdict (NFTV_*, NF_*), u32 chain id of a jump, u32 hook
+/** u32 attach type (BPF_XDP, BPF_TCX_INGRESS …), u32 program id, u32 answer, u32 -, 16 bytes name of the program */
+export const OBS_BPF: u32 = 26;
 export const OBS_LOCAL_IN: u32 = 20; // u32 length, the IP packet as it is delivered here, after INPUT

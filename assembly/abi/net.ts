@@ -448,7 +448,10 @@ export const QDISC_NETEM: u32 = 5;
 export const QDISC_HTB: u32 = 6;
 export const QDISC_INGRESS: u32 = 7;
 export const QDISC_HTB_CLASS: u32 = 8;
+export const QDISC_CLSACT: u32 = 9;
 export const TC_INGRESS: u32 = 0xffff0000; // a filter's parent: the ingress hook
+export const TC_CLSACT_INGRESS: u32 = 0xfffffff2;
+export const TC_CLSACT_EGRESS: u32 = 0xfffffff3;
 
 export const FILTER_IFINDEX: u32 = 4;
 export const FILTER_PARENT: u32 = 8;
@@ -467,6 +470,9 @@ export const FILTER_BYTES: u32 = 160;
 export const FILTER_U32: u32 = 1;
 export const FILTER_FW: u32 = 2;
 export const FILTER_MATCHALL: u32 = 3;
+/** cls_bpf: FILTER_TARGET is the program's handle (in a list its id), FILTER_KEYS TCA_BPF_FLAG_*, the tag in FILTER_KEY, the name behind it. */
+export const FILTER_BPF: u32 = 4;
+export const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 export const TC_ACT_CLASSIFY: u32 = 0;
 export const TC_ACT_REDIRECT: u32 = 1; // mirred egress redirect
 export const TC_ACT_MIRROR: u32 = 2; // mirred egress mirror
@@ -544,7 +550,11 @@ export const DROP_IPV6_NDISC_BAD_CODE: u32 = 60;
 export const DROP_IPV6_NDISC_BAD_OPTIONS: u32 = 61;
 export const DROP_IPV6_NDISC_NS_OTHERHOST: u32 = 62;
 export const DROP_VXLAN_ENTRY_EXISTS: u32 = 63;
-export const DROPS_MAX: u32 = 64;
+export const DROP_XDP: u32 = 64;
+export const DROP_TC_EGRESS: u32 = 65;
+export const DROP_BPF_CGROUP_EGRESS: u32 = 66;
+export const DROP_SOCKET_FILTER: u32 = 67;
+export const DROPS_MAX: u32 = 68;
 
 // Counters: as /proc/net/snmp and /proc/net/netstat name them.
 export const SNMP_IP_INRECEIVES: u32 = 0;

@@ -6,6 +6,9 @@ import {
   PACKET_HOST, PACKET_OUTGOING,
 } from "../abi/net";
 import { NFT_HOOK_EGRESS } from "../abi/nft";
+import { DeviceBpf } from "../bpf/hooks/device";
+import { tcEgress } from "../bpf/hooks/tc";
+import { xdpReceive } from "../bpf/hooks/xdp";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { copyBytes, copyRound } from "../mm/copy";
@@ -127,12 +130,17 @@ export function backlogRunOne(): bool {
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_DEV_DOWN);
     return true;
   }
+  let packet = changetype<usize>(skb);
   if (!FULL || (skb.ipFlags & SKB_TC_SKIP) == 0) {
     dev.rxPackets++;
     dev.rxBytes += <u64>skbLength(skb);
-    observeFrame(skb, dev, true);
+    if (FULL && dev.bpf != 0 && changetype<DeviceBpf>(dev.bpf).xdp != 0) {
+      packet = xdpReceive(skb, dev);
+      if (packet == 0) return true;
+    }
+    observeFrame(changetype<Skb>(packet), dev, true);
   }
-  netifReceiveSkb(skb, dev);
+  netifReceiveSkb(FULL ? changetype<Skb>(packet) : skb, dev);
   if (FULL) flowForget(); // its place may be another packet's before the next turn
   return true;
 }
@@ -147,6 +155,11 @@ export function devQueueXmit(packet: Skb, to: NetDevice): void {
       return;
     }
     if (FULL && nftFrames(changetype<Netns>(dev.ns), NFT_HOOK_EGRESS) && !egress(skb, dev)) return;
+    if (FULL && dev.bpf != 0) {
+      const packet = tcEgress(skb, dev);
+      if (packet == 0) return;
+      skb = changetype<Skb>(packet);
+    }
     if (FULL && dev.qdisc != 0) {
       qdiscSend(skb, dev);
       return;
@@ -185,8 +198,8 @@ function stackedXmit(packet: Skb, dev: NetDevice): Skb {
   return (dev.kind == DEV_MACVLAN ? macvlanXmit(skb, dev) : ipvlanXmit(skb, dev)) ? skb : changetype<Skb>(0);
 }
 
-/** Past the queueing discipline: the device's ndo_start_xmit. Takes the frame. */
-export function devHardXmit(packet: Skb, dev: NetDevice): void {
+/** Past the queueing discipline: the device's ndo_start_xmit. Takes the frame. `quiet`: past the taps, too. */
+export function devHardXmit(packet: Skb, dev: NetDevice, quiet: bool = false): void {
   const ns = changetype<Netns>(dev.ns);
   let skb = packet;
   if (FULL && dev.lower != 0) {
@@ -199,7 +212,7 @@ export function devHardXmit(packet: Skb, dev: NetDevice): void {
     if (changetype<usize>(skb) == 0) return;
   }
   charge(COST_XMIT);
-  observeFrame(skb, dev, false);
+  if (!quiet) observeFrame(skb, dev, false);
   const length = skbLength(skb);
   switch (dev.kind) {
     case DEV_BRIDGE: {

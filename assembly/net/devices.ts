@@ -4,6 +4,7 @@ import {
   BRPORT_BCAST_FLOOD, BRPORT_FLOOD, BRPORT_LEARNING, BRPORT_MCAST_FLOOD, DEV_BRIDGE, DEV_LOOPBACK, DEV_VXLAN,
   CONF_ARP_NOTIFY, CONF_MAX, DEV_IPVLAN, DEV_VLAN, DROP_DEV_DOWN, IFF_ACTIVATED, RT_SCOPE_HOST,
 } from "../abi/net";
+import { deviceBpfExit, deviceBpfMove } from "../bpf/hooks/device";
 import { FULL } from "../features";
 import { NetDevice, Netns, Node, Skb } from "../layout";
 import { node } from "../mm/node";
@@ -267,7 +268,10 @@ export function deviceDelete(dev: NetDevice, force: bool): i32 {
     deviceDelete(changetype<NetDevice>(peer), force);
   }
   const ns = changetype<Netns>(dev.ns);
-  if (FULL) nfQueueDevice(dev);
+  if (FULL) {
+    nfQueueDevice(dev);
+    deviceBpfExit(dev);
+  }
   for (let over = vxlanLowerOf(ns, dev.ifindex); over != 0; over = vxlanLowerOf(ns, dev.ifindex)) {
     deviceDelete(changetype<NetDevice>(over), force);
   }
@@ -294,7 +298,10 @@ export function deviceMove(dev: NetDevice, to: Netns): i32 {
   if (changetype<usize>(from) == changetype<usize>(to)) return 0;
   if (dev.kind == DEV_LOOPBACK || dev.kind == DEV_BRIDGE) return -EINVAL;
   if (deviceByName(to, dev.name0, dev.name1) != 0) return -EEXIST;
-  if (FULL) nfQueueDevice(dev);
+  if (FULL) {
+    nfQueueDevice(dev);
+    deviceBpfMove(dev);
+  }
   detach(dev);
   delist(from, dev);
   const ifindex = dev.ifindex;

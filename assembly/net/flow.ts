@@ -115,7 +115,7 @@ let jiffy: u64 = 0, jiffyFrom: u64 = 0;
 
 /** A bare frame leaves the backlog of a NIC that is up. False: nothing has happened to it. */
 @inline export function flowNicReceive(skb: Skb, dev: NetDevice): bool {
-  if (dev.master != 0 || dev.rxHandler != 0 || dev.ingress != 0 || skb.tail - skb.data < <usize>(ETH_HEADER_LEN + IPV4_HEADER_LEN + 8)) return false;
+  if (dev.master != 0 || dev.rxHandler != 0 || (dev.ingress | dev.bpf) != 0 || skb.tail - skb.data < <usize>(ETH_HEADER_LEN + IPV4_HEADER_LEN + 8)) return false;
   const eth = EthernetView.at(skb.data);
   if (eth.type != ETH_P_IP || eth.dst0 != dev.mac0 || eth.dst1 != dev.mac1) return false;
   const bytes = skb.tail - skb.data;
@@ -219,7 +219,7 @@ function receive(skb: Skb, dev: NetDevice, ip: usize): bool {
 
 /** Is there nothing between the host and the wire? */
 @inline function toNic(out: NetDevice, length: u32): bool {
-  return out.kind == DEV_NIC && out.up != 0 && out.qdisc == 0 && out.lower == 0 && forwardable(length + ETH_HEADER_LEN, out);
+  return out.kind == DEV_NIC && out.up != 0 && (out.qdisc | out.bpf) == 0 && out.lower == 0 && forwardable(length + ETH_HEADER_LEN, out);
 }
 
 /** neigh_output and the NIC's xmit. */

@@ -4,6 +4,8 @@ import {
   DEV_IPVLAN, DEV_LOOPBACK, DEV_MACVLAN, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
 } from "../abi/net";
 import { NFT_HOOK_INET_INGRESS, NFT_HOOK_INGRESS } from "../abi/nft";
+import { tcIngress, tcPacket } from "../bpf/hooks/tc";
+import { xdpStacked } from "../bpf/hooks/xdp";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { be16 } from "../wire/bytes";
@@ -59,16 +61,31 @@ export function netifReceiveSkb(skb: Skb, dev: NetDevice): void {
  * A packet of `dev`, `data` behind the Ethernet header, goes up through what stands on the device (the rounds of
  * __netif_receive_skb_core): tag, ingress, VLAN, bridge or macvlan or ipvlan, then the protocol.
  */
-export function deliverUp(skb: Skb, first: NetDevice): void {
+export function deliverUp(packet: Skb, first: NetDevice): void {
   if (!FULL) {
-    deliver(skb, first);
+    deliver(packet, first);
     return;
   }
-  let dev = first;
+  let skb = packet, dev = first;
   while (true) {
     if (skb.vlan == 0 && isVlanType(skb.protocol) && skbLength(skb) >= VLAN_HEADER_LEN) vlanUntag(skb);
     if ((skb.ipFlags & IPSKB_LOOPED) != 0) break;
-    if (dev.ingress != 0 && (skb.ipFlags & SKB_TC_SKIP) == 0 && !ingressHook(skb, dev)) return;
+    if (dev.bpf != 0) {
+      if (changetype<usize>(dev) != changetype<usize>(first)) {
+        const left = xdpStacked(skb, dev);
+        if (left == 0) return;
+        skb = changetype<Skb>(left);
+      }
+      if ((skb.ipFlags & SKB_TC_SKIP) == 0) {
+        const to = tcIngress(skb, dev);
+        if (to == 0) return;
+        skb = changetype<Skb>(tcPacket);
+        if (to != changetype<usize>(dev)) {
+          dev = changetype<NetDevice>(to);
+          continue;
+        }
+      }
+    } else if (dev.ingress != 0 && (skb.ipFlags & SKB_TC_SKIP) == 0 && !ingressHook(skb, dev)) return;
     skb.ipFlags &= ~SKB_TC_SKIP;
     const ns = changetype<Netns>(dev.ns);
     skb.network = skb.data;

@@ -1,11 +1,13 @@
 // Packet buffers. One allocation holds the fields and the bytes; a full pool is an error for the caller to count.
 import { DROP_NO_MEMORY, PACKET_HOST } from "../abi/net";
+import { FULL } from "../features";
 import { Netns, NetDevice, Node, Skb, SKB_BYTES, SKB_HEAD, SKB_HEADROOM } from "../layout";
 import { node } from "../mm/node";
 import { clearBytes, copyBytes } from "../mm/copy";
 import { SLAB_384, SLAB_512, kfree, kfree512, kmalloc, kmalloc512, kmallocRaw } from "../mm/slab";
 import { nfSkbReset } from "../netfilter/hooks";
 import { observeDrop } from "../trace/observe";
+import { flowForget } from "./flow";
 
 /** Free bytes behind every packet: what a TCP option takes that a rule puts in. */
 const TAILROOM: u32 = 16;
@@ -122,6 +124,12 @@ export function skbCopy(skb: Skb, headroom: u32 = <u32>SKB_HEADROOM): Skb {
   copy.priority = skb.priority;
   copy.hops = skb.hops;
   copy.vlan = skb.vlan;
+  if (FULL) {
+    copy.hash = skb.hash;
+    copy.tunnel = skb.tunnel;
+    copy.tcIndex = skb.tcIndex;
+    copy.metaQueue = skb.metaQueue & 0xffff0000;
+  }
   copy.nextHeader = skb.nextHeader;
   copy.fragHeader = skb.fragHeader;
   copy.fragOffset = skb.fragOffset;
@@ -203,6 +211,34 @@ export function skbResize(skb: Skb, bytes: u32): Skb {
 }
 
 /**
+ * The packet with at least `headroom` free bytes before the data and `tailroom` behind it: itself, or itself in a larger buffer with all
+ * that belongs to it (pskb_expand_head). Null (0): no memory, nothing has changed.
+ */
+export function skbExpand(skb: Skb, headroom: u32, tailroom: u32): Skb {
+  if (skbHeadroom(skb) >= headroom && <u32>(skb.end - skb.tail) >= tailroom) return skb;
+  // Metadata of programs stands before the data.
+  const length = skbLength(skb), meta = skb.metaQueue & 0xff;
+  const larger = skbAlloc(length + tailroom, max<u32>(headroom + meta, <u32>SKB_HEADROOM) + 15 & ~15);
+  if (changetype<usize>(larger) == 0) return larger;
+  flowForget();
+  const size = larger.size, data = larger.data, end = larger.end, shift = data - skb.data;
+  memory.copy(changetype<usize>(larger), changetype<usize>(skb), SKB_BYTES);
+  larger.size = size;
+  larger.data = data;
+  larger.end = end;
+  larger.tail = data + <usize>length;
+  // Headers may stand before the data.
+  const before = min<u32>(skbHeadroom(skb), <u32>(data - changetype<usize>(larger) - SKB_BYTES));
+  memory.copy(data - <usize>before, skb.data - <usize>before, <usize>(before + length));
+  if (skb.mac != 0) larger.mac = skb.mac + shift;
+  if (skb.network != 0) larger.network = skb.network + shift;
+  if (skb.transport != 0) larger.transport = skb.transport + shift;
+  node().skbCount--;
+  skbRelease(skb);
+  return larger;
+}
+
+/**
  * What goes on to another device of the host leaves its connection and route behind, and, where that device is in another
  * namespace, its mark too (skb_scrub_packet).
  */
@@ -222,5 +258,10 @@ export function skbScrub(skb: Skb, dev: NetDevice): void {
   skb.inDev = 0;
   skb.network = 0;
   skb.transport = 0;
+  if (FULL) {
+    skb.metaQueue = 0;
+    skb.tunnel = 0;
+    skb.tcIndex = 0;
+  }
   skb.dev = changetype<usize>(dev);
 }

@@ -2,11 +2,13 @@
 import { EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, MAILBOX_BYTES } from "../../abi/core";
 import {
   FILTER_BYTES, FILTER_PARENT, NET_FILTER_ADD, NET_FILTER_DELETE, NET_FILTER_LIST, NET_QDISC_DELETE, NET_QDISC_LIST, NET_QDISC_SET,
-  QDISC_BFIFO, QDISC_BORROWED, QDISC_BURST, QDISC_BYTES, QDISC_CORRUPT, QDISC_CORRUPT_CORR, QDISC_CTOKENS, QDISC_DEFAULT, QDISC_DELAY, QDISC_DELAY_CORR,
+  QDISC_BFIFO, QDISC_BORROWED, QDISC_BURST, QDISC_BYTES, QDISC_CLSACT, QDISC_CORRUPT, QDISC_CORRUPT_CORR, QDISC_CTOKENS, QDISC_DEFAULT, QDISC_DELAY, QDISC_DELAY_CORR,
   QDISC_DUPLICATE, QDISC_DUPLICATE_CORR, QDISC_GAP, QDISC_HANDLE, QDISC_HTB, QDISC_HTB_CLASS, QDISC_IFINDEX, QDISC_INGRESS,
   QDISC_JITTER, QDISC_KIND, QDISC_LENDED, QDISC_LEVEL, QDISC_LIMIT, QDISC_LOSS, QDISC_LOSS_CORR, QDISC_NETEM, QDISC_PARENT, QDISC_PEAK, QDISC_PEAK_BURST,
-  QDISC_PFIFO, QDISC_PRIO, QDISC_QUANTUM, QDISC_RATE, QDISC_REORDER, QDISC_REORDER_CORR, QDISC_STATS, QDISC_TBF, QDISC_TOKENS, TC_INGRESS,
+  QDISC_PFIFO, QDISC_PRIO, QDISC_QUANTUM, QDISC_RATE, QDISC_REORDER, QDISC_REORDER_CORR, QDISC_STATS, QDISC_TBF, QDISC_TOKENS, TC_CLSACT_EGRESS, TC_CLSACT_INGRESS, TC_INGRESS,
 } from "../../abi/net";
+import { DeviceBpf, deviceBpf, deviceBpfTidy } from "../../bpf/hooks/device";
+import { hookState } from "../../bpf/hooks/state";
 import { NetDevice, Netns } from "../../layout";
 import { deviceFind } from "../devices";
 import { Filter, filterAdd, filterDelete, filterWrite } from "./filter";
@@ -31,7 +33,9 @@ export function schedCommand(op: u32, ns: Netns, record: usize, length: u32): i3
     }
     case NET_FILTER_DELETE: {
       const q = hookOf(dev, load<u32>(record, 8));
-      return q == 0 ? -EINVAL : filterDelete(asQdisc(q), load<u32>(record, 12));
+      const result = q == 0 ? -EINVAL : filterDelete(asQdisc(q), load<u32>(record, 12));
+      deviceBpfTidy(dev);
+      return result;
     }
     default: return filterList(dev, record, load<u32>(record, 4), load<u32>(record, 12));
   }
@@ -39,7 +43,8 @@ export function schedCommand(op: u32, ns: Netns, record: usize, length: u32): i3
 
 /** What filters with that parent hang on: the ingress hook, HTB, a class; 0: nothing. */
 function hookOf(dev: NetDevice, parent: u32): usize {
-  if (parent == TC_INGRESS) return dev.ingress;
+  if (parent == TC_INGRESS || (parent == TC_CLSACT_INGRESS && dev.ingress != 0)) return dev.ingress;
+  if (parent == TC_CLSACT_EGRESS) return dev.bpf == 0 ? 0 : changetype<DeviceBpf>(dev.bpf).egressFilters;
   if (dev.qdisc == 0 || asQdisc(dev.qdisc).kind != QDISC_HTB) return 0;
   return parent == 0 || parent == asQdisc(dev.qdisc).handle ? dev.qdisc : htbFind(asQdisc(dev.qdisc), parent);
 }
@@ -68,8 +73,15 @@ function parentFind(at: usize, parent: u32): usize {
 function qdiscSet(dev: NetDevice, record: usize): i32 {
   const kind = load<u32>(record, QDISC_KIND), parent = load<u32>(record, QDISC_PARENT);
   if (!qdiscKnown(kind)) return -ENOENT;
-  if (kind == QDISC_INGRESS) {
+  if (kind == QDISC_INGRESS || kind == QDISC_CLSACT) {
     if (dev.ingress != 0) return -EEXIST;
+    if (kind == QDISC_CLSACT) {
+      const b = deviceBpf(dev);
+      if (changetype<usize>(b) == 0 || changetype<usize>(hookState()) == 0) return -ENOMEM;
+      b.egressFilters = qdiscNew(dev, kind, 0, TC_INGRESS, 0);
+      if (b.egressFilters == 0) return -ENOMEM;
+    }
+    // Both stand at ffff:, with the same parent (TC_H_CLSACT is TC_H_INGRESS).
     dev.ingress = qdiscNew(dev, kind, INGRESS_HANDLE, TC_INGRESS, 0);
     return dev.ingress == 0 ? -ENOMEM : 0;
   }
@@ -222,6 +234,12 @@ function qdiscDelete(dev: NetDevice, handle: u32): i32 {
     if (dev.ingress == 0) return -EINVAL;
     qdiscFree(dev.ingress);
     dev.ingress = 0;
+    if (dev.bpf != 0) {
+      const b = changetype<DeviceBpf>(dev.bpf);
+      qdiscFree(b.egressFilters);
+      b.egressFilters = 0;
+      deviceBpfTidy(dev);
+    }
     return 0;
   }
   if (dev.qdisc == 0) return -ENOENT;

@@ -3,7 +3,7 @@
 //
 //   devQueueXmit ──► enqueue(root) ──► dequeue(root), now or when a timer says so ──► devHardXmit
 //                       tbf, netem ── child          htb ── classes ── child each
-import { DROP_DEV_DOWN, DROP_QDISC_DROP, QDISC_BFIFO, QDISC_HTB, QDISC_HTB_CLASS, QDISC_NETEM, QDISC_PFIFO, QDISC_PFIFO_FAST,
+import { DROP_DEV_DOWN, DROP_QDISC_DROP, QDISC_BFIFO, QDISC_CLSACT, QDISC_HTB, QDISC_HTB_CLASS, QDISC_NETEM, QDISC_PFIFO, QDISC_PFIFO_FAST,
   QDISC_TBF } from "../../abi/net";
 import { NetDevice, Netns, Skb } from "../../layout";
 import { Hrtimer, hrtimerCancel, hrtimerStart } from "../../mm/hrtimer";
@@ -269,5 +269,5 @@ function forgetIn(q: Qdisc, dev: usize): void {
 
 /** Is this a kind that `tc qdisc` can make? */
 export function qdiscKnown(kind: u32): bool {
-  return kind >= QDISC_PFIFO && kind <= QDISC_HTB_CLASS;
+  return kind >= QDISC_PFIFO && kind <= QDISC_CLSACT;
 }
