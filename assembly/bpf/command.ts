@@ -1,9 +1,12 @@
 // Commands of group OP_BPF (abi/bpf.ts): programs and runs here, maps and attachments in their folders.
 import {
   BPF_FUEL, BPF_OUTCOME_ADDRESS, BPF_OUTCOME_BYTES, BPF_OUTCOME_CTX_LENGTH, BPF_OUTCOME_DATA_LENGTH, BPF_OUTCOME_FAULT, BPF_OUTCOME_FUEL, BPF_OUTCOME_HELPER,
-  BPF_OUTCOME_R0, BPF_OUTCOME_SIZE, BPF_OUTCOME_SLOT, BPF_PROG_FREE, BPF_PROG_INFO, BPF_PROG_JIT, BPF_PROG_LOAD, BPF_PROG_RUN,
+  BPF_OUTCOME_R0, BPF_OUTCOME_SIZE, BPF_OUTCOME_SLOT, BPF_PROG_FREE, BPF_PROG_INFO, BPF_PROG_JIT, BPF_PROG_LOAD, BPF_PROG_RUN, BPF_PROG_TEST_RUN,
 } from "../abi/bpf";
 import { EAGAIN, EBADF, EINVAL, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
+import { bpfAttachCommand } from "./hooks/attach";
+import { testRun } from "./hooks/test-run";
+import { BPF_ATTACH } from "../abi/bpf-attach";
 import { kfree, kmallocRaw } from "../mm/slab";
 import { BpfProg, progFree, progGet, progInfo, progJit, progLoad } from "./prog";
 import { BpfRun, bpfEnter, bpfGo, bpfLeave, bpfReady } from "./run";
@@ -17,7 +20,8 @@ export function bpfCommand(op: u32, at: usize, length: u32, upload: usize, uploa
     case BPF_PROG_INFO: return progInfo(load<u32>(at), at);
     case BPF_PROG_RUN: return rawRun(at, length);
     case BPF_PROG_JIT: return progJit(at, length);
-    default: return -ENOENT;
+    case BPF_PROG_TEST_RUN: return testRun(at, length, upload, uploaded);
+    default: return op >= BPF_ATTACH ? bpfAttachCommand(op, at, length) : -ENOENT;
   }
 }
 

@@ -2,14 +2,19 @@
 import { EINVAL } from "../../abi/core";
 import { bpfCurrent } from "../run";
 import { genericHelper } from "./generic";
+import { packetHelper } from "./packet";
 
 /** Whose helper a number is. */
-const NOBODY: u32 = 0, GENERIC: u32 = 1;
+const NOBODY: u32 = 0, GENERIC: u32 = 1, PACKET: u32 = 2;
 
 function owner(id: u32): u32 {
   switch (id) {
     case 5: case 7: case 8: case 42: case 118: case 125: case 160: case 208:
       return GENERIC;
+    case 9: case 10: case 11: case 13: case 17: case 18: case 19: case 23: case 24: case 26: case 31: case 32: case 34: case 38: case 39: case 40:
+    case 41: case 43: case 44: case 48: case 50: case 51: case 54: case 65: case 68: case 97: case 135: case 151: case 152: case 155: case 163:
+    case 188: case 189: case 190: case 192:
+      return PACKET;
     default: return NOBODY;
   }
 }
@@ -24,6 +29,7 @@ export function bpfHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64):
   bpfCurrent().helper = id;
   switch (owner(id)) {
     case GENERIC: return genericHelper(id, r1, r2, r3, r4, r5);
+    case PACKET: return packetHelper(id, r1, r2, r3, r4, r5);
     default: return <u64><i64>-EINVAL;
   }
 }

@@ -1,12 +1,12 @@
 // Which helper is which, of those that work on the packet or socket behind a hook. Numbers: enum bpf_func_id.
-import { EINVAL } from "../../abi/core";
+import { EINVAL, ENOTSUPP } from "../../abi/core";
 import { Skb } from "../../layout";
 import { skbLength } from "../../net/skb";
 import { cloneRedirect, redirect, redirectNeigh, redirectPeer } from "../hooks/redirect";
 import { HookRun, hookRun } from "../hooks/state";
 import { RUN_SKB, RUN_XDP } from "../run";
 import {
-  ENOTSUPP, checkMtu, csumLevel, ecnSetCe, failed, getHashRecalc, l3CsumReplace, l4CsumReplace, setHash, setHashInvalid, skbChangeType, skbLoadBytes,
+  checkMtu, csumLevel, ecnSetCe, failed, getHashRecalc, l3CsumReplace, l4CsumReplace, setHash, setHashInvalid, skbChangeType, skbLoadBytes,
   skbLoadBytesRelative, skbPullData, skbSetTstamp, skbStoreBytes,
 } from "./skb";
 import { adjustRoom, changeHead, changeProto, changeTail, vlanPopHelper, vlanPushHelper } from "./skb-room";

@@ -1,6 +1,6 @@
 // Helpers that make or take room in a packet (net/core/filter.c): tags, another IP version, encapsulation, head and tail. The buffer
 // may be another one afterwards; the context says so.
-import { EALREADY, EFAULT, EINVAL, ENOMEM } from "../../abi/core";
+import { EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP } from "../../abi/core";
 import { Skb } from "../../layout";
 import { skbExpand, skbLength } from "../../net/skb";
 import { VLAN_HEADER_LEN, isVlanType } from "../../net/vlan";
@@ -10,7 +10,7 @@ import { IPV4_HEADER_LEN } from "../../wire/ipv4";
 import { IPV6_HEADER_LEN } from "../../wire/ipv6";
 import { skbCtxRefresh, skbCtxStore } from "../hooks/context";
 import { HookRun, hookSkb } from "../hooks/state";
-import { ENOTSUPP, failed } from "./skb";
+import { failed } from "./skb";
 
 /** BPF_SKB_MAX_LEN (SKB_MAX_ALLOC: pages of order 2, without the shared info). */
 const MAX_LEN: u32 = 16064;

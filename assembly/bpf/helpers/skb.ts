@@ -1,5 +1,5 @@
 // Helpers on packets (net/core/filter.c): bytes, checksums, metadata. What makes room is in skb-room.ts.
-import { EACCES, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from "../../abi/core";
+import { EACCES, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from "../../abi/core";
 import { NetDevice, Skb } from "../../layout";
 import { hashWord, mix32 } from "../../mm/hash";
 import { isLayer3 } from "../../net/tunnel";
@@ -13,8 +13,6 @@ import { bpfReadable, bpfWritable } from "../memory";
 import { skbCtxRefresh, skbCtxStore } from "../hooks/context";
 import { RUN_SKB } from "../run";
 import { HookRun } from "../hooks/state";
-
-export const ENOTSUPP: i32 = 524;
 
 /** A helper's negative answer. */
 @inline export function failed(errno: i32): u64 {
@@ -240,7 +238,7 @@ export function checkMtu(r: HookRun, ifindex: u32, at: u64, difference: i32, fla
   if ((flags & ~<u64>(r.kind == RUN_SKB ? 1 : 0)) != 0) return failed(EINVAL);
   if ((flags & 1) != 0 && (difference != 0 || length != 0)) return failed(EINVAL);
   const found = ifindex == 0 ? r.dev : deviceFind(changetype<Netns>(r.ns), ifindex);
-  if (found == 0) return failed(19);
+  if (found == 0) return failed(ENODEV);
   const dev = changetype<NetDevice>(found), header = hardHeader(dev);
   length = length != 0 ? length + header : skbLength(skb);
   store<u32>(<usize>at, dev.mtu);

@@ -169,8 +169,8 @@ function redirectToNeighbour(r: HookRun, packet: Skb, dev: NetDevice, flags: u32
   const ns = changetype<Netns>(dev.ns), at = changetype<usize>(dev);
   let skb = packet;
   const length = skbLength(skb) - ETH_HEADER_LEN;
-  const six = skb.protocol == ETH_P_IPV6;
-  if (skbLength(skb) < ETH_HEADER_LEN || length < (six ? <u32>IPV6_HEADER_LEN : <u32>IPV4_HEADER_LEN) || (!six && skb.protocol != ETH_P_IP) || !dev.up) {
+  const six = skb.protocol == ETH_P_IPV6, least = six ? IPV6_HEADER_LEN : IPV4_HEADER_LEN;
+  if (skbLength(skb) < ETH_HEADER_LEN || length < least || (!six && skb.protocol != ETH_P_IP) || !dev.up) {
     skbDrop(skb, ns, at, DROP_TC_EGRESS);
     return;
   }

@@ -86,7 +86,8 @@ function obey(r: HookRun, verdict: i32, dev: NetDevice, flat: bool): usize {
   if (!settle(r, verdict, dev)) return 0;
   const skb = changetype<Skb>(r.skb);
   // A program may have changed how long the headers in front are.
-  const header = flat || skb.network < skb.data ? 0 : <u32>(skb.network - skb.data);
+  let header: u32 = 0;
+  if (!flat && skb.network > skb.data) header = <u32>(skb.network - skb.data);
   if (header > skbLength(skb)) {
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_PKT_TOO_SMALL);
     return 0;

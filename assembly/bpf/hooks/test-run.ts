@@ -1,6 +1,11 @@
 // BPF_PROG_TEST_RUN (net/bpf/test_run.c): a packet made of bytes, a context made of the caller's, one program, and both back. Nothing
 // leaves: a redirect is only an answer.
-import { EINVAL, ENODEV, ENOMEM } from "../../abi/core";
+import {
+  BPF_FUEL, BPF_OUTCOME_ADDRESS, BPF_OUTCOME_BYTES, BPF_OUTCOME_CTX_LENGTH, BPF_OUTCOME_DATA_LENGTH, BPF_OUTCOME_FAULT, BPF_OUTCOME_FUEL, BPF_OUTCOME_HELPER,
+  BPF_OUTCOME_R0, BPF_OUTCOME_SIZE, BPF_OUTCOME_SLOT, BPF_TEST_BATCH, BPF_TEST_BYTES, BPF_TEST_CPU, BPF_TEST_CTX_LENGTH, BPF_TEST_DATA_LENGTH, BPF_TEST_FLAGS,
+  BPF_TEST_F_UPLOAD, BPF_TEST_NETNS, BPF_TEST_PROGRAM, BPF_TEST_REPEAT,
+} from "../../abi/bpf";
+import { E2BIG, EBADF, EINVAL, ENODEV, ENOMEM, ENOSPC, MAILBOX_BYTES } from "../../abi/core";
 import { NetDevice, Netns, Skb } from "../../layout";
 import { node } from "../../mm/node";
 import { deviceFind } from "../../net/devices";
@@ -9,21 +14,91 @@ import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST } fro
 import { be16 } from "../../wire/bytes";
 import { ETH_HEADER_LEN, EthernetView, macIsBroadcast, macIsGroup } from "../../wire/ethernet";
 import { XDP_FRAME, XDP_ROOM } from "../helpers/xdp";
-import { BpfProg } from "../prog";
-import { BpfRun, RUN_SKB, RUN_XDP, bpfGo } from "../run";
+import { kfree, kmalloc } from "../../mm/slab";
+import { netnsGet } from "../../net/netns";
+import { BpfProg, progGet } from "../prog";
+import { BpfRun, RUN_SKB, RUN_XDP, bpfGo, bpfReady } from "../run";
+import { testRunMore } from "./test-run-more";
 import { SKB_CTX_BYTES, XDP_CTX_BYTES, skbCtxFill, skbCtxStore, xdpCtxFill } from "./context";
 import { HR_L2, HR_TEST, HookRun, hookEnter, hookLeave, hookSkb, hookState, progFields } from "./state";
 
-const TYPE_SCHED_CLS: u32 = 3, TYPE_SCHED_ACT: u32 = 4, TYPE_CGROUP_SKB: u32 = 8, TYPE_LWT_IN: u32 = 10, TYPE_LWT_XMIT: u32 = 12;
+const TYPE_SOCKET_FILTER: u32 = 1, TYPE_SCHED_CLS: u32 = 3, TYPE_SCHED_ACT: u32 = 4, TYPE_XDP: u32 = 6, TYPE_CGROUP_SKB: u32 = 8, TYPE_LWT_IN: u32 = 10,
+  TYPE_LWT_OUT: u32 = 11, TYPE_LWT_XMIT: u32 = 12;
 const XDP_DEVMAP: u32 = 33, XDP_CPUMAP: u32 = 35;
 const PAGE: u32 = 4096;
 /** NET_SKB_PAD, and sizeof(struct skb_shared_info). */
 const SKB_PAD: u32 = 64, SHARED_INFO: u32 = 320;
 
+/** BPF_PROG_TEST_RUN: the record BPF_TEST_*, then (or uploaded) the context and the data. */
+export function testRun(at: usize, length: u32, upload: usize, uploaded: u32): i32 {
+  const found = progGet(load<u32>(at + BPF_TEST_PROGRAM));
+  if (found == 0) return -EBADF;
+  if (length < BPF_TEST_BYTES) return -EINVAL;
+  const prog = changetype<BpfProg>(found);
+  const flags = load<u32>(at + BPF_TEST_FLAGS), far = (flags & BPF_TEST_F_UPLOAD) != 0;
+  const ctxLength = load<u32>(at + BPF_TEST_CTX_LENGTH), bytes = load<u32>(at + BPF_TEST_DATA_LENGTH);
+  const handle = load<u32>(at + BPF_TEST_NETNS);
+  const ns = handle == 0 ? changetype<Netns>(node().netns) : netnsGet(handle);
+  if (changetype<usize>(ns) == 0) return -EBADF;
+  const room = far ? uploaded : length - BPF_TEST_BYTES;
+  if (ctxLength > room || bytes > room - ctxLength || ctxLength > PAGE || bytes > 0x10000) return -EINVAL;
+  const repeat = load<u32>(at + BPF_TEST_REPEAT);
+  if (load<u32>(at + BPF_TEST_BATCH) != 0 || load<u32>(at + BPF_TEST_CPU) != 0) return -EINVAL;
+  if (!bpfReady()) return -ENOMEM;
+  const out = changetype<TestOut>(kmalloc(<u32>offsetof<TestOut>()));
+  const copy = kmalloc(ctxLength + 8);
+  if (changetype<usize>(out) == 0 || copy == 0) return -ENOMEM;
+  const from = far ? upload : at + BPF_TEST_BYTES;
+  memory.copy(copy, from, <usize>ctxLength);
+  let result: i32;
+  const data = from + <usize>ctxLength, kept = flags & ~BPF_TEST_F_UPLOAD;
+  switch (prog.type) {
+    case TYPE_SOCKET_FILTER: case TYPE_SCHED_CLS: case TYPE_SCHED_ACT: case TYPE_CGROUP_SKB: case TYPE_LWT_IN: case TYPE_LWT_OUT: case TYPE_LWT_XMIT: {
+      result = testRunSkb(prog, ns, copy, ctxLength, data, bytes, repeat, kept, out);
+      break;
+    }
+    case TYPE_XDP: result = testRunXdp(prog, ns, copy, ctxLength, data, bytes, repeat, kept, out); break;
+    default: result = testRunMore(prog, ns, copy, ctxLength, data, bytes, repeat, kept, out);
+  }
+  if (result == 0 && BPF_OUTCOME_BYTES + out.ctxLength + out.dataLength > MAILBOX_BYTES) result = -ENOSPC;
+  if (result == 0) {
+    store<u64>(at + BPF_OUTCOME_R0, out.r0);
+    store<u32>(at + BPF_OUTCOME_FAULT, out.fault);
+    store<u32>(at + BPF_OUTCOME_SLOT, out.slot);
+    store<u64>(at + BPF_OUTCOME_ADDRESS, out.address);
+    store<u32>(at + BPF_OUTCOME_SIZE, out.size);
+    store<u32>(at + BPF_OUTCOME_HELPER, out.helper);
+    store<u32>(at + BPF_OUTCOME_CTX_LENGTH, out.ctxLength);
+    store<u32>(at + BPF_OUTCOME_DATA_LENGTH, out.dataLength);
+    store<u64>(at + BPF_OUTCOME_FUEL, out.fuel);
+    memory.copy(at + BPF_OUTCOME_BYTES, copy, <usize>out.ctxLength);
+    memory.copy(at + BPF_OUTCOME_BYTES + <usize>out.ctxLength, out.dataAt, <usize>out.dataLength);
+    result = <i32>(BPF_OUTCOME_BYTES + out.ctxLength + out.dataLength);
+  }
+  testRunDone(out);
+  kfree(copy, ctxLength + 8);
+  kfree(changetype<usize>(out), <u32>offsetof<TestOut>());
+  return result;
+}
+
+/** How the run ended. */
+export function testOutcome(out: TestOut, r: HookRun, r0: u64): void {
+  const run = changetype<BpfRun>(r.run);
+  out.r0 = r0;
+  out.fault = run.fault;
+  out.slot = run.faultSlot;
+  out.address = run.faultAddress;
+  out.size = run.faultSize;
+  out.helper = run.fault != 0 ? run.helper : 0;
+  out.fuel = <u64>run.fuel;
+}
+
 /** What a run left: bytes and context where testRunDone() frees them, or the errno's negative. */
 @unmanaged export class TestOut {
   r0: u64;
-  fault: u32;
+  address: u64;
+  fuel: u64;
+  fault: u32; slot: u32; size: u32; helper: u32;
   dataAt: usize; dataLength: u32;
   ctxLength: u32;
   skb: usize;
@@ -36,7 +111,7 @@ const SKB_PAD: u32 = 64, SHARED_INFO: u32 = 320;
 export function testRunSkb(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32, data: usize, length: u32, repeat: u32, flags: u32, out: TestOut): i32 {
   if ((flags & ~<u32>1) != 0) return -EINVAL;
   if (length < ETH_HEADER_LEN || length > PAGE - SKB_PAD - SHARED_INFO) return -EINVAL;
-  if (ctxLength > SKB_CTX_BYTES && !zero(ctx, SKB_CTX_BYTES, ctxLength)) return -7; // E2BIG
+  if (ctxLength > SKB_CTX_BYTES && !zero(ctx, SKB_CTX_BYTES, ctxLength)) return -E2BIG;
   const l2 = prog.type == TYPE_SCHED_CLS || prog.type == TYPE_SCHED_ACT;
   let dev = ns.loopback;
   const whole = ctxLength != 0 ? ctxSound(ctx, min<u32>(ctxLength, SKB_CTX_BYTES), length) : 0;
@@ -76,9 +151,9 @@ export function testRunSkb(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32,
   out.r0 = 0;
   for (let i: u32 = 0; i < max<u32>(repeat, 1); i++) {
     skbCtxFill(r);
-    out.r0 = bpfGo(changetype<BpfRun>(r.run), prog);
+    changetype<BpfRun>(r.run).fuel = <i64>BPF_FUEL;
+    testOutcome(out, r, bpfGo(changetype<BpfRun>(r.run), prog));
     skbCtxStore(r);
-    out.fault = changetype<BpfRun>(r.run).fault;
     if (out.fault != 0) break;
   }
   const after = changetype<Skb>(r.skb);
@@ -110,7 +185,7 @@ export function testRunSkb(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32,
 export function testRunXdp(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32, data: usize, length: u32, repeat: u32, flags: u32, out: TestOut): i32 {
   if (prog.attachType == XDP_DEVMAP || prog.attachType == XDP_CPUMAP) return -EINVAL;
   if ((flags & ~<u32>2) != 0) return -EINVAL;
-  if (ctxLength > XDP_CTX_BYTES && !zero(ctx, XDP_CTX_BYTES, ctxLength)) return -7; // E2BIG
+  if (ctxLength > XDP_CTX_BYTES && !zero(ctx, XDP_CTX_BYTES, ctxLength)) return -E2BIG;
   const meta = word(ctx, ctxLength, 0);
   let dev = ns.loopback;
   if (ctxLength != 0) {
@@ -145,8 +220,8 @@ export function testRunXdp(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32,
   out.r0 = 0;
   for (let i: u32 = 0; i < max<u32>(repeat, 1); i++) {
     xdpCtxFill(r);
-    out.r0 = bpfGo(changetype<BpfRun>(r.run), prog);
-    out.fault = changetype<BpfRun>(r.run).fault;
+    changetype<BpfRun>(r.run).fuel = <i64>BPF_FUEL;
+    testOutcome(out, r, bpfGo(changetype<BpfRun>(r.run), prog));
     if (out.fault != 0) break;
   }
   const after = changetype<Skb>(r.skb);
