@@ -182,6 +182,13 @@ export function bpfOf(netns: Netns): NetnsBpf {
   };
 }
 
+/** What hooks of the node count: programs not run because they were nested too deeply, XDP programs that aborted, redirects that failed. */
+export function bpfStats(context: NodeContext): { readonly missed: number; readonly xdpExceptions: number; readonly redirectErrors: number } {
+  context.command(abi.BPF_HOOK_STATS, 0, "bpf");
+  const { view } = context.instance;
+  return { missed: view.getUint32(0, true), xdpExceptions: view.getUint32(4, true), redirectErrors: view.getUint32(8, true) };
+}
+
 // uapi/linux/bpf.h
 const BPF_F_REPLACE = 4;
 const BPF_F_BEFORE = 8;
