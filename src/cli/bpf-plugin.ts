@@ -2,6 +2,7 @@
  * `kubewire bpf plugin`: raw programs from outside, without a verifier. Each runs in a kernel that has seen no other; r1 = its memory, r2 = the
  * memory's length. Exit status 0: it ran, r0 is on stdout; 1: it was refused or came to a bad end, stderr says why.
  */
+import { jit } from "../bpf/jit/install.ts";
 import { ProgType } from "../bpf/uapi.ts";
 import { createBpfPrograms } from "../kernel/bpf.ts";
 import { createNodeKernel } from "../kernel/kernel.ts";
@@ -24,7 +25,7 @@ type RawRunner = (program: Uint8Array, memory: Uint8Array) => bigint;
 export const bpfPlugin = async (host: CliHost, memory: string | undefined, options: BpfPluginOptions): Promise<number> => {
   const { stdin } = host;
   if (stdin === undefined) throw new Error("bpf plugin: this runtime has no standard input");
-  const run = rawRunner(await host.platform.loadKernel(host.platform.sharedMemory), host.platform.sharedMemory);
+  const run = rawRunner(host, await host.platform.loadKernel(host.platform.sharedMemory), options.engine);
   if (options.batch) return batch(host, stdin(), run);
   try {
     const program = fromHex(options.program ?? (await text(stdin())), "program");
@@ -55,15 +56,27 @@ const answer = (line: string, run: RawRunner): { r0: string } | { error: string 
   }
 };
 
-const rawRunner = (module: WebAssembly.Module, shared: boolean): RawRunner => {
-  const instance = new KernelInstance(module, newKernelMemory(shared));
+/** Memory is checked in either engine. A program that is not compiled is interpreted; the first time, stderr says why. */
+const rawRunner = (host: CliHost, module: WebAssembly.Module, engine: BpfEngine): RawRunner => {
+  const instance = new KernelInstance(module, newKernelMemory(host.platform.sharedMemory));
+  let told = false;
   return (program, memory) => {
     // A node of its own for each: its stacks, clock and generator are as those of the first.
     const kernel = createNodeKernel(instance, { name: "node", seed: 1, clock: manualClock().clock });
     try {
-      const { r0, fault } = createBpfPrograms(kernel.context).load({ type: ProgType.UNSPEC, program }).run(memory);
-      if (fault !== undefined) throw new Error(fault.message);
-      return r0;
+      const loaded = createBpfPrograms(kernel.context).load({ type: ProgType.UNSPEC, program });
+      const compiled = engine === "jit" ? jit(instance, loaded, program, { checked: true }) : undefined;
+      if (compiled?.jited === false && !told) {
+        told = true;
+        host.stderr(`bpf: interpreted: ${compiled.reason}\n`);
+      }
+      try {
+        const { r0, fault } = loaded.run(memory);
+        if (fault !== undefined) throw new Error(fault.message);
+        return r0;
+      } finally {
+        if (compiled?.jited === true) compiled.remove();
+      }
     } finally {
       kernel.destroy();
     }
