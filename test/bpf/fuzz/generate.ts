@@ -20,6 +20,9 @@ export const SCRATCH = 64;
 /** Pointers are spilled below, a slot for each level of nesting. */
 const SPILLS = 3;
 
+/** Bytes that a raw program is given. */
+export const RAW_MEMORY = 64;
+
 const OPS = Object.keys(ALU_OPS) as AluOp[];
 const JUMPS = Object.keys(JUMP_OPS) as JumpOp[];
 const ATOMICS = Object.keys(ATOMIC_OPS) as AtomicOp[];
@@ -46,12 +49,15 @@ class FunctionMaker {
   readonly #maker: ProgramMaker;
   /** Register of the context; undefined in functions that were not given it. */
   readonly #ctx: number | undefined;
+  /** Raw programs: register of their memory, in place of a context. */
+  readonly #memory: number | undefined;
   #spills = 0;
 
   constructor(maker: ProgramMaker, ctx: number | undefined) {
     this.#dice = maker.dice;
     this.#maker = maker;
-    this.#ctx = ctx;
+    this.#ctx = maker.raw ? undefined : ctx;
+    this.#memory = maker.raw ? ctx : undefined;
   }
 
   imm(): number {
@@ -395,7 +401,8 @@ class FunctionMaker {
   #call(state: State): Node {
     const d = this.#dice;
     if (!this.#callable(state) || state.times > 8) return this.#alu(state);
-    const target = this.#maker.functionFor(d.once(2) && this.#ctx !== undefined && !state.packetHeld);
+    const first = this.#ctx ?? this.#memory;
+    const target = this.#maker.functionFor(d.once(2) && first !== undefined && !state.packetHeld);
     if (target === undefined) return this.#alu(state);
     const insns: Insn[] = [];
     const from = target.ctx ? 2 : 1;
@@ -403,7 +410,7 @@ class FunctionMaker {
     for (let register = from; register < from + 3; register++) {
       insns.push(sources.length > 0 && d.once(2) ? mov(register, { reg: d.pick(sources) }) : mov(register, this.imm()));
     }
-    if (target.ctx) insns.push(mov(1, { reg: this.#ctx! }));
+    if (target.ctx) insns.push(mov(1, { reg: first! }));
     insns.push({ ...call(0), src: BPF_PSEUDO_CALL, imm: target.number });
     this.#afterCall(state);
     return { insns };
@@ -460,6 +467,24 @@ class FunctionMaker {
     }
   }
 
+  /** Raw programs: somewhere in their memory, at a variable offset at times. */
+  #memoryAccess(state: State): Node {
+    const d = this.#dice;
+    const memory = this.#memory;
+    if (memory === undefined) return this.#alu(state);
+    if (d.once(2)) return { insns: this.#access(state, memory, 0, RAW_MEMORY, { atomics: true }) };
+    const [pointer, index] = this.#free(state);
+    const mask = d.pick([1, 3, 7, 15, 31]);
+    if (index === undefined || state.scalars.size < 3) return this.#alu(state);
+    const insns = [
+      mov(index, { reg: this.#scalar(state) }), alu(64, "and", index, { imm: mask }), mov(pointer!, { reg: memory }), alu(64, "add", pointer!, { reg: index }),
+    ];
+    state.scalars.add(index);
+    state.scalars.delete(pointer!);
+    state.pinned.add(pointer!);
+    return { group: [{ insns }, ...this.#around(state, pointer!, 0, RAW_MEMORY - mask, {}), this.#again(state, pointer!)] };
+  }
+
   #jump(state: State): Node {
     // Over something that is never run, yet reached by another way: gotol among them.
     const test = jump(64, this.#dice.pick(JUMPS), this.#scalar(state), { imm: this.imm() }, 0);
@@ -474,6 +499,13 @@ class FunctionMaker {
       this.#maker.budget--;
       if (state.scalars.size === 0) nodes.push(this.#again(state, this.#free(state)[0]!));
       const deep = state.depth > 0;
+      if (this.#maker.raw) {
+        nodes.push(this.#dice.weighted<(state: State) => Node>([
+          [30, (s) => this.#alu(s)], [10, (s) => this.#stack(s)], [10, (s) => this.#memoryAccess(s)], [3, (s) => this.#jump(s)],
+          [deep ? 8 : 0, (s) => this.#condition(s)], [deep ? 5 : 0, (s) => this.#loop(s)], [3, (s) => this.#call(s)],
+        ])(state));
+        continue;
+      }
       const make = this.#dice.weighted<(state: State) => Node>([
         [30, (s) => this.#alu(s)], [10, (s) => this.#stack(s)], [4, (s) => this.#context(s)], [4, (s) => this.#helper(s)], [3, (s) => this.#jump(s)],
         [deep ? 9 : 0, (s) => this.#packet(s)], [deep ? 7 : 0, (s) => this.#lookup(s)], [deep ? 4 : 0, (s) => this.#direct(s)],
@@ -510,6 +542,8 @@ class ProgramMaker {
   readonly dice: Dice;
   readonly type: "xdp" | "sched_cls";
   readonly tails: boolean;
+  /** A program of the batch protocol: r1 = RAW_MEMORY bytes. */
+  readonly raw: boolean;
   readonly functions: (Node[] | undefined)[] = [undefined];
   readonly #kinds: { ctx: boolean; callback: boolean }[] = [{ ctx: true, callback: false }];
   /** Pieces left to make. */
@@ -518,11 +552,12 @@ class ProgramMaker {
   spills = true;
   #level = 0;
 
-  constructor(d: Dice, type: "xdp" | "sched_cls", tails: boolean, budget: number) {
+  constructor(d: Dice, type: "xdp" | "sched_cls", tails: boolean, budget: number, raw = false) {
     this.dice = d;
     this.type = type;
     this.tails = tails;
     this.budget = budget;
+    this.raw = raw;
   }
 
   /** A function to call: one that is there, or a new one. */
@@ -584,7 +619,7 @@ class ProgramMaker {
     insns.push(...maker.prologue([...scalars]));
     const state: State = { scalars, pinned: new Set([ctx]), depth: 3, times: 1, packetHeld: false };
     const nodes: Node[] = [{ insns }, ...maker.statements(state, this.dice.from(8, 30))];
-    nodes.push({ insns: ending(state.scalars, ctx) }, { exit: true });
+    nodes.push({ insns: this.raw ? rawEnding(state.scalars) : ending(state.scalars, ctx) }, { exit: true });
     this.functions[0] = nodes;
     return { type: this.type, functions: this.functions.map((each) => each!) };
   }
@@ -604,6 +639,20 @@ function ending(scalars: ReadonlySet<number>, ctx: number): Insn[] {
   for (let off = -SCRATCH; off < 0; off += 8) insns.push(ldx("dw", 2, 10, off), alu(64, "mul", 1, { imm: 31 }), alu(64, "xor", 1, { reg: 2 }));
   insns.push(stx("dw", ctx, 80, 1));
   return insns;
+}
+
+/** r0 of all numbers and of the scratch area. */
+function rawEnding(scalars: ReadonlySet<number>): Insn[] {
+  const insns = scalars.has(0) ? [] : [mov(0, 1)];
+  for (const register of scalars) if (register !== 0) insns.push(alu(64, "mul", 0, { imm: 31 }), alu(64, "xor", 0, { reg: register }));
+  for (let off = -SCRATCH; off < 0; off += 8) insns.push(ldx("dw", 2, 10, off), alu(64, "mul", 0, { imm: 31 }), alu(64, "xor", 0, { reg: 2 }));
+  return insns;
+}
+
+/** A program of the batch protocol and what is in its memory. */
+export function generateRaw(seed: number, number: number): { program: FuzzProgram; memory: Uint8Array } {
+  const d = dice(seed, number, 3);
+  return { program: new ProgramMaker(d, "xdp", false, d.pick([15, 40, 120]), true).main(), memory: randomBytes(d, RAW_MEMORY) };
 }
 
 function randomBytes(d: Dice, length: number): Uint8Array {
