@@ -83,9 +83,9 @@ function modeOf(file) {
 async function exchangeReplayer() {
   const shared = process.env.KUBEWIRE_SHARED ?? fileURLToPath(new URL("../shared", root));
   const { compare, fetchTransport, loadScenario, send } = await import(pathToFileURL(join(shared, "recordings/replay.mjs")).href);
-  const { createExchangeServer } = await importTs(root, "scripts/lib/exchange-server.ts");
+  const { ADMIN_TOKEN, createExchangeServer } = await importTs(root, "scripts/lib/exchange-server.ts");
   return async (file) => {
-    const transport = fetchTransport({ fetch: createExchangeServer(undefined, modeOf(file) === "cluster"), token: "t" });
+    const transport = fetchTransport({ fetch: createExchangeServer(undefined, modeOf(file) === "cluster"), token: ADMIN_TOKEN });
     const answers = new Map();
     const summary = { matched: 0, total: 0, lines: [] };
     for (const step of loadScenario(file)) {

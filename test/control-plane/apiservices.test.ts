@@ -1,13 +1,13 @@
 /** APIServices that the server registers itself, and pages about the server. Follows k8s.io/kube-aggregator and k8s.io/apiserver/pkg/server. */
 import { expect, test } from "vitest";
-import { createExchangeServer } from "../../scripts/lib/exchange-server.ts";
+import { ADMIN_TOKEN, createExchangeServer } from "../../scripts/lib/exchange-server.ts";
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
 type Any = any;
 
 const started = (): ((path: string, init?: RequestInit) => Promise<Response>) => {
   const fetch = createExchangeServer();
-  return (path, init) => fetch(new Request(`https://kubernetes.example${path}`, { headers: { authorization: "Bearer t", "content-type": "application/json" }, ...init }));
+  return (path, init) => fetch(new Request(`https://kubernetes.example${path}`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" }, ...init }));
 };
 const SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices";
 const json = async (answer: Promise<Response>): Promise<Any> => (await answer).json();

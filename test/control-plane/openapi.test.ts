@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, test, vi } from "vitest";
-import { createExchangeServer } from "../../scripts/lib/exchange-server.ts";
+import { ADMIN_TOKEN, createExchangeServer } from "../../scripts/lib/exchange-server.ts";
 import { SHARED } from "./recordings.ts";
 
 type Json = Record<string, unknown>;
 
 const fetch = createExchangeServer();
-const get = async (path: string, accept = "application/json"): Promise<Response> => fetch(new Request(`https://server${path}`, { headers: { authorization: "Bearer t", accept } }));
+const get = async (path: string, accept = "application/json"): Promise<Response> => fetch(new Request(`https://server${path}`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}`, accept } }));
 const recorded = (step: string): Json => JSON.parse(gunzipSync(readFileSync(join(SHARED, `recordings/big/00-openapi.${step}.json.gz`))).toString()) as Json;
 
 /** Counted: descriptions in the first, and those that the second has as well. */
@@ -59,7 +59,7 @@ test("a custom resource has its document while its definition stands", async () 
     },
   };
   const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-  const headers = { authorization: "Bearer t", "content-type": "application/json" };
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" };
   await fetch(new Request(`https://server${path}`, { method: "POST", headers, body: JSON.stringify(definition) }));
   const document = (await (await get("/openapi/v3/apis/stable.example.com/v1")).json()) as { paths: Json; components: { schemas: Record<string, Json> } };
   expect(document.components.schemas["com.example.stable.v1.CronTab"]).toMatchObject({

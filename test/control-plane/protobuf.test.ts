@@ -9,7 +9,7 @@ import { encodeEnvelope } from "../../src/kube-apiserver/complete/protobuf-encod
 import type { Descriptor } from "../../src/kube-apiserver/registry/descriptor.ts";
 import { typeOf } from "../../src/kube-apiserver/registry/descriptor.ts";
 import { REGISTRY } from "../../src/kube-apiserver/registry/index.ts";
-import { createExchangeServer } from "../../scripts/lib/exchange-server.ts";
+import { ADMIN_TOKEN, createExchangeServer } from "../../scripts/lib/exchange-server.ts";
 import { testRandom } from "./test-clock.ts";
 
 const named = (group: string, kind: string): Descriptor => ({ name: { group, version: "v1", kind, resource: "", namespaced: false } }) as Descriptor;
@@ -75,7 +75,7 @@ describe.each(KINDS.map((d) => [`${apiVersionOf(d.name)} ${d.name.kind}`, d] as 
 });
 
 const PROTOBUF = "application/vnd.kubernetes.protobuf";
-const headers = { authorization: "Bearer t", accept: PROTOBUF };
+const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, accept: PROTOBUF };
 
 test("objects, lists, metadata, failures and watches are answered in protobuf; Tables and custom resources are not", async () => {
   const fetch = createExchangeServer();

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { createExchangeServer } from "../../scripts/lib/exchange-server.ts";
+import { ADMIN_TOKEN, createExchangeServer } from "../../scripts/lib/exchange-server.ts";
 import { silent } from "../../src/log.ts";
 import type { Logger } from "../../src/log.ts";
 
@@ -22,5 +22,5 @@ export async function replayRecordings(only: string, log: Logger = silent): Prom
   const { replay } = (await import(pathToFileURL(join(dir, "replay.mjs")).href)) as {
     replay(options: unknown): Promise<{ scenarios: Scenario[] }>;
   };
-  return (await replay({ fetch: createExchangeServer(log), dir, token: "t", only, mode: "api" })).scenarios;
+  return (await replay({ fetch: createExchangeServer(log), dir, token: ADMIN_TOKEN, only, mode: "api" })).scenarios;
 }
