@@ -94,6 +94,8 @@ export interface AdmissionRequest {
   readonly old?: KubeObject;
   readonly user: Requester;
   readonly dryRun: boolean;
+  /** Says this in the answer's Warning header, whatever the answer is. */
+  warn(text: string): void;
 }
 
 /** The plugins between decoding and storing. Both throw ApiError to refuse. */

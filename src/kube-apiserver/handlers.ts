@@ -288,16 +288,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
     const dryRun = isDryRun(info);
     const { object, headers } = decodeBody(info, request.body, request.duplicates);
     info.descriptor.ascribe?.(object, user);
-    const stored = await createObject(info.descriptor, info.namespace, object, user, dryRun, () => track(info, user, undefined, object));
-    return { status: 201, headers: warned(info, headers, stored, undefined), body: stored };
-  }
-
-  /** The headers with what the kind warns of. */
-  function warned({ descriptor, subresource }: RequestInfo, headers: Readonly<Record<string, string>>, object: KubeObject, old: KubeObject | undefined): Readonly<Record<string, string>> {
-    const texts = subresource === "" ? (descriptor.warnings?.(object, old) ?? []) : [];
-    if (texts.length === 0) return headers;
-    const before = headers["warning"] === undefined ? [] : [headers["warning"]];
-    return { ...headers, warning: [...before, ...texts.map((text) => `299 - ${JSON.stringify(text)}`)].join(", ") };
+    const stored = await createObject(info, object, user, dryRun, () => track(info, user, undefined, object));
+    return { status: 201, headers, body: stored };
   }
 
   /** As the object would come back from the store. */
@@ -306,7 +298,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
     descriptor.readBack?.(object);
   }
 
-  async function createObject(descriptor: Descriptor, namespace: string, object: Mutable, user: Requester, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
+  async function createObject(info: RequestInfo, object: Mutable, user: Requester, dryRun: boolean, trackFields: () => void): Promise<KubeObject> {
+    const { descriptor, namespace } = info;
     const meta = object.metadata;
     if (descriptor.name.namespaced) {
       if (namespace === "") throw newMethodNotSupported(gr(descriptor), "create");
@@ -319,7 +312,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
     delete meta.selfLink;
     trackFields();
     await admitNamespace(descriptor, namespace, meta.name ?? "");
-    const asked: AdmissionRequest = { operation: "CREATE", descriptor, subresource: "", namespace, name: meta.name ?? "", object, user, dryRun };
+    const asked: AdmissionRequest = { operation: "CREATE", descriptor, subresource: "", namespace, name: meta.name ?? "", object, user, dryRun, warn: (text) => void info.warnings.push(text) };
     if (admission === undefined) await descriptor.admitCreate?.(object, options);
     else await admission.admit(asked);
     // BeforeCreate: what the server decides.
@@ -340,6 +333,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
       rollback?.();
       throw invalid(descriptor, meta.name ?? "", errors);
     }
+    info.warnings.push(...(descriptor.warnings?.(object, undefined) ?? []));
     try {
       if (admission !== undefined) await admission.validate({ ...asked, name: meta.name });
     } catch (e) {
@@ -375,16 +369,12 @@ export function createHandlers(given: HandlersOptions): Handlers {
     checkName(info, object);
     if (info.descriptor.allowCreateOnUpdate === true && info.subresource === "" && (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name))) === undefined) {
       delete (object.metadata as { resourceVersion?: string }).resourceVersion;
-      const stored = await createObject(info.descriptor, info.namespace, object, user, dryRun, () => track(info, user, undefined, object));
-      return { status: 201, headers: warned(info, headers, object, undefined), body: stored };
+      const stored = await createObject(info, object, user, dryRun, () => track(info, user, undefined, object));
+      return { status: 201, headers, body: stored };
     }
-    let old: KubeObject | undefined;
-    const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      old = current;
-      // Each attempt starts from a fresh object: the hooks change it.
-      return decodeBody(info, request.body).object;
-    });
-    return { status: 200, headers: warned(info, headers, stored, old), body: stored };
+    // Each attempt starts from a fresh object: the hooks change it.
+    const stored = await guaranteedUpdate(info, user, dryRun, () => decodeBody(info, request.body).object);
+    return { status: 200, headers, body: stored };
   }
 
   /** The object must be the one the URL names. Follows rest.EnsureObjectNamespaceMatchesRequestNamespace and checkName. */
@@ -409,7 +399,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
         current: async () => (await storeOf(info.descriptor).get(storageKey(info.descriptor, info.namespace, info.name)))?.value,
         create(object, tracked) {
           info.descriptor.ascribe?.(object, user);
-          return createObject(info.descriptor, info.namespace, object, user, dryRun, tracked);
+          return createObject(info, object, user, dryRun, tracked);
         },
         update: (change) => guaranteedUpdate(info, user, dryRun, change, true),
       });
@@ -419,16 +409,14 @@ export function createHandlers(given: HandlersOptions): Handlers {
       throw newInvalid({ group: "meta.k8s.io", kind: "PatchOptions" }, "", errors.list);
     }
     let warnings = NO_HEADERS;
-    let old: KubeObject | undefined;
     const stored = await guaranteedUpdate(info, user, dryRun, (current) => {
-      old = current;
       const patched = applyPatch(request, info.descriptor, current);
       const { object, headers } = decodePatched(info, request, patched);
       warnings = headers;
       checkName(info, object);
       return object;
     });
-    return { status: 200, headers: warned(info, warnings, stored, old), body: stored };
+    return { status: 200, headers: warnings, body: stored };
   }
 
   /** Read, change, write if nobody else did meanwhile; again where the client named no revision. */
@@ -439,12 +427,14 @@ export function createHandlers(given: HandlersOptions): Handlers {
     for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
       const current = await store.get(key);
       if (current === undefined) throw newNotFound(gr(descriptor), name);
+      info.warnings.length = 0;
       const object = change(current.value);
       checkPreconditions(info, object, current, dryRun);
       beginUpdate(info, user, object, current.value, tracked);
-      const asked: AdmissionRequest = { operation: "UPDATE", descriptor, subresource: info.subresource, namespace, name, object, old: current.value, user, dryRun };
+      const asked: AdmissionRequest = { operation: "UPDATE", descriptor, subresource: info.subresource, namespace, name, object, old: current.value, user, dryRun, warn: (text) => void info.warnings.push(text) };
       if (admission !== undefined) await admission.admit(asked);
       const rollback = prepareUpdate(info, object, current.value, dryRun);
+      if (info.subresource === "") info.warnings.push(...(descriptor.warnings?.(object, current.value) ?? []));
       try {
         if (admission !== undefined) await admission.validate(asked);
       } catch (e) {

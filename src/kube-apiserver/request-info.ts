@@ -18,6 +18,8 @@ export interface RequestInfo {
   /** "" for the object itself. */
   readonly subresource: string;
   readonly query: URLSearchParams;
+  /** What the answer, or the refusal, warns of: texts of RFC 9111's 299. Whoever handles the request adds to them. */
+  readonly warnings: string[];
 }
 
 /** The resources by `group/version/plural`. */
@@ -63,9 +65,9 @@ export function requestInfo(routes: Routes, request: ApiRequest): RequestInfo {
   if (watch) {
     const one = new URLSearchParams(query);
     if (name !== "") one.set("fieldSelector", `metadata.name=${name}`);
-    return { verb: "watch", descriptor, namespace, name: "", subresource, query: one };
+    return { verb: "watch", descriptor, namespace, name: "", subresource, query: one, warnings: [] };
   }
-  return { verb: verbOf(request.method, name, query), descriptor, namespace, name, subresource, query };
+  return { verb: verbOf(request.method, name, query), descriptor, namespace, name, subresource, query, warnings: [] };
 }
 
 const NAMESPACE_SUBRESOURCES = new Set(["status", "finalize"]);

@@ -115,15 +115,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   }, () => {});
 
   const handle: ApiTransport = async (request, signal) => {
+    let info: RequestInfo | undefined;
     try {
       if (!booted) await ready;
       const user = requester(request);
       const plain = extension?.nonResource(request, current()) ?? nonResource(request, current());
       if (plain !== undefined) return await plain;
-      const info = requestInfo(routes(), request);
-      return await handlers.dispatch(info, request, user, signal);
+      info = requestInfo(routes(), request);
+      return warned(await handlers.dispatch(info, request, user, signal), info.warnings);
     } catch (e) {
-      return errorResponse(e, log, request);
+      return warned(errorResponse(e, log, request), info?.warnings ?? []);
     }
   };
 
@@ -159,6 +160,14 @@ function requester({ user = ADMINISTRATOR, headers }: ApiRequest): Requester {
 
 /** Who asked last: often somebody asks many times. */
 let last: { readonly user: UserInfo; readonly as: Requester } | undefined;
+
+/** The answer with warnings behind its own; each is said once. Follows k8s.io/apiserver/pkg/endpoints/filters/warning.go. */
+function warned(response: ApiResponse, texts: readonly string[]): ApiResponse {
+  if (texts.length === 0) return response;
+  const own = response.headers["warning"];
+  const all = [...(own === undefined ? [] : [own]), ...new Set(texts.map((text) => `299 - ${JSON.stringify(text)}`))];
+  return { ...response, headers: { ...response.headers, warning: all.join(", ") } };
+}
 
 /** Any failure as an answer; what is not an API error is a bug, logged, and answered with 500. */
 function errorResponse(e: unknown, log: Logger, request: ApiRequest): ApiResponse {

@@ -16,6 +16,8 @@ export interface Attributes {
   readonly resource: string;
   readonly subresource: string;
   readonly name: string;
+  /** As it was sent, with lists and watches; "": none. */
+  readonly fieldSelector: string;
 }
 
 const VERBS: Readonly<Record<string, string>> = { POST: "create", GET: "get", HEAD: "get", PUT: "update", PATCH: "patch", DELETE: "delete" };
@@ -23,7 +25,7 @@ const NAMESPACE_SUBRESOURCES = new Set(["status", "finalize"]);
 
 export function attributesOf({ method, path: whole }: Pick<ApiRequest, "path"> & { method: string }, user: UserInfo): Attributes {
   const { path, query } = splitPath(whole);
-  const other: Attributes = { user, verb: method.toLowerCase(), path: path.includes("%") ? decoded(path) : path, namespace: "", apiGroup: "", apiVersion: "", resource: "", subresource: "", name: "" };
+  const other: Attributes = { user, verb: method.toLowerCase(), path: path.includes("%") ? decoded(path) : path, namespace: "", apiGroup: "", apiVersion: "", resource: "", subresource: "", name: "", fieldSelector: "" };
   let parts = path.slice(path.startsWith("/") ? 1 : 0, path.endsWith("/") ? -1 : undefined).split("/");
   if (path.includes("%")) parts = parts.map(decoded);
   const core = parts[0] === "api";
@@ -45,13 +47,15 @@ export function attributesOf({ method, path: whole }: Pick<ApiRequest, "path"> &
   }
   const [resource = "", named = "", subresource = ""] = parts;
   let name = named;
+  let fieldSelector = "";
   if (name === "" && verb === "get") {
+    fieldSelector = query.get("fieldSelector") ?? "";
     const watch = query.get("watch");
     verb = watch !== null && watch !== "false" && watch !== "0" ? "watch" : "list";
-    name = /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(query.get("fieldSelector") ?? "")?.[1] ?? "";
+    name = /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(fieldSelector)?.[1] ?? "";
   }
   if (name === "" && verb === "delete") verb = "deletecollection";
-  return { ...other, verb, namespace, apiGroup, apiVersion, resource, subresource: special ? "" : subresource, name };
+  return { ...other, verb, namespace, apiGroup, apiVersion, resource, subresource: special ? "" : subresource, name, fieldSelector };
 }
 
 function decoded(part: string): string {

@@ -4,7 +4,11 @@
  */
 import { ApiError, newForbidden } from "../../apimachinery/status.ts";
 import type { ApiTransport } from "../../client/transport.ts";
+import type { KubeObject } from "../../apimachinery/meta.ts";
+import type { Storage } from "../../storage/storage.ts";
 import type { Attributes } from "./attributes.ts";
+import { decideForNode } from "./node-authorizer.ts";
+import { decide } from "./rbac.ts";
 import type { Decision } from "./rbac.ts";
 
 /** Whether this is allowed, by the policy that `handle` leads to. Follows k8s.io/apiserver/pkg/authorization/authorizer.Authorizer. */
@@ -12,10 +16,18 @@ export type Authorizer = (attributes: Attributes, handle: ApiTransport) => Decis
 
 const ALLOWED: Decision = { allowed: true, reason: "" };
 
-/** What the server's roles and bindings say (`--authorization-mode=RBAC`). */
-export const byRoles: Authorizer = async ({ user, verb, path, namespace, apiGroup: group, apiVersion: version, resource, subresource, name }, handle) => {
+/** Nodes by what their pods refer to, all others by roles and bindings (union/union.go). */
+export async function decideAccess(storage: Storage<KubeObject>, attributes: Attributes): Promise<Decision> {
+  const node = await decideForNode(storage, attributes);
+  if (node.allowed) return node;
+  const roles = await decide(storage, attributes);
+  return roles.allowed || node.reason === "" ? roles : { allowed: false, reason: roles.reason === "" ? node.reason : `${node.reason}\n${roles.reason}` };
+}
+
+/** What the server itself says of it (`--authorization-mode=Node,RBAC`). */
+export const byRoles: Authorizer = async ({ user, verb, path, namespace, apiGroup: group, apiVersion: version, resource, subresource, name, fieldSelector }, handle) => {
   if (user.groups.includes("system:masters")) return ALLOWED;
-  const about = resource === "" ? { nonResourceAttributes: { path, verb } } : { resourceAttributes: { namespace, verb, group, version, resource, subresource, name } };
+  const about = resource === "" ? { nonResourceAttributes: { path, verb } } : { resourceAttributes: { namespace, verb, group, version, resource, subresource, name, ...(fieldSelector === "" ? {} : { fieldSelector: { rawSelector: fieldSelector } }) } };
   const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec: { user: user.name, groups: user.groups, ...about } };
   const answer = await handle({ method: "POST", path: "/apis/authorization.k8s.io/v1/subjectaccessreviews", body });
   const { status } = answer.body as { status: { allowed: boolean; reason?: string } };

@@ -33,7 +33,7 @@ export async function impersonated(user: UserInfo, headers: Readonly<Record<stri
     const { kind, namespace = "", name: of, key = "" } = reference;
     const attributes: Attributes = {
       user, verb: "impersonate", path: "", namespace, apiGroup: AUTHENTICATION_GROUP[kind] === undefined ? "" : "authentication.k8s.io", apiVersion: AUTHENTICATION_GROUP[kind] === undefined ? "" : "v1",
-      resource: RESOURCES[kind], subresource: key, name: of,
+      resource: RESOURCES[kind], subresource: key, name: of, fieldSelector: "",
     };
     const { allowed, reason } = await authorize(attributes);
     if (!allowed) throw forbidden(attributes, reason);

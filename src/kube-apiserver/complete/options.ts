@@ -35,7 +35,8 @@ const PLUGINS = new Set(["AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "Certi
   "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists", "NamespaceLifecycle", "NodeRestriction", "OwnerReferencesPermissionEnforcement",
   "PersistentVolumeClaimResize", "PodNodeSelector", "PodSecurity", "PodTolerationRestriction", "Priority", "ResourceQuota", "RuntimeClass", "ServiceAccount", "StorageObjectInUseProtection",
   "TaintNodesByCondition", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook"]);
-const BUILT_PLUGINS = new Set(["DefaultTolerationSeconds", "LimitRanger", "NamespaceLifecycle", "Priority", "ServiceAccount"]);
+const BUILT_PLUGINS = new Set(["DefaultIngressClass", "DefaultStorageClass", "DefaultTolerationSeconds", "LimitRanger", "NamespaceLifecycle", "NodeRestriction", "PersistentVolumeClaimResize", "PodSecurity",
+  "Priority", "ResourceQuota", "RuntimeClass", "ServiceAccount", "StorageObjectInUseProtection", "TaintNodesByCondition"]);
 const MODES = ["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"];
 
 /** Throws what kube-apiserver says. `administrator`: the token of a member of system:masters beside those of the flags. */
@@ -64,7 +65,7 @@ export async function setUpApiServer(flags: ReadonlyMap<string, FlagValue>, host
   checkPlugins(list("enable-admission-plugins"), list("disable-admission-plugins"), problems, warnings);
   checkGates(flags.get("feature-gates") as ReadonlyMap<string, string> | undefined);
   checkRuntimeConfig(flags.get("runtime-config") as ReadonlyMap<string, string> | undefined, warnings);
-  const authorizer = authorizerOf(flags.has("authorization-mode") ? list("authorization-mode") : undefined, problems, warnings);
+  const authorizer = authorizerOf(flags.has("authorization-mode") ? list("authorization-mode") : undefined, problems);
   const [cidr = "", ...moreRanges] = text("service-cluster-ip-range").split(",");
   if (cidr !== "" && !isServiceRange(cidr)) problems.push(`--service-cluster-ip-range: ${JSON.stringify(cidr)}: an IPv4 range of at least 16 addresses in CIDR notation`);
   if (moreRanges.length > 0) problems.push("--service-cluster-ip-range: a second range is not built here yet");
@@ -120,7 +121,7 @@ export async function servingOf(given: Readonly<Record<string, unknown>>, readFi
 const MIN_VERSIONS: Readonly<Record<string, "TLSv1.2" | "TLSv1.3">> = { "": "TLSv1.2", VersionTLS10: "TLSv1.2", VersionTLS11: "TLSv1.2", VersionTLS12: "TLSv1.2", VersionTLS13: "TLSv1.3" };
 
 /** One who says yes is enough; upstream's order makes no difference to that. */
-function authorizerOf(modes: readonly string[] | undefined, problems: string[], warnings: string[]): Authorizer {
+function authorizerOf(modes: readonly string[] | undefined, problems: string[]): Authorizer {
   if (modes === undefined) return byRoles;
   if (modes.length === 0) problems.push("at least one authorization-mode must be passed");
   for (const [i, mode] of modes.entries()) {
@@ -128,7 +129,7 @@ function authorizerOf(modes: readonly string[] | undefined, problems: string[], 
     else if (modes.indexOf(mode) !== i) problems.push(`authorization-mode ${JSON.stringify(modes)} has mode specified more than once`);
     if (mode === "ABAC" || mode === "Webhook") problems.push(`--authorization-mode=${mode} is not built here yet`);
   }
-  if (modes.includes("Node")) warnings.push("--authorization-mode: Node is not built yet and allows nobody anything");
+  if (modes.includes("Node") && !modes.includes("RBAC")) problems.push("--authorization-mode: Node without RBAC is not built here");
   if (modes.includes("AlwaysAllow")) return allowAll;
   if (modes.includes("RBAC")) return byRoles;
   const denied = { allowed: false, reason: modes.includes("AlwaysDeny") ? "Everything is forbidden." : "" };

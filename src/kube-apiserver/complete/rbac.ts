@@ -1,7 +1,6 @@
 /**
  * Role-based access control: what the stored roles and bindings allow. Follows plugin/pkg/auth/authorizer/rbac/rbac.go,
- * pkg/registry/rbac/validation/rule.go (DefaultRuleResolver) and pkg/apis/rbac/v1/evaluation_helpers.go. Nobody is kept from giving away
- * more than they have (escalate, bind).
+ * pkg/registry/rbac/validation/rule.go (DefaultRuleResolver) and pkg/apis/rbac/v1/evaluation_helpers.go.
  */
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, RoleBinding, Subject } from "../../api/types.generated.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
@@ -59,7 +58,8 @@ export async function rulesFor(storage: Storage<KubeObject>, user: UserInfo, nam
   return { resourceRules, nonResourceRules, incomplete: false, ...(problems.size === 0 ? {} : { evaluationError: [...problems].join(", ") }) };
 }
 
-async function* grantsOf(storage: Storage<KubeObject>, user: UserInfo, namespace: string): AsyncGenerator<Granted> {
+/** All that bindings give the user in the namespace, and in the whole cluster. */
+export async function* grantsOf(storage: Storage<KubeObject>, user: UserInfo, namespace: string): AsyncGenerator<Granted> {
   const clusterRole = async (name: string): Promise<Pick<Granted, "rules" | "problem">> => {
     const role = (await storage.get(`/registry/clusterroles/${name}`))?.value as ClusterRole | undefined;
     return role === undefined ? { rules: [], problem: `clusterrole.rbac.authorization.k8s.io ${JSON.stringify(name)} not found` } : { rules: role.rules ?? [] };
@@ -98,7 +98,7 @@ function describe({ kind, name, namespace: own = "" }: Subject, namespace: strin
 }
 
 /** Follows RuleAllows. */
-function allows({ verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] }: PolicyRule, wanted: Attributes): boolean {
+export function allows({ verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] }: PolicyRule, wanted: Attributes): boolean {
   if (!has(verbs, wanted.verb)) return false;
   if (wanted.resource === "") return nonResourceURLs.some((url) => url === "*" || url === wanted.path || (url.endsWith("*") && wanted.path.startsWith(url.replace(/\*+$/, ""))));
   const { resource, subresource } = wanted;

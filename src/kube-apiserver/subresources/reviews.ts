@@ -6,7 +6,8 @@ import type { KubeObject } from "../../apimachinery/meta.ts";
 import { newBadRequest, newInvalid } from "../../apimachinery/status.ts";
 import { formatTime } from "../../apimachinery/time.ts";
 import type { ApiResponse } from "../../client/transport.ts";
-import { decide, rulesFor } from "../complete/rbac.ts";
+import { decideAccess } from "../complete/authorization.ts";
+import { rulesFor } from "../complete/rbac.ts";
 import type { Answering } from "../extension.ts";
 import { FieldErrors } from "../field.ts";
 import { decodeBody, managedOf } from "./body.ts";
@@ -33,6 +34,7 @@ interface Access {
   resource?: string;
   subresource?: string;
   name?: string;
+  fieldSelector?: { rawSelector?: string; requirements?: { key: string; operator: string; values?: string[] }[] };
 }
 
 interface Review extends KubeObject {
@@ -76,13 +78,18 @@ export async function review(answering: Answering): Promise<ApiResponse> {
     delete error.status.details!.kind;
     throw error;
   }
-  const { allowed, reason } = await decide(answering.storage, {
+  const { allowed, reason } = await decideAccess(answering.storage, {
     user: self ? user : { name: spec.user ?? "", groups: spec.groups ?? [] },
     verb: (resource ?? other)!.verb ?? "", path: other?.path ?? "", namespace: resource?.namespace ?? "", apiGroup: resource?.group ?? "", apiVersion: resource?.version ?? "",
     resource: resource?.resource ?? "", subresource: resource?.subresource ?? "", name: resource?.name ?? "",
+    fieldSelector: selectorOf(resource?.fieldSelector),
   });
   return created(answering, object, { status: { allowed, ...(reason === "" ? {} : { reason }) } });
 }
+
+/** Only what is equal narrows what a node may see. */
+const selectorOf = ({ rawSelector, requirements = [] }: NonNullable<Access["fieldSelector"]> = {}): string =>
+  rawSelector ?? requirements.flatMap(({ key, operator, values = [] }) => (operator === "In" && values.length === 1 ? [`${key}=${values[0]}`] : [])).join(",");
 
 function created(answering: Answering, object: Review, { metadata = {}, ...rest }: { metadata?: object; spec?: object; status: object }): ApiResponse {
   const { kind, group } = answering.info.descriptor.name;

@@ -3,10 +3,12 @@
  * DefaultOffAdmissionPlugins). NamespaceLifecycle is a step of the server's own (`handlers.ts`).
  */
 import type { Admission, AdmissionContext, AdmissionRequest } from "../../extension.ts";
+import { confirmNoEscalation } from "../escalation.ts";
 import { defaultTolerationSeconds, taintNodesByCondition } from "./defaults.ts";
 import { defaultIngressClass } from "./ingress-class.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { nodeRestriction } from "./node-restriction.ts";
+import { podSecurity } from "./pod-security/index.ts";
 import { priority } from "./priority.ts";
 import { resourceQuota } from "./resource-quota.ts";
 import { runtimeClass } from "./runtime-class.ts";
@@ -19,6 +21,7 @@ const PLUGINS: readonly AdmissionPlugin[] = [
   serviceAccount,
   nodeRestriction,
   taintNodesByCondition,
+  podSecurity,
   priority,
   defaultTolerationSeconds,
   defaultStorageClass,
@@ -46,6 +49,8 @@ export function createAdmission(context: AdmissionContext): Admission {
         const pending = plugin.admit?.(request, context);
         if (pending !== undefined) await pending;
       }
+      // No plugin upstream, a step of the registry: behind what changes the object, before validation.
+      await confirmNoEscalation(request, context);
     },
     async validate(request: AdmissionRequest) {
       for (const plugin of pluginsOf(request.descriptor.name.resource)) {

@@ -378,7 +378,7 @@ export const persistentVolumeClaim: Validation = {
     if (!deepEqual(spec, was)) errors.forbidden("spec", `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims${differing("core.PersistentVolumeClaimSpec", spec, was)}`);
     if (before !== undefined && parseQuantity(size ?? "0").nano < parseQuantity(before).nano) {
       const capacity = old.status?.capacity?.storage;
-      if (capacity === undefined || parseQuantity(size ?? "0").nano <= parseQuantity(capacity).nano) errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
+      if (parseQuantity(size ?? "0").nano <= parseQuantity(capacity ?? "0").nano) errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
     }
     immutable(o.spec.volumeMode, old.spec.volumeMode, "volumeMode", errors);
   },

@@ -1,4 +1,6 @@
 /** The validation of every built-in kind, put onto its descriptor. */
+import type { Pod } from "../../../api/types.generated.ts";
+import { syncAppArmor } from "../apparmor.ts";
 import { autoscalerV1, eventsV1 } from "../converted.ts";
 import type { Conversion } from "../converted.ts";
 import type { Descriptor } from "../../registry/descriptor.ts";
@@ -90,14 +92,22 @@ export function withValidation(descriptor: Descriptor): Descriptor {
       ...descriptor,
       ...service,
       whole: true,
+      ...(warnings === undefined ? {} : { warnings }),
       allocate(object, old, errors, context) {
         validateBeforeAllocation(object, errors);
         return errors.list.length > 0 ? () => {} : allocate(object, old, errors, context);
       },
     };
+  const { prepareForCreate } = descriptor;
   return {
     ...descriptor,
     ...(found === undefined ? {} : { ...found, whole: true }),
+    ...(key !== "Pod" ? {} : {
+      prepareForCreate(object, context) {
+        prepareForCreate?.(object, context);
+        syncAppArmor(object as unknown as Pod);
+      },
+    }),
     ...(warnings === undefined ? {} : { warnings }),
     ...(group === "admissionregistration.k8s.io" ? { prepare: admissionregistration.loadExpressions } : {}),
   };
