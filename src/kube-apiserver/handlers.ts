@@ -119,7 +119,7 @@ export function createHandlers(given: HandlersOptions): Handlers {
 
     remove(asked: DeleteOptions): Promise<unknown> {
       const { descriptor, namespace, name } = this.info;
-      return deleteObject(descriptor, namespace, name, asked);
+      return deleteObject({ ...this.info, descriptor, namespace, name }, this.user, asked);
     }
   }
 
@@ -154,8 +154,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
       case "patch":
         if (info.name === "") throw methodNotAllowed();
         return patch(info, request, user);
-      case "delete": return remove(info, request);
-      case "deletecollection": return removeCollection(info, request);
+      case "delete": return remove(info, request, user);
+      case "deletecollection": return removeCollection(info, request, user);
     }
   }
 
@@ -651,24 +651,24 @@ export function createHandlers(given: HandlersOptions): Handlers {
     throw conflict(OPTIMISTIC_LOCK);
   }
 
-  async function remove(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
+  async function remove(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const deleteOptions = parseDeleteOptions(request, info.query);
     const { deleteWarning } = info.descriptor;
     const headers = deleteWarning === undefined || deleteOptions.propagationPolicy !== undefined ? NO_HEADERS : { warning: `299 - ${JSON.stringify(deleteWarning)}` };
-    const { object, gone } = await deleteObject(info.descriptor, info.namespace, info.name, deleteOptions);
+    const { object, gone } = await deleteObject(info, user, deleteOptions);
     if (!gone || info.descriptor.returnsDeleted === true) return { status: 200, headers, body: object };
     const { name, uid } = object.metadata;
     const { group, resource } = info.descriptor.name;
     return { status: 200, headers: NO_HEADERS, body: { ...success(), details: { name, ...(group === "" ? {} : { group }), kind: resource, uid } } };
   }
 
-  async function removeCollection(info: RequestInfo, request: ApiRequest): Promise<ApiResponse> {
+  async function removeCollection(info: RequestInfo, request: ApiRequest, user: Requester): Promise<ApiResponse> {
     const deleteOptions = parseDeleteOptions(request, info.query);
     const response = await reader.list(info);
     const list = response.body as { items: KubeObject[] };
     for (const { metadata } of list.items) {
       try {
-        await deleteObject(info.descriptor, metadata.namespace ?? "", metadata.name, deleteOptions);
+        await deleteObject({ ...info, namespace: metadata.namespace ?? "", name: metadata.name }, user, deleteOptions);
       } catch (e) {
         if (!(e instanceof ApiError) || e.reason !== "NotFound") throw e;
       }
@@ -677,7 +677,8 @@ export function createHandlers(given: HandlersOptions): Handlers {
   }
 
   /** Deletes, or starts to. Follows Store.Delete, BeforeDelete and deletionFinalizersForGarbageCollection. */
-  async function deleteObject(descriptor: Descriptor, namespace: string, name: string, asked: DeleteOptions): Promise<{ object: KubeObject; gone: boolean }> {
+  async function deleteObject(info: RequestInfo, user: Requester, asked: DeleteOptions): Promise<{ object: KubeObject; gone: boolean }> {
+    const { descriptor, namespace, name } = info;
     const key = storageKey(descriptor, namespace, name);
     const isNamespace = descriptor === namespaces;
     const store = storeOf(descriptor);
@@ -689,6 +690,10 @@ export function createHandlers(given: HandlersOptions): Handlers {
       checkDeletePreconditions(descriptor, value, asked);
       const forbidden = descriptor.keeps?.(name);
       if (forbidden !== undefined) throw newForbidden(gr(descriptor), name, forbidden);
+      if (admission !== undefined) {
+        info.warnings.length = 0;
+        await admission.validate({ operation: "DELETE", descriptor, subresource: "", namespace, name, old: value, user, dryRun: asked.dryRun, warn: (text) => void info.warnings.push(text) });
+      }
       const finalizers = deletionFinalizers(value, asked, descriptor.orphansByDefault === true);
       if (own !== undefined && value.metadata.deletionTimestamp === undefined && !finalizers.includes(own.finalizer)) finalizers.push(own.finalizer);
       const grace = descriptor.gracePeriod?.(value, asked.gracePeriodSeconds) ?? 0;

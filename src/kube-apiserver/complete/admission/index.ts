@@ -15,6 +15,7 @@ import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { defaultStorageClass, persistentVolumeClaimResize, storageObjectInUseProtection } from "./storage.ts";
 import type { AdmissionPlugin } from "./types.ts";
+import { validatingAdmissionPolicy } from "./validating-admission-policy.ts";
 
 const PLUGINS: readonly AdmissionPlugin[] = [
   limitRanger,
@@ -29,6 +30,7 @@ const PLUGINS: readonly AdmissionPlugin[] = [
   persistentVolumeClaimResize,
   runtimeClass,
   defaultIngressClass,
+  validatingAdmissionPolicy,
   // Last: what another plugin refuses is not charged.
   resourceQuota,
 ];
@@ -54,6 +56,7 @@ export function createAdmission(context: AdmissionContext): Admission {
     },
     async validate(request: AdmissionRequest) {
       for (const plugin of pluginsOf(request.descriptor.name.resource)) {
+        if (request.operation === "DELETE" && plugin.deletions !== true) continue;
         const pending = plugin.validate?.(request, context);
         if (pending !== undefined) await pending;
       }

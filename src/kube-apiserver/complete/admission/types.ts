@@ -13,6 +13,8 @@ export interface AdmissionPlugin {
   readonly name: string;
   /** The resources that it looks at; all without. */
   readonly resources?: readonly string[];
+  /** It judges deletions, too. */
+  readonly deletions?: true;
   admit?(request: AdmissionRequest, context: AdmissionContext): void | Promise<void>;
   validate?(request: AdmissionRequest, context: AdmissionContext): void | Promise<void>;
 }

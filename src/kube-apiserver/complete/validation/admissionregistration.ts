@@ -257,7 +257,7 @@ function policyRule({ expression: source = "", messageExpression = "", message =
   if (message !== "" && text === "") errors.invalid(`${path}.message`, message, "message must be non-empty if specified");
   else if (text.includes("\n")) errors.invalid(`${path}.message`, message, "message must not contain line breaks");
   else if (rule.includes("\n") && text === "") errors.required(`${path}.message`, "message must be specified if expression contains line breaks");
-  if (reason !== undefined && reason !== "Unauthorized") oneOf(reason, REASONS, `${path}.reason`, errors);
+  if (reason !== undefined) oneOf(reason, REASONS, `${path}.reason`, errors);
 }
 
 function paramKind({ apiVersion = "", kind = "" }: Any, path: string, errors: FieldErrors): void {

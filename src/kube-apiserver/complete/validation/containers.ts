@@ -254,15 +254,15 @@ const isExtended = (name: string): boolean => !isNative(name) && !name.startsWit
 function containerResourceName(name: string, path: string, errors: FieldErrors): void {
   resourceName(name, path, errors);
   if (!name.includes("/")) {
-    if (!STANDARD.test(name)) errors.invalid(path, name, "must be a standard resource for containers");
-  } else if (!isNative(name) && !isExtended(name)) errors.invalid(path, name, "doesn't follow extended resource name standard");
+    if (!STANDARD.test(name)) errors.invalidGo(path, name, "must be a standard resource for containers");
+  } else if (!isNative(name) && !isExtended(name)) errors.invalidGo(path, name, "doesn't follow extended resource name standard");
 }
 
-/** Follows validateResourceName. */
+/** Follows validateResourceName. Names of resources are Stringers: they are quoted nowhere. */
 export function resourceName(name: string, path: string, errors: FieldErrors): void {
   const problems = qualifiedName(name);
-  errors.invalidAll(path, name, problems);
-  if (problems.length === 0 && !name.includes("/") && !KNOWN.test(name)) errors.invalid(path, name, "must be a standard resource type or fully qualified");
+  for (const problem of problems) errors.invalidGo(path, name, problem);
+  if (problems.length === 0 && !name.includes("/") && !KNOWN.test(name)) errors.invalidGo(path, name, "must be a standard resource type or fully qualified");
 }
 
 const INTEGER = /^(pods|services|replicationcontrollers|resourcequotas|secrets|configmaps|persistentvolumeclaims|services\..+|count\/.+)$/;

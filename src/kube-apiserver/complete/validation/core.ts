@@ -247,7 +247,7 @@ function quotaBody({ spec }: Any, errors: FieldErrors): void {
   for (const name of Object.keys(spec.hard ?? {})) {
     const at = `spec.hard[${name}]`;
     resourceName(name, at, errors);
-    if (!name.includes("/") && !QUOTA_RESOURCES.test(name)) errors.invalid(at, name, "must be a standard resource for quota");
+    if (!name.includes("/") && !QUOTA_RESOURCES.test(name)) errors.invalidGo(at, name, "must be a standard resource for quota");
     resourceQuantity(name, spec.hard[name], at, errors);
   }
   const resources = Object.keys(spec.hard ?? {}).sort().filter((name) => QUOTA_RESOURCES.test(name));

@@ -1,7 +1,7 @@
 /** CEL in admission policies and match conditions, as far as it can be judged when it is written. Follows k8s.io/apiserver/pkg/admission/plugin/cel/compile.go. */
 import { formatIssues, parseExpression } from "../../crd/cel/ast.ts";
 import { check } from "../../crd/cel/checker.ts";
-import { BOOL, DYN, NULL, STRING } from "../../crd/cel/types.ts";
+import { BOOL, DYN, formatType, NULL, STRING } from "../../crd/cel/types.ts";
 import type { Decl, Type } from "../../crd/cel/types.ts";
 import type { FieldErrors } from "../../field.ts";
 
@@ -41,6 +41,6 @@ export function expression(source: string, scope: Scope, wanted: keyof typeof RE
   }
   const results = RESULTS[wanted];
   if (results.length > 0 && type.k !== "dyn" && !results.some(({ k }) => k === type.k))
-    errors.invalid(path, source, results.length === 1 ? `must evaluate to ${results[0].k}` : "must evaluate to one of [string null_type]");
+    errors.invalid(path, source, `must evaluate to ${results.length === 1 ? results[0].k : "one of [string null_type]"} but got ${formatType(type)}`);
   return type;
 }

@@ -66,7 +66,7 @@ function compile(source: string, decl: Decl, optional: boolean, wanted: "bool" |
 }
 
 /** The library's words as cel-go's. */
-function evaluationProblem(e: unknown): string {
+export function evaluationProblem(e: unknown): string {
   const text = e instanceof EvaluationError ? e.summary : e instanceof Error ? e.message.split("\n")[0]! : "unknown error";
   const key = /^No such key: (.*)$/.exec(text);
   if (key !== null) return `no such key: ${key[1]}`;
