@@ -12,7 +12,7 @@ const SAYS = 'deprecated since v1.30; use the "appArmorProfile" field instead';
 /** The containers of new pods whose profile came from an annotation: what a client is told of once. */
 const fromAnnotation = new WeakMap<object, readonly string[]>();
 
-const containersOf = ({ spec }: Pick<Pod, "spec">): Container[] => [...(spec.initContainers ?? []), ...spec.containers, ...((spec.ephemeralContainers ?? []) as unknown as Container[])];
+const containersOf = ({ spec }: Pick<Pod, "spec">): Container[] => [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...((spec.ephemeralContainers ?? []) as unknown as Container[])];
 
 /** Gives a new pod the fields for its annotations, and the annotations for its fields, that kubelets of before look at. */
 export function syncAppArmor(pod: Pod): void {
