@@ -207,6 +207,32 @@ export function bpfCallSubprogram(slot: u32, r1: u64, r2: u64, r3: u64, r4: u64,
   return run.fault == 0 ? r0 : 0;
 }
 
+/** Runs a subprogram by itself, outside of any program: timers, work queues. Not run when nested too deeply. */
+export function bpfRunCallback(at: usize, slot: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64): u64 {
+  const run = bpfEnter(), prog = changetype<BpfProg>(at);
+  if (changetype<usize>(run) == 0) {
+    prog.misses++;
+    return 0;
+  }
+  run.prog = at;
+  run.checked = progChecked(prog);
+  run.tailCalls = 0;
+  run.faultSlot = u32.MAX_VALUE;
+  run.helper = 0;
+  // The callback's frame comes behind an empty one, as that of a program that calls back.
+  run.fp = run.stack + <usize>BPF_STACK;
+  run.stackEnd = run.fp + <usize>(BPF_MAX_CALL_FRAMES * BPF_STACK);
+  const r0 = bpfCallSubprogram(slot, r1, r2, r3, r4, r5);
+  if (run.fault != 0) prog.faults++;
+  bpfLeave(run);
+  return r0;
+}
+
+/** The program that is running: after a tail call the target. */
+@inline export function bpfCurrentProg(): BpfProg {
+  return changetype<BpfProg>(bpfCurrent().prog);
+}
+
 /**
  * bpf_tail_call: the program at `index` of the prog array runs in the frame of the one that is running, and what it returns (run.r0) is what the
  * frame returns. False: there is none, or it was one too many: the caller goes on.

@@ -9,12 +9,14 @@ import {
   BPF_INFO_REFERENCES, BPF_INFO_RUNS, BPF_INFO_SLOTS, BPF_INFO_TAG, BPF_INFO_TYPE, BPF_LOAD_AREAS, BPF_LOAD_ATTACH_TYPE, BPF_LOAD_BYTES,
   BPF_LOAD_CTX_READ, BPF_LOAD_CTX_WRITTEN, BPF_LOAD_FLAGS, BPF_LOAD_F_FRAGS, BPF_LOAD_F_GPL, BPF_LOAD_F_SLEEPABLE, BPF_LOAD_F_SLOT_FLAGS,
   BPF_LOAD_F_VERIFIED, BPF_LOAD_MAPS, BPF_LOAD_NAME, BPF_LOAD_SLOTS, BPF_LOAD_TAG, BPF_LOAD_TYPE, BPF_OUTCOME_ADDRESS, BPF_OUTCOME_BYTES,
-  BPF_OUTCOME_DATA_LENGTH, BPF_OUTCOME_FAULT, BPF_OUTCOME_FUEL, BPF_OUTCOME_HELPER, BPF_OUTCOME_R0, BPF_OUTCOME_SIZE, BPF_OUTCOME_SLOT, BPF_PROG_FREE,
-  BPF_PROG_INFO, BPF_PROG_JIT, BPF_PROG_LOAD, BPF_PROG_RUN,
+  BPF_OUTCOME_CTX_LENGTH, BPF_OUTCOME_DATA_LENGTH, BPF_OUTCOME_FAULT, BPF_OUTCOME_FUEL, BPF_OUTCOME_HELPER, BPF_OUTCOME_R0, BPF_OUTCOME_SIZE, BPF_OUTCOME_SLOT, BPF_PROG_FREE,
+  BPF_PROG_INFO, BPF_PROG_JIT, BPF_PROG_LOAD, BPF_PROG_RUN, BPF_PROG_TEST_RUN, BPF_TEST_BATCH, BPF_TEST_BYTES, BPF_TEST_CPU, BPF_TEST_CTX_LENGTH,
+  BPF_TEST_DATA_LENGTH, BPF_TEST_FLAGS, BPF_TEST_F_UPLOAD, BPF_TEST_NETNS, BPF_TEST_PROGRAM, BPF_TEST_REPEAT,
 } from "../../assembly/abi/bpf.ts";
 import { EINVAL, MAILBOX_BYTES } from "../../assembly/abi/core.ts";
 import type { NodeContext } from "./context.ts";
-import { KernelError } from "./netns.ts";
+import { kernelOf } from "./namespace.ts";
+import { KernelError, type Netns } from "./netns.ts";
 
 /** A program as the kernel takes it. */
 export interface BpfProgramSpec {
@@ -67,6 +69,31 @@ export interface BpfOutcome {
   readonly fuelLeft: bigint;
 }
 
+/** Arguments of BPF_PROG_TEST_RUN. */
+export interface BpfTestRunOptions {
+  /** A packet from its Ethernet header on, or whatever else the type takes. */
+  readonly dataIn?: Uint8Array;
+  /** The uapi structure of the type's context. */
+  readonly ctxIn?: Uint8Array;
+  readonly repeat?: number;
+  /** BPF_F_TEST_* */
+  readonly flags?: number;
+  readonly cpu?: number;
+  readonly batch?: number;
+  /** Default: the host's. */
+  readonly netns?: Netns;
+}
+
+export interface BpfTestRunResult {
+  /** r0's lower half, 0 after a fault. */
+  readonly retval: number;
+  readonly dataOut: Uint8Array<ArrayBuffer>;
+  readonly ctxOut: Uint8Array<ArrayBuffer>;
+  /** Virtual time that a run took. */
+  readonly durationNs: number;
+  readonly fault?: BpfFault;
+}
+
 export interface BpfProgramInfo {
   readonly id: number;
   readonly type: number;
@@ -91,6 +118,8 @@ export interface BpfProgram {
   info(): BpfProgramInfo;
   /** Runs with r1 = `memory` (0 when it is empty), r2 = its length. Throws KernelError for what is not the program's fault. */
   run(memory: Uint8Array, options?: { readonly repeat?: number; readonly fuel?: bigint }): BpfOutcome;
+  /** BPF_PROG_TEST_RUN (net/bpf/test_run.c). Throws KernelError with the errno where that refuses. */
+  testRun(options?: BpfTestRunOptions): BpfTestRunResult;
   /** Tells the kernel which functions of the instance's table are this program's compiled code: `main` 0 goes back to interpreting. */
   setCompiled(main: number, callbacks: readonly { readonly slot: number; readonly index: number }[]): void;
   /** Attachments and prog arrays that hold it keep it alive. */
@@ -135,6 +164,7 @@ const faultText = (reason: BpfFaultReason, slot: number, address: bigint, size: 
 };
 
 const ASCII_NAME = 15;
+const NOTHING = new Uint8Array(0);
 
 /** The programs of a node. */
 export function createBpfPrograms(context: NodeContext): BpfPrograms {
@@ -215,6 +245,7 @@ function createProgram(context: NodeContext, handle: number, id: number, address
       const fault = readFault(instance.view);
       return fault === undefined ? outcome : { ...outcome, fault };
     },
+    testRun: (options = {}) => testRun(context, handle, options),
     setCompiled(main, callbacks) {
       const { view } = instance;
       view.setUint32(0, handle, true);
@@ -231,6 +262,43 @@ function createProgram(context: NodeContext, handle: number, id: number, address
       context.command(BPF_PROG_FREE, 4, "bpf");
     },
   };
+}
+
+function testRun(context: NodeContext, handle: number, options: BpfTestRunOptions): BpfTestRunResult {
+  const { dataIn = NOTHING, ctxIn = NOTHING, repeat = 0, flags = 0, cpu = 0, batch = 0, netns } = options;
+  const { instance } = context;
+  const inRecord = BPF_TEST_BYTES + ctxIn.length + dataIn.length <= MAILBOX_BYTES;
+  if (!inRecord) {
+    const both = new Uint8Array(ctxIn.length + dataIn.length);
+    both.set(ctxIn);
+    both.set(dataIn, ctxIn.length);
+    instance.upload(both);
+  }
+  const { view, u8 } = instance;
+  view.setUint32(BPF_TEST_PROGRAM, handle, true);
+  view.setUint32(BPF_TEST_FLAGS, (flags | (inRecord ? 0 : BPF_TEST_F_UPLOAD)) >>> 0, true);
+  view.setUint32(BPF_TEST_REPEAT, repeat, true);
+  view.setUint32(BPF_TEST_CTX_LENGTH, ctxIn.length, true);
+  view.setUint32(BPF_TEST_DATA_LENGTH, dataIn.length, true);
+  view.setUint32(BPF_TEST_NETNS, netns === undefined ? 0 : kernelOf(netns).handle, true);
+  view.setUint32(BPF_TEST_BATCH, batch, true);
+  view.setUint32(BPF_TEST_CPU, cpu, true);
+  if (inRecord) {
+    u8.set(ctxIn, BPF_TEST_BYTES);
+    u8.set(dataIn, BPF_TEST_BYTES + ctxIn.length);
+  }
+  const before = context.clock.nowNs();
+  context.command(BPF_PROG_TEST_RUN, inRecord ? BPF_TEST_BYTES + ctxIn.length + dataIn.length : BPF_TEST_BYTES, "bpf");
+  const answer = instance.view;
+  const ctxLength = answer.getUint32(BPF_OUTCOME_CTX_LENGTH, true);
+  const result = {
+    retval: answer.getUint32(BPF_OUTCOME_R0, true),
+    ctxOut: instance.copy(BPF_OUTCOME_BYTES, ctxLength),
+    dataOut: instance.copy(BPF_OUTCOME_BYTES + ctxLength, answer.getUint32(BPF_OUTCOME_DATA_LENGTH, true)),
+    durationNs: Math.round((context.clock.nowNs() - before) / Math.max(1, repeat)),
+  };
+  const fault = readFault(answer);
+  return fault === undefined ? result : { ...result, fault };
 }
 
 /** The fault of a BPF_OUTCOME_* record, if there was one. */

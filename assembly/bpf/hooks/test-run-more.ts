@@ -1,10 +1,10 @@
 // BPF_PROG_TEST_RUN of programs without a packet of their own.
-import { EOPNOTSUPP } from "../../abi/core";
 import { Netns } from "../../layout";
 import { BpfProg } from "../prog";
 import { TestOut } from "./test-run";
+import { testRunContext } from "./test-run-context";
 
-/** Which types have a test run is bpf_prog_ops.test_run; the others answer ENOTSUPP. */
+/** 0 or -errno, as testRunSkb(). */
 export function testRunMore(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32, data: usize, length: u32, repeat: u32, flags: u32, out: TestOut): i32 {
-  return -EOPNOTSUPP;
+  return testRunContext(prog, ns, ctx, ctxLength, data, length, repeat, flags, out);
 }
