@@ -1,7 +1,8 @@
 // One function of a program as Wasm code: its graph becomes nested blocks and loops (Ramsey, "Beyond Relooper", ICFP 2022). The
 // dominator tree is walked without recursion, so that no program is too deep.
 import { End } from "./program.ts";
-import { InstructionWriter, type FunctionInput, type Module } from "./instructions.ts";
+import { CallWriter } from "./calls.ts";
+import type { FunctionInput, Module } from "./writer.ts";
 import { Op, type FunctionBody } from "./wasm.ts";
 
 /** What is left to do, beside trees: to close a construct. Code behind a loop is never reached. */
@@ -13,7 +14,7 @@ export function compileFunction(module: Module, input: FunctionInput): FunctionB
   return new FunctionCompiler(module, input).compile();
 }
 
-class FunctionCompiler extends InstructionWriter {
+class FunctionCompiler extends CallWriter {
   /** Open constructs, and where among them the block or loop of a basic block stands. */
   #height = 0;
   readonly #blockAt: Int32Array;

@@ -5,7 +5,7 @@ import { Kfunc } from "../uapi.ts";
 import { shapeOf } from "./dominators.ts";
 import { planFrame, type FramePlan } from "./frame.ts";
 import { compileFunction } from "./function.ts";
-import type { Module } from "./instructions.ts";
+import type { Module } from "./writer.ts";
 import { effects, liveness, markDead } from "./liveness.ts";
 import { CALL, functionEntries, functionGraphs, functionReference, readSlots, type Slots } from "./program.ts";
 import { forwardValues, type ValueOptions } from "./values.ts";

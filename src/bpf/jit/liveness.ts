@@ -85,7 +85,19 @@ export function effects(slots: Slots, clobber: boolean, entryOf: (slot: number) 
         return (op === CALL && src[slot] === 0 && imm[slot] === Helper.tail_call ? 0 : 1) | (clobber ? ARGUMENTS : 0);
     }
   };
-  return { reads, writes };
+  // Both are asked for more than once.
+  const readMask = new Int16Array(slots.count).fill(-1);
+  const writeMask = new Int16Array(slots.count).fill(-1);
+  return {
+    reads(slot) {
+      const known = readMask[slot]!;
+      return known !== -1 ? known : (readMask[slot] = reads(slot));
+    },
+    writes(slot) {
+      const known = writeMask[slot]!;
+      return known !== -1 ? known : (writeMask[slot] = writes(slot));
+    },
+  };
 }
 
 /** Goes backward through the blocks until nothing changes. */

@@ -244,6 +244,9 @@ export function foldedResult(slots: Slots, slot: number, values: Values): { low:
   const op = bpfOp(code);
   const imm = slots.imm[slot]!;
   const register = bpfSrc(code) === BPF_X && op !== BPF_NEG && op !== BPF_END;
+  // Most are not known, and most that are, are moves.
+  if (op !== BPF_MOV && (values.kind[slots.dst[slot]!]! > Kind.map || values.kind[slots.dst[slot]!] === Kind.none)) return undefined;
+  if (op === BPF_MOV && !register) return { low: imm, high: bpfClass(code) === BPF_ALU64 ? imm >> 31 : 0 };
   const right = register ? knownNumber(slots, values, slots.src[slot]!) : { low: imm, high: imm >> 31 };
   if (right === undefined) return undefined;
   const left = op === BPF_MOV ? right : knownNumber(slots, values, slots.dst[slot]!);
