@@ -1,5 +1,7 @@
 // The compiler alone against the reference interpreter: random programs, graphs that no source language makes, large and deep ones.
 import { describe, expect, test } from "vitest";
+import { encodeInsns, type Insn } from "../../src/bpf/insn.ts";
+import { compile } from "../../src/bpf/jit/index.ts";
 import { DATA_AT, STACK_AT, newMemory, runCompiled } from "./compiled.ts";
 import { PACKET, randomOf, structured, wild, type Random } from "./programs.ts";
 import { interpret, type Machine, type Outcome } from "./reference.ts";
@@ -109,6 +111,42 @@ describe("graphs", () => {
       at += part.length;
     }
     program[at] = 0x95;
-    same(program);
+    compare(() => program, 1, {}, false);
+    expect(() => new WebAssembly.Module(compile(program, { shared: false, checked: true }).bytes)).not.toThrow();
   }, 60_000);
+});
+
+const insn = (code: number, dst: number, src: number, off: number, imm: number): Insn => ({ code, dst, src, off, imm });
+
+test("a program that calls itself is as deep as frames go", () => {
+  // call 1; exit; 2: call 0; exit
+  const program = encodeInsns([insn(0x85, 0, 1, 0, 1), insn(0x95, 0, 0, 0, 0), insn(0x85, 0, 1, 0, -3), insn(0x95, 0, 0, 0, 0)]);
+  compare(() => program, 1, { fuel: 1000, owns }, true);
+});
+
+test("bpf_loop: in place when its callback is known, by the helper when it is not", () => {
+  const callback = 11;
+  const loop = (count: number, flags: number, hidden: boolean): Uint8Array => encodeInsns([
+    insn(0xbf, 6, 1, 0, 0), insn(0xb4, 1, 0, 0, count), insn(0x18, 2, 4, 0, callback), insn(0, 0, 0, 0, 0), insn(0xbf, 3, 6, 0, 0),
+    insn(0xb7, 4, 0, 0, flags),
+    // Through the stack the compiler does not follow it.
+    ...(hidden ? [insn(0x7b, 10, 2, -8, 0), insn(0x79, 2, 10, -8, 0)] : [insn(0xbf, 0, 6, 0, 0), insn(0xbf, 0, 6, 0, 0)]),
+    insn(0x85, 0, 0, 0, 181), insn(0x0f, 0, 0, 0, 0), insn(0x95, 0, 0, 0, 0),
+    // callback(index, ctx): *ctx += index, ends at 7.
+    insn(0xdb, 2, 1, 0, 0), insn(0xb7, 0, 0, 0, 0), insn(0x55, 1, 0, 1, 7), insn(0xb7, 0, 0, 0, 1), insn(0x95, 0, 0, 0, 0),
+  ]);
+  // Linux: bpf_loop in kernel/bpf/bpf_iter.c.
+  const helper: Machine["helper"] = (id, [n = 0n, target = 0n, ctx = 0n, flags = 0n], { call }) => {
+    expect(id).toBe(181);
+    if (flags !== 0n) return BigInt.asUintN(64, -22n);
+    const count = BigInt.asUintN(32, n);
+    if (count > 8388608n) return BigInt.asUintN(64, -7n);
+    for (let at = 0n; at < count; at++) if (call(Number(target), at, ctx) !== 0n) return at + 1n;
+    return count;
+  };
+  for (const [count, flags] of [[0, 0], [3, 0], [20, 0], [20, 1], [8388609, 0], [8388609, 1], [-1, 0]] as const) {
+    for (const hidden of [false, true]) {
+      for (const checked of [false, true]) compare(() => loop(count, flags, hidden), 1, { helper, ...(checked ? { fuel: 100_000, owns } : {}) }, checked);
+    }
+  }
 });

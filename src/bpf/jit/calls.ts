@@ -79,10 +79,8 @@ export class CallWriter extends InstructionWriter {
     }
     code.call(by);
     this.set(0);
-    if (this.checked) {
-      this.ifFault();
-      if (back) this.takeFuel();
-    } else if (this.module.throws) this.ifFault();
+    if (this.checked || this.module.throws) this.ifFault(back);
+    if (this.checked && back) this.takeFuel();
   }
 
   /** Tells the run where this frame is: for what it calls back, and for what a tail call goes to. */
@@ -109,7 +107,7 @@ export class CallWriter extends InstructionWriter {
     code.byte(Op.end);
     // It was not taken: on with the next instruction, r0 as it was.
     if (this.checked) {
-      this.ifFault();
+      this.ifFault(true);
       this.takeFuel();
     }
   }
@@ -155,9 +153,9 @@ export class CallWriter extends InstructionWriter {
     code.call(this.module.functionAt.get(target)!.index);
     if (this.checked) {
       this.setFrame();
-      this.ifFault();
+      this.ifFault(true);
       this.takeFuel();
-    } else if (this.module.throws) this.ifFault();
+    } else if (this.module.throws) this.ifFault(true);
   }
 
   /** bpf_loop with a callback that is known: a loop of local calls. */
@@ -166,19 +164,19 @@ export class CallWriter extends InstructionWriter {
     if (values.kind[2] !== Kind.func) return false;
     const target = this.module.reference(values.low[2]!)!;
     const { parameters } = this.module.functionAt.get(target)!;
-    // a counts; b holds what the callback returned, first the error.
-    this.push32(1);
-    code.i32(MAX_LOOPS);
-    code.byte(Op.i32_gt_u);
-    code.open(Op.if, I64);
-    code.i64s(-E2BIG);
-    code.byte(Op.else);
     this.push(4);
     code.byte(Op.i64_eqz);
     code.byte(Op.i32_eqz);
     code.open(Op.if, I64);
     code.i64s(-EINVAL);
     code.byte(Op.else);
+    this.push32(1);
+    code.i32(MAX_LOOPS);
+    code.byte(Op.i32_gt_u);
+    code.open(Op.if, I64);
+    code.i64s(-E2BIG);
+    code.byte(Op.else);
+    // scratchA counts.
     code.i64s(0);
     code.set(this.scratchA);
     code.open(Op.block);

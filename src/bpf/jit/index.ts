@@ -1,6 +1,6 @@
 // From a program's slots to a Wasm module that runs it over the kernel's memory: `compile` gives the bytes, `install` (install.ts)
 // puts them into a kernel's table. docs/decisions/bpf-jit.md says what was measured.
-import { BPF_PSEUDO_KFUNC_CALL } from "../insn.ts";
+import { BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL } from "../insn.ts";
 import { Kfunc } from "../uapi.ts";
 import { shapeOf } from "./dominators.ts";
 import { planFrame, type FramePlan } from "./frame.ts";
@@ -87,6 +87,8 @@ export function compile(bytes: Uint8Array, options: CompileOptions): CompiledPro
   // An unverified function that holds a pointer to one frame may reach the others by it.
   const loose = checked && analysed.some(({ plan }) => plan.escapes);
 
+  const callbacks = [...referenced(slots)];
+  const reentered = callbacks.includes(0) || callsStart(slots);
   const functionAt = new Map(entries.map((entry, at) => [entry, { index: IMPORTS.length + at, parameters: highest(read.get(entry)!) }]));
   const module: Module = {
     slots, checked, reference, functionAt, mapAt: (slot) => maps.get(slot), probes: options.probes ?? new Set(), throws: throws(slots),
@@ -94,9 +96,9 @@ export function compile(bytes: Uint8Array, options: CompileOptions): CompiledPro
   const functions: FunctionBody[] = analysed.map(({ shape, values, blocks, plan }) =>
     compileFunction(module, {
       shape, values, blocks, dead, plan: loose ? inMemory(plan) : plan, parameters: functionAt.get(shape.graph.entry)!.parameters,
+      exported: shape.graph.entry === 0 && !reentered,
     }));
-  const callbacks = [...referenced(slots)];
-  functions.push(mainEntry(functionAt.get(0)!));
+  if (reentered) functions.push(mainEntry(functionAt.get(0)!));
   for (const slot of callbacks) functions.push(callbackEntry(slot, functionAt.get(slot)!));
   return { bytes: moduleBytes(options.shared, IMPORTS, functions), callbacks };
 }
@@ -118,6 +120,14 @@ function referenced(slots: Slots): Set<number> {
   return found;
 }
 
+/** Whether a program calls itself: its first slot. */
+function callsStart(slots: Slots): boolean {
+  for (let slot = 0; slot < slots.count; slot++) {
+    if (slots.code[slot] === CALL && slots.src[slot] === BPF_PSEUDO_CALL && slot + 1 + slots.imm[slot]! === 0 && slots.second[slot] === 0) return true;
+  }
+  return false;
+}
+
 /** Whether a program calls bpf_throw. */
 function throws(slots: Slots): boolean {
   for (let slot = 0; slot < slots.count; slot++) {
@@ -126,7 +136,7 @@ function throws(slots: Slots): boolean {
   return false;
 }
 
-/** `main(ctx, run)`: the frame is where the run says. */
+/** `main(ctx, run)` of a program that calls itself. */
 function mainEntry({ index, parameters }: { index: number; parameters: number }): FunctionBody {
   const code = new Code(64);
   pushFrame(code, 1);

@@ -35,6 +35,8 @@ export interface FunctionInput {
   readonly plan: FramePlan;
   readonly dead: Uint8Array;
   readonly parameters: number;
+  /** The function is the exported `main(ctx, run)`, which nothing in the program calls. */
+  readonly exported: boolean;
 }
 
 /** Up to so many bytes of the frame are cleared by stores of 8. */
@@ -50,7 +52,7 @@ export class FunctionWriter {
   protected readonly values = new Values();
   /** Locals of r0 to r9. */
   protected readonly register: number[] = [];
-  protected readonly frame = 0;
+  protected readonly frame: number;
   protected readonly run = 1;
   protected readonly word: number;
   protected readonly label: number;
@@ -59,6 +61,8 @@ export class FunctionWriter {
   protected readonly fuel: number;
   protected readonly loops: number;
   protected readonly firstSlot: number;
+  /** The first local of 64 bits that is no parameter. */
+  readonly #longs: number;
   /** A slot whose work was done with the one before. */
   protected skip = -1;
 
@@ -67,12 +71,14 @@ export class FunctionWriter {
     this.input = input;
     this.slots = module.slots;
     this.checked = module.checked;
-    const { parameters } = input;
-    this.word = 2 + parameters;
+    const passed = input.exported ? 0 : input.parameters;
+    this.word = 2 + passed;
     this.label = this.word + 1;
-    let next = this.label + 1;
+    this.frame = input.exported ? this.word + 2 : 0;
+    let next = 2 + passed + (input.exported ? 3 : 2);
+    this.#longs = next;
     for (let register = 0; register < 10; register++) {
-      this.register.push(register >= 1 && register <= parameters ? 1 + register : next++);
+      this.register.push(register >= 1 && register <= passed ? 1 + register : next++);
     }
     this.scratchA = next++;
     this.scratchB = next++;
@@ -83,20 +89,45 @@ export class FunctionWriter {
 
   /** The finished function. */
   protected finish(): FunctionBody {
-    const { parameters, plan } = this.input;
+    const { parameters, plan, exported } = this.input;
     const params = [I32, I32];
-    for (let register = 1; register <= parameters; register++) params.push(I64);
+    if (!exported) for (let register = 1; register <= parameters; register++) params.push(I64);
     return {
       type: { params, results: [I64] },
-      i32s: 2,
-      i64s: this.firstSlot + plan.from.length - this.word - 2,
+      i32s: exported ? 3 : 2,
+      i64s: this.firstSlot + plan.from.length - this.#longs,
       code: this.code,
+      ...(exported ? { name: "main" } : {}),
     };
   }
 
-  /** In an unverified program a frame begins as zeros; what of it is in locals does so by itself. */
   protected prologue(): void {
-    if (!this.checked) return;
+    if (this.input.exported) this.#takeArguments();
+    if (this.checked) this.#clearFrame();
+  }
+
+  /** Of `main(ctx, run)`: the frame is where the run says. */
+  #takeArguments(): void {
+    const { code } = this;
+    code.get(this.run);
+    code.memory(Op.i32_load, abi.BPF_RUN_FP);
+    code.i32(FRAME);
+    code.byte(Op.i32_sub);
+    code.set(this.frame);
+    if (this.input.parameters >= 1) {
+      code.get(0);
+      code.byte(Op.i64_extend_i32_u);
+      code.set(this.register[1]!);
+    }
+    if (this.input.parameters >= 2) {
+      code.get(this.run);
+      code.memory(Op.i64_load, abi.BPF_RUN_R2);
+      code.set(this.register[2]!);
+    }
+  }
+
+  /** In an unverified program a frame begins as zeros; what of it is in locals does so by itself. */
+  #clearFrame(): void {
     const { code } = this;
     this.takeFuel();
     const { memory, usesMemory } = this.input.plan;
@@ -119,6 +150,7 @@ export class FunctionWriter {
     code.i32(FRAME - first);
     code.fill();
   }
+
   // Fuel, faults.
 
   protected takeFuel(): void {
@@ -181,13 +213,15 @@ export class FunctionWriter {
     this.code.byte(Op.return);
   }
 
-  /** Ends the function when what was called left a fault, which says where. */
-  protected ifFault(): void {
+  /** Ends the function when what was called left a fault, which says where. `saved`: the run has the fuel that is left, not the local. */
+  protected ifFault(saved: boolean): void {
     const { code } = this;
     code.get(this.run);
     code.memory(Op.i32_load, abi.BPF_RUN_FAULT);
     code.open(Op.if);
-    this.returnFaulted();
+    if (!saved) this.saveFuel();
+    code.i64s(0);
+    code.byte(Op.return);
     code.byte(Op.end);
   }
 
