@@ -3,11 +3,12 @@
 // subsystems' commands: no bytes and no order of calls may trap.
 import {
   CORE_CHARGE, CORE_DELIVER, CORE_DELIVER_MANY, CORE_EVENTS, CORE_MEMORY, CORE_OBSERVE, CORE_OBSERVED, CORE_OUTBOX, EBADF, EINVAL, ENOENT,
-  ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX, RUN_QUEUED,
+  ENOMEM, MAILBOX_BYTES, OP_NET, OP_NETFILTER, OP_SOCK, RUN_BPF, RUN_EVENTS, RUN_MORE, RUN_OBSERVED, RUN_OUTBOX, RUN_QUEUED,
   RUN_STATUS_DEADLINE, RUN_STATUS_NOW,
 } from "./abi/core";
 import { OP_BPF } from "./abi/bpf";
 import { bpfCommand } from "./bpf/command";
+import { bpfMapEventsPending } from "./bpf/maps/map";
 import { FULL } from "./features";
 import { BOOT_MAGIC, BOOT_MAGIC_AT, NetDevice, Netns, Node, Skb } from "./layout";
 import { arenaDestroy } from "./mm/slab";
@@ -101,7 +102,7 @@ export function run(handle: u32, nowLo: u32, nowHi: u32): i32 {
   store<u64>(mailboxAt + RUN_STATUS_DEADLINE, FULL ? min<u64>(timersDeadline(), hrtimersDeadline()) : timersDeadline());
   return <i32>((more ? RUN_MORE : 0) | (sockEventsPending() ? RUN_EVENTS : 0)
     | (n.outboxHead != 0 ? RUN_OUTBOX : 0) | (n.obsWrite != 0 ? RUN_OBSERVED : 0)
-    | (FULL && n.parked != 0 ? RUN_QUEUED : 0));
+    | (FULL && n.parked != 0 ? RUN_QUEUED : 0) | (FULL && bpfMapEventsPending() ? RUN_BPF : 0));
 }
 
 /** One request at time `now`: the record of `length` bytes stands in the mailbox. Returns 0 or more, or -errno. */

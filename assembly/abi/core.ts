@@ -60,6 +60,7 @@ export const RUN_OUTBOX: u32 = 2; // frames for the underlay wait: CORE_OUTBOX
 export const RUN_OBSERVED: u32 = 4; // the observation ring holds records: CORE_OBSERVED
 export const RUN_MORE: u32 = 8; // stopped early because the observation ring is nearly full: drain it and run again
 export const RUN_QUEUED: u32 = 16; // packets wait for a program's word: NFQ_TAKE
+export const RUN_BPF: u32 = 32; // consumers of eBPF maps are to be woken: BPF_MAP_EVENTS
 export const RUN_STATUS_NOW: u32 = 0; // u64: the node's clock in ns, work included
 export const RUN_STATUS_DEADLINE: u32 = 8; // u64: when the next kernel timer is due in ns; all ones: none
 export const RUN_STATUS_BYTES: u32 = 16;

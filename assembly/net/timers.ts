@@ -1,4 +1,5 @@
 // What a timer calls when it fires: dispatch by number, since function values would need a data segment.
+import { bpfTimerFire } from "../bpf/maps/timer";
 import { ctGc } from "../netfilter/conntrack";
 import { FULL } from "../features";
 import { flowtableGc } from "../nft/flowtable";
@@ -48,12 +49,15 @@ export const HRTIMER_QDISC: u32 = 1;
 export const HRTIMER_PROXY_ARP: u32 = 2;
 /** An answer of proxy_ndp that waits. */
 export const HRTIMER_PROXY_NDP: u32 = 3;
+/** A timer in the value of an eBPF map. */
+export const HRTIMER_BPF: u32 = 4;
 
 /** Called when an Hrtimer is due. */
 export function hrtimerFire(kind: u32, owner: usize): void {
   if (kind == HRTIMER_QDISC) qdiscTimer(owner);
   else if (kind == HRTIMER_PROXY_ARP) proxyTimer(owner);
   else if (kind == HRTIMER_PROXY_NDP) proxyTimer6(owner);
+  else if (FULL && kind == HRTIMER_BPF) bpfTimerFire(owner);
 }
 
 /** Called by the wheel with what the timer was armed with. */

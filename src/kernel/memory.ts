@@ -131,6 +131,16 @@ export class KernelInstance {
     return new Uint8Array(this.u8.subarray(offset, offset + length));
   }
 
+  /** An unshared copy of memory at an address that the kernel gave for this: the value of an eBPF map. */
+  read(address: number, length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(new Uint8Array(this.#buffer, address, length));
+  }
+
+  /** The other way. */
+  write(address: number, bytes: Uint8Array): void {
+    new Uint8Array(this.#buffer, address, bytes.length).set(bytes);
+  }
+
   /** After growth the old buffer is detached (plain memory) or too short (shared): take the new one. */
   #renew(): void {
     if (this.memory.buffer === this.#buffer) return;
