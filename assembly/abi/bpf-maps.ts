@@ -174,8 +174,5 @@ export const BPF_FIELD_UPTR: u32 = 13; // 8
 export const BPF_FIELD_TASK_WORK: u32 = 14; // 8
 
 // Errors that only maps answer
-export const EFAULT: i32 = 14;
 export const EDEADLK: i32 = 35;
 export const EOVERFLOW: i32 = 75;
-// include/linux/errno.h
-export const ENOTSUPP: i32 = 524;

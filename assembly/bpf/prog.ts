@@ -1,7 +1,7 @@
 // Program objects: kernel/bpf/syscall.c bpf_prog_load, bpf_prog_put, bpf_prog_get_info_by_fd. A program belongs to its node; the driver, prog
 // arrays and attachments hold references.
 import {
-  BPF_AREA_READONLY, BPF_INFO_ADDRESS, BPF_INFO_ATTACH_TYPE, BPF_INFO_BYTES, BPF_INFO_FAULTS, BPF_INFO_FLAGS, BPF_INFO_ID, BPF_INFO_JITED,
+  BPF_AREA_READONLY, BPF_BAD_MAP, BPF_INFO_ADDRESS, BPF_INFO_ATTACH_TYPE, BPF_INFO_BYTES, BPF_INFO_FAULTS, BPF_INFO_FLAGS, BPF_INFO_ID, BPF_INFO_JITED,
   BPF_INFO_MISSES, BPF_INFO_NAME, BPF_INFO_REFERENCES, BPF_INFO_RUNS, BPF_INFO_SLOTS, BPF_INFO_TAG, BPF_INFO_TYPE, BPF_LOAD_AREAS, BPF_LOAD_ATTACH_TYPE,
   BPF_LOAD_BYTES, BPF_LOAD_CTX_READ, BPF_LOAD_CTX_WRITTEN, BPF_LOAD_FLAGS, BPF_LOAD_F_SLOT_FLAGS, BPF_LOAD_MAPS, BPF_LOAD_NAME, BPF_LOAD_SLOTS, BPF_LOAD_TAG,
   BPF_LOAD_TYPE, BPF_MAX_SLOTS,
@@ -10,6 +10,7 @@ import { E2BIG, EBADF, EINVAL, ENOMEM } from "../abi/core";
 import { HANDLE_BPF_PROG, handleFree, handleGet, handleNew } from "../mm/handle";
 import { kfree, kmalloc } from "../mm/slab";
 import { decode } from "./decode";
+import { bpfMapFind, bpfMapHold, bpfMapPut } from "./maps/map";
 import { bpfState } from "./run";
 
 @unmanaged export class BpfProg {
@@ -37,7 +38,7 @@ import { bpfState } from "./run";
   /** {u32 from, u32 to, u32 writable}[]: memory beyond context, stack and packet that an unverified program may touch. */
   areas: usize; areaCount: u32;
   /** Maps that it names: u32[]. */
-  maps: usize; mapCount: u32;
+  maps: usize; mapCount: u32; mapBytes: u32;
   /** Compiled code: index in the instance's table, 0: none; and {u32 slot, u32 index}[] of what is called back. */
   jitMain: u32;
   jit: usize; jitCount: u32;
@@ -68,7 +69,8 @@ function release(prog: BpfProg): void {
   kfree(prog.code, prog.codeBytes);
   kfree(prog.entries, prog.slots << 2);
   kfree(prog.areas, prog.areaCount * AREA_BYTES);
-  kfree(prog.maps, prog.mapCount << 2);
+  for (let i: u32 = 0; i < prog.mapCount; i++) bpfMapPut(<usize>load<u32>(prog.maps + <usize>(i << 2)));
+  kfree(prog.maps, prog.mapBytes);
   kfree(prog.jit, prog.jitCount << 3);
   kfree(changetype<usize>(prog), offsetof<BpfProg>());
 }
@@ -95,6 +97,7 @@ export function progLoad(at: usize, length: u32, slotsAt: usize, slotBytes: u32)
   prog.name1 = load<u64>(at + BPF_LOAD_NAME, 8) & 0x00ffffffffffffff;
   prog.slots = slots;
   let error = takeLists(prog, at + BPF_LOAD_BYTES, maps, areas) ? 0 : -ENOMEM;
+  if (error == 0) error = holdMaps(prog, at, maps);
   if (error == 0) error = decode(prog, slotsAt, flagged ? slotsAt + <usize>(slots << 3) : 0, at);
   if (error == 0) {
     prog.handle = handleNew(HANDLE_BPF_PROG, room);
@@ -118,8 +121,7 @@ function takeLists(prog: BpfProg, from: usize, maps: u32, areas: u32): bool {
   if (maps > 0) {
     prog.maps = kmalloc(maps << 2);
     if (prog.maps == 0) return false;
-    prog.mapCount = maps;
-    memory.copy(prog.maps, from, <usize>(maps << 2));
+    prog.mapBytes = maps << 2;
   }
   if (areas == 0) return true;
   prog.areas = kmalloc(areas * AREA_BYTES);
@@ -133,6 +135,23 @@ function takeLists(prog: BpfProg, from: usize, maps: u32, areas: u32): bool {
     store<u32>(area, bytes & BPF_AREA_READONLY ? 0 : 1, 8);
   }
   return true;
+}
+
+/** The maps that the program names live as long as it does. */
+function holdMaps(prog: BpfProg, at: usize, maps: u32): i32 {
+  for (let i: u32 = 0; i < maps; i++) {
+    const map = bpfMapFind(<u64>load<u32>(at + BPF_LOAD_BYTES + <usize>(i << 2)));
+    if (map == 0) {
+      store<u32>(at, 0);
+      store<u32>(at, BPF_BAD_MAP, 4);
+      store<u32>(at, i, 8);
+      return -EINVAL;
+    }
+    bpfMapHold(map);
+    store<u32>(prog.maps + <usize>(prog.mapCount << 2), <u32>map);
+    prog.mapCount++;
+  }
+  return 0;
 }
 
 /** BPF_PROG_FREE. */

@@ -7,6 +7,7 @@ import { BPF_FAULT_DEPTH, BPF_FUEL, BPF_MAX_CALL_FRAMES, BPF_MAX_TAIL_CALLS, BPF
 import { kmalloc } from "../mm/slab";
 import { node } from "../mm/node";
 import { bpfFault, progChecked } from "./memory";
+import { bpfProgArrayGet } from "./maps/prog-array";
 import { BpfProg, progCompiled } from "./prog";
 import { interpret } from "./vm";
 
@@ -239,7 +240,7 @@ export function bpfRunCallback(at: usize, slot: u32, r1: u64, r2: u64, r3: u64, 
  */
 export function bpfTailCall(ctx: u64, map: u64, index: u64): bool {
   const run = bpfCurrent();
-  const target = tailTarget(map, <u32>index);
+  const target = bpfProgArrayGet(map, <u32>index);
   if (target == 0 || run.tailCalls >= BPF_MAX_TAIL_CALLS) return false;
   run.tailCalls++;
   const prog = run.prog, checked = run.checked, fp = run.fp, stackEnd = run.stackEnd;
@@ -251,9 +252,4 @@ export function bpfTailCall(ctx: u64, map: u64, index: u64): bool {
   run.stackEnd = stackEnd;
   run.fp = fp;
   return true;
-}
-
-/** The program that a tail call to `index` of the prog array runs, or 0. */
-function tailTarget(map: u64, index: u32): usize {
-  return 0;
 }

@@ -2,7 +2,7 @@
  * eBPF maps of one node, as bpf(2) offers them: creation, elements, batches, ring and perf buffers, all in bytes. `src/bpf/maps.ts` puts types on
  * them. Errors are KernelError with the errno's name; "no such element" is `undefined` or `false`.
  */
-import { EBADF, EINVAL, ENOENT, ENOSPC, MAILBOX_BYTES, RUN_BPF } from "../../assembly/abi/core.ts";
+import { EBADF, EFAULT, EINVAL, ENOENT, ENOSPC, ENOTSUPP, MAILBOX_BYTES, RUN_BPF } from "../../assembly/abi/core.ts";
 import {
   BATCH_LOOKUP, BATCH_LOOKUP_DELETE, BPFMA_ADDRESS, BPFMA_DATA, BPFMA_DATA_BYTES, BPFMA_ID, BPFMA_STRIDE, BPFMC_BTF_KEY, BPFMC_BTF_VALUE,
   BPFMC_BYTES, BPFMC_EXTRA, BPFMC_FIELDS, BPFMC_FIELD_BYTES, BPFMC_FLAGS, BPFMC_IFINDEX, BPFMC_INNER, BPFMC_KEY_SIZE, BPFMC_MAX_ENTRIES,
@@ -15,7 +15,7 @@ import {
   BPF_MAP_NEXT_KEY, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_CGROUP_ARRAY, BPF_MAP_TYPE_HASH_OF_MAPS, BPF_MAP_TYPE_LRU_PERCPU_HASH,
   BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_PERF_EVENT_ARRAY,
   BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_UPDATE, BPF_PERF_CONSUME, BPF_PERF_OPEN, BPF_RINGBUF_CONSUME, BPF_RINGBUF_SKIP, BPF_RINGBUF_STATE,
-  BPF_USER_RINGBUF_PUT, EDEADLK, EFAULT, ENOTSUPP, EOVERFLOW,
+  BPF_USER_RINGBUF_PUT, EDEADLK, EOVERFLOW,
 } from "../../assembly/abi/bpf-maps.ts";
 import type { NodeContext } from "./context.ts";
 import { errnoName } from "./memory.ts";
@@ -176,7 +176,7 @@ const FIELD_KINDS = {
 } as const;
 
 const OWN_NAMES: Readonly<Record<number, string>> = {
-  [EFAULT]: "EFAULT", [EDEADLK]: "EDEADLK", [EOVERFLOW]: "EOVERFLOW", [ENOTSUPP]: "ENOTSUPP",
+  [EDEADLK]: "EDEADLK", [EOVERFLOW]: "EOVERFLOW",
 };
 const NAME_BYTES = 16;
 const HEAD = 16;

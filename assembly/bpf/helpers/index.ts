@@ -2,10 +2,11 @@
 import { EINVAL } from "../../abi/core";
 import { bpfCurrent } from "../run";
 import { genericHelper } from "./generic";
+import { isMapHelper, mapHelper } from "./maps";
 import { packetHelper } from "./packet";
 
 /** Whose helper a number is. */
-const NOBODY: u32 = 0, GENERIC: u32 = 1, PACKET: u32 = 2;
+const NOBODY: u32 = 0, GENERIC: u32 = 1, PACKET: u32 = 2, MAPS: u32 = 3;
 
 function owner(id: u32): u32 {
   switch (id) {
@@ -15,7 +16,7 @@ function owner(id: u32): u32 {
     case 41: case 43: case 44: case 48: case 50: case 51: case 54: case 65: case 68: case 97: case 135: case 151: case 152: case 155: case 163:
     case 188: case 189: case 190: case 192:
       return PACKET;
-    default: return NOBODY;
+    default: return isMapHelper(id) ? MAPS : NOBODY;
   }
 }
 
@@ -30,6 +31,7 @@ export function bpfHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64):
   switch (owner(id)) {
     case GENERIC: return genericHelper(id, r1, r2, r3, r4, r5);
     case PACKET: return packetHelper(id, r1, r2, r3, r4, r5);
+    case MAPS: return mapHelper(id, r1, r2, r3, r4, r5);
     default: return <u64><i64>-EINVAL;
   }
 }

@@ -1,9 +1,8 @@
 // Batches of elements: generic_map_*_batch of kernel/bpf/syscall.c, and those of hash tables (kernel/bpf/hashtab.c), which go bucket by bucket.
-import { EINVAL, ENOENT, ENOSPC, EPERM } from "../../abi/core";
+import { EINVAL, ENOENT, ENOSPC, ENOTSUPP, EPERM } from "../../abi/core";
 import {
   BATCH_LOOKUP_DELETE, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_HASH_OF_MAPS,
   BPF_MAP_TYPE_LPM_TRIE, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
-  ENOTSUPP,
 } from "../../abi/bpf-maps";
 import { copyBytes } from "../../mm/copy";
 import { kfree, kmalloc } from "../../mm/slab";

@@ -69,3 +69,11 @@ export function fieldsFree(map: BpfMap, value: usize): void {
     }
   }
 }
+
+/** Timers and work queues of a value alone. */
+export function fieldsFreeTimers(map: BpfMap, value: usize): void {
+  for (let i: u32 = 0; i < map.fieldCount; i++) {
+    const field = fieldAt(map, i);
+    if (field.kind == BPF_FIELD_TIMER || field.kind == BPF_FIELD_WORKQUEUE) timerFree(value + <usize>field.offset);
+  }
+}

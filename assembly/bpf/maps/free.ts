@@ -1,6 +1,6 @@
 // The end of a map: what its type took is given back.
 import {
-  BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_BLOOM_FILTER, BPF_MAP_TYPE_CGROUP_ARRAY, BPF_MAP_TYPE_CGROUP_STORAGE,
+  BPF_FIELD_TIMER, BPF_FIELD_WORKQUEUE, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_BLOOM_FILTER, BPF_MAP_TYPE_CGROUP_ARRAY, BPF_MAP_TYPE_CGROUP_STORAGE,
   BPF_MAP_TYPE_CGRP_STORAGE, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_HASH,
   BPF_MAP_TYPE_HASH_OF_MAPS, BPF_MAP_TYPE_INODE_STORAGE, BPF_MAP_TYPE_LPM_TRIE, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH,
   BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_PROG_ARRAY,
@@ -11,11 +11,12 @@ import {
 import { arrayFree } from "./array";
 import { bloomFree } from "./bloom";
 import { devmapFree } from "./devmap";
-import { hashFree } from "./hash";
+import { fieldOf, fieldsFreeTimers } from "./fields";
+import { elementNext, hashFree, valueOf } from "./hash";
 import { trieFree } from "./lpm-trie";
 import { lruFree } from "./lru";
 import { BpfMap } from "./map";
-import { fdArrayFree } from "./prog-array";
+import { fdArrayFree, put } from "./prog-array";
 import { queueFree } from "./queue-stack";
 import { ringFree } from "./ringbuf";
 import { sockmapFree } from "./sockmap";
@@ -43,5 +44,22 @@ export function mapFree(map: BpfMap): void {
     case BPF_MAP_TYPE_QUEUE: case BPF_MAP_TYPE_STACK: queueFree(map); break;
     case BPF_MAP_TYPE_BLOOM_FILTER: bloomFree(map); break;
     default: arrayFree(map);
+  }
+}
+
+/** map_release_uref: a prog array lets go of its programs, timers of values end: both may hold programs that hold the map. */
+export function mapReleaseUser(map: BpfMap): void {
+  if (map.type == BPF_MAP_TYPE_PROG_ARRAY) {
+    for (let i: u32 = 0; i < map.maxEntries; i++) put(map, i, 0);
+    return;
+  }
+  if (fieldOf(map, BPF_FIELD_TIMER) == 0 && fieldOf(map, BPF_FIELD_WORKQUEUE) == 0) return;
+  if (map.type == BPF_MAP_TYPE_ARRAY) {
+    const end = map.data + <usize>map.dataBytes;
+    for (let value = map.data; value < end; value += <usize>map.stride) fieldsFreeTimers(map, value);
+    return;
+  }
+  for (let bucket: u32 = 0; bucket <= map.bucketMask; bucket++) {
+    for (let e = <usize>load<u32>(map.buckets + (<usize>bucket << 2)); e != 0; e = elementNext(e)) fieldsFreeTimers(map, valueOf(map, e));
   }
 }

@@ -1,9 +1,8 @@
 // What inner maps have to be like, kernel/bpf/map_in_map.c: the map given at creation leaves its shape behind, a BpfMap without elements.
-import { EBADF, EINVAL, ENOMEM } from "../../abi/core";
+import { EBADF, EINVAL, ENOMEM, ENOTSUPP } from "../../abi/core";
 import {
   BPFMC_FIELD_BYTES, BPF_F_INNER_MAP, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_CGROUP_STORAGE,
   BPF_MAP_TYPE_HASH_OF_MAPS, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_STRUCT_OPS, BPF_MAP_TYPE_XSKMAP,
-  ENOTSUPP,
 } from "../../abi/bpf-maps";
 import { kmalloc } from "../../mm/slab";
 import { BpfMap, bpfMapGet, mapNew } from "./map";

@@ -6,7 +6,7 @@ import {
   BPFMC_FIELD_BYTES, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
   BPF_MAP_TYPE_PERCPU_HASH,
 } from "../../abi/bpf-maps";
-import { mapFree } from "./free";
+import { mapFree, mapReleaseUser } from "./free";
 
 /** One map. Types use the fields from `data` on as their files say. */
 @unmanaged export class BpfMap {
@@ -165,10 +165,11 @@ export function mapDispose(map: BpfMap): void {
   kfree(changetype<usize>(map), MAP_BYTES);
 }
 
-/** BPF_MAP_CLOSE. */
+/** BPF_MAP_CLOSE. What could hold the map through programs ends with the driver's reference (map_release_uref). */
 export function mapClose(map: BpfMap): void {
   handleFree(map.handle);
   map.handle = 0;
+  mapReleaseUser(map);
   bpfMapPut(changetype<usize>(map));
 }
 

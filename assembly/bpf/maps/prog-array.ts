@@ -1,8 +1,8 @@
 // Arrays of what the driver has handles of, kernel/bpf/arraymap.c (fd_array_map_ops): programs, maps, perf events, cgroups. A slot is
 // {u32 object, u32 0}.
-import { E2BIG, EBADF, EINVAL, ENOENT } from "../../abi/core";
+import { E2BIG, EBADF, EINVAL, ENOENT, ENOTSUPP } from "../../abi/core";
 import {
-  BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_CGROUP_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_PROG_ARRAY, ENOTSUPP,
+  BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_CGROUP_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_PROG_ARRAY,
 } from "../../abi/bpf-maps";
 import { kfree } from "../../mm/slab";
 import { BpfProg, progGet, progHold, progPut } from "../prog";

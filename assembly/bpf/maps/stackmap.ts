@@ -1,7 +1,6 @@
 // Stack traces, kernel/bpf/stackmap.c: a call chain is kept under the number of its hash. A bucket is 0 or the address of
 // {u32 hash, u32 addresses, u64 address[]}.
-import { EFAULT } from "../../abi/bpf-maps";
-import { E2BIG, EEXIST, EINVAL, ENOENT, ENOMEM } from "../../abi/core";
+import { E2BIG, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM } from "../../abi/core";
 import { kfree, kmalloc } from "../../mm/slab";
 import { jhash } from "./jhash";
 import { BpfMap, roundUpPow2 } from "./map";
