@@ -128,7 +128,7 @@ export interface BpfMap {
   lookupBatch(count: number, from?: Uint8Array, options?: BatchOptions): BpfMapBatch;
   /** Keys and values one behind the other; how many were done, and the errno that ended it. */
   updateBatch(keys: Uint8Array, values: Uint8Array, elementFlags?: number): { readonly count: number; readonly error: string | undefined };
-  deleteBatch(keys: Uint8Array): { readonly count: number; readonly error: string | undefined };
+  deleteBatch(keys: Uint8Array, elementFlags?: number): { readonly count: number; readonly error: string | undefined };
   /** The driver can no longer write to it. */
   freeze(): void;
   /** Bytes of the values of an array in place, as mmap(2) of one gives them. */
@@ -336,7 +336,7 @@ export function createBpfMaps(context: NodeContext): BpfMaps {
         bytes.set(values, keys.length);
         return batch("bpf map batch update", BPF_MAP_BATCH_UPDATE, bytes, Math.floor(keys.length / keySize), elementFlags);
       },
-      deleteBatch: (keys) => batch("bpf map batch delete", BPF_MAP_BATCH_DELETE, keys, Math.floor(keys.length / keySize), 0),
+      deleteBatch: (keys, elementFlags = 0) => batch("bpf map batch delete", BPF_MAP_BATCH_DELETE, keys, Math.floor(keys.length / keySize), elementFlags),
       freeze() {
         ask("bpf map freeze", BPF_MAP_FREEZE, request(handle, 0, 0, NONE));
       },
@@ -391,8 +391,7 @@ export function createBpfMaps(context: NodeContext): BpfMaps {
     };
     /** An update or deletion of many, whose keys and values are uploaded. */
     const batch = (call: string, op: number, bytes: Uint8Array, count: number, elementFlags: number): { count: number; error: string | undefined } => {
-      if (count === 0) return { count: 0, error: undefined };
-      instance.upload(bytes);
+      if (bytes.length > 0) instance.upload(bytes);
       head(handle, 0, elementFlags);
       instance.view.setUint32(24, count, true);
       const result = context.command(op, BATCH_HEAD, call, true);

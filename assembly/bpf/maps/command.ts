@@ -64,7 +64,7 @@ export function bpfMapCommand(op: u32, at: usize, length: u32, upload: usize, up
     case BPF_MAP_DELETE: return keyFits(map, bytes, 0) ? sysDelete(map, payload) : -EINVAL;
     case BPF_MAP_NEXT_KEY: {
       const given = load<u32>(at, 4) != 0;
-      if (given && !keyFits(map, bytes, 0)) return -EINVAL;
+      if (given && (map.keySize == 0 || !keyFits(map, bytes, 0))) return -EINVAL;
       return sysNextKey(map, given ? payload : 0, at);
     }
     case BPF_MAP_LOOKUP_DELETE: return keyFits(map, bytes, 0) ? sysLookupDelete(map, load<u64>(at, 8), payload, at) : -EINVAL;

@@ -38,12 +38,12 @@ const KMALLOC_MAX: u64 = 1 << 22;
 /** PCPU_MIN_UNIT_SIZE. */
 const PERCPU_MAX: u32 = 32768;
 const HTAB_ELEM: u64 = 48;
-const LPM_NODE: u64 = 40;
+const LPM_NODE: u64 = 24;
 const LPM_DATA_MAX: u32 = 256;
-/** BPF_LOCAL_STORAGE_MAX_VALUE_SIZE is the least of this and 65535 less its element. */
-const STORAGE_MAX: u32 = 65535 - 120;
-/** NR_CPUS of a distribution's kernel. */
-const NR_CPUS: u32 = 8192;
+/** BPF_LOCAL_STORAGE_MAX_VALUE_SIZE: 64 KiB less the heads of an element. */
+const STORAGE_MAX: u32 = 65407;
+/** NR_CPUS of the kernel that answers were recorded from. */
+const NR_CPUS: u32 = 256;
 const MAX_BPF_STACK: u32 = 512;
 /** sysctl_perf_event_max_stack. */
 const STACK_DEPTH_MAX: u32 = 127;
@@ -64,7 +64,8 @@ export function mapCreate(at: usize, length: u32): i32 {
   const map = mapNew();
   if (changetype<usize>(map) == 0) return -ENOMEM;
   map.type = type;
-  map.flags = flags;
+  map.flags = flags & ~USER_ACCESS;
+  map.access = flags & USER_ACCESS;
   map.keySize = load<u32>(at, BPFMC_KEY_SIZE);
   map.valueSize = load<u32>(at, BPFMC_VALUE_SIZE);
   map.maxEntries = load<u32>(at, BPFMC_MAX_ENTRIES);
@@ -124,7 +125,7 @@ function check(at: usize, type: u32, flags: u32): i32 {
     case BPF_MAP_TYPE_SOCKHASH:
       if (entries == 0 || key == 0 || (value != 4 && value != 8) || flags & ~(BPF_F_NUMA_NODE | USER_ACCESS)) return -EINVAL;
       if (key > MAX_BPF_STACK) return -E2BIG;
-      return entries > 0x80000000 ? -EINVAL : 0;
+      return entries > 0x8000000 ? -EINVAL : 0;
     case BPF_MAP_TYPE_CGROUP_STORAGE: case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE: {
       const most: u32 = type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE ? PERCPU_MAX : STORAGE_MAX;
       if (key != 16 && key != 8) return -EINVAL;
@@ -142,6 +143,7 @@ function check(at: usize, type: u32, flags: u32): i32 {
       if (entries == 0 || key != 0 || value == 0 || flags & ~(BPF_F_NUMA_NODE | ACCESS) || !accessOk(flags)) return -EINVAL;
       return <u64>value > KMALLOC_MAX ? -E2BIG : 0;
     case BPF_MAP_TYPE_BLOOM_FILTER:
+      if (<u64>value > KMALLOC_MAX) return -E2BIG;
       return key != 0 || value == 0 || entries == 0 || flags & ~(BPF_F_NUMA_NODE | BPF_F_ZERO_SEED | ACCESS) || !accessOk(flags)
         || load<u64>(at, BPFMC_EXTRA) & ~15 ? -EINVAL : 0;
     default: return -EINVAL;

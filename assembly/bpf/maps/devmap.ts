@@ -135,7 +135,7 @@ export function devmapUpdate(map: BpfMap, key: usize, value: usize, flags: u64):
   const device: usize = cpu ? 0 : deviceOf(load<u32>(value));
   if (!cpu && device == 0) return -EINVAL;
   const prog = progOf(map, value, cpu ? BPF_XDP_CPUMAP : BPF_XDP_DEVMAP);
-  if (prog < 0 && prog > -4096) return prog;
+  if (prog < 0 && prog > -4096) return cpu ? -ENOMEM : -EINVAL;
   const slot = slotOf(map, index);
   const old = <usize>load<u32>(slot);
   if (old == 0 && map.type == BPF_MAP_TYPE_DEVMAP_HASH && map.count >= map.maxEntries) {

@@ -15,6 +15,8 @@ import { mapFree, mapReleaseUser } from "./free";
   valueSize: u32;
   maxEntries: u32;
   flags: u32;
+  /** BPF_F_RDONLY, BPF_F_WRONLY: of the handle, not of the map. */
+  access: u32;
   /** Bytes from one value to the next: the value rounded up to 8. */
   stride: u32;
   /** Arrays: the values (per CPU: all of CPU 0, then all of CPU 1). */

@@ -75,12 +75,12 @@ export function sockmapUpdate(at: usize, key: usize, socket: usize, flags: u64):
 
 /** sock_map_update_elem_sys: the value names a socket by its handle. */
 export function sockmapUpdateSys(map: BpfMap, key: usize, value: usize, flags: u64): i32 {
-  const handle = map.valueSize == 8 ? load<u64>(value) : <u64>load<u32>(value);
-  if (handle > 0xffffffff) return -EINVAL;
   if (map.type == BPF_MAP_TYPE_REUSEPORT_SOCKARRAY) {
     if (flags > BPF_EXIST) return -EINVAL;
     if (load<u32>(key) >= map.maxEntries) return -E2BIG;
   }
+  const handle = map.valueSize == 8 ? load<u64>(value) : <u64>load<u32>(value);
+  if (handle > 0xffffffff) return -EINVAL;
   const at = handleGet(HANDLE_SOCKET, <u32>handle);
   if (at == 0) return -EBADF;
   const sk = changetype<Socket>(at);

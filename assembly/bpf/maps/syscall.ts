@@ -26,10 +26,10 @@ import { isStorage, storageKnows, storageLookup, storageNextKey, storageRemove, 
 
 /** map_get_sys_perms. */
 export function mayRead(map: BpfMap): bool {
-  return !(map.flags & BPF_F_WRONLY);
+  return !(map.access & BPF_F_WRONLY);
 }
 export function mayWrite(map: BpfMap): bool {
-  return !(map.flags & BPF_F_RDONLY) && !map.frozen;
+  return !(map.access & BPF_F_RDONLY) && !map.frozen;
 }
 
 export function hasLock(map: BpfMap): bool {
