@@ -1,6 +1,8 @@
 // What programs that were compiled to Wasm (src/bpf/jit/) call: exports of the full kernel, an entry of their own so that the core has none.
 import { BPF_FAULT_CALL } from "../abi/bpf";
 import { bpfHelper, bpfHelperKnown } from "./helpers/index";
+import { BpfMap } from "./maps/map";
+import { mapLookup } from "./maps/ops";
 import { bpfAccess, bpfFault, bpfPacketLoad } from "./memory";
 import { bpfCurrent, bpfTailCall } from "./run";
 
@@ -33,5 +35,5 @@ export function bpf_packet_load(offset: i32, width: u32): u64 {
 
 /** bpf_map_lookup_elem of a verified program. */
 export function bpf_map_lookup(map: u32, key: u32): u32 {
-  return <u32>bpfHelper(1, <u64>map, <u64>key, 0, 0, 0);
+  return <u32>mapLookup(changetype<BpfMap>(<usize>map), <usize>key);
 }

@@ -5,7 +5,9 @@ import {
   BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
   BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_STACK_TRACE, BPF_MAP_TYPE_USER_RINGBUF,
 } from "../../abi/bpf-maps";
+import { Skb } from "../../layout";
 import { kfree, kmalloc } from "../../mm/slab";
+import { hookRun } from "../hooks/state";
 import { mapArgument } from "../maps/argument";
 import { ELEMENT_KEY, elementNext, valueOf } from "../maps/hash";
 import { BpfMap } from "../maps/map";
@@ -288,9 +290,14 @@ function perfEventOutput(address: u64, flags: u64, data: u64, size: u64): u64 {
   const packet = run.kind == RUN_SKB || run.kind == RUN_XDP;
   if (at == 0 || flags & ~(packet ? CTXLEN_MASK | INDEX_MASK : INDEX_MASK)) return errno(-EINVAL);
   const more = packet ? <u32>((flags & CTXLEN_MASK) >> CTXLEN_SHIFT) : 0;
-  if (more > <u32>(run.packetEnd - run.packet)) return errno(-EFAULT);
+  let from: usize = 0;
+  if (more != 0) {
+    const hook = hookRun(), skb = changetype<Skb>(changetype<usize>(hook) == 0 ? 0 : hook.skb);
+    if (changetype<usize>(skb) == 0 || more > <u32>(skb.tail - skb.data)) return errno(-EFAULT);
+    from = skb.data;
+  }
   if (size > INDEX_MASK || !bpfReadable(data, <u32>size)) return errno(-E2BIG);
-  return errno(perfOutput(changetype<BpfMap>(at), flags & INDEX_MASK, <usize>data, size, run.packet, more));
+  return errno(perfOutput(changetype<BpfMap>(at), flags & INDEX_MASK, <usize>data, size, from, more));
 }
 
 function perfEventRead(address: u64, flags: u64): u64 {

@@ -2,7 +2,7 @@
 // A device without any has a 0 in NetDevice.bpf, and that is all the packet path asks.
 import { NetDevice } from "../../layout";
 import { kfree, kmalloc } from "../../mm/slab";
-import { devmapDeviceGone } from "./devmap";
+import { devmapDeviceGone } from "../maps/devmap";
 import { qdiscFree } from "../../net/sched/qdisc";
 import { ProgList, progListFree } from "./list";
 import { linkDetached } from "./link";

@@ -9,7 +9,7 @@ import { deviceFind } from "../../net/devices";
 import { skbCopy, skbDrop, skbLength, skbPull, skbPush } from "../../net/skb";
 import { be16 } from "../../wire/bytes";
 import { ETH_HEADER_LEN } from "../../wire/ethernet";
-import { DevValue, devmapLookup, devmapNext } from "./devmap";
+import { DevValue, devmapLookup, devmapNext } from "../maps/devmap";
 import { RUN_XDP } from "../run";
 import { XDP_FRAME, XDP_ROOM } from "../helpers/xdp";
 import { XDP_CTX_BYTES, xdpCtxFill } from "./context";
