@@ -108,6 +108,8 @@ export interface Admission {
 
 /** What plugins may use. */
 export interface AdmissionContext extends RegistryContext {
+  /** Reaches webhooks; without it they fail. */
+  readonly webhookFetch?: ((request: Request) => Promise<Response>) | undefined;
   readonly storage: Storage<KubeObject>;
   /** All objects, or those of a namespace. */
   list(resource: string, namespace: string): Promise<readonly KubeObject[]>;

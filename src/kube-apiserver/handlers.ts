@@ -44,6 +44,7 @@ export interface HandlersOptions extends Omit<RegistryContext, "find"> {
   /** Server-side apply (without it such patches are refused with 415) and more subresources. */
   kubelets?: Kubelets | undefined;
   serviceAccountKey?: SigningKeySource | undefined;
+  webhookFetch?: ((request: Request) => Promise<Response>) | undefined;
   extension?: Pick<Extension, "admission" | "apply" | "applyScale" | "defaultOlder" | "dispatch" | "quote" | "scaleEntries" | "tidied"> | undefined;
 }
 

@@ -40,7 +40,7 @@ export interface ServingOptions {
   readonly kubelets?: Kubelets;
   /** What service accounts' tokens are signed with, so that others can verify them; without it nobody else can. */
   readonly serviceAccountKey?: SigningKeySource;
-  /** Reaches webhooks (conversion of custom resources); without it they fail. */
+  /** Reaches webhooks, of conversion and of admission; without it they fail. */
   readonly webhookFetch?: (request: Request) => Promise<Response>;
   /** `--service-cluster-ip-range`, IPv4 (default 10.96.0.0/16). */
   readonly serviceCidr?: string;

@@ -9,7 +9,8 @@ import { newUid } from "../../apimachinery/names.ts";
 import { failure } from "../../apimachinery/status.ts";
 import type { KeyValue, Op, Storage, StorageEvent } from "../../storage/storage.ts";
 import type { Random } from "../../time/clock.ts";
-import type { Definition, WebhookClient } from "./types.ts";
+import { webhookUrl } from "../webhook.ts";
+import type { Definition } from "./types.ts";
 
 /** Objects in another version; throws ApiError. */
 export type Convert = (objects: readonly KubeObject[], apiVersion: string) => Promise<readonly KubeObject[]>;
@@ -18,7 +19,7 @@ export type Convert = (objects: readonly KubeObject[], apiVersion: string) => Pr
 export function webhookConversion(definition: Definition, random: Random, fetch: ((request: Request) => Promise<Response>) | undefined): Convert | undefined {
   const { conversion, group, names } = definition.spec;
   if (conversion?.strategy !== "Webhook" || conversion.webhook?.clientConfig === undefined) return undefined;
-  const url = urlOf(conversion.webhook.clientConfig);
+  const url = webhookUrl(conversion.webhook.clientConfig);
   const version = (conversion.webhook.conversionReviewVersions ?? []).find((v) => v === "v1" || v === "v1beta1") ?? "v1";
   return async (objects, apiVersion) => {
     const other = objects.filter((o) => o.apiVersion !== apiVersion);
@@ -48,12 +49,6 @@ export function webhookConversion(definition: Definition, random: Random, fetch:
     let at = 0;
     return objects.map((o) => (o.apiVersion === apiVersion ? o : restored(converted[at++]!, o, apiVersion, fail)));
   };
-}
-
-function urlOf({ url, service }: WebhookClient): string {
-  if (url !== undefined) return url;
-  const { name, namespace, port = 443, path = "" } = service!;
-  return `https://${name}.${namespace}.svc:${port}${path === "" || path.startsWith("/") ? path : `/${path}`}`;
 }
 
 /** Of the metadata a webhook may change labels and annotations only. Follows restoreObjectMeta and validateConvertedObject. */

@@ -1,4 +1,5 @@
 /** The parts of apiextensions.k8s.io/v1 that the server works with (pkg/apis/apiextensions/v1/types.go). */
+import type { WebhookTarget } from "../webhook.ts";
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import type { Schema } from "./schema.ts";
 
@@ -47,15 +48,9 @@ export interface Version {
   readonly selectableFields?: readonly SelectableField[];
 }
 
-export interface WebhookClient {
-  readonly url?: string;
-  readonly service?: { readonly name: string; readonly namespace: string; readonly path?: string; readonly port?: number };
-  readonly caBundle?: string;
-}
-
 export interface Conversion {
   readonly strategy?: string;
-  readonly webhook?: { readonly clientConfig?: WebhookClient; readonly conversionReviewVersions?: readonly string[] };
+  readonly webhook?: { readonly clientConfig?: WebhookTarget; readonly conversionReviewVersions?: readonly string[] };
 }
 
 export interface DefinitionSpec {

@@ -5,6 +5,7 @@
 import type { Admission, AdmissionContext, AdmissionRequest } from "../../extension.ts";
 import { confirmNoEscalation } from "../escalation.ts";
 import { defaultTolerationSeconds, taintNodesByCondition } from "./defaults.ts";
+import { certificateApproval, certificateSigning, certificateSubjectRestriction } from "./certificates.ts";
 import { defaultIngressClass } from "./ingress-class.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { nodeRestriction } from "./node-restriction.ts";
@@ -16,6 +17,7 @@ import { serviceAccount } from "./service-account.ts";
 import { defaultStorageClass, persistentVolumeClaimResize, storageObjectInUseProtection } from "./storage.ts";
 import type { AdmissionPlugin } from "./types.ts";
 import { validatingAdmissionPolicy } from "./validating-admission-policy.ts";
+import { mutatingAdmissionWebhook, validatingAdmissionWebhook } from "./webhooks.ts";
 
 const PLUGINS: readonly AdmissionPlugin[] = [
   limitRanger,
@@ -29,8 +31,13 @@ const PLUGINS: readonly AdmissionPlugin[] = [
   storageObjectInUseProtection,
   persistentVolumeClaimResize,
   runtimeClass,
+  certificateApproval,
+  certificateSigning,
+  certificateSubjectRestriction,
   defaultIngressClass,
+  mutatingAdmissionWebhook,
   validatingAdmissionPolicy,
+  validatingAdmissionWebhook,
   // Last: what another plugin refuses is not charged.
   resourceQuota,
 ];
