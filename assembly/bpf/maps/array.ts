@@ -30,7 +30,7 @@ export function arrayOfCpu(map: BpfMap, index: u32, cpu: u32): usize {
 /** `all`: the value has one part for each CPU. 0, -EINVAL, -E2BIG, -EEXIST. */
 export function arrayUpdate(map: BpfMap, key: usize, value: usize, flags: u64, all: bool): i32 {
   const perCpu = map.type == BPF_MAP_TYPE_PERCPU_ARRAY;
-  if ((perCpu ? flags : flags & ~BPF_F_LOCK) > BPF_EXIST) return -EINVAL;
+  if ((perCpu && all ? flags : flags & ~BPF_F_LOCK) > BPF_EXIST) return -EINVAL;
   const index = load<u32>(key);
   if (index >= map.maxEntries) return -E2BIG;
   if (flags & BPF_NOEXIST) return -EEXIST;

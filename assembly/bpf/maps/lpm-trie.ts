@@ -1,7 +1,10 @@
 // Longest prefix match, kernel/bpf/lpm_trie.c. The key is {u32 prefixlen, bytes in network order}. A node has a prefix and up to two nodes
 // with longer ones; one without a value (intermediate) stands where two prefixes part, and has always two.
 //
-//   node │ child u32 │ child u32 │ prefixlen u32 │ intermediate u32 │ bytes, padded to 8 │ value │
+//   node │ child u32 │ child u32 │ prefixlen u32 │ intermediate u32 │ bytes, padded to 8 │ words │ value │
+//
+// Keys of 4 and 16 bytes (addresses) stand there as words in host order, too, which look-ups compare at once: those of 4 bytes in the
+// padding, those of 16 in two words behind it.
 import { EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC } from "../../abi/core";
 import { copyBytes } from "../../mm/copy";
 import { kfree, kmalloc } from "../../mm/slab";
@@ -9,6 +12,8 @@ import { BPF_EXIST, BPF_NOEXIST } from "./flags";
 import { BpfMap } from "./map";
 
 const PREFIX: usize = 8, INTERMEDIATE: usize = 12, DATA: usize = 16;
+const WORD: usize = 20, WORDS: usize = 32;
+const KEY_IPV4: u32 = 8, KEY_IPV6: u32 = 20;
 /** Where a key's bytes begin. */
 const KEY_DATA: usize = 4;
 /** Deeper than any path: a prefix has 2048 bits at most. */
@@ -48,7 +53,7 @@ function matched(map: BpfMap, node: usize, key: usize): u32 {
 }
 
 export function trieInit(map: BpfMap): bool {
-  map.valueAt = <u32>DATA + ((map.keySize - <u32>KEY_DATA + 7) & ~7);
+  map.valueAt = <u32>DATA + ((map.keySize - <u32>KEY_DATA + 7) & ~7) + (map.keySize == KEY_IPV6 ? 16 : 0);
   map.elementBytes = map.valueAt + map.stride;
   return true;
 }
@@ -62,6 +67,17 @@ function nodeNew(map: BpfMap): usize {
   return at;
 }
 
+/** Gives a node its prefix: the bytes at `data` in network order. */
+function setPrefix(map: BpfMap, node: usize, length: u32, data: usize): void {
+  store<u32>(node, length, PREFIX);
+  copyBytes(node + DATA, data, <usize>map.keySize - KEY_DATA);
+  if (map.keySize == KEY_IPV4) store<u32>(node, bswap<u32>(load<u32>(data)), WORD);
+  else if (map.keySize == KEY_IPV6) {
+    store<u64>(node, bswap<u64>(load<u64>(data)), WORDS);
+    store<u64>(node, bswap<u64>(load<u64>(data, 8)), WORDS + 8);
+  }
+}
+
 /** The value stays readable until the node is used again. */
 function nodeFree(map: BpfMap, node: usize): void {
   store<u32>(node, <u32>map.free, INTERMEDIATE);
@@ -70,20 +86,53 @@ function nodeFree(map: BpfMap, node: usize): void {
 
 /** The value of the longest prefix that the key lies in, 0: none. */
 export function trieLookup(map: BpfMap, key: usize): usize {
+  const found = map.keySize == KEY_IPV4 ? find32(map.priv, key) : map.keySize == KEY_IPV6 ? find128(map.priv, key) : find(map, key);
+  return found == 0 ? 0 : found + <usize>map.valueAt;
+}
+
+// A node lies on the way when its whole prefix matches, which asks for as many bits of the key, too.
+
+function find32(root: usize, key: usize): usize {
+  const length = load<u32>(key), word = bswap<u32>(load<u32>(key, KEY_DATA));
+  if (length > 32) return 0;
+  let found: usize = 0;
+  for (let node = root; node != 0;) {
+    const bits = prefix(node);
+    if (min<u32>(clz<u32>(load<u32>(node, WORD) ^ word), length) < bits) break;
+    if (!isIntermediate(node)) found = node;
+    if (bits == 32) break;
+    node = child(node, (word >>> (31 - bits)) & 1);
+  }
+  return found;
+}
+
+function find128(root: usize, key: usize): usize {
+  const length = load<u32>(key), high = bswap<u64>(load<u64>(key, KEY_DATA)), low = bswap<u64>(load<u64>(key, KEY_DATA + 8));
+  if (length > 128) return 0;
+  let found: usize = 0;
+  for (let node = root; node != 0;) {
+    const bits = prefix(node), differ = load<u64>(node, WORDS) ^ high;
+    const same = differ != 0 ? <u32>clz<u64>(differ) : 64 + <u32>clz<u64>(load<u64>(node, WORDS + 8) ^ low);
+    if (min<u32>(same, length) < bits) break;
+    if (!isIntermediate(node)) found = node;
+    if (bits == 128) break;
+    node = child(node, <u32>(bits < 64 ? high >>> <u64>(63 - bits) : low >>> <u64>(127 - bits)) & 1);
+  }
+  return found;
+}
+
+function find(map: BpfMap, key: usize): usize {
   const most = maxPrefix(map);
   if (load<u32>(key) > most) return 0;
   let found: usize = 0;
   for (let node = map.priv; node != 0;) {
-    const match = matched(map, node, key);
-    if (match == most) {
-      found = node;
-      break;
-    }
-    if (match < prefix(node)) break;
+    const bits = prefix(node);
+    if (matched(map, node, key) < bits) break;
     if (!isIntermediate(node)) found = node;
-    node = child(node, bitAt(key + KEY_DATA, prefix(node)));
+    if (bits == most) break;
+    node = child(node, bitAt(key + KEY_DATA, bits));
   }
-  return found == 0 ? 0 : found + <usize>map.valueAt;
+  return found;
 }
 
 /** 0, -EINVAL (flags, prefix), -EEXIST, -ENOENT, -ENOSPC (full), -ENOMEM. */
@@ -107,8 +156,7 @@ export function trieUpdate(map: BpfMap, key: usize, value: usize, flags: u64): i
   }
   const fresh = nodeNew(map);
   if (fresh == 0) return -ENOMEM;
-  store<u32>(fresh, wanted, PREFIX);
-  copyBytes(fresh + DATA, key + KEY_DATA, <usize>map.keySize - KEY_DATA);
+  setPrefix(map, fresh, wanted, key + KEY_DATA);
   copyBytes(fresh + <usize>map.valueAt, value, <usize>map.valueSize);
   if (node == 0) {
     store<u32>(slot, <u32>fresh);
@@ -133,9 +181,8 @@ export function trieUpdate(map: BpfMap, key: usize, value: usize, flags: u64): i
     nodeFree(map, fresh);
     return -ENOMEM;
   }
-  store<u32>(between, match, PREFIX);
+  setPrefix(map, between, match, node + DATA);
   store<u32>(between, 1, INTERMEDIATE);
-  copyBytes(between + DATA, node + DATA, <usize>map.keySize - KEY_DATA);
   const bit = bitAt(key + KEY_DATA, match);
   store<u32>(between + <usize>(bit << 2), <u32>fresh);
   store<u32>(between + <usize>((1 - bit) << 2), <u32>node);

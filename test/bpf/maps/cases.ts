@@ -3,6 +3,8 @@
  * kernel) and that the tests put to ours. They come from a fixed seed, so that only answers are recorded.
  */
 
+import { ARGUMENTS, FLAGS_AT, FOUND_AT, RESULT_AT, VALUE_AT, type Call } from "./programs.ts";
+
 /** Who is asked: `errno` 0 is success. */
 export interface Target {
   create(map: MapQuestion): { readonly errno: number; readonly fd: number };
@@ -14,6 +16,10 @@ export interface Target {
   nextKey(fd: number, key: Uint8Array | undefined, size: number): { readonly errno: number; readonly key: Uint8Array };
   batch(fd: number, question: BatchQuestion): { readonly errno: number; readonly count: number; readonly next: Uint8Array; readonly keys: Uint8Array; readonly values: Uint8Array };
   freeze(fd: number): number;
+  /** Runs the program of a call (programs.ts) on the map with these arguments; they as it leaves them. */
+  call(fd: number, map: MapQuestion, call: Call, args: Uint8Array): Uint8Array;
+  /** Takes the records that are in a ring buffer. */
+  consume(fd: number, map: MapQuestion): readonly Uint8Array[];
   info(fd: number): { readonly flags: number; readonly maxEntries: number; readonly extra: number };
 }
 
@@ -104,6 +110,18 @@ function* shapes(): Generator<MapQuestion> {
       flags: (roll(2) === 0 ? flags : flags | pick(FLAG_BITS) | (roll(2) === 0 ? pick(FLAG_BITS) : 0)) >>> 0, extra,
     };
   }
+}
+
+/** Answers as they are recorded: without the question, and of long ones a beginning and a number that stands for the whole. */
+export function answersOf(lines: readonly string[]): string[] {
+  return lines.map((line) => {
+    const colon = line.indexOf(": ");
+    const answer = colon < 0 ? line : line.slice(colon + 2);
+    if (answer.length <= 160) return answer;
+    let hash = 0;
+    for (let i = 0; i < answer.length; i++) hash = (Math.imul(hash, 31) + answer.charCodeAt(i)) >>> 0;
+    return `${answer.slice(0, 60)} … ${answer.length} ${hash}`;
+  });
 }
 
 // Elements
@@ -286,6 +304,73 @@ export function play(target: Target, script: Script, seed: number): string[] {
   }
   const { flags, maxEntries, extra } = target.info(fd);
   lines.push(`info ${flags} ${maxEntries} ${extra}`, `freeze ${target.freeze(fd)} ${target.freeze(fd)} ${target.update(fd, script.key(roll), newValue(), 0)}`);
+  target.close(fd);
+  return lines;
+}
+
+// Programs
+
+export interface ProgramScript extends Script {
+  readonly calls: readonly Call[];
+}
+
+const ELEMENTS: readonly Call[] = ["lookup", "lookup", "lookup", "update", "update", "update", "delete", "stale-update", "stale-delete"];
+export const PROGRAM_SCRIPTS: readonly ProgramScript[] = [
+  { name: "hash", map: { type: 1, key: 4, value: 8, entries: 6, flags: ZERO_SEED }, operations: 500, key: bytesOf(4, 10), calls: ELEMENTS },
+  { name: "hash, not preallocated", map: { type: 1, key: 7, value: 9, entries: 6, flags: ZERO_SEED | 1 }, operations: 400, key: bytesOf(7, 10), calls: ["lookup", "update", "delete"] },
+  { name: "array", map: { type: 2, key: 4, value: 5, entries: 4 }, operations: 250, key: indexBelow(6), calls: ELEMENTS },
+  { name: "per-CPU hash", map: { type: 5, key: 4, value: 12, entries: 6, flags: ZERO_SEED }, operations: 400, key: bytesOf(4, 10), calls: [...ELEMENTS, "percpu"] },
+  { name: "per-CPU array", map: { type: 6, key: 4, value: 12, entries: 4 }, operations: 250, key: indexBelow(6), calls: [...ELEMENTS, "percpu"] },
+  { name: "LRU of 12", map: { type: 9, key: 4, value: 8, entries: 12, flags: ZERO_SEED }, operations: 1200, key: bytesOf(4, 24), calls: ELEMENTS },
+  { name: "LRU of 2", map: { type: 9, key: 4, value: 8, entries: 2, flags: ZERO_SEED }, operations: 400, key: bytesOf(4, 6), calls: ELEMENTS },
+  { name: "LRU of 200", map: { type: 9, key: 4, value: 4, entries: 200, flags: ZERO_SEED }, operations: 2500, key: (roll) => bytesOf(4, 256)(roll).fill(roll(2), 1, 2), calls: ["lookup", "update", "update", "update"] },
+  { name: "LRU of 20, a list for each CPU", map: { type: 9, key: 4, value: 8, entries: 20, flags: ZERO_SEED | 2 }, operations: 1000, key: bytesOf(4, 30), calls: ELEMENTS },
+  { name: "per-CPU LRU", map: { type: 10, key: 4, value: 8, entries: 12, flags: ZERO_SEED }, operations: 900, key: bytesOf(4, 24), calls: [...ELEMENTS, "percpu"] },
+  { name: "LPM", map: { type: 11, key: 8, value: 8, entries: 12, flags: 1 }, operations: 700, key: prefixKey(4), calls: ["lookup", "lookup", "update", "delete"] },
+  { name: "queue", map: { type: 22, key: 0, value: 6, entries: 3 }, operations: 250, key: none, calls: ["push", "push", "pop", "peek"] },
+  { name: "stack", map: { type: 23, key: 0, value: 6, entries: 3 }, operations: 250, key: none, calls: ["push", "push", "pop", "peek"] },
+  { name: "bloom filter", map: { type: 30, key: 0, value: 8, entries: 8, flags: ZERO_SEED }, operations: 200, key: none, calls: ["push", "peek"] },
+  { name: "ring buffer", map: { type: 27, key: 0, value: 0, entries: 4096 }, operations: 900, key: none, calls: ["output", "output", "output", "output", "query"] },
+];
+
+/** Plays a script with programs, and some elements from outside; one line for each operation. */
+export function playPrograms(target: Target, script: ProgramScript, seed: number): string[] {
+  const { map, calls } = script;
+  const perCpu = map.type === 5 || map.type === 6 || map.type === 10, ring = map.type === 27;
+  const value = perCpu ? CPUS * ((map.value + 7) & ~7) : map.value;
+  const roll = dice(seed);
+  const { fd, errno } = target.create(map);
+  const lines = [`create ${errno}`];
+  for (let i = 0; i < script.operations; i++) {
+    const what = roll(20);
+    if (what > 1) {
+      const call = calls[roll(calls.length)]!;
+      const args = new Uint8Array(ARGUMENTS);
+      args.set(script.key(roll));
+      for (let n = 0; n < 64; n++) args[VALUE_AT + n] = roll(256);
+      if (map.type === 30) args.fill(0, VALUE_AT, FLAGS_AT).fill(roll(30), VALUE_AT, VALUE_AT + 1).copyWithin(FOUND_AT, VALUE_AT, VALUE_AT + map.value);
+      args[FLAGS_AT] = call === "percpu" ? roll(4) : call === "query" ? roll(6) : roll(2) === 0 ? 0 : roll(5);
+      if (ring) args[0] = roll(64);
+      const after = target.call(fd, map, call, args);
+      lines.push(`${call} ${hex(args.subarray(0, Math.max(map.key, ring ? 1 : 0)))} ${args[FLAGS_AT]}: ${new DataView(after.buffer, after.byteOffset).getBigInt64(RESULT_AT, true)} ${hex(after.subarray(FOUND_AT, FOUND_AT + map.value))}`);
+    } else if (ring) {
+      if (roll(6) === 0) lines.push(`records: ${target.consume(fd, map).map(hex).join(" ")}`);
+    } else if (what === 1 && map.key > 0) {
+      const key = script.key(roll), bytes = new Uint8Array(value).fill(roll(256));
+      if (perCpu) for (let n = 0; n < bytes.length; n++) if (n % ((map.value + 7) & ~7) >= map.value) bytes[n] = 0;
+      lines.push(`update from outside: ${target.update(fd, key, bytes, 0)}`);
+    } else if (map.key > 0) {
+      let line = "all:";
+      let key: Uint8Array | undefined;
+      for (let n = 0; n < 250; n++) {
+        const { errno: error, key: next } = target.nextKey(fd, key, map.key);
+        if (error !== 0) break;
+        line += ` ${hex(next)}=${hex(target.lookup(fd, next, value, 0).value)}`;
+        key = next;
+      }
+      lines.push(line);
+    }
+  }
   target.close(fd);
   return lines;
 }

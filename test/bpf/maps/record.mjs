@@ -5,7 +5,7 @@ import { importTs } from "../../../scripts/lib/run-ts.mjs";
 
 const root = new URL("../../../", import.meta.url);
 const { BPF, possibleCpus, startHost } = await importTs(root, "test/bpf/host/host.ts");
-const { CPUS, SCRIPTS, creations, innerMaps, play } = await importTs(root, "test/bpf/maps/cases.ts");
+const { CPUS, PROGRAM_SCRIPTS, SCRIPTS, answersOf, creations, innerMaps, play, playPrograms } = await importTs(root, "test/bpf/maps/cases.ts");
 
 if (possibleCpus() !== CPUS) throw new Error(`per-CPU values are recorded with ${CPUS} possible CPUs, here are ${possibleCpus()}`);
 const host = startHost({ root });
@@ -15,12 +15,46 @@ const OPERATIONS = {
 const NO_KEY = new Uint8Array(0);
 let keyless = false;
 
+const { ARGUMENTS, callProgram } = await importTs(root, "test/bpf/maps/programs.ts");
+const argsMap = host.createMap({ type: 2, key: 4, value: ARGUMENTS, entries: 1 });
+const ZERO = new Uint8Array(4);
+const loaded = new Map();
+const XDP = 6;
+
+function programOf(fd, { value }, call) {
+  const name = `${fd} ${call}`;
+  let program = loaded.get(name);
+  if (program === undefined) {
+    const { program: insns, map, args } = callProgram(call, value);
+    const relocs = [{ slot: args, kind: "map", fd: argsMap }, ...map.map((slot) => ({ slot, kind: "map", fd }))];
+    const answer = host.load({ type: XDP, insns, relocs, logLevel: 1 });
+    if (answer.fd < 0) throw new Error(`${call}: ${answer.log}`);
+    program = answer.fd;
+    loaded.set(name, program);
+  }
+  return program;
+}
+
 const target = {
   create({ type, key, value, entries, flags = 0, extra = 0, inner = 0, name = "", spinLock }) {
     keyless = type === 30;
     return host.tryCreateMap({ type, key, value, entries, flags, extra: BigInt(extra), innerFd: inner, name, spinLock });
   },
-  close: (fd) => host.close(fd),
+  close(fd) {
+    for (const [name, program] of loaded) {
+      if (!name.startsWith(`${fd} `)) continue;
+      host.close(program);
+      loaded.delete(name);
+    }
+    host.close(fd);
+  },
+  call(fd, map, call, args) {
+    host.update(argsMap, ZERO, args);
+    const { errno } = host.run(programOf(fd, map, call), { dataIn: new Uint8Array(64) });
+    if (errno !== 0) throw new Error(`${call}: ${errno}`);
+    return host.lookup(argsMap, ZERO, ARGUMENTS).value;
+  },
+  consume: (fd, { entries }) => host.consume(fd, entries),
   // What a bloom filter is asked about stands where the value is answered.
   lookup: (fd, key, size, flags) => (keyless ? { errno: ask(fd, key, flags), value: NO_KEY } : host.lookup(fd, key, size, BigInt(flags))),
   lookupAndDelete: (fd, key, size, flags) => host.lookupAndDelete(fd, key, size, BigInt(flags)),
@@ -53,7 +87,7 @@ function ask(fd, value, flags) {
 const folder = new URL("recorded/", import.meta.url);
 mkdirSync(folder, { recursive: true });
 const write = (name, answers) =>
-  writeFileSync(new URL(`${name}.json`, folder), `${JSON.stringify({ kernel: release(), cpus: CPUS, answers }, null, 1)}\n`);
+  writeFileSync(new URL(`${name}.json`, folder), `${JSON.stringify({ kernel: release(), cpus: CPUS, answers })}\n`);
 
 /** The inner map of maps of maps. */
 const inner = host.createMap({ type: 2, key: 4, value: 4, entries: 4 });
@@ -72,5 +106,6 @@ for (const errno of errnos) {
 write("creations", runs.map(([errno, times]) => (times === 1 ? `${errno}` : `${errno}x${times}`)).join(" "));
 keyless = false;
 write("inner-maps", innerMaps(target));
-write("scripts", Object.fromEntries(SCRIPTS.map((script, i) => [script.name, play(target, script, i + 1)])));
+write("scripts", Object.fromEntries(SCRIPTS.map((script, i) => [script.name, answersOf(play(target, script, i + 1))])));
+write("programs", Object.fromEntries(PROGRAM_SCRIPTS.map((script, i) => [script.name, answersOf(playPrograms(target, script, i + 100))])));
 process.exit(0);

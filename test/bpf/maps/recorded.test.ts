@@ -1,10 +1,17 @@
 // What the kernel answered to the questions of cases.ts (recorded/, made by record.mjs) is what our maps answer.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { SCRIPTS, creations, innerMaps, play } from "./cases.ts";
+import { PROGRAM_SCRIPTS, SCRIPTS, answersOf, creations, innerMaps, play, playPrograms } from "./cases.ts";
 import { ourTarget } from "./target.ts";
 
 const recorded = (name: string): unknown => JSON.parse(readFileSync(new URL(`recorded/${name}.json`, import.meta.url), "utf8")).answers;
+
+/** The lines whose answers differ, with what the kernel answered. */
+function compare(lines: readonly string[], expected: readonly string[]): void {
+  const answers = answersOf(lines);
+  expect(answers.length).toBe(expected.length);
+  expect(lines.map((line, i) => `${i} ${line} | ${expected[i]}`).filter((_, i) => answers[i] !== expected[i])).toEqual([]);
+}
 
 describe("maps answer as the kernel does", () => {
   test("to BPF_MAP_CREATE: types, sizes, flags", async () => {
@@ -32,6 +39,12 @@ describe("maps answer as the kernel does", () => {
 
   const answers = recorded("scripts") as Record<string, string[]>;
   test.each(SCRIPTS.map((script, i) => ({ ...script, seed: i + 1 })))("$name", async ({ seed, ...script }) => {
-    expect(play(await ourTarget(), script, seed)).toEqual(answers[script.name]);
+    compare(play(await ourTarget(), script, seed), answers[script.name]!);
+  });
+
+  const programs = recorded("programs") as Record<string, string[]>;
+  const both = PROGRAM_SCRIPTS.flatMap((script, i) => [true, false].map((verified) => ({ ...script, seed: i + 100, verified })));
+  test.each(both)("programs with $name, verified: $verified", async ({ seed, verified, ...script }) => {
+    compare(playPrograms(await ourTarget(verified), script, seed), programs[script.name]!);
   });
 });

@@ -3,8 +3,10 @@ import { EDEADLK, EOVERFLOW } from "../../../assembly/abi/bpf-maps.ts";
 import * as core from "../../../assembly/abi/core.ts";
 import { createBpfMaps, type BpfMap, type BpfMaps } from "../../../src/kernel/bpf-maps.ts";
 import { KernelError } from "../../../src/kernel/netns.ts";
+import type { BpfProgram } from "../../../src/kernel/bpf.ts";
 import { bpfMachine, type BpfMachine } from "../machine.ts";
 import { CPUS, type Target } from "./cases.ts";
+import { ARGUMENTS, callProgram, type Call } from "./programs.ts";
 
 export interface MapMachine extends BpfMachine {
   readonly maps: BpfMaps;
@@ -35,8 +37,26 @@ export function errnoOf(run: () => void): number {
 const NOTHING = new Uint8Array(0);
 
 /** `make`: a machine of its own for this target. */
-export async function ourTarget(): Promise<Target> {
-  const { maps } = await mapMachine(CPUS);
+export async function ourTarget(verified = true): Promise<Target> {
+  const { maps, programs } = await mapMachine(CPUS);
+  let args: BpfMap | undefined;
+  const loaded = new Map<string, BpfProgram>();
+  const programOf = (map: BpfMap, call: Call): BpfProgram => {
+    const name = `${map.handle} ${call}`;
+    let program = loaded.get(name);
+    if (program === undefined) {
+      args ??= maps.create({ type: 2, keySize: 4, valueSize: ARGUMENTS, maxEntries: 1 });
+      const { program: slots, map: places, args: place } = callProgram(call, map.valueSize);
+      const view = new DataView(slots.buffer);
+      for (const at of places) view.setUint32(at * 8 + 4, map.address, true);
+      view.setUint32(place * 8 + 4, args.address, true);
+      // What is resolved is a number: no pseudo source.
+      for (const at of [place, ...places]) view.setUint8(at * 8 + 1, view.getUint8(at * 8 + 1) & 15);
+      program = programs.load({ type: 6, program: slots, verified, maps: [map.address, args.address] });
+      loaded.set(name, program);
+    }
+    return program;
+  };
   const open = new Map<number, BpfMap>();
   const at = (fd: number): BpfMap => open.get(fd)!;
   /** The answer of a look-up: undefined is ENOENT. */
@@ -63,7 +83,24 @@ export async function ourTarget(): Promise<Target> {
       });
       return { errno, fd };
     },
+    call(fd, _map, call, given) {
+      const program = programOf(at(fd), call);
+      args!.write(0, given);
+      const { fault } = program.testRun({ dataIn: new Uint8Array(64) });
+      if (fault !== undefined) throw new Error(`${call}: ${fault.reason} at ${fault.slot}`);
+      return args!.read(0, ARGUMENTS);
+    },
+    consume(fd) {
+      const records: Uint8Array[] = [];
+      at(fd).consume((record) => records.push(record));
+      return records;
+    },
     close(fd) {
+      for (const [name, program] of loaded) {
+        if (!name.startsWith(`${fd} `)) continue;
+        program.free();
+        loaded.delete(name);
+      }
       at(fd).close();
       open.delete(fd);
     },
