@@ -58,7 +58,7 @@ async function verdicts({ host, values, print, ...range }) {
   const { startHost } = await importTs(root, "test/bpf/host/host.ts");
   const { fuzzVerdicts } = await importTs(root, "test/bpf/fuzz/verdict.ts");
   const { generatedSeeds, objectSeeds } = await importTs(root, "test/bpf/fuzz/seeds.ts");
-  const { verify } = await importTs(root, "src/bpf/verifier/verify.ts");
+  const { verify } = await importTs(root, "src/bpf/verifier/index.ts");
   const seeds = [...objectSeeds(objectFiles().map((path) => ({ path, bytes: new Uint8Array(readFileSync(path)) }))), ...generatedSeeds(range.seed, 40)];
   const { disassemble } = await importTs(root, "test/bpf/fuzz/disassemble.ts");
   const { figures, disagreements, messages } = fuzzVerdicts({

@@ -15,6 +15,10 @@ export interface Found {
   /** Slots in hex, and what they were run on. */
   readonly program: string;
   readonly memory?: string;
+  /** Targets of tail calls, packets, and what maps held. */
+  readonly more?: readonly string[];
+  readonly packets?: readonly string[];
+  readonly content?: readonly unknown[];
 }
 
 export interface FuzzFigures {
