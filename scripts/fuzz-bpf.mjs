@@ -40,7 +40,7 @@ async function main() {
       writeFileSync(join(values.out, `${found.name}-${found.engine.replace(" ", "-")}.json`), `${JSON.stringify(found, null, 1)}\n`);
     };
     const fuzzer = values.kind === "raw" ? (await importTs(root, "test/bpf/fuzz/raw.ts")).fuzzRaw : (await importTs(root, "test/bpf/fuzz/run.ts")).fuzzRuns;
-    figures = fuzzer({ ...range, host, machines, onFound });
+    figures = fuzzer({ ...range, host, careful: startHost({ root, caps: "bpf" }), machines, onFound });
     if (figures.differ > 0) process.exitCode = 1;
   }
   print(`Linux ${release()}, ${values.kind}, seed ${values.seed}: ${JSON.stringify(figures)}, ${((Date.now() - started) / 1000).toFixed(0)} s`);

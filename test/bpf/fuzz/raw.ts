@@ -29,9 +29,10 @@ export interface FuzzFigures {
 
 /** Runs cases `first` and on; `found` are made small. */
 export function fuzzRaw(options: {
-  host: Host; machines: readonly Machine[]; seed: number; first: number; programs: number; until: () => boolean; onFound: (found: Found) => void;
+  host: Host; careful: Host; machines: readonly Machine[]; seed: number; first: number; programs: number; until: () => boolean; onFound: (found: Found) => void;
 }): FuzzFigures {
   const inKernel = rawRunner(options.host);
+  const carefully = rawRunner(options.careful);
   const figures = { programs: 0, refused: 0, differ: 0 };
   const differs = (machine: Machine, bytes: Uint8Array, memory: Uint8Array, want: RawAnswer): string | undefined => {
     let loaded;
@@ -61,7 +62,7 @@ export function fuzzRaw(options: {
       figures.differ++;
       const still = (candidate: FuzzProgram): boolean => {
         const smaller = lower(candidate).bytes;
-        const answer = inKernel(smaller, memory);
+        const answer = carefully(smaller, memory);
         return answer.error === undefined && differs(machine, smaller, memory, answer) !== undefined;
       };
       const small = lower(shrink(program, still)).bytes;
