@@ -107,6 +107,9 @@ function dump(map: FuzzMap, ours: BpfMap): string[] {
   }
 }
 
+/** A difference without its values: what must not change while a case is made small. */
+const kindOf = (how: string): string => how.replace(/^(run \d+: \w+|map \d+ \w+).*/s, "$1").replace(/\d+/g, "N");
+
 export function fuzzRuns(options: {
   host: Host; careful: Host; machines: readonly Machine[]; seed: number; first: number; programs: number; until: () => boolean;
   onFound: (found: Found) => void;
@@ -142,13 +145,14 @@ export function fuzzRuns(options: {
     }
     figures.differ += apart.length;
     // One of them is made small; the others mostly have the same reason.
-    for (const { machine } of apart.slice(0, 1)) {
+    for (const { machine, how } of apart.slice(0, 1)) {
       // Without CAP_PERFMON no pointer becomes a result, and nothing is read that was not written.
       const judge = "refused" in runInKernel(careful, fuzzCase, lowered) ? host : careful;
       const attempt = (candidate: FuzzCase): string | undefined => {
         const smaller = candidate.programs.map(lower);
         const answer = runInKernel(judge, candidate, smaller);
-        return "refused" in answer ? undefined : differs(machine, candidate, smaller, answer);
+        const apartNow = "refused" in answer ? undefined : differs(machine, candidate, smaller, answer);
+        return apartNow !== undefined && kindOf(apartNow) === kindOf(how) ? apartNow : undefined;
       };
       let small = fuzzCase;
       for (const packet of fuzzCase.packets) {
@@ -160,7 +164,7 @@ export function fuzzRuns(options: {
         small = { ...small, programs: small.programs.with(n, program) };
       }
       options.onFound({
-        name: fuzzCase.name, engine: apart.map((each) => each.machine.engine).join(", "), difference: `${attempt(small)} (${apart[0]!.how})`, program: hex(lower(small.programs[0]!).bytes),
+        name: fuzzCase.name, engine: apart.map((each) => each.machine.engine).join(", "), difference: `${attempt(small)} (${how})`, program: hex(lower(small.programs[0]!).bytes),
         more: small.programs.slice(1).map((each) => hex(lower(each).bytes)), packets: small.packets.map(hex),
         content: small.maps.map(({ type, content }) => ({ type, content: content.map(([key, value]) => `${hex(key)}: ${hex(value)}`) })),
       });
