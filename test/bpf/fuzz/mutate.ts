@@ -1,6 +1,6 @@
 /** Small changes to a program that keep its jumps, calls and maps in place, as a careless programmer or a bug in a compiler would make them. */
 import {
-  BPF_ALU, BPF_ALU64, BPF_CALL, BPF_EXIT, BPF_JA, BPF_JMP, BPF_JMP32, BPF_LDX, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_ST, BPF_STX, bpfClass, bpfOp, type Insn,
+  BPF_ALU, BPF_ALU64, BPF_CALL, BPF_EXIT, BPF_JA, BPF_JMP, BPF_JMP32, BPF_LDX, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_ST, BPF_STX, BPF_X, bpfClass, bpfOp, type Insn,
   isLddw,
 } from "../../../src/bpf/insn.ts";
 import type { Dice } from "../../kernel/fuzz/random.ts";
@@ -57,6 +57,22 @@ const changed = (program: Mutable, slot: number, change: Partial<Insn>): Mutable
 
 const NOP: Insn = { code: BPF_JMP | BPF_JA, dst: 0, src: 0, off: 0, imm: 0 };
 
+// What an instruction makes use of: a change elsewhere is refused for its form alone, which one in ten shall be.
+const isArithmetic = (kind: number): boolean => kind === BPF_ALU || kind === BPF_ALU64 || kind === BPF_JMP || kind === BPF_JMP32;
+const usesRegisters = ({ code }: Insn): boolean => !(bpfClass(code) === BPF_JMP && (bpfOp(code) === BPF_CALL || bpfOp(code) === BPF_EXIT || bpfOp(code) === BPF_JA));
+const usesSource = (insn: Insn): boolean => {
+  const kind = bpfClass(insn.code);
+  return isArithmetic(kind) ? usesRegisters(insn) && (insn.code & BPF_X) !== 0 : kind === BPF_LDX || kind === BPF_STX;
+};
+const usesImm = (insn: Insn): boolean => {
+  const kind = bpfClass(insn.code);
+  return isArithmetic(kind) ? (insn.code & BPF_X) === 0 : kind === BPF_ST || isLddw(insn);
+};
+const usesOff = (insn: Insn): boolean => {
+  const kind = bpfClass(insn.code);
+  return kind === BPF_LDX || kind === BPF_ST || kind === BPF_STX || isJump(insn);
+};
+
 /** One change. */
 export function mutate(d: Dice, program: Mutable, maps: number): Mutable {
   const { insns } = program;
@@ -67,11 +83,11 @@ export function mutate(d: Dice, program: Mutable, maps: number): Mutable {
   const kind = bpfClass(insn.code);
   const width = isLddw(insn) ? 2 : 1;
   return d.weighted<() => Mutable>([
-    [8, () => changed(program, slot, { imm: d.pick(EDGES) })],
-    [4, () => changed(program, slot, { imm: (insn.imm + d.pick([-1, 1, 4, -4, 8])) | 0 })],
-    [8, () => changed(program, slot, { off: Math.max(-32768, Math.min(32767, insn.off + d.pick([-1, 1, 2, -2, 4, -4, 8, -8, 16, 64, -64]))) })],
-    [6, () => changed(program, slot, { dst: d.below(d.once(20) ? 16 : 11) })],
-    [6, () => changed(program, slot, { src: d.below(d.once(20) ? 16 : 11) })],
+    [8, () => (usesImm(insn) || d.once(10) ? changed(program, slot, { imm: d.pick(EDGES) }) : program)],
+    [4, () => (usesImm(insn) || d.once(10) ? changed(program, slot, { imm: (insn.imm + d.pick([-1, 1, 4, -4, 8])) | 0 }) : program)],
+    [8, () => !usesOff(insn) && !d.once(10) ? program : changed(program, slot, { off: Math.max(-32768, Math.min(32767, insn.off + d.pick([-1, 1, 2, -2, 4, -4, 8, -8, 16, 64, -64]))) })],
+    [6, () => (usesRegisters(insn) || d.once(10) ? changed(program, slot, { dst: d.below(d.once(20) ? 16 : 11) }) : program)],
+    [6, () => (usesSource(insn) || d.once(10) ? changed(program, slot, { src: d.below(d.once(20) ? 16 : 11) }) : program)],
     // Another operation, width or source of the same class.
     [6, () => changed(program, slot, {
       code: kind | (kind === BPF_LDX || kind === BPF_ST || kind === BPF_STX ? (insn.code & 0xe0) | d.pick([0, 8, 16, 24]) : (d.below(14) << 4) | (insn.code & 8)),
