@@ -1,31 +1,33 @@
 // Helpers about maps (kernel/bpf/helpers.c, ringbuf.c, bpf_local_storage.c, stackmap.c, kernel/trace/bpf_trace.c). Pointers of an unverified program
 // are checked before they are used; what is handed out to it is its own until the run ends.
 import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENOTSUPP } from "../../abi/core";
+import { BPF_FAULT_ARGUMENT } from "../../abi/bpf";
 import {
-  BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
+  BPF_FIELD_RES_SPIN_LOCK, BPF_FIELD_SPIN_LOCK, BPF_FIELD_TIMER, BPF_FIELD_WORKQUEUE, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
   BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_STACK_TRACE, BPF_MAP_TYPE_USER_RINGBUF,
 } from "../../abi/bpf-maps";
 import { Skb } from "../../layout";
 import { kfree, kmalloc } from "../../mm/slab";
 import { hookRun } from "../hooks/state";
 import { mapArgument } from "../maps/argument";
+import { fieldAt } from "../maps/fields";
 import { ELEMENT_KEY, elementNext, valueOf } from "../maps/hash";
-import { BpfMap } from "../maps/map";
+import { BpfMap, bpfMapFind } from "../maps/map";
 import { listPeek, listPop, listPush, objectHold, objectNew, objectPut, treeAdd, treeFirst, treeRemove } from "../maps/object";
 import { mapDelete, mapLookup, mapLookupPerCpu, mapPop, mapPush, mapUpdate, valueBytes, valueWritable } from "../maps/ops";
 import { perfOutput, perfRead } from "../maps/perf";
 import { BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, ringBusy, ringCommit, ringOf, ringOutput, ringQuery, ringReserve, userRingPeek, userRingRelease } from "../maps/ringbuf";
 import { stackTracePut } from "../maps/stackmap";
 import { cgroupStorage, isStorage, storageDelete, storageGet } from "../maps/storage";
-import { timerCancel, timerInit, timerSetCallback, timerStart, workInit } from "../maps/timer";
-import { bpfDisown, bpfOwn, bpfOwned, bpfReadable, bpfWritable } from "../memory";
+import { timerCancel, timerInit, timerKnown, timerSetCallback, timerStart, workInit } from "../maps/timer";
+import { bpfDisown, bpfFault, bpfOwn, bpfOwned, bpfReadable, bpfWritable } from "../memory";
 import { BpfProg } from "../prog";
 import { RUN_SKB, RUN_XDP, bpfCallSubprogram, bpfCurrent } from "../run";
+import { DYNPTR_BYTES, DYNPTR_LOCAL, DYNPTR_RINGBUF, dynptrInit, dynptrNull } from "./dynptr";
 
 const INDEX_MASK: u64 = 0xffffffff, CTXLEN_SHIFT: u64 = 32, CTXLEN_MASK: u64 = 0xfffff00000000;
 const USER_SAMPLES_MAX: u32 = 131072;
 const DYNPTR_MAX: u64 = 0xffffff;
-const DYNPTR_LOCAL: u32 = 1, DYNPTR_RINGBUF: u32 = 2, DYNPTR_BYTES: u32 = 16;
 const FRAMES: u32 = 4;
 
 /** Is it a helper or kfunc of this file? */
@@ -73,13 +75,14 @@ export function mapHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64):
     case 164: return forEach(r1, r2, r3, r4);
     case 169: {
       const at = mapArgument(r2);
-      return at == 0 || !bpfWritable(r1, 16) ? errno(-EINVAL) : <u64>timerInit(<usize>r1, at, r3);
+      return at == 0 || !timerField(r1, at) ? errno(-EINVAL) : <u64>timerInit(<usize>r1, at, r3);
     }
-    case 170: return bpfWritable(r1, 16) ? <u64>timerSetCallback(<usize>r1, r2, changetype<BpfProg>(bpfCurrent().prog)) : errno(-EINVAL);
-    case 171: return bpfWritable(r1, 16) ? <u64>timerStart(<usize>r1, r2, r3) : errno(-EINVAL);
-    case 172: return bpfWritable(r1, 16) ? <u64>timerCancel(<usize>r1) : errno(-EINVAL);
+    case 170: return timerField(r1, 0) ? <u64>timerSetCallback(<usize>r1, r2, changetype<BpfProg>(bpfCurrent().prog)) : errno(-EINVAL);
+    case 171: return timerField(r1, 0) ? <u64>timerStart(<usize>r1, r2, r3) : errno(-EINVAL);
+    case 172: return timerField(r1, 0) ? <u64>timerCancel(<usize>r1) : errno(-EINVAL);
     case 194: {
-      if (!bpfWritable(r1, 8)) return 0;
+      // Only the verifier can tell what r2 points to.
+      if (bpfCurrent().checked != 0) return 0;
       const old = load<u64>(<usize>r1);
       store<u64>(<usize>r1, r2);
       return old;
@@ -90,7 +93,7 @@ export function mapHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64):
       const map = changetype<BpfMap>(at);
       if (!bpfReadable(r2, map.keySize)) return 0;
       const value = mapLookupPerCpu(map, <usize>r2, <u32>r3);
-      if (value != 0) bpfOwn(value, map.valueSize, valueWritable(map));
+      if (value != 0) ownValue(map, value);
       return <u64>value;
     }
     case 198: return reserveDynptr(r1, r2, r3, r4);
@@ -107,13 +110,49 @@ function typed(address: u64, type: u32): usize {
   return at != 0 && changetype<BpfMap>(at).type == type ? at : 0;
 }
 
+/** An unverified program owns the bytes of a value, but not its timers and kptrs: those are addresses that the kernel trusts. */
+function ownValue(map: BpfMap, value: usize): void {
+  if (bpfCurrent().checked == 0) return;
+  const writable = valueWritable(map);
+  if (map.fieldCount == 0) {
+    bpfOwn(value, map.valueSize, writable);
+    return;
+  }
+  // The beginning is noted even where a field stands there: timerField() asks for it.
+  bpfOwn(value, 0, false);
+  let from: u32 = 0;
+  for (let i: u32 = 0; i < map.fieldCount; i++) {
+    const field = fieldAt(map, i);
+    if (field.kind == BPF_FIELD_SPIN_LOCK || field.kind == BPF_FIELD_RES_SPIN_LOCK) continue;
+    if (field.offset > from) bpfOwn(value + <usize>from, field.offset - from, writable);
+    from = field.offset + field.bytes;
+  }
+  if (map.valueSize > from) bpfOwn(value + <usize>from, map.valueSize - from, writable);
+}
+
+/** Is this a timer's (work queue's) place in a value? Of an unverified program only a value of `map` that it was given, or one with a timer. */
+function timerField(field: u64, map: usize): bool {
+  if (bpfCurrent().checked == 0) return true;
+  if (map == 0) {
+    if (timerKnown(<usize>field)) return true;
+  } else {
+    const m = changetype<BpfMap>(map);
+    for (let i: u32 = 0; i < m.fieldCount; i++) {
+      const f = fieldAt(m, i);
+      if ((f.kind == BPF_FIELD_TIMER || f.kind == BPF_FIELD_WORKQUEUE) && bpfOwned(field - <u64>f.offset)) return true;
+    }
+  }
+  bpfFault(bpfCurrent(), BPF_FAULT_ARGUMENT, field, 16);
+  return false;
+}
+
 function lookup(address: u64, key: u64): u64 {
   const at = mapArgument(address);
   if (at == 0) return 0;
   const map = changetype<BpfMap>(at);
   if (!bpfReadable(key, map.keySize)) return 0;
   const value = mapLookup(map, <usize>key);
-  if (value != 0 && valueBytes(map) != 0) bpfOwn(value, valueBytes(map), valueWritable(map));
+  if (value != 0 && valueBytes(map) != 0) ownValue(map, value);
   return <u64>value;
 }
 
@@ -167,29 +206,28 @@ function reserve(address: u64, size: u64, flags: u64): u64 {
 function commit(record: u64, flags: u64, discard: bool): u64 {
   if (!bpfOwned(record)) return 0;
   const at = <usize>record;
-  if (bpfCurrent().checked != 0 && !ringBusy(changetype<BpfMap>(<usize>load<u32>(at - 4)), at)) return 0;
+  if (bpfCurrent().checked != 0) {
+    const map = bpfMapFind(<u64>load<u32>(at - 4));
+    if (map == 0 || changetype<BpfMap>(map).type != BPF_MAP_TYPE_RINGBUF || !ringBusy(changetype<BpfMap>(map), at)) {
+      bpfFault(bpfCurrent(), BPF_FAULT_ARGUMENT, record, 0);
+      return 0;
+    }
+  }
   bpfDisown(at);
   ringCommit(at, flags, discard);
   return 0;
 }
 
-function dynptrPut(to: usize, data: usize, size: u32, type: u32): void {
-  store<u32>(to, <u32>data);
-  store<u32>(to, 0, 4);
-  store<u32>(to, data == 0 ? 0 : size | (type << 28), 8);
-  store<u32>(to, 0, 12);
-}
-
 function reserveDynptr(address: u64, size: u64, flags: u64, to: u64): u64 {
   if (!bpfWritable(to, DYNPTR_BYTES)) return errno(-EINVAL);
-  dynptrPut(<usize>to, 0, 0, 0);
+  dynptrNull(<usize>to);
   const at = typed(address, BPF_MAP_TYPE_RINGBUF);
   if (at == 0 || flags != 0) return errno(-EINVAL);
   if (size > DYNPTR_MAX) return errno(-E2BIG);
   const record = ringReserve(changetype<BpfMap>(at), size);
   if (record == 0) return errno(-EINVAL);
   bpfOwn(record, <u32>size, true);
-  dynptrPut(<usize>to, record, <u32>size, DYNPTR_RINGBUF);
+  dynptrInit(<usize>to, record, <u32>size, DYNPTR_RINGBUF, false);
   return 0;
 }
 
@@ -197,7 +235,7 @@ function commitDynptr(dynptr: u64, flags: u64, discard: bool): u64 {
   if (!bpfWritable(dynptr, DYNPTR_BYTES)) return 0;
   const record = load<u32>(<usize>dynptr);
   if (record == 0) return 0;
-  dynptrPut(<usize>dynptr, 0, 0, 0);
+  dynptrNull(<usize>dynptr);
   return commit(<u64>record, flags, discard);
 }
 
@@ -215,7 +253,7 @@ function drain(address: u64, callback: u64, context: u64, flags: u64): u64 {
     const record = userRingPeek(map);
     if (record == 0) break;
     const length = load<u32>(record - 8);
-    dynptrPut(dynptr, record, min<u32>(length, <u32>DYNPTR_MAX), DYNPTR_LOCAL);
+    dynptrInit(dynptr, record, min<u32>(length, <u32>DYNPTR_MAX), DYNPTR_LOCAL, false);
     bpfOwn(dynptr, DYNPTR_BYTES, true);
     bpfOwn(record, length, true);
     stop = bpfCallSubprogram(<u32>callback, <u64>dynptr, context, 0, 0, 0);
@@ -246,7 +284,7 @@ function forEach(address: u64, callback: u64, context: u64, flags: u64): u64 {
 
 function call(map: BpfMap, callback: u32, key: usize, value: usize, context: u64): bool {
   bpfOwn(key, map.keySize, false);
-  bpfOwn(value, map.valueSize, valueWritable(map));
+  ownValue(map, value);
   const result = bpfCallSubprogram(callback, <u64>changetype<usize>(map), <u64>key, <u64>value, context, 0);
   return result == 0 && bpfCurrent().fault == 0;
 }
@@ -355,7 +393,7 @@ function storage(address: u64, owner: u64, value: u64, flags: u64): u64 {
   const map = changetype<BpfMap>(at);
   if (value != 0 && !bpfReadable(value, map.valueSize)) return 0;
   const found = storageGet(at, owner, <usize>value, flags);
-  if (found != 0) bpfOwn(found, map.valueSize, true);
+  if (found != 0) ownValue(map, found);
   return <u64>found;
 }
 
@@ -371,7 +409,7 @@ function getLocalStorage(address: u64): u64 {
   if (at == 0) return 0;
   const run = bpfCurrent(), map = changetype<BpfMap>(at);
   const value = cgroupStorage(at, run.cookie, changetype<BpfProg>(run.prog).attachType);
-  if (value != 0) bpfOwn(value, map.valueSize, true);
+  if (value != 0) ownValue(map, value);
   return <u64>value;
 }
 
@@ -391,10 +429,10 @@ function mapKfunc(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64): u64 {
     }
     case 0x10047: {
       const at = mapArgument(r2);
-      return at == 0 || !bpfWritable(r1, 16) ? errno(-EINVAL) : <u64>workInit(<usize>r1, at, r3);
+      return at == 0 || !timerField(r1, at) ? errno(-EINVAL) : <u64>workInit(<usize>r1, at, r3);
     }
-    case 0x10048: return r3 == 0 && bpfWritable(r1, 16) ? <u64>timerSetCallback(<usize>r1, r2, changetype<BpfProg>(run.prog)) : errno(-EINVAL);
-    case 0x10049: return r2 == 0 && bpfWritable(r1, 16) ? <u64>timerStart(<usize>r1, 0, 0) : errno(-EINVAL);
+    case 0x10048: return r3 == 0 && timerField(r1, 0) ? <u64>timerSetCallback(<usize>r1, r2, changetype<BpfProg>(run.prog)) : errno(-EINVAL);
+    case 0x10049: return r2 == 0 && timerField(r1, 0) ? <u64>timerStart(<usize>r1, 0, 0) : errno(-EINVAL);
     default: break;
   }
   // What follows takes pointers into objects, which only the verifier can vouch for.

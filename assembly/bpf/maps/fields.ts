@@ -18,7 +18,8 @@ import { timerFree } from "./timer";
   more: u32;
 }
 
-@inline function fieldAt(map: BpfMap, i: u32): Field {
+/** The field of this number. */
+@inline export function fieldAt(map: BpfMap, i: u32): Field {
   return changetype<Field>(map.fields + <usize>(i * BPFMC_FIELD_BYTES));
 }
 

@@ -52,7 +52,7 @@ import { mapFree, mapReleaseUser } from "./free";
   fields: usize; fieldCount: u32;
   /** Maps of maps: what inner maps have to be like, a BpfMap without elements. */
   inner: usize;
-  /** Type of the programs of a prog array, once there is one (owner). */
+  /** Type of the programs of a prog array (owner) plus 1; 0: there was none yet. */
   owner: u32;
   /** Waits in BpfMapState.wakeHead. */
   woken: u32; wakeNext: usize;
@@ -65,8 +65,7 @@ const MAP_BYTES: u32 = <u32>offsetof<BpfMap>();
   nextId: u32;
   cpus: u32;
   wakeHead: usize; wakeTail: usize;
-  /** Objects of bpf_obj_new that nobody holds any more. */
-  objects: usize;
+  timers: usize; // BpfTimer, maps/timer.ts
 }
 
 /** The node's; null (0): no memory. */

@@ -36,8 +36,8 @@ export function progFor(map: BpfMap, handle: u32): i32 {
   const at = progGet(handle);
   if (at == 0) return -EBADF;
   const prog = changetype<BpfProg>(at);
-  if (map.owner == 0) map.owner = prog.type;
-  if (map.owner != prog.type) return -EINVAL;
+  if (map.owner == 0) map.owner = prog.type + 1;
+  if (map.owner != prog.type + 1) return -EINVAL;
   progHold(prog);
   return <i32>at;
 }

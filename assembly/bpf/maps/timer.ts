@@ -1,7 +1,7 @@
 // Timers in values, kernel/bpf/helpers.c (bpf_timer_*), and work queues (bpf_wq_*: a timer that is due at once). The value holds the address of a
 // BpfTimer, which ends with the value.
 import { EBUSY, EINVAL, ENOMEM, EPERM } from "../../abi/core";
-import { BPF_MAP_TYPE_ARRAY, EDEADLK } from "../../abi/bpf-maps";
+import { BPF_FIELD_TIMER, BPF_FIELD_WORKQUEUE, BPF_MAP_TYPE_ARRAY, EDEADLK } from "../../abi/bpf-maps";
 import { Hrtimer, hrtimerCancel, hrtimerStart } from "../../mm/hrtimer";
 import { node } from "../../mm/node";
 import { kfree, kmalloc } from "../../mm/slab";
@@ -9,7 +9,8 @@ import { HRTIMER_BPF } from "../../net/timers";
 import { progChecked } from "../memory";
 import { BpfProg, progHold, progPut } from "../prog";
 import { bpfCallSubprogram, bpfEnter, bpfLeave } from "../run";
-import { BpfMap } from "./map";
+import { Field, fieldOf } from "./fields";
+import { BpfMap, BpfMapState, mapState } from "./map";
 
 @unmanaged class BpfTimer extends Hrtimer {
   map: usize; // BpfMap
@@ -20,7 +21,9 @@ import { BpfMap } from "./map";
   running: u32;
   /** The value ended meanwhile. */
   gone: u32;
-  wakeKey: u32; // an array's index, for the callback
+  index: u32; // an array's, for the callback
+  field: usize; // where in the value it is
+  other: usize; // BpfTimer of the node
 }
 const TIMER_BYTES: u32 = <u32>offsetof<BpfTimer>();
 
@@ -34,15 +37,15 @@ const BPF_F_TIMER_ABS: u64 = 1, BPF_F_TIMER_CPU_PIN: u64 = 2;
 /** bpf_timer_init: 0, -EINVAL, -EBUSY, -EPERM, -ENOMEM. */
 export function timerInit(field: usize, map: usize, flags: u64): i64 {
   if (flags >= MAX_CLOCKS || (flags != CLOCK_REALTIME && flags != CLOCK_MONOTONIC && flags != CLOCK_BOOTTIME)) return -EINVAL;
-  return make(field, map);
+  return make(field, map, BPF_FIELD_TIMER);
 }
 
 /** bpf_wq_init. */
 export function workInit(field: usize, map: usize, flags: u64): i64 {
-  return flags != 0 ? -EINVAL : make(field, map);
+  return flags != 0 ? -EINVAL : make(field, map, BPF_FIELD_WORKQUEUE);
 }
 
-function make(field: usize, map: usize): i64 {
+function make(field: usize, map: usize, kind: u32): i64 {
   if (load<u64>(field) != 0) return -EBUSY;
   // Nobody outside could see the map any more: its timers have ended.
   if (changetype<BpfMap>(map).handle == 0) return -EPERM;
@@ -52,19 +55,22 @@ function make(field: usize, map: usize): i64 {
   timer.kind = HRTIMER_BPF;
   timer.owner = at;
   timer.map = map;
-  // The field's place in the value is found by the field: the value's beginning is what the callback gets.
-  timer.value = valueAt(changetype<BpfMap>(map), field);
+  // The callback gets the value, whose beginning is found by the field's place.
+  const place = fieldOf(changetype<BpfMap>(map), kind);
+  timer.value = place == 0 ? field : field - <usize>changetype<Field>(place).offset;
+  timer.field = field;
+  const state = mapState();
+  timer.other = state.timers;
+  state.timers = at;
   store<u64>(field, <u64>at);
   return 0;
 }
 
-/** The value that a timer or work queue stands in. */
-function valueAt(map: BpfMap, field: usize): usize {
-  for (let i: u32 = 0; i < map.fieldCount; i++) {
-    const kind = load<u32>(map.fields + <usize>(i << 4));
-    if (kind == 2 || kind == 11) return field - <usize>load<u32>(map.fields + <usize>(i << 4), 4);
-  }
-  return field;
+/** Does a timer stand here? */
+export function timerKnown(field: usize): bool {
+  let at = mapState().timers;
+  while (at != 0 && changetype<BpfTimer>(at).field != field) at = changetype<BpfTimer>(at).other;
+  return at != 0 && <usize>load<u64>(field) == at;
 }
 
 /** bpf_timer_set_callback: `slot` of the program that runs. 0, -EINVAL (not initialised), -EPERM. */
@@ -117,6 +123,9 @@ export function timerFree(field: usize): void {
 }
 
 function release(timer: BpfTimer): void {
+  let link = changetype<usize>(mapState()) + offsetof<BpfMapState>("timers");
+  while (load<usize>(link) != changetype<usize>(timer)) link = load<usize>(link) + offsetof<BpfTimer>("other");
+  store<usize>(link, timer.other);
   if (timer.prog != 0) progPut(changetype<BpfProg>(timer.prog));
   kfree(changetype<usize>(timer), TIMER_BYTES);
 }
@@ -130,8 +139,8 @@ export function bpfTimerFire(owner: usize): void {
   const map = changetype<BpfMap>(timer.map), prog = changetype<BpfProg>(timer.prog);
   let key: usize;
   if (map.type == BPF_MAP_TYPE_ARRAY) {
-    timer.wakeKey = <u32>(timer.value - map.data) / map.stride;
-    key = owner + offsetof<BpfTimer>("wakeKey");
+    timer.index = <u32>(timer.value - map.data) / map.stride;
+    key = owner + offsetof<BpfTimer>("index");
   } else key = timer.value - <usize>((map.keySize + 7) & ~7);
   progHold(prog);
   timer.running = 1;
