@@ -211,10 +211,9 @@ test("samples that JavaScript puts into a user ring buffer are drained by the pr
   const ring = machine.maps.create({ type: 31, keySize: 0, valueSize: 0, maxEntries: 4096 });
   const log = machine.maps.create({ type: 2, keySize: 4, valueSize: 8, maxEntries: 1 });
   const drain = (callback: number): Insn[] => [...lddwMap(1, ring), mov(2, callback), mov(3, 0), mov(4, 0), helper(209), exit()];
-  // (dynptr, ctx): log[0] = log[0] * 16 + first byte, by bpf_dynptr_read
+  // (dynptr, ctx): log[0] = log[0] * 16 + first byte; a dynptr begins with the address of its bytes
   const code = [
-    ...drain(drain(0).length), mov(3, { reg: 1 }), mov(1, { reg: 10 }), alu(64, "add", 1, { imm: -8 }), mov(2, 1), mov(4, 0), mov(5, 0), helper(201),
-    ldx("b", 6, 10, -8), ...lddw(1, BigInt(log.data)), ldx("dw", 2, 1, 0), alu(64, "lsh", 2, { imm: 4 }), alu(64, "add", 2, { reg: 6 }), stx("dw", 1, 0, 2),
+    ...drain(drain(0).length), ldx("w", 6, 1, 0), ldx("b", 6, 6, 0), ...lddw(1, BigInt(log.data)), ldx("dw", 2, 1, 0), alu(64, "lsh", 2, { imm: 4 }), alu(64, "add", 2, { reg: 6 }), stx("dw", 1, 0, 2),
     mov(0, 0), jump(64, "jne", 6, { imm: 15 }, 1), mov(0, 1), exit(),
   ];
   const program = load(machine, code, [ring, log]);
