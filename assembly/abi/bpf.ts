@@ -24,7 +24,7 @@ export const BPF_PROG_RUN: u32 = 0x403;
 export const BPF_PROG_TEST_RUN: u32 = 0x404;
 /** {u32 program, u32 table index of main (0: interpret), u32 n, {u32 slot, u32 table index}[n]}: compiled code of the program. */
 export const BPF_PROG_JIT: u32 = 0x405;
-/** {}: answer = text of trace_pipe since last asked; returns bytes. */
+/** {}: answer = what was traced since last asked: {u64 ns, u64 tgid << 32 | pid, comm[16], u32 length, u32 0, text, padded to 8}[]; returns bytes. */
 export const BPF_TRACE_PIPE: u32 = 0x406;
 
 export const BPF_LOAD_TYPE: u32 = 0;

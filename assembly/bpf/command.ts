@@ -2,9 +2,11 @@
 import {
   BPF_FUEL, BPF_OUTCOME_ADDRESS, BPF_OUTCOME_BYTES, BPF_OUTCOME_CTX_LENGTH, BPF_OUTCOME_DATA_LENGTH, BPF_OUTCOME_FAULT, BPF_OUTCOME_FUEL, BPF_OUTCOME_HELPER,
   BPF_OUTCOME_R0, BPF_OUTCOME_SIZE, BPF_OUTCOME_SLOT, BPF_PROG_FREE, BPF_PROG_INFO, BPF_PROG_JIT, BPF_PROG_LOAD, BPF_PROG_RUN, BPF_PROG_TEST_RUN,
+  BPF_TRACE_PIPE,
 } from "../abi/bpf";
 import { BPF_MAP_CREATE } from "../abi/bpf-maps";
 import { EAGAIN, EBADF, EINVAL, ENOENT, ENOMEM, MAILBOX_BYTES } from "../abi/core";
+import { traceTake } from "./helpers/printf";
 import { bpfAttachCommand } from "./hooks/attach";
 import { testRun } from "./hooks/test-run";
 import { BPF_ATTACH } from "../abi/bpf-attach";
@@ -22,6 +24,7 @@ export function bpfCommand(op: u32, at: usize, length: u32, upload: usize, uploa
     case BPF_PROG_INFO: return progInfo(load<u32>(at), at);
     case BPF_PROG_RUN: return rawRun(at, length);
     case BPF_PROG_JIT: return progJit(at, length);
+    case BPF_TRACE_PIPE: return traceTake(at);
     case BPF_PROG_TEST_RUN: return testRun(at, length, upload, uploaded);
     default:
       if (op >= BPF_ATTACH) return bpfAttachCommand(op, at, length);

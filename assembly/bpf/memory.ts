@@ -78,7 +78,10 @@ export function bpfOwn(at: usize, length: u32, writable: bool): void {
   const known = min<u32>(run.ownedCount, OWNED_MAX);
   for (let i: u32 = 0; i < known; i++) {
     const piece = run.owned + <usize>(i * OWNED_BYTES);
-    if (load<u32>(piece) == <u32>at && load<u32>(piece, 4) == end) return;
+    if (load<u32>(piece) != <u32>at || load<u32>(piece, 4) != end) continue;
+    if (run.ownedCount <= OWNED_MAX) return;
+    store<u64>(piece, 0); // it is the newest again
+    break;
   }
   // When there are too many, the oldest is forgotten.
   const piece = run.owned + <usize>((run.ownedCount % OWNED_MAX) * OWNED_BYTES);

@@ -49,8 +49,9 @@ export const CTX_ROOM: u32 = 512;
   context: usize; // CTX_ROOM bytes
   cookie: u64; // bpf_get_attach_cookie
   func: usize; // bpf_get_func_ip
-  args: usize; // arguments of the traced function: u64[], for bpf_get_func_arg
+  args: usize; // arguments of the traced function: u64[], and what it returned
   argCount: u32;
+  returned: u32; // 1: it has
   // bpf_redirect_info and what belongs to it: the hooks'
   redirect0: u64; redirect1: u64; redirect2: u64; redirect3: u64; redirect4: u64; redirect5: u64; redirect6: u64; redirect7: u64;
 }
@@ -61,9 +62,13 @@ export const CTX_ROOM: u32 = 512;
   nextId: u32;
   depth: u32;
   run0: usize; run1: usize; run2: usize; run3: usize;
-  trace: usize; traceBytes: u32; traceLost: u32; // helpers/trace.ts
-  timers: usize; // helpers/timer.ts
-  hooks: usize; // hooks/trace.ts
+  trace: usize; traceBytes: u32; traceLost: u32; // helpers/printf.ts
+  tracing: usize; // hooks/tracing.ts
+  // The task that is said to run: tgid << 32 | pid, gid << 32 | uid, TASK_COMM_LEN bytes; where a task_struct would begin.
+  pidTgid: u64;
+  uidGid: u64;
+  comm: u64; comm1: u64;
+  task: u64;
 }
 
 let current: usize = 0;
@@ -128,6 +133,8 @@ export function bpfEnter(): BpfRun {
   run.cookie = 0;
   run.func = 0;
   run.args = 0;
+  run.argCount = 0;
+  run.returned = 0;
   run.redirect0 = 0; run.redirect1 = 0; run.redirect2 = 0; run.redirect3 = 0;
   run.redirect4 = 0; run.redirect5 = 0; run.redirect6 = 0; run.redirect7 = 0;
   return run;
@@ -148,6 +155,7 @@ export function bpfGo(run: BpfRun, prog: BpfProg): u64 {
   run.faultAddress = 0;
   run.faultSize = 0;
   run.helper = 0;
+  run.ownedCount = 0;
   run.fp = run.stack + <usize>BPF_STACK;
   prog.runs++;
   const r0 = start(run, prog, <u64>run.ctx);
