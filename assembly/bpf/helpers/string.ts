@@ -17,8 +17,9 @@ function digit(c: u32): u32 {
 /** __bpf_strtoull and __bpf_strtoll: (buf, len, flags, res): how many bytes were read. */
 export function parseNumber(buf: u64, length: u64, flags: u64, result: u64, signed: bool): u64 {
   if (!bpfReadable(buf, <u32>length) || !bpfWritable(result, 8)) return 0;
+  store<u64>(<usize>result, 0);
   const base0 = <u32>flags & 0x1f;
-  if (buf == 0 || length == 0 || result == 0) return error(EINVAL);
+  if (buf == 0 || length == 0) return error(EINVAL);
   if (base0 != 0 && base0 != 8 && base0 != 10 && base0 != 16) return error(EINVAL);
   if ((flags & ~<u64>0x1f) != 0) return error(EINVAL);
   const at = <usize>buf, end = <u32>min<u64>(length, 0xffffffff);
