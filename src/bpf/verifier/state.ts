@@ -2,7 +2,7 @@
 // that precision tracking walks back. include/linux/bpf_verifier.h: bpf_func_state, bpf_verifier_state.
 
 import { MAX_BPF_STACK } from "../uapi.ts";
-import { RegState } from "./reg.ts";
+import { RegState, SCALAR_VALUE } from "./reg.ts";
 
 /** enum bpf_stack_slot_type, one a byte. */
 export const STACK_INVALID = 0;
@@ -142,7 +142,7 @@ export class FuncState {
   /** is_spilled_scalar_reg: a spilled scalar; `full` wants all eight bytes. */
   isSpilledScalar(spi: number, full: boolean): boolean {
     const reg = this.spilled[spi];
-    return this.slotType[spi * SLOT_BYTES + (full ? 0 : 7)] === STACK_SPILL && reg && reg.type === 1;
+    return this.slotType[spi * SLOT_BYTES + (full ? 0 : 7)] === STACK_SPILL && reg?.type === SCALAR_VALUE;
   }
 }
 
