@@ -139,3 +139,5 @@ export const BPF_RUN_TAIL_CALLS: u32 = 44; // u32: so far
 export const BPF_RUN_PROG: u32 = 48; // u32
 export const BPF_RUN_CTX: u32 = 52; // u32
 export const BPF_RUN_R2: u32 = 56; // u64: r2 at the entry of main: the length of a raw program's memory
+export const BPF_RUN_PACKET: u32 = 76; // u32: what an unverified program may touch of its packet: from
+export const BPF_RUN_PACKET_END: u32 = 80; // u32: to

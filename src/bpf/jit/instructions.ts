@@ -1,5 +1,6 @@
 // Arithmetic, loads and stores, and the conditions of jumps as Wasm code. What is known of the values (values.ts) saves the code that would
 // compute it again; what of the frame is in locals (frame.ts) is not loaded.
+import * as abi from "../../../assembly/abi/bpf.ts";
 import {
   BPF_ABS, BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_CMPXCHG, BPF_DIV, BPF_DW, BPF_END, BPF_FETCH, BPF_IMM, BPF_IND,
   BPF_JCOND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE, BPF_JLT, BPF_JMP32, BPF_JNE, BPF_JSET, BPF_JSGE, BPF_JSGT, BPF_JSLE, BPF_JSLT, BPF_LD,
@@ -142,13 +143,26 @@ export class InstructionWriter extends FunctionWriter {
         code.i64s(off);
         code.byte(Op.i64_add);
       }
-      code.tee(this.scratchA);
+      code.set(this.scratchA);
+      // Most are in the packet: from <= address <= to - bytes, as numbers with a sign.
+      code.get(this.scratchA);
+      this.#runAddress(abi.BPF_RUN_PACKET);
+      code.byte(Op.i64_lt_s);
+      code.get(this.scratchA);
+      this.#runAddress(abi.BPF_RUN_PACKET_END);
+      code.i64s(bytes);
+      code.byte(Op.i64_sub);
+      code.byte(Op.i64_gt_s);
+      code.byte(Op.i32_or);
+      code.open(Op.if);
+      code.get(this.scratchA);
       code.i32(bytes);
       code.i32(write ? 1 : 0);
       code.call(Import.check);
       code.byte(Op.i32_eqz);
       code.open(Op.if);
       this.returnFault(slot);
+      code.byte(Op.end);
       code.byte(Op.end);
       code.get(this.scratchA);
       code.byte(Op.i32_wrap_i64);
@@ -165,6 +179,11 @@ export class InstructionWriter extends FunctionWriter {
     code.i32(off);
     code.byte(Op.i32_add);
     return 0;
+  }
+
+  #runAddress(field: number): void {
+    this.code.get(this.run);
+    this.code.memory(Op.i64_load32_u, field);
   }
 
   /** The local that holds `bytes` bytes of the frame at register + off, and by how many bits they are shifted in it. */
