@@ -68,6 +68,7 @@ export interface BpfObject {
   readonly btfExt: BtfExt | undefined;
   readonly textSection: number;
   readonly sections: readonly ElfSection[];
+  readonly symbols: readonly ElfSymbol[];
   /** What libbpf would have printed at its levels warn, info and debug, without stopping for it. */
   readonly notes: readonly string[];
 }
@@ -100,7 +101,7 @@ export function openObject(bytes: Uint8Array, options: OpenOptions = {}): BpfObj
   collectRelos({ elf, btf, maps, programs, externs: collected.externs, found, notes });
   return {
     name, license: found.license, version: found.version, programs, maps, externs: collected.externs, btf, btfExt,
-    textSection: found.textSection, sections: elf.sections, notes,
+    textSection: found.textSection, sections: elf.sections, symbols: elf.symbols, notes,
   };
 }
 

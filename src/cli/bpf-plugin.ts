@@ -25,6 +25,7 @@ type RawRunner = (program: Uint8Array, memory: Uint8Array) => bigint;
 export const bpfPlugin = async (host: CliHost, memory: string | undefined, options: BpfPluginOptions): Promise<number> => {
   const { stdin } = host;
   if (stdin === undefined) throw new Error("bpf plugin: this runtime has no standard input");
+  if (options.objects) return (await import("./bpf-objects.ts")).objectsProtocol(host, linesOf(stdin()), { engine: options.engine });
   const run = rawRunner(host, await host.platform.loadKernel(host.platform.sharedMemory), options.engine);
   if (options.batch) return batch(host, stdin(), run);
   try {
