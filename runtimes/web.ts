@@ -12,7 +12,8 @@ export function spawnSiteWorker(): Endpoint {
   return webEndpoint(worker, () => worker.terminate());
 }
 
-async function compile(response: Response): Promise<WebAssembly.Module> {
+/** Compiles what a server has sent. */
+export async function compile(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
   // compileStreaming insists on the media type, which not every static server knows.
   const streamable = response.headers.get("content-type") === "application/wasm";

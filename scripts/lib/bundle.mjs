@@ -25,6 +25,8 @@ const SERVER = {
     index: "src/index.ts",
     client: "src/client/index.ts",
     kernel: "src/kernel/index.ts",
+    "bpf-node": "runtimes/node/bpf.ts",
+    "bpf-deno": "runtimes/deno/bpf.ts",
     "node-site-worker": "runtimes/node/site-worker.ts",
     "deno-site-worker": "runtimes/deno/site-worker.ts",
   },
@@ -51,13 +53,16 @@ const WEB = {
   },
 };
 // A worker of workerd names each of its modules: one is best, so nothing is split off.
-const EDGE = { target: "es2022", minify: true, splitting: false, entries: { edge: "runtimes/edge/index.ts" } };
+const EDGE = { target: "es2022", minify: true, splitting: false, entries: { edge: "runtimes/edge/index.ts", "bpf-edge": "runtimes/edge/bpf.ts" } };
+// Apart from the cluster's, whose page would get the kernel's driver in more pieces.
+const WEB_BPF = { target: "es2022", minify: true, splitting: false, entries: { "bpf-browser": "runtimes/browser/bpf.ts" } };
 
 const TYPES = {
   "deno.js": "runtimes/deno/index.d.ts",
   "index.js": "src/index.d.ts",
   "client.js": "src/client/index.d.ts",
   "kernel.js": "src/kernel/index.d.ts",
+  "bpf-deno.js": "runtimes/deno/bpf.d.ts",
 };
 
 /**
@@ -167,7 +172,7 @@ export async function buildBundles(root, { declarations: typed = true } = {}) {
   const dist = new URL(`${outdir}/`, root);
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
-  const bundles = [WEB, SERVER, CLI, EDGE].map((entries) => bundle(root, outdir, entries));
+  const bundles = [WEB, SERVER, CLI, EDGE, WEB_BPF].map((entries) => bundle(root, outdir, entries));
   const failed = (await Promise.allSettled([...bundles, typed && declarations(root, outdir)])).find(({ status }) => status === "rejected");
   if (failed !== undefined) {
     rmSync(dist, { recursive: true, force: true });

@@ -138,7 +138,7 @@ test("a strict TypeScript project checks against the declarations", async () => 
     // @ts-expect-error: the declarations say what createCluster takes
     createCluster(42);\n`;
   writeFileSync(join(folder, "use.ts"), types);
-  for (const entry of ["browser", "worker", "edge", "deno", "kernel"]) {
+  for (const entry of ["browser", "worker", "edge", "deno", "kernel", "bpf"]) {
     writeFileSync(join(folder, `${entry}.ts`), `export * from "kubewire/${entry}";\n`);
   }
   const options = [
