@@ -126,7 +126,7 @@ const FUNCTIONS = words(`
   __sys_socket __sys_sendto __sys_recvfrom do_unlinkat bpf_fentry_test1 bpf_fentry_test2 bpf_fentry_test3 bpf_fentry_test4
   bpf_fentry_test5 bpf_fentry_test6 bpf_fentry_test7 bpf_fentry_test8 bpf_fentry_test9 bpf_modify_return_test bpf_lsm_socket_connect
   bpf_lsm_socket_bind bpf_lsm_socket_create bpf_lsm_socket_sendmsg bpf_lsm_socket_recvmsg bpf_lsm_socket_listen bpf_lsm_file_open
-  bpf_lsm_bprm_check_security bpf_lsm_task_alloc
+  bpf_lsm_bprm_check_security bpf_lsm_task_alloc bpf_iter_task bpf_iter_tcp bpf_iter_udp bpf_iter_bpf_map bpf_iter_bpf_map_elem bpf_iter_bpf_prog bpf_iter_sockmap
 `);
 
 const INTS = {

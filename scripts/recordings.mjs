@@ -2,6 +2,7 @@
 // directory): `FILE: P/T match`, and the first difference of each record or case that does not; the cases of a directory are told
 // together. Formats by content: a case of the netfilter oracle (its result in ../results/ beside it), iptables-rules.json,
 // cli-errors.json, cli-outputs.json; other files of a directory are said not to be replayed. Exits 1 when anything differs.
+// Cases of eBPF objects (`cases`, objects in build/LEVEL/ beside the file) and verdicts (`programs`) run interpreted and compiled.
 // `--all` compares the counters of /proc/net/snmp and of conntrack, too.
 // A scenario of the API server (NAME.jsonl) is replayed on a fresh one in process, by $KUBEWIRE_SHARED/recordings/replay.mjs;
 // those that want controllers beside it (`mode` in index.json) are replayed with them.
@@ -29,6 +30,7 @@ async function main() {
     return createReplayer(new WebAssembly.Module(readFileSync(new URL("build/kernel.wasm", root))));
   });
   const exchanges = lazily(() => exchangeReplayer());
+  const bpf = lazily(() => bpfReplayer());
   let bad = 0;
   const report = (name, { matched, total, lines }) => {
     process.stdout.write(`${name}: ${matched}/${total} match\n`);
@@ -43,6 +45,10 @@ async function main() {
         continue;
       }
       const content = JSON.parse(readFileSync(file, "utf8"));
+      if (isBpf(content)) {
+        report(file, (await bpf())(file, content));
+        continue;
+      }
       const result = () => JSON.parse(readFileSync(join(dirname(file), "..", "results", basename(file)), "utf8"));
       let summary;
       try {
@@ -63,6 +69,32 @@ async function main() {
     if (cases.total > 0) report(path, cases);
   }
   process.exitCode = bad === 0 ? 0 : 1;
+}
+
+const isBpf = (content) => Array.isArray(content.cases) || (content.programs ?? []).some?.((program) => program.program_hex !== undefined);
+
+/** Replays cases and verdicts of eBPF. */
+async function bpfReplayer() {
+  await buildKernel(root, ["full"]);
+  const { caseDifference, verdictDifference, KernelInstance, newKernelMemory } = await importTs(root, "scripts/lib/bpf-recordings.ts");
+  const module = new WebAssembly.Module(readFileSync(new URL("build/kernel.wasm", root)));
+  return (file, { cases = [], programs = [] }) => {
+    const summary = { matched: 0, total: 0, lines: [] };
+    const count = (name, difference) => {
+      summary.total++;
+      if (difference === undefined) summary.matched++;
+      else summary.lines.push(`${name}: ${difference}`);
+    };
+    for (const recorded of cases) {
+      for (const level of recorded.levels ?? ["."]) {
+        const elf = readFileSync(join(dirname(file), "build", level, `${recorded.object}.o`));
+        const differences = ["interpreter", "jit"].map((engine) => caseDifference(new KernelInstance(module, newKernelMemory(true)), elf, recorded, { engine }));
+        count(`${recorded.object} ${recorded.name} ${level}`, differences[0] ?? differences[1]);
+      }
+    }
+    for (const recorded of programs) count(recorded.name, verdictDifference(recorded));
+    return summary;
+  };
 }
 
 function lazily(make) {
