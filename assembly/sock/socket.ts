@@ -1,5 +1,6 @@
 // What all sockets have: their place in the tables of the namespace, their queue, their news for the driver.
 import { READY_ERROR, READY_HANGUP, READY_READ, READY_WRITE, SOCK_TCP } from "../abi/sock";
+import { mapsSocketGone } from "../bpf/maps/sockmap";
 import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { HANDLE_SOCKET, handleFree, handleNew } from "../mm/handle";
@@ -156,6 +157,7 @@ export function socketTakeHandle(sk: Socket): void {
 
 /** Gives the memory of a socket back that stands in no table any more. */
 export function socketFree(sk: Socket, bytes: u32): void {
+  if (FULL && node().bpfMaps != 0) mapsSocketGone(changetype<usize>(sk));
   const table = changetype<SockNetns>(changetype<Netns>(sk.ns).sock);
   socketTakeHandle(sk);
   queuePurge(sk);

@@ -4,10 +4,11 @@ import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENOTSUPP } from "../../abi/core";
 import { BPF_FAULT_ARGUMENT } from "../../abi/bpf";
 import {
   BPF_FIELD_RES_SPIN_LOCK, BPF_FIELD_SPIN_LOCK, BPF_FIELD_TIMER, BPF_FIELD_WORKQUEUE, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
-  BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_STACK_TRACE, BPF_MAP_TYPE_USER_RINGBUF,
+  BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_SK_STORAGE, BPF_MAP_TYPE_STACK_TRACE, BPF_MAP_TYPE_USER_RINGBUF,
 } from "../../abi/bpf-maps";
 import { Skb } from "../../layout";
 import { kfree, kmalloc } from "../../mm/slab";
+import { isFull, sockOfView } from "../hooks/sock-view";
 import { hookRun } from "../hooks/state";
 import { mapArgument } from "../maps/argument";
 import { fieldAt } from "../maps/fields";
@@ -387,19 +388,28 @@ function getStack(to: u64, size: u64, flags: u64): u64 {
 
 // Storage
 
-function storage(address: u64, owner: u64, value: u64, flags: u64): u64 {
+/** Whose storage a pointer means: a socket as programs see it stands for the socket. 0: nobody's. */
+function ownerOf(map: BpfMap, pointer: u64): u64 {
+  const hook = hookRun();
+  if (map.type != BPF_MAP_TYPE_SK_STORAGE || changetype<usize>(hook) == 0) return pointer;
+  const socket = sockOfView(hook, pointer);
+  return socket == 0 || !isFull(socket) ? 0 : <u64>socket;
+}
+
+function storage(address: u64, pointer: u64, value: u64, flags: u64): u64 {
   const at = mapArgument(address);
   if (at == 0 || !isStorage(changetype<BpfMap>(at).type)) return 0;
   const map = changetype<BpfMap>(at);
   if (value != 0 && !bpfReadable(value, map.valueSize)) return 0;
-  const found = storageGet(at, owner, <usize>value, flags);
+  const found = storageGet(at, ownerOf(map, pointer), <usize>value, flags);
   if (found != 0) ownValue(map, found);
   return <u64>found;
 }
 
-function dropStorage(address: u64, owner: u64): u64 {
+function dropStorage(address: u64, pointer: u64): u64 {
   const at = mapArgument(address);
   if (at == 0 || !isStorage(changetype<BpfMap>(at).type)) return errno(-EINVAL);
+  const owner = ownerOf(changetype<BpfMap>(at), pointer);
   return owner == 0 ? errno(-EINVAL) : errno(storageDelete(at, owner));
 }
 

@@ -7,6 +7,8 @@ import {
   BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, BPF_MAP_TYPE_SOCKHASH, BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_STACK_TRACE,
   BPF_MAP_TYPE_XSKMAP,
 } from "../../abi/bpf-maps";
+import { sockView } from "../hooks/sock-view";
+import { hookRun } from "../hooks/state";
 import { arrayLookup, arrayOfCpu, arrayUpdate } from "./array";
 import { bloomPeek, bloomPush } from "./bloom";
 import { devmapDelete, devmapLookup } from "./devmap";
@@ -20,7 +22,7 @@ import { sockmapDelete, sockmapLookup } from "./sockmap";
 import { stackTraceDelete } from "./stackmap";
 
 /**
- * bpf_map_lookup_elem: the address of the value of CPU 0 (maps of maps: of the inner map; maps of sockets: of the socket), 0: none. Key and map
+ * bpf_map_lookup_elem: the address of the value of CPU 0 (maps of maps: of the inner map; maps of sockets: the socket as programs see it), 0: none. Key and map
  * are valid.
  */
 export function mapLookup(map: BpfMap, key: usize): usize {
@@ -36,8 +38,10 @@ export function mapLookup(map: BpfMap, key: usize): usize {
     }
     case BPF_MAP_TYPE_DEVMAP: case BPF_MAP_TYPE_DEVMAP_HASH: case BPF_MAP_TYPE_CPUMAP: case BPF_MAP_TYPE_XSKMAP:
       return devmapLookup(changetype<usize>(map), load<u32>(key));
-    case BPF_MAP_TYPE_SOCKMAP: case BPF_MAP_TYPE_SOCKHASH: case BPF_MAP_TYPE_REUSEPORT_SOCKARRAY:
-      return sockmapLookup(changetype<usize>(map), key);
+    case BPF_MAP_TYPE_SOCKMAP: case BPF_MAP_TYPE_SOCKHASH: {
+      const socket = sockmapLookup(changetype<usize>(map), key), run = hookRun();
+      return socket == 0 || changetype<usize>(run) == 0 ? 0 : sockView(run, socket);
+    }
     default: return 0;
   }
 }

@@ -4,12 +4,12 @@ import { E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from "../../
 import { BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, BPF_MAP_TYPE_SOCKHASH, BPF_MAP_TYPE_SOCKMAP } from "../../abi/bpf-maps";
 import { SOCK_TCP, SOCK_UDP, TCP_ESTABLISHED, TCP_LISTEN } from "../../abi/sock";
 import { HANDLE_SOCKET, handleGet } from "../../mm/handle";
-import { node } from "../../mm/node";
 import { kfree, kmalloc } from "../../mm/slab";
 import { Socket } from "../../sock/socket";
 import { BPF_EXIST, BPF_NOEXIST } from "./flags";
 import { ELEMENT_KEY, elementNext, hashFind, hashFirst, hashFree, hashInit, hashNextKey, hashRemove, hashUpdate, valueOf } from "./hash";
 import { BpfMap, mapState, roundUpPow2 } from "./map";
+import { storageOwnerGone } from "./storage";
 
 /** Attached programs (BpfProg) of a sockmap or sockhash, in `map.priv`: u32 each. */
 export const SOCKMAP_MSG_PARSER: u32 = 0, SOCKMAP_STREAM_PARSER: u32 = 1, SOCKMAP_STREAM_VERDICT: u32 = 2, SOCKMAP_SKB_VERDICT: u32 = 3;
@@ -121,9 +121,9 @@ export function sockhashNextKey(map: BpfMap, key: usize): usize {
   return hashNextKey(map, key);
 }
 
-/** A socket ends: it leaves all maps. */
-export function sockmapSockGone(socket: usize): void {
-  if (node().bpfMaps == 0) return;
+/** A socket ends: it leaves all maps, and its storage goes with it. */
+export function mapsSocketGone(socket: usize): void {
+  storageOwnerGone(<u64>socket);
   for (let at = mapState().maps; at != 0; at = changetype<BpfMap>(at).next) {
     const map = changetype<BpfMap>(at);
     if (map.type == BPF_MAP_TYPE_SOCKHASH) {
