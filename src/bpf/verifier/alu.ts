@@ -15,7 +15,7 @@ import {
 } from "./reg.ts";
 import { checkRegArg } from "./regs.ts";
 import {
-  adjustScalar, coerceSubregToSizeSx, coerceToSizeSx, regBoundsContradict, regBoundsSync, zext32to64,
+  adjustScalar, coerceSubregToSizeSx, coerceToSizeSx, regBoundsContradict, regBoundsSync, swapScalar, zext32to64,
 } from "./scalar.ts";
 import { MAX_VAR_OFF, assignScalarId, isPointerValue } from "./stack.ts";
 import { U64_MAX, fls64, tnumAdd, tnumString, tnumSub } from "./tnum.ts";
@@ -441,6 +441,11 @@ export function checkAlu(env: Env, insn: Insn): void {
     if (operation === op.BPF_NEG && dst.type === SCALAR_VALUE) {
       checkRegArg(env, insn.dst, "dst-no-mark");
       adjustScalar(dst, dst, operation, !wide, false);
+      dst.id = 0;
+    } else if (operation === op.BPF_END && dst.type === SCALAR_VALUE) {
+      checkRegArg(env, insn.dst, "dst-no-mark");
+      swapScalar(dst, insn.imm >> 3, wide || isReg);
+      dst.id = 0;
     } else {
       checkRegArg(env, insn.dst, "dst");
     }

@@ -130,7 +130,9 @@ function checkSnprintf(env: Env): void {
 /** What a call of bpf_loop is, for the JIT: update_loop_inline_state. */
 function noteLoop(env: Env, subprogno: number): void {
   const aux = env.aux[env.insnIdx]!;
-  if (!regIsNull(env.reg(4))) aux.loopFits = false;
+  if (!aux.loopFits) return;
+  if (regIsNull(env.reg(4))) markChainPrecision(env, 4);
+  else aux.loopFits = false;
   if (aux.loopCallback === -1) aux.loopCallback = subprogno;
   else if (aux.loopCallback !== subprogno) aux.loopFits = false;
 }

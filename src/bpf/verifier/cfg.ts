@@ -255,7 +255,7 @@ export function computePostorder(env: Env): void {
   }
 }
 
-/** compute_scc: numbers loops (Tarjan). Calls of callbacks are loops of one slot. */
+/** compute_scc: numbers loops (Tarjan). */
 export function computeScc(env: Env): void {
   const { insns } = env;
   const count = insns.length;
@@ -297,7 +297,7 @@ export function computeScc(env: Env): void {
       const parent = work[work.length - 1];
       if (parent !== undefined && low[w]! < low[parent]!) low[parent] = low[w]!;
       if (low[w] !== order[w]) continue;
-      const loops = nodes[nodes.length - 1] !== w || targets.includes(w) || env.aux[w]!.callsCallback;
+      const loops = nodes[nodes.length - 1] !== w || targets.includes(w);
       for (;;) {
         const member = nodes.pop()!;
         onStack[member] = 0;

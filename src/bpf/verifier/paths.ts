@@ -48,7 +48,9 @@ export function maybeEnterScc(env: Env, state: VerifierState): void {
     visit = { entry: null, backedges: [] };
     env.sccVisits.set(key, visit);
   }
-  visit.entry ??= state;
+  if (visit.entry !== null) return;
+  visit.entry = state;
+  if ((env.log.level & 2) !== 0) env.verbose(`SCC enter (${key.replace("s", "")})\n`);
 }
 
 /** incomplete_read_marks: whether the state is in a loop with back edges that are not settled. */
@@ -85,6 +87,7 @@ function maybeExitScc(env: Env, state: VerifierState): void {
   if (key === "") return;
   const visit = env.sccVisits.get(key);
   if (visit === undefined || visit.entry !== state) return;
+  if ((env.log.level & 2) !== 0) env.verbose(`SCC exit (${key.replace("s", "")})\n`);
   visit.entry = null;
   propagateBackedges(env, visit);
 }

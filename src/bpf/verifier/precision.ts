@@ -186,15 +186,6 @@ function backtrackInsn(env: Env, bt: Backtrack, idx: number, after: number, hist
         bt.setSlot(hist!.frameno, hist!.spi);
         break;
       }
-      if ((insn.code & 0xe0) === op.BPF_ATOMIC) {
-        // A fetch loads: the register it fills is found here.
-        const filled = insn.imm === op.BPF_CMPXCHG ? 0 : (insn.imm & op.BPF_FETCH) !== 0 ? insn.src : -1;
-        if (filled >= 0 && bt.hasReg(filled)) {
-          bt.clearReg(filled);
-          if (stackAccess) bt.setSlot(hist!.frameno, hist!.spi);
-          break;
-        }
-      }
       if (bt.hasReg(insn.dst)) return false;
       if (!stackAccess || !bt.hasSlot(hist!.frameno, hist!.spi)) return true;
       bt.clearSlot(hist!.frameno, hist!.spi);

@@ -100,7 +100,7 @@ export function isStateVisited(env: Env, insnIdx: number): boolean {
       } else if (isIterNext(env, insnIdx)) {
         if (statesEqual(env, old, cur, RANGE_WITHIN) && iteratorActive(cur)) hit = loop = true;
       } else if (env.aux[insnIdx]!.callsCallback) {
-        if (statesEqual(env, old, cur, RANGE_WITHIN)) hit = loop = true;
+        hit = statesEqual(env, old, cur, RANGE_WITHIN);
       } else {
         if (isMayGoto(env.insns[insnIdx]!) && old.mayGotoDepth !== cur.mayGotoDepth && statesEqual(env, old, cur, RANGE_WITHIN)) {
           hit = loop = true;

@@ -6,7 +6,7 @@ import * as op from "../insn.ts";
 import { type RegState, S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, SCALAR_VALUE } from "./reg.ts";
 import {
   TNUM_UNKNOWN, U64_MAX, tnumAdd, tnumAnd, tnumArshift, tnumClearSubreg, tnumConstSubreg, tnumIntersect, tnumLshift,
-  tnumMul, tnumNeg, tnumOr, tnumRange, tnumRshift, tnumSub, tnumSubreg, tnumSubregIsConst, tnumXor,
+  tnumMul, tnumNeg, tnumOr, tnumRange, tnumRshift, tnumSub, tnumSubreg, tnumSubregIsConst, tnumCast, tnumSwap, tnumXor,
 } from "./tnum.ts";
 
 const LOW = 0xffff_ffffn;
@@ -515,6 +515,14 @@ export function adjustScalar(dst: RegState, src: RegState, operation: number, al
   }
   if (alu32) zext32to64(dst);
   regBoundsSync(dst);
+}
+
+/** scalar_byte_swap: BPF_END. The ranges are lost, the known bits move with their bytes. */
+export function swapScalar(reg: RegState, size: number, swap: boolean): void {
+  reg.varOff = swap ? tnumSwap(reg.varOff, size) : tnumCast(reg.varOff, size);
+  reg.unbounded();
+  if (size < 8) coerceToSize(reg, size);
+  regBoundsSync(reg);
 }
 
 /** coerce_reg_to_size: zero-extends a register to `size` bytes. */

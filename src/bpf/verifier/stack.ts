@@ -189,6 +189,7 @@ function writeVariable(env: Env, frame: FuncState, pointer: RegState, off: numbe
       zeroUsed = true;
       continue;
     }
+    if (isSpecial(frame, spi)) scrubSlot(frame, spi);
     frame.spilledAt(spi).type = NOT_INIT;
     let next = STACK_MISC;
     if (zero && type === STACK_ZERO) {

@@ -49,6 +49,7 @@ function setupEntry(env: Env, subprog: number, callsite: number, set: SetCallee,
   callee.regs[10]!.markPointer(PTR_TO_STACK);
   callee.regs[10]!.frameno = callee.frameno;
   callee.asyncEntryCnt = caller.asyncEntryCnt;
+  env.scratchEverything();
   set(caller, callee);
   state.frames[state.curframe + 1] = callee;
   state.curframe++;

@@ -122,6 +122,15 @@ export function tnumIntersect(a: Tnum, b: Tnum): Tnum {
   return make((a.value | b.value) & ~mu, mu);
 }
 
+function swapBytes(value: bigint, size: number): bigint {
+  let swapped = 0n;
+  for (let i = 0; i < size; i++) swapped = (swapped << 8n) | ((value >> BigInt(i * 8)) & 0xffn);
+  return swapped;
+}
+
+/** tnum_bswap16, 32 and 64: the lowest `size` bytes in reverse; the rest is gone. */
+export const tnumSwap = (a: Tnum, size: number): Tnum => make(swapBytes(a.value, size), swapBytes(a.mask, size));
+
 /** tnum_cast to `size` bytes. */
 export function tnumCast(a: Tnum, size: number): Tnum {
   return make(BigInt.asUintN(size * 8, a.value), BigInt.asUintN(size * 8, a.mask));
