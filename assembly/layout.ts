@@ -90,6 +90,9 @@ export const SLAB_CLASSES: u32 = 13;
   bpf: usize; // bpf/run.ts: BpfState; 0: no program yet
   bpfMaps: usize; // bpf/maps/
   bpfHooks: usize; // bpf/hooks/
+  bpfTraces: usize; // bpf/hooks/tracing.ts: Tracing
+  /** A bit for each point that a program watches (abi/bpf-trace.ts). */
+  traced: u64;
 }
 
 /** One network namespace. */

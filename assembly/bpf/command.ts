@@ -10,6 +10,8 @@ import { traceTake } from "./helpers/printf";
 import { bpfAttachCommand } from "./hooks/attach";
 import { testRun } from "./hooks/test-run";
 import { BPF_ATTACH } from "../abi/bpf-attach";
+import { BPF_TRACE_ATTACH } from "../abi/bpf-trace";
+import { traceCommand } from "./hooks/tracing";
 import { kfree, kmallocRaw } from "../mm/slab";
 import { bpfMapCommand } from "./maps/command";
 import { BpfProg, progFree, progGet, progInfo, progJit, progLoad } from "./prog";
@@ -27,6 +29,7 @@ export function bpfCommand(op: u32, at: usize, length: u32, upload: usize, uploa
     case BPF_TRACE_PIPE: return traceTake(at);
     case BPF_PROG_TEST_RUN: return testRun(at, length, upload, uploaded);
     default:
+      if (op >= BPF_TRACE_ATTACH) return traceCommand(op, at, length);
       if (op >= BPF_ATTACH) return bpfAttachCommand(op, at, length);
       return op >= BPF_MAP_CREATE ? bpfMapCommand(op, at, length, upload, uploaded) : -ENOENT;
   }

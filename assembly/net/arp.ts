@@ -4,6 +4,8 @@ import {
   CONF_PROXY_ARP, CONF_PROXY_ARP_PVLAN, CONF_ROUTE_LOCALNET, DEV_LOOPBACK, DROP_NOT_SPECIFIED, DROP_OTHERHOST, DROP_PKT_TOO_SMALL, IFF_NOARP, NUD_REACHABLE,
   NUD_STALE, PACKET_HOST, PACKET_OTHERHOST, RTN_LOCAL, RTN_UNICAST, RT_SCOPE_HOST, RT_SCOPE_LINK,
 } from "../abi/net";
+import { TRACE_ARP_RCV } from "../abi/bpf-trace";
+import { traceFunction, watched } from "../bpf/hooks/tracing";
 import { NFT_HOOK_ARP_INPUT, NFT_HOOK_ARP_OUTPUT } from "../abi/nft";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
@@ -78,6 +80,7 @@ export function arpSolicit(dev: NetDevice, hi: u64, lo: u64, packetSource: u32, 
 
 /** An ARP packet, `data` at its header (arp_rcv, arp_process). */
 export function arpReceive(skb: Skb, dev: NetDevice): void {
+  if (FULL && watched(TRACE_ARP_RCV)) traceFunction(TRACE_ARP_RCV, skb, changetype<Netns>(dev.ns), changetype<usize>(dev));
   const ns = changetype<Netns>(dev.ns);
   if (skb.pktType == PACKET_OTHERHOST || dev.kind == DEV_LOOPBACK || (dev.flags & IFF_NOARP) != 0) {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_OTHERHOST);

@@ -5,6 +5,8 @@ import {
   DROP_PKT_TOO_BIG, DROP_TOO_MANY_HOPS,
   PACKET_HOST, PACKET_OUTGOING,
 } from "../abi/net";
+import { TRACE_DEV_QUEUE_XMIT, TRACE_NET_DEV_QUEUE, TRACE_NET_DEV_XMIT } from "../abi/bpf-trace";
+import { traceFunction, tracePacket, watched } from "../bpf/hooks/tracing";
 import { NFT_HOOK_EGRESS } from "../abi/nft";
 import { DeviceBpf } from "../bpf/hooks/device";
 import { tcEgress } from "../bpf/hooks/tc";
@@ -113,7 +115,7 @@ export function backlogRunOne(): bool {
   if (FULL) {
     flowForget();
     if (skb.pktType == PACKET_BARE) {
-      if (dev.up && node().observe == 0 && flowNicReceive(skb, dev)) return true;
+      if (dev.up && n.observe == 0 && n.traced == 0 && flowNicReceive(skb, dev)) return true;
       skbComplete(skb);
     }
   }
@@ -148,6 +150,7 @@ export function backlogRunOne(): bool {
 /** Sends a frame, Ethernet header at `data` (dev_queue_xmit). Takes it. */
 export function devQueueXmit(packet: Skb, to: NetDevice): void {
   let skb = packet, dev = to;
+  if (FULL && node().traced != 0) watchQueue(skb, dev);
   while (true) {
     if (!dev.up) {
       dev.txDropped++;
@@ -173,6 +176,13 @@ export function devQueueXmit(packet: Skb, to: NetDevice): void {
     if (changetype<usize>(skb) == 0) return;
     dev = changetype<NetDevice>(dev.lower);
   }
+}
+
+/** __dev_queue_xmit and net:net_dev_queue. */
+function watchQueue(skb: Skb, dev: NetDevice): void {
+  const ns = changetype<Netns>(dev.ns);
+  if (watched(TRACE_DEV_QUEUE_XMIT)) traceFunction(TRACE_DEV_QUEUE_XMIT, skb, ns, 0);
+  if (watched(TRACE_NET_DEV_QUEUE)) tracePacket(TRACE_NET_DEV_QUEUE, skb, ns, changetype<usize>(dev));
 }
 
 /** The chains at a device's egress; false: they took the frame. */
@@ -213,6 +223,7 @@ export function devHardXmit(packet: Skb, dev: NetDevice, quiet: bool = false): v
   }
   charge(COST_XMIT);
   if (!quiet) observeFrame(skb, dev, false);
+  if (FULL && watched(TRACE_NET_DEV_XMIT)) tracePacket(TRACE_NET_DEV_XMIT, skb, ns, changetype<usize>(dev));
   const length = skbLength(skb);
   switch (dev.kind) {
     case DEV_BRIDGE: {

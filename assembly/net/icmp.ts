@@ -7,6 +7,8 @@ import {
   SYSCTL_ICMP_ERRORS_USE_INBOUND_IFADDR, SYSCTL_ICMP_MSGS_BURST, SYSCTL_ICMP_MSGS_PER_SEC, SYSCTL_ICMP_RATEMASK,
   SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
+import { TRACE_ICMP_RCV } from "../abi/bpf-trace";
+import { traceFunction, watched } from "../bpf/hooks/tracing";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { node } from "../mm/node";
@@ -194,6 +196,7 @@ function echoOptions(about: Skb, ns: Netns, route: Route, header: u32): i32 {
 
 /** ICMP for this host, `data` at its header (icmp_rcv). Takes the packet. */
 export function icmpReceive(skb: Skb, ns: Netns, dev: NetDevice): void {
+  if (FULL && watched(TRACE_ICMP_RCV)) traceFunction(TRACE_ICMP_RCV, skb, ns, 0);
   snmpInc(ns, SNMP_ICMP_INMSGS);
   const length = skbLength(skb);
   let reason: i32;

@@ -1,5 +1,7 @@
 // IPv4 coming in: checks, PREROUTING, route, then delivery or forwarding (net/ipv4/ip_input.c, ip_forward.c).
 import { EHOSTUNREACH, ENETUNREACH, OBS_DELIVER } from "../abi/core";
+import { TRACE_IP_FORWARD, TRACE_IP_LOCAL_DELIVER, TRACE_IP_RCV } from "../abi/bpf-trace";
+import { traceFunction, watched, watchedFunctions } from "../bpf/hooks/tracing";
 import { HOOK_FORWARD, HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
   CONF_DROP_UNICAST_IN_L2_MULTICAST, CONF_FORWARDING, DEV_IPVLAN, DEV_LOOPBACK, DROP_BLACKHOLE_ROUTE, DROP_IP_CSUM,
@@ -57,8 +59,9 @@ export const IPSKB_IN_ICMP: u32 = 0x800;
 
 /** A packet, `data` at the IP header (ip_rcv). */
 export function ipReceive(packet: Skb, dev: NetDevice): void {
-  if (FULL && flowReceive(packet, dev)) return;
+  if (FULL && !watchedFunctions() && flowReceive(packet, dev)) return;
   const ns = changetype<Netns>(dev.ns);
+  if (FULL && watched(TRACE_IP_RCV)) traceFunction(TRACE_IP_RCV, packet, ns, changetype<usize>(dev));
   if (packet.pktType == PACKET_OTHERHOST) {
     dev.rxDropped++;
     skbDrop(packet, ns, changetype<usize>(dev), DROP_OTHERHOST);
@@ -198,6 +201,7 @@ function ipError(skb: Skb, ns: Netns, dev: NetDevice): void {
 /** For this host (ip_local_deliver). */
 function ipLocalDeliver(packet: Skb, ns: Netns, dev: NetDevice): void {
   let skb = packet;
+  if (FULL && watched(TRACE_IP_LOCAL_DELIVER)) traceFunction(TRACE_IP_LOCAL_DELIVER, skb, ns, 0);
   if ((Ipv4View.at(skb.network).fragment & (IP_MF | IP_OFFSET)) != 0) {
     skb = ipDefrag(packet, ns, DEFRAG_LOCAL);
     if (changetype<usize>(skb) == 0) return;
@@ -275,6 +279,7 @@ function traceDeliver(skb: Skb, ns: Netns, dev: NetDevice, protocol: u32): void 
 
 /** For another host (ip_forward). */
 function ipForward(skb: Skb, ns: Netns, dev: NetDevice): void {
+  if (FULL && watched(TRACE_IP_FORWARD)) traceFunction(TRACE_IP_FORWARD, skb, ns, 0);
   if (skb.pktType != PACKET_HOST) {
     skbDrop(skb, ns, changetype<usize>(dev), DROP_NOT_SPECIFIED);
     return;

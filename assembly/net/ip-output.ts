@@ -1,5 +1,7 @@
 // Sending IPv4: route, header, OUTPUT, POSTROUTING, neighbour, device (net/ipv4/ip_output.c).
 import { EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM } from "../abi/core";
+import { TRACE_IP_LOCAL_OUT, TRACE_IP_OUTPUT } from "../abi/bpf-trace";
+import { traceOutput, watched } from "../bpf/hooks/tracing";
 import { HOOK_OUTPUT, HOOK_POSTROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
   DEV_LOOPBACK, DEV_VXLAN, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_NOT_SPECIFIED, DROP_PKT_TOO_BIG, IFF_NOARP, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
@@ -233,6 +235,7 @@ function localOutBy(skb: Skb, ns: Netns, oif: u32, counted: bool = false): i32 {
 
 /** __ip_local_out and dst_output. */
 function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
+  if (FULL && watched(TRACE_IP_LOCAL_OUT)) traceOutput(TRACE_IP_LOCAL_OUT, packet, ns);
   if (counted) snmpInc(ns, SNMP_IP_OUTREQUESTS);
   packet.inDev = 0;
   const skb = ipDefragHook(packet, ns, DEFRAG_OUT);
@@ -252,6 +255,7 @@ function localOut(packet: Skb, ns: Netns, counted: bool = true): i32 {
 
 /** A packet that has its route leaves (ip_output, ip_mc_output). */
 export function dstOutput(skb: Skb, ns: Netns): i32 {
+  if (FULL && watched(TRACE_IP_OUTPUT)) traceOutput(TRACE_IP_OUTPUT, skb, ns);
   const dev = changetype<NetDevice>(skb.rtDev);
   if ((skb.rtType == RTN_BROADCAST || skb.rtType == RTN_MULTICAST) && (skb.rtFlags & RTF_LOCAL) != 0
     && dev.kind != DEV_LOOPBACK && !(FULL && skb.ipFlags & IPSKB_NO_LOOP)) {

@@ -7,6 +7,8 @@
 //   at INPUT the packet still has all of its headers; fragments are put together before PREROUTING where connections are tracked (then
 //   skb.fragMax is the longest piece and the fragment header is gone), else behind INPUT
 import { OBS_DELIVER } from "../abi/core";
+import { TRACE_IPV6_RCV } from "../abi/bpf-trace";
+import { traceFunction, watched } from "../bpf/hooks/tracing";
 import { HOOK_FORWARD, HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
   DEV_LOOPBACK, DROP_IPV6_DISABLED, DROP_IP_INADDRERRORS, DROP_IP_INHDR, DROP_IP_INNOROUTES, DROP_IP_NOPROTO, DROP_NETFILTER,
@@ -57,6 +59,7 @@ import { DEV_IPVLAN } from "../abi/net";
 
 /** A packet, `data` behind the link's header (ipv6_rcv). */
 export function ip6Receive(packet: Skb, dev: NetDevice): void {
+  if (watched(TRACE_IPV6_RCV)) traceFunction(TRACE_IPV6_RCV, packet, changetype<Netns>(dev.ns), changetype<usize>(dev));
   const ns = changetype<Netns>(dev.ns);
   if (!receiveCore(packet, ns, dev)) return;
   packet.inDev = changetype<usize>(dev);

@@ -3,6 +3,8 @@
 import {
   DEV_IPVLAN, DEV_LOOPBACK, DEV_MACVLAN, DROP_PKT_TOO_SMALL, DROP_UNHANDLED_PROTO, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST,
 } from "../abi/net";
+import { TRACE_NETIF_RECEIVE_SKB } from "../abi/bpf-trace";
+import { tracePacket, watched } from "../bpf/hooks/tracing";
 import { NFT_HOOK_INET_INGRESS, NFT_HOOK_INGRESS } from "../abi/nft";
 import { tcIngress, tcPacket } from "../bpf/hooks/tc";
 import { xdpStacked } from "../bpf/hooks/xdp";
@@ -43,6 +45,7 @@ export function netifReceiveSkb(skb: Skb, dev: NetDevice): void {
     skbDrop(skb, changetype<Netns>(dev.ns), changetype<usize>(dev), DROP_PKT_TOO_SMALL);
     return;
   }
+  if (FULL && watched(TRACE_NETIF_RECEIVE_SKB)) tracePacket(TRACE_NETIF_RECEIVE_SKB, skb, changetype<Netns>(dev.ns), changetype<usize>(dev));
   if (dev.kind != DEV_LOOPBACK && (skb.ipFlags & IPSKB_LOOPED) == 0) skb.rtType = 0;
   if (FULL) {
     deliverUp(skb, dev);

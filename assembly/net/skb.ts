@@ -1,5 +1,7 @@
 // Packet buffers. One allocation holds the fields and the bytes; a full pool is an error for the caller to count.
 import { DROP_NO_MEMORY, PACKET_HOST } from "../abi/net";
+import { TRACE_CONSUME_SKB, TRACE_KFREE_SKB } from "../abi/bpf-trace";
+import { traceDrop, tracePacket, watched } from "../bpf/hooks/tracing";
 import { FULL } from "../features";
 import { Netns, NetDevice, Node, Skb, SKB_BYTES, SKB_HEAD, SKB_HEADROOM } from "../layout";
 import { node } from "../mm/node";
@@ -63,6 +65,11 @@ export function skbComplete(skb: Skb): void {
 
 /** Gives a packet back, without a word about why: delivered, or its drop was counted. */
 export function skbFree(skb: Skb): void {
+  if (FULL && watched(TRACE_CONSUME_SKB)) tracePacket(TRACE_CONSUME_SKB, skb, skb.dev == 0 ? changetype<Netns>(0) : changetype<Netns>(changetype<NetDevice>(skb.dev).ns), 0);
+  release(skb);
+}
+
+function release(skb: Skb): void {
   if (skb.nfct != 0) nfSkbReset(skb);
   if (skb.fragLengths != 0) kfree(skb.fragLengths, load<u32>(skb.fragLengths));
   node().skbCount--;
@@ -79,7 +86,8 @@ export function skbDrop(skb: Skb, ns: Netns, dev: usize, reason: u32): void {
   const counter = ns.drops + (<usize>reason << 3);
   store<u64>(counter, load<u64>(counter) + 1);
   observeDrop(skb, changetype<usize>(ns), dev, reason);
-  skbFree(skb);
+  if (FULL && watched(TRACE_KFREE_SKB)) traceDrop(skb, ns, reason);
+  release(skb);
 }
 
 /** Bytes from `data` on. */

@@ -16,6 +16,8 @@
 // A table is there once the driver has loaded it. Connection tracking, and NAT with it, runs in a namespace only while a loaded
 // rule needs it (nf_ct_netns_get): a nat table without such a rule is never asked.
 import { OBS_LOCAL_IN } from "../abi/core";
+import { TRACE_NF_HOOK_SLOW } from "../abi/bpf-trace";
+import { traceHook, watched } from "../bpf/hooks/tracing";
 import { HOOK_INPUT, NF_ACCEPT, TABLES_ALL } from "../abi/netfilter";
 import { Netns, Skb } from "../layout";
 import { charge } from "../mm/node";
@@ -67,6 +69,7 @@ function runHook(hook: u32, skb: Skb, ns: Netns, inDev: usize, outDev: usize): u
   const nf = nfNet(ns);
   if (!(nf.hooks & (1 << hook))) return NF_ACCEPT;
   charge(COST_HOOK);
+  if (FULL && watched(TRACE_NF_HOOK_SLOW)) traceHook(skb, ns, hook, 2, inDev, outDev, 0);
   if (FULL && nf.nft != 0) return runEntries(IPV4_TABLES, hook, skb, ns, nf, inDev, outDev, 0);
   return runTables(IPV4_TABLES, nf.conntrackUsers != 0, hook, skb, ns, nf, inDev, outDev);
 }

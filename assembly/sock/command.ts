@@ -3,6 +3,8 @@ import {
   EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EBADF, EDESTADDRREQ, EINPROGRESS, EINVAL, EISCONN, ENETUNREACH, ENODEV, ENOENT, ENOMEM, ENOTCONN, EOPNOTSUPP,
   EPIPE, EPROTONOSUPPORT, MAILBOX_BYTES,
 } from "../abi/core";
+import { TRACE_SYS_ACCEPT4, TRACE_SYS_BIND, TRACE_SYS_CLOSE, TRACE_SYS_CONNECT, TRACE_SYS_EXIT, TRACE_SYS_LISTEN, TRACE_SYS_RECVFROM, TRACE_SYS_SENDTO, TRACE_SYS_SHUTDOWN, TRACE_SYS_SOCKET, TRACE_TCP_CLOSE, TRACE_TCP_SENDMSG, TRACE_TCP_V4_CONNECT, TRACE_UDP_SENDMSG } from "../abi/bpf-trace";
+import { traceConnect, traceReturn, traceSocket, traceSyscall, traceSyscallAddress, traceSyscallReturn, watched } from "../bpf/hooks/tracing";
 import { RTN_LOCAL, SNMP_UDP_INDATAGRAMS, SYSCTL_CORE_SOMAXCONN, SYSCTL_IP_NONLOCAL_BIND } from "../abi/net";
 import {
   READY_READ, READY_WRITE, SOCK_ACCEPT, SOCK_ADDRESS, SOCK_ARG, SOCK_BIND, SOCK_BYTES, SOCK_CLOSE, SOCK_CONNECT, SOCK_FINISH, SOCK_INET6, SOCK_SCOPE, SOCKOPT_V6ONLY,
@@ -39,7 +41,7 @@ import { tcpClose, tcpConnect, tcpDestroy, tcpShutdown } from "./tcp/close";
 import { acceptNext } from "./tcp/listen";
 import { pushPending, queueWrite } from "./tcp/output";
 import { afterRead } from "./tcp/rcv";
-import { Listener, Tcp, tcpNew } from "./tcp/tcp";
+import { Listener, Tcp, tcpNew, tcpSetState } from "./tcp/tcp";
 import { datagramConnect, datagramNew, udpCount, udpSend } from "./udp";
 
 /** The low word of ::ffff:127.0.0.1. */
@@ -50,6 +52,67 @@ const LOOPBACK6: u64 = 0x0100000000000000;
 /** `op` is one of SOCK_* (abi/sock.ts); the record stands at `record`, the answer replaces it. */
 export function sockCommand(op: u32, record: usize, length: u32): i32 {
   charge(COST_SYSCALL);
+  if (FULL && node().traced != 0) return watchedCall(op, record, length);
+  return call(op, record, length);
+}
+
+/** The same with programs that watch system calls and what they lead to. File descriptors are the sockets' handles. */
+function watchedCall(op: u32, record: usize, length: u32): i32 {
+  const point = pointOf(op);
+  const fd = <u64>load<u32>(record), lo = load<u64>(record, SOCK_ADDRESS + 8), port = load<u32>(record, SOCK_PORT), bytes = load<u32>(record, SOCK_LENGTH);
+  const number = point == 0 ? 0 : numberOf(point);
+  if (point != 0 && watched(point)) {
+    if (op == SOCK_CONNECT || op == SOCK_BIND) traceSyscallAddress(point, number, fd, lo, port);
+    else traceSyscall(point, number, fd, op == SOCK_LISTEN ? <u64>load<u32>(record, SOCK_ARG) : 0, <u64>bytes);
+  }
+  const at: usize = op == SOCK_OPEN ? 0 : handleGet(HANDLE_SOCKET, <u32>fd);
+  const isTcp = at != 0 && changetype<Socket>(at).kind == SOCK_TCP, isUdp = at != 0 && changetype<Socket>(at).kind == SOCK_UDP;
+  let traced: u32 = 0;
+  if (op == SOCK_CONNECT && isTcp) {
+    traced = TRACE_TCP_V4_CONNECT;
+    if (watched(traced)) traceConnect(traced, changetype<Socket>(at), lo, port);
+  } else if ((op == SOCK_WRITE || op == SOCK_SEND) && (isTcp || isUdp)) {
+    traced = isTcp ? TRACE_TCP_SENDMSG : TRACE_UDP_SENDMSG;
+    if (watched(traced)) traceSocket(traced, changetype<Socket>(at), 0, <u64>bytes);
+  } else if (op == SOCK_CLOSE && isTcp && watched(TRACE_TCP_CLOSE)) traceSocket(TRACE_TCP_CLOSE, changetype<Socket>(at), 0, 0);
+  const result = call(op, record, length);
+  if (traced != 0 && watched(traced)) traceReturn(traced, changetype<Socket>(at), 0, <u64>bytes, <i64>result);
+  if (point != 0 && watched(point + TRACE_SYS_EXIT)) traceSyscallReturn(point, number, <i64>result);
+  return result;
+}
+
+/** The tracepoint of a request, 0: it is no system call. */
+function pointOf(op: u32): u32 {
+  switch (op) {
+    case SOCK_OPEN: return TRACE_SYS_SOCKET;
+    case SOCK_BIND: return TRACE_SYS_BIND;
+    case SOCK_CONNECT: return TRACE_SYS_CONNECT;
+    case SOCK_LISTEN: return TRACE_SYS_LISTEN;
+    case SOCK_ACCEPT: return TRACE_SYS_ACCEPT4;
+    case SOCK_SEND: case SOCK_WRITE: return TRACE_SYS_SENDTO;
+    case SOCK_RECEIVE: case SOCK_READ: return TRACE_SYS_RECVFROM;
+    case SOCK_SHUTDOWN: return TRACE_SYS_SHUTDOWN;
+    case SOCK_CLOSE: return TRACE_SYS_CLOSE;
+    default: return 0;
+  }
+}
+
+/** Of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl). */
+function numberOf(point: u32): u64 {
+  switch (point) {
+    case TRACE_SYS_SOCKET: return 41;
+    case TRACE_SYS_BIND: return 49;
+    case TRACE_SYS_CONNECT: return 42;
+    case TRACE_SYS_LISTEN: return 50;
+    case TRACE_SYS_ACCEPT4: return 288;
+    case TRACE_SYS_SENDTO: return 44;
+    case TRACE_SYS_RECVFROM: return 45;
+    case TRACE_SYS_SHUTDOWN: return 48;
+    default: return 3;
+  }
+}
+
+function call(op: u32, record: usize, length: u32): i32 {
   const handle = load<u32>(record);
   if (op == SOCK_OPEN) return open(netnsGet(handle), load<u32>(record, SOCK_ARG));
   if (op == SOCK_STATS) return stats(netnsGet(handle), record);
@@ -198,7 +261,7 @@ function listen(sk: Socket, backlog: u32): i32 {
   }
   memory.fill(changetype<usize>(sk) + offsetof<Socket>(), 0, offsetof<Listener>() - offsetof<Socket>());
   changetype<Listener>(sk).backlog = most;
-  sk.state = TCP_LISTEN;
+  tcpSetState(sk, TCP_LISTEN);
   return 0;
 }
 

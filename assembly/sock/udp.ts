@@ -1,5 +1,8 @@
 // UDP, RFC 768 (net/ipv4/udp.c): datagrams out and in, errors of connected sockets.
 import { EACCES, EADDRNOTAVAIL, EDESTADDRREQ, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS } from "../abi/core";
+import { ETH_P_IP } from "../wire/ethernet";
+import { TRACE_UDP_RCV } from "../abi/bpf-trace";
+import { traceFunction, watched } from "../bpf/hooks/tracing";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
   SNMP_IP_OUTNOROUTES, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS, SNMP_UDP_SNDBUFERRORS,
@@ -156,6 +159,7 @@ export function udpFind(ns: Netns, localHi: u64, localLo: u64, port: u32, remote
 
 /** A UDP packet for this host, `data` at its header (__udp4_lib_rcv). Takes it. */
 export function udpReceive(skb: Skb, ns: Netns): void {
+  if (FULL && watched(TRACE_UDP_RCV) && skb.protocol == ETH_P_IP) traceFunction(TRACE_UDP_RCV, skb, ns, 0);
   const length = skbLength(skb);
   const uh = UdpView.at(skb.data);
   const bytes: u32 = length < UDP_HEADER_LEN ? 0 : uh.length;

@@ -57,3 +57,10 @@ const CONFIG: Readonly<Record<string, string>> = {
 
 /** The simulated kernel as the loader's target. */
 export const kernelTarget = (): LinkTarget => ({ btf: kernelBtf(), version: VERSION, config: CONFIG });
+
+/** Members of enum skb_drop_reason by their names without SKB_DROP_REASON_: what `tracingOf` wants. */
+export function dropReason(name: string): number | undefined {
+  const btf = kernelBtf();
+  const value = btf.type(btf.find("skb_drop_reason", BtfKind.ENUM))?.values?.find((one) => one.name === `SKB_DROP_REASON_${name}`)?.value;
+  return value === undefined ? undefined : Number(value);
+}

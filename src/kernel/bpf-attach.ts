@@ -217,7 +217,8 @@ function readQuery(context: NodeContext): BpfQuery {
   return { revision: view.getBigUint64(0, true), flags: view.getUint32(12, true), programs };
 }
 
-function linkOf(context: NodeContext, linkHandle: number): BpfLink {
+/** The link behind a handle. */
+export function linkOf(context: NodeContext, linkHandle: number): BpfLink {
   const { instance } = context;
   const handle = linkHandle >>> 0;
   const request = (op: number, ...words: number[]): void => {

@@ -16,9 +16,10 @@ import { attachMore, detachMore, linkTakeMore, linkUpdateMore, queryMore } from 
 import { progById } from "./program";
 import { BpfProg, progGet, progHold, progPut } from "../prog";
 import { DeviceBpf, XDP_DRV, XDP_SKB, deviceBpf, deviceBpfTidy } from "./device";
-import { Link, linkById, linkGet, linkInfo, linkNew, linkRelease } from "./link";
+import { Link, linkById, linkGet, linkInfo, isTraceLink, linkNew, linkRelease } from "./link";
 import { BPF_F_ID, BPF_F_LINK, BPF_F_REPLACE, ProgList, listAttach, listDetach, listLink, listProg, listUpdate, progListNew } from "./list";
 import { hookState } from "./state";
+import { traceDetach } from "./tracing";
 
 const TYPE_SCHED_CLS: u32 = 3, TYPE_XDP: u32 = 6;
 const XDP_DEVMAP: u32 = 33, XDP_CPUMAP: u32 = 35;
@@ -247,7 +248,8 @@ function linkTake(link: Link): void {
     deviceBpfTidy(dev);
     return;
   }
-  linkTakeMore(link);
+  if (isTraceLink(type)) traceDetach(link);
+  else linkTakeMore(link);
   link.target = 0;
 }
 
@@ -272,7 +274,7 @@ function linkUpdate(record: usize): i32 {
   else if (isTcx(type)) {
     const b = changetype<DeviceBpf>(changetype<NetDevice>(link.target).bpf);
     listUpdate(type == BPF_TCX_INGRESS ? b.ingress : b.egress, at, prog);
-  } else linkUpdateMore(link, prog);
+  } else if (!isTraceLink(type)) linkUpdateMore(link, prog);
   progHold(p);
   link.prog = prog;
   progPut(changetype<BpfProg>(old));

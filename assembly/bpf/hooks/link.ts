@@ -16,6 +16,7 @@ import { HookState, hookState } from "./state";
   prog: usize; // BpfProg, a reference
   target: usize; // NetDevice, Netns, Cgroup; 0: it is gone
   flags: u32; // as it was attached with
+  cookie: u64; // bpf_get_attach_cookie
   // netfilter
   pf: u32; hook: u32; priority: i32;
   sequence: u32;
@@ -59,6 +60,11 @@ export function linkDetached(link: usize): void {
   changetype<Link>(link).target = 0;
 }
 
+/** BPF_TRACE_RAW_TP, BPF_TRACE_FENTRY, BPF_TRACE_FEXIT, BPF_PERF_EVENT: its target is the node, its hook the point. */
+export function isTraceLink(type: u32): bool {
+  return (type >= 23 && type <= 25) || type == 41;
+}
+
 /** Ends a link that is detached. */
 export function linkRelease(link: Link): void {
   const s = hookState(), at = changetype<usize>(link);
@@ -82,7 +88,8 @@ export function linkInfo(link: Link, to: usize): i32 {
       const dev = changetype<NetDevice>(link.target);
       store<u32>(to, changetype<Netns>(dev.ns).handle, LINKI_TARGET);
       store<u32>(to, dev.ifindex, LINKI_IFINDEX);
-    } else if (type == BPF_NETFILTER || type == BPF_FLOW_DISSECTOR || type == BPF_SK_LOOKUP) store<u32>(to, changetype<Netns>(link.target).handle, LINKI_TARGET);
+    } else if (isTraceLink(type)) store<u32>(to, link.hook, LINKI_HOOK);
+    else if (type == BPF_NETFILTER || type == BPF_FLOW_DISSECTOR || type == BPF_SK_LOOKUP) store<u32>(to, changetype<Netns>(link.target).handle, LINKI_TARGET);
     else store<u32>(to, load<u32>(link.target, 4), LINKI_TARGET); // Cgroup.id
   }
   store<i32>(to, link.priority, LINKI_PRIORITY);

@@ -26,7 +26,7 @@ import { acceptNext, Request, requestDrop } from "./listen";
 import { sendActiveReset, sendFin, sendSyn } from "./output";
 import {
   delackTimer, FEATURE_SACK, FEATURE_TIMESTAMPS, FEATURE_WSCALE, initialSequence, initialWindow, Listener, oooPurge, RCV_WSCALE, sendQueuePurge,
-  syncMss, Tcp, tcpFree, timestampOffset,
+  syncMss, Tcp, tcpFree, timestampOffset, tcpSetState
 } from "./tcp";
 import { disarmWrite } from "./timer";
 import { timeWait } from "./timewait";
@@ -73,7 +73,7 @@ export function tcpConnect(sk: Tcp, hi: u64, lo: u64, port: u32): i32 {
   sk.windowClamp = <u32>65535 << <u32>sk.rcvWscale;
   sk.rcvWnd = min<u32>(initialWindow(sk.rcvBuf, sk.advmss), sk.windowClamp);
   sk.rcvSsthresh = sk.rcvWnd;
-  sk.state = TCP_SYN_SENT;
+  tcpSetState(sk, TCP_SYN_SENT);
   const sent = sendSyn(sk);
   if (sent < 0 && sk.packetsOut == 0) {
     tcpDone(sk);
@@ -98,7 +98,7 @@ function forget(sk: Tcp): void {
 /** The connection is over: out of the tables, timers off, nothing to send (tcp_done). What was received can still be read. */
 export function tcpDone(sk: Tcp): void {
   if (sk.state == TCP_SYN_SENT || sk.state == TCP_SYN_RECV) snmpInc(changetype<Netns>(sk.ns), SNMP_TCP_ATTEMPTFAILS);
-  sk.state = TCP_CLOSE;
+  tcpSetState(sk, TCP_CLOSE);
   disarmWrite(sk);
   timerDelete(delackTimer(sk));
   tableRemove(sk);
@@ -133,7 +133,7 @@ export function tcpShutdown(sk: Tcp): i32 {
 
 /** Sends FIN from ESTABLISHED or CLOSE_WAIT; without memory for it the peer gets RST. */
 function closeState(sk: Tcp): void {
-  sk.state = sk.state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT1;
+  tcpSetState(sk, sk.state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT1);
   if (sendFin(sk)) return;
   sendActiveReset(sk);
   tcpDone(sk);
@@ -168,7 +168,7 @@ export function tcpClose(sk: Tcp, abort: bool): void {
     closeState(sk);
   } else if (state == TCP_SYN_RECV) {
     sk.flags |= SK_SEND_SHUTDOWN;
-    sk.state = TCP_FIN_WAIT1;
+    tcpSetState(sk, TCP_FIN_WAIT1);
     if (!sendFin(sk)) tcpDone(sk);
   } else if (state == TCP_FIN_WAIT2) {
     timeWait(sk, TCP_FIN_WAIT2, TCP_TIMEWAIT_NS);

@@ -1,6 +1,9 @@
 // Segments in (net/ipv4/tcp_ipv4.c, tcp_v4_rcv; tcp_input.c): whose they are, whether they may be believed, and what they do to
 // the state. RFC 9293 section 3.10.7, RFC 5961, RFC 7323 section 5.
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../abi/core";
+import { ETH_P_IP } from "../../wire/ethernet";
+import { TRACE_TCP_V4_RCV } from "../../abi/bpf-trace";
+import { traceFunction, watched } from "../../bpf/hooks/tracing";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_TCP_CLOSE, DROP_TCP_CSUM, DROP_TCP_FLAGS, DROP_TCP_INVALID_ACK_SEQUENCE,
   DROP_TCP_INVALID_SEQUENCE, DROP_TCP_OVERWINDOW, DROP_TCP_RESET, PACKET_HOST, RTN_LOCAL, SNMP_TCP_INCSUMERRORS, SNMP_TCP_INERRS,
@@ -31,7 +34,7 @@ import { pushPending, sendAck, sendFin, transmit } from "./output";
 import { ackCheck, dataQueue, initReceive, reportDuplicate } from "./rcv";
 import { sendReset } from "./reset";
 import {
-  after, before, between, FEATURE_SACK, FEATURE_TIMESTAMPS, FEATURE_WSCALE, Listener, nowMs, receiveWindow, syncMss, Tcp, verify,
+  after, before, between, FEATURE_SACK, FEATURE_TIMESTAMPS, FEATURE_WSCALE, Listener, nowMs, receiveWindow, syncMss, Tcp, verify, tcpSetState
 } from "./tcp";
 import { armWrite } from "./timer";
 import { PENDING_RETRANS } from "./tcp";
@@ -52,6 +55,7 @@ import { NFF_TPROXY } from "../../netfilter/target-more";
 
 /** A TCP packet for this host, `data` at the TCP header. Takes it. */
 export function tcpReceive(skb: Skb, ns: Netns): void {
+  if (FULL && watched(TRACE_TCP_V4_RCV) && skb.protocol == ETH_P_IP) traceFunction(TRACE_TCP_V4_RCV, skb, ns, 0);
   if (skb.pktType != PACKET_HOST) {
     skbDrop(skb, ns, skb.dev, DROP_OTHERHOST);
     return;
@@ -289,7 +293,7 @@ function stateReceive(sk: Tcp, skb: Skb): void {
   const done = sk.sndUna == sk.writeSeq;
   switch (sk.state) {
     case TCP_SYN_RECV: {
-      sk.state = TCP_ESTABLISHED;
+      tcpSetState(sk, TCP_ESTABLISHED);
       sk.sndUna = ackOf(skb);
       sk.sndWnd = windowOf(skb) << <u32>sk.sndWscale;
       sk.sndWl1 = seqOf(skb);
@@ -302,7 +306,7 @@ function stateReceive(sk: Tcp, skb: Skb): void {
     }
     case TCP_FIN_WAIT1: {
       if (!done) break;
-      sk.state = TCP_FIN_WAIT2;
+      tcpSetState(sk, TCP_FIN_WAIT2);
       if ((sk.flags & SK_DEAD) == 0) break;
       if (fresh) {
         tcpDone(sk);
@@ -434,7 +438,7 @@ function synSentReceive(sk: Tcp, skb: Skb): void {
     sk.sndWnd = windowOf(skb); // never scaled in a SYN
     if (sk.sndWnd > sk.maxWindow) sk.maxWindow = sk.sndWnd;
     if (sk.features & FEATURE_TIMESTAMPS) sk.advmss -= 12;
-    sk.state = TCP_ESTABLISHED;
+    tcpSetState(sk, TCP_ESTABLISHED);
     established(sk);
     sockWake(sk, READY_WRITE);
     skbFree(skb);
@@ -448,7 +452,7 @@ function synSentReceive(sk: Tcp, skb: Skb): void {
   }
   // Both sides opened at once (RFC 9293 section 3.5, figure 7).
   agree(sk);
-  sk.state = TCP_SYN_RECV;
+  tcpSetState(sk, TCP_SYN_RECV);
   sk.rcvNxt = seq + 1;
   sk.rcvWup = seq + 1;
   sk.sndWnd = windowOf(skb);

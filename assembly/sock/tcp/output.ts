@@ -1,4 +1,7 @@
 // Segments out (net/ipv4/tcp_output.c): the send queue, when the next segment may go, and what stands in its header.
+import { FULL } from "../../features";
+import { TRACE_TCP_RETRANSMIT, TRACE_TCP_RETRANSMIT_SKB } from "../../abi/bpf-trace";
+import { traceRetransmit, traceSocket, watched } from "../../bpf/hooks/tracing";
 import { EMSGSIZE, ENOBUFS, ENOMEM, EPIPE } from "../../abi/core";
 import { SNMP_TCP_OUTRSTS, SNMP_TCP_OUTSEGS, SNMP_TCP_RETRANSSEGS, SYSCTL_IP_DEFAULT_TTL } from "../../abi/net";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../../abi/sock";
@@ -376,12 +379,14 @@ export function segmentSplit(sk: Tcp, segment: Segment, at: u32): bool {
 
 /** Sends a segment of the queue again (__tcp_retransmit_skb). 0, or -errno when nothing was sent. */
 export function retransmitSegment(sk: Tcp, segment: Segment): i32 {
+  if (FULL && watched(TRACE_TCP_RETRANSMIT)) traceSocket(TRACE_TCP_RETRANSMIT, sk, 0, 1);
   if (!before(segment.seq, sendWindowEnd(sk)) && segment.seq != sk.sndUna) return -EPIPE;
   const mss = currentMss(sk);
   if (segment.length > mss && !segmentSplit(sk, segment, mss)) return -ENOMEM;
   const syn = (segment.flags & TCP_SYN) != 0;
   const flags = segment.flags | (syn && sk.state == TCP_SYN_SENT ? 0 : TCP_ACK);
   const result = transmit(sk, segment.seq, flags, segment.data, segment.length);
+  if (FULL && watched(TRACE_TCP_RETRANSMIT_SKB)) traceRetransmit(sk);
   if (result == -ENOBUFS) return result;
   snmpInc(changetype<Netns>(sk.ns), SNMP_TCP_RETRANSSEGS);
   if (segment.state & SEG_RETRANS) sk.retransOut--;

@@ -14,7 +14,7 @@ import { endOf, flagsOf, seqOf, setEnd, setFlags, setSeq } from "./input";
 import { offerWindow, sendAck } from "./output";
 import {
   ACK_NOW, ACK_PUSHED, ACK_PUSHED2, ACK_SCHED, after, before, FEATURE_SACK, freeSpace, nowMs, oooFree, oooPurge, oooUnlink,
-  receiveWindow, Tcp, windowFromSpace,
+  receiveWindow, Tcp, windowFromSpace, tcpSetState
 } from "./tcp";
 import { delayAck } from "./timer";
 import { timeWait } from "./timewait";
@@ -157,11 +157,11 @@ function receiveFin(sk: Tcp): void {
   oooPurge(sk);
   const state = sk.state;
   if (state == TCP_SYN_RECV || state == TCP_ESTABLISHED) {
-    sk.state = TCP_CLOSE_WAIT;
+    tcpSetState(sk, TCP_CLOSE_WAIT);
     sk.pingpong = 1;
   } else if (state == TCP_FIN_WAIT1) {
     sendAck(sk);
-    sk.state = TCP_CLOSING;
+    tcpSetState(sk, TCP_CLOSING);
   } else if (state == TCP_FIN_WAIT2) {
     sendAck(sk);
     timeWait(sk, TCP_TIME_WAIT, TCP_TIMEWAIT_NS);

@@ -11,7 +11,10 @@
 //   timer.ts    retransmission, probes, delayed ACK                               RFC 6298, 1122
 //   close.ts    connect, shutdown, close, abort, end
 //   timewait.ts what remains of a closed connection                               RFC 9293 section 3.6.1
+import { FULL } from "../../features";
 import { ipHeader } from "../family";
+import { TRACE_INET_SOCK_SET_STATE, TRACE_TCP_SET_STATE } from "../../abi/bpf-trace";
+import { traceSocket, traceState, watched } from "../../bpf/hooks/tracing";
 import { Netns, Skb } from "../../layout";
 import { hashWord, mix32 } from "../../mm/hash";
 import { node } from "../../mm/node";
@@ -122,6 +125,17 @@ export const TCP_BYTES: u32 = <u32>(DELACK_TIMER_AT + offsetof<Timer>());
 
 @inline export function delackTimer(sk: Tcp): Timer {
   return changetype<Timer>(changetype<usize>(sk) + DELACK_TIMER_AT);
+}
+
+/** tcp_set_state */
+@inline export function tcpSetState(sk: Socket, state: u32): void {
+  if (FULL && node().traced != 0) watchState(sk, state);
+  sk.state = state;
+}
+
+function watchState(sk: Socket, state: u32): void {
+  if (watched(TRACE_TCP_SET_STATE)) traceSocket(TRACE_TCP_SET_STATE, sk, <u64>state, 0);
+  if (watched(TRACE_INET_SOCK_SET_STATE)) traceState(sk, sk.state, state);
 }
 
 /** A closed TCP socket without a handle; null (0): no memory. */
