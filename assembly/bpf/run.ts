@@ -9,7 +9,7 @@ import { node } from "../mm/node";
 import { bpfFault, progChecked } from "./memory";
 import { bpfProgArrayGet } from "./maps/prog-array";
 import { BpfProg, progCompiled } from "./prog";
-import { interpret } from "./vm";
+import { RETURN, interpret } from "./vm";
 
 /** What stands behind a context. */
 export const RUN_NONE: u32 = 0, RUN_SKB: u32 = 1, RUN_XDP: u32 = 2, RUN_SOCK: u32 = 3, RUN_SOCK_ADDR: u32 = 4, RUN_SOCK_OPS: u32 = 5,
@@ -172,7 +172,8 @@ function start(run: BpfRun, prog: BpfProg, ctx: u64): u64 {
   if (run.checked) memory.fill(run.fp - <usize>BPF_STACK, 0, <usize>BPF_STACK);
   if (prog.jitMain != 0) return call_indirect<u64>(prog.jitMain, <u32>ctx, changetype<usize>(run));
   const r = registersOf(run);
-  if (run.checked) memory.fill(r, 0, REGISTERS);
+  // Not where the frame's caller goes on: a tail call's target returns there.
+  if (run.checked) memory.fill(r, 0, RETURN);
   store<u64>(r, ctx, 8);
   store<u64>(r, run.r2, 16);
   store<u64>(r, <u64>run.fp, 80);

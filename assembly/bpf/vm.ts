@@ -18,7 +18,8 @@ import { BpfProg } from "./prog";
 import { BpfRun, REGISTERS, bpfTailCall } from "./run";
 
 // Behind r10 in a register file: where the caller goes on, and how often may_goto went on.
-const RETURN: usize = 88, MAY_GOTOS: usize = 92;
+export const RETURN: usize = 88;
+const MAY_GOTOS: usize = 92;
 const BPF_MAX_LOOPS: u32 = 8 * 1024 * 1024;
 const R1: usize = 8, R2: usize = 16, R3: usize = 24, R4: usize = 32, R5: usize = 40, R10: usize = 80;
 
@@ -339,10 +340,14 @@ export function interpret(run: BpfRun, entry: usize, registers: usize): u64 {
       case LD_ABS: case LD_IND: {
         const offset = imm32(pc) + (load<u16>(pc) == <u16>LD_IND ? load<u32>(src(r, pc)) : 0);
         const value = bpfPacketLoad(run, <i32>offset, load<u32>(pc, 4));
-        // Outside of the packet: the whole program ends, also out of a subprogram.
+        // Outside of the packet: the function returns 0 (net/core/filter.c bpf_gen_ld_abs).
         if (value == u64.MAX_VALUE) {
-          run.fp -= <usize>((r - registers) / REGISTERS) * <usize>BPF_STACK;
-          return 0;
+          if (r == registers) return 0;
+          pc = <usize>load<u32>(r, RETURN);
+          r -= REGISTERS;
+          run.fp -= <usize>BPF_STACK;
+          store<u64>(r, 0);
+          continue;
         }
         store<u64>(r, value);
         pc += 16;
