@@ -169,7 +169,9 @@ export function fuzzVerdicts(options: VerdictFuzz): { figures: VerdictFigures; d
     // Not enough memory for states, or the program is beyond what either walks in a second: no verdict.
     if (kernel.errno === "ENOMEM") continue;
     const result = verify(programSpec(seed, program, caps));
-    const ours: Verdict = { accepted: result.verdict === "accept", errno: result.errno ?? "", message: result.verdict === "accept" ? "" : reasonOf(result.log) };
+    const ours: Verdict = {
+      accepted: result.verdict === "accept", errno: result.errno ?? "", message: result.log === "" ? result.message : reasonOf(result.log) || result.message,
+    };
     figures.programs++;
     if (kernel.accepted) figures.accepted++;
     else figures.refused++;
