@@ -82,7 +82,19 @@ describe("a controller", () => {
 function server(historyMax?: number) {
   const clock = new TestClock();
   const storage = createMemoryStorage<KubeObject>({ stamp, ...(historyMax === undefined ? {} : { historyMax }) });
-  const api = createApiServer({ clock, random: testRandom(), log: silent, storage });
+  const api = createApiServer({ clock, random: testRandom(), log: silent, storage 
+  test("what is due at this very instant lets time go on", async () => {
+    const clock = new TestClock();
+    const startMs = clock.nowMs();
+    let visits = 0;
+    const controller = { name: "tie", setup: (queue: { add(key: string): void }) => queue.add("a"), reconcile: async () => (++visits < 1000 && clock.nowMs() === startMs ? requeueAfter(0) : done) };
+    const stop = new AbortController();
+    prepareController(controller, clock, silent)(stop.signal);
+    await clock.advance(10);
+    expect(visits).toBe(2);
+    stop.abort();
+  });
+});
   return { clock, api, client: createClient(api.handle) };
 }
 
