@@ -77,12 +77,7 @@ describe("a controller", () => {
     expect(runs).toEqual([0, 5, 1005]);
     stop.abort();
   });
-});
 
-function server(historyMax?: number) {
-  const clock = new TestClock();
-  const storage = createMemoryStorage<KubeObject>({ stamp, ...(historyMax === undefined ? {} : { historyMax }) });
-  const api = createApiServer({ clock, random: testRandom(), log: silent, storage 
   test("what is due at this very instant lets time go on", async () => {
     const clock = new TestClock();
     const startMs = clock.nowMs();
@@ -95,6 +90,11 @@ function server(historyMax?: number) {
     stop.abort();
   });
 });
+
+function server(historyMax?: number) {
+  const clock = new TestClock();
+  const storage = createMemoryStorage<KubeObject>({ stamp, ...(historyMax === undefined ? {} : { historyMax }) });
+  const api = createApiServer({ clock, random: testRandom(), log: silent, storage });
   return { clock, api, client: createClient(api.handle) };
 }
 

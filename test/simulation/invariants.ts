@@ -176,7 +176,8 @@ export class Checker {
     this.#raise(set.metadata.uid, (set as ReplicaSet & KubeObject).spec.replicas ?? 1);
     const above = controllerOf(set);
     const most = above === undefined ? undefined : this.#most.get(above.uid);
-    if (above === undefined || most === undefined) return;
+    // The Deployment controller decides by what it has heard of, and keeps no expectations.
+    if (above === undefined || most === undefined || this.#world()?.stale() === true) return;
     let sum = 0;
     for (const one of this.#owned<ReplicaSet & KubeObject>("replicasets", above.uid)) sum += one.spec.replicas ?? 1;
     if (sum > most) this.violated(`Deployment ${above.name} wants ${sum} pods of its ReplicaSets, of at most ${most}`);
@@ -215,7 +216,7 @@ export class Checker {
       const covered = this.#list<Pod>("pods").filter((one) => one.metadata.namespace === namespace && matches(labelSelector(budget.spec.selector), one.metadata.labels));
       const healthy = covered.filter((one) => isActive(one) && isReady(one)).length;
       // Beside evictions, only what the budget does not know of yet.
-      const owners = covered.flatMap((one) => [controllerOf(one)!.uid, ...this.#owners(one)]);
+      const owners = covered.flatMap((one) => [...[controllerOf(one)].flatMap((ref) => (ref === undefined ? [] : [ref.uid])), ...this.#owners(one)]);
       const since = Math.max(this.#world()!.lastFaultNs(), ...owners.map((uid) => this.#changedNs.get(uid) ?? -Infinity));
       const settled = this.#nowNs() - since > STALE_MS * 1e6;
       return { budget, healthy, settled };
