@@ -9,7 +9,7 @@ import { manualClock } from "../replay/clock.ts";
 import { BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, decodeInsns } from "./insn.ts";
 import { kernelTarget } from "./kernel-btf.ts";
 import { linkObject } from "./link.ts";
-import { loadObject, nodeMaps, programSpec, type BpfEngine, type LoadedObject } from "./load.ts";
+import { loadObject, programSpec, type BpfEngine, type LoadedObject } from "./load.ts";
 import { openObject, type BpfObject } from "./object.ts";
 import { progTypeOf } from "./sections.ts";
 import { MapType, type MapType as AnyMapType } from "./uapi.ts";
@@ -106,16 +106,12 @@ export function fromHex(text: string, what: string): Uint8Array {
   return bytes;
 }
 
-/** Of the machine that cases are recorded on: an LRU hands out free elements by it (bpf_lru_list.c target_free). Programs run on CPU 0. */
-const POSSIBLE_CPUS = 2;
-
 /** Runs one case on a fresh node. Throws what the object, a map or a run was refused for. */
 export function runCase(instance: KernelInstance, elf: Uint8Array, name: string, given: ObjectCase, options: CaseOptions = {}): CaseAnswer {
   const clock = manualClock();
   clock.set(START_NS);
   const kernel = createNodeKernel(instance, { name: "node", seed: 1, clock: clock.clock });
   try {
-    nodeMaps(kernel.context).setCpus(POSSIBLE_CPUS);
     const object = openObject(elf, { name });
     for (const global of given.globals ?? []) setGlobal(object, global);
     const loaded = loadObject(kernel.context, object, options);
@@ -143,13 +139,12 @@ function setGlobal(object: BpfObject, { section, symbol, offset = 0, value }: Ca
   map.data.set(bytes, at);
 }
 
-/** An offset that lies in the symbol as it stands counts from the section's start, any other from the symbol's. */
+/** Offsets count from the symbol, in whatever object it is; without one, or out of it, from the section's start. */
 function placeOf(object: BpfObject, section: string, name: string | undefined, offset: number, length: number): number {
   if (name === undefined) return offset;
   const index = object.sections.findIndex((candidate) => candidate.name === section);
   const symbol = object.symbols.find((candidate) => candidate.name === name && candidate.section === index);
-  if (symbol === undefined) return offset;
-  return offset >= symbol.value && offset + length <= symbol.value + symbol.size ? offset : symbol.value + offset;
+  return symbol === undefined || offset + length > symbol.size ? offset : symbol.value + offset;
 }
 
 function mapOf(loaded: LoadedObject, name: string): BpfMap {

@@ -12,7 +12,7 @@ import { KernelError } from "../kernel/netns.ts";
 import { attachTarget } from "./attach-target.ts";
 import { BpfObjectError, errnoText, type LoadErrno } from "./errors.ts";
 import { kconfigData } from "./externs.ts";
-import { BPF_LDX, BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, bpfClass, encodeInsns, isLddw, type Insn } from "./insn.ts";
+import { BPF_JA, BPF_JMP, BPF_LDX, BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, bpfClass, encodeInsns, isLddw, type Insn } from "./insn.ts";
 import { jit, type JitState } from "./jit/install.ts";
 import type { JitMap } from "./jit/index.ts";
 import { kernelTarget } from "./kernel-btf.ts";
@@ -157,7 +157,7 @@ function createMap(context: NodeContext, map: ObjectMap, undo: (() => void)[]): 
       name: map.kernelName, type: map.type, keySize: map.keySize, valueSize: map.valueSize, flags: map.flags, numaNode: map.numaNode, extra: map.mapExtra,
       maxEntries: map.type === MapType.RINGBUF || map.type === MapType.USER_RINGBUF ? ringBytes(map.maxEntries)
         : map.type === MapType.PERF_EVENT_ARRAY && map.maxEntries === 0 ? 1 : map.maxEntries,
-      fields: map.fields, btfKey: map.keyType, btfValue: map.kind === "user" ? map.valueType : 0, ...(inner === undefined ? {} : { inner }),
+      fields: map.fields, ...(WITHOUT_BTF.has(map.type) ? {} : { btfKey: map.keyType, btfValue: map.kind === "user" ? map.valueType : 0 }), ...(inner === undefined ? {} : { inner }),
     });
     undo.push(() => created.close());
     return created;
@@ -169,6 +169,12 @@ function createMap(context: NodeContext, map: ObjectMap, undo: (() => void)[]): 
     inner?.close();
   }
 }
+
+/** Types that the kernel takes no BTF for. */
+const WITHOUT_BTF = new Set<number>([
+  MapType.PERF_EVENT_ARRAY, MapType.CGROUP_ARRAY, MapType.STACK_TRACE, MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS, MapType.DEVMAP, MapType.DEVMAP_HASH,
+  MapType.CPUMAP, MapType.XSKMAP, MapType.SOCKMAP, MapType.SOCKHASH, MapType.QUEUE, MapType.STACK, MapType.ARENA,
+]);
 
 /** The next power of two that is a multiple of a page (adjust_ringbuf_sz). */
 function ringBytes(bytes: number): number {
@@ -266,7 +272,7 @@ function loadProgram(
   const verified = options.verify === false ? undefined : verify(spec, { logLevel: options.logLevel ?? 1, kernelBtf: target.btf });
   if (verified?.verdict === "reject") throw refused(name, verified.errno ?? "EINVAL", verified.log);
   const checked = verified === undefined || options.checked === true;
-  const resolved = resolveAddresses(linked, made);
+  const resolved = resolveAddresses(linked, made, verified);
   const tag = programTag(linked);
   const probes = verified === undefined ? new Set<number>() : probesOf(verified, linked);
   let kernel: BpfProgram;
@@ -332,7 +338,7 @@ interface Resolved {
 }
 
 /** Numbers for what the kernel alone knows: addresses of maps and values, slots of functions. */
-function resolveAddresses(linked: LinkedProgram, made: MadeMaps): Resolved {
+function resolveAddresses(linked: LinkedProgram, made: MadeMaps, verified: VerifyResult | undefined): Resolved {
   const insns = linked.insns.map((insn) => ({ ...insn }));
   const maps = new Set<number>();
   const areas = new Map<number, { readonly address: number; readonly bytes: number; readonly readonly?: boolean }>();
@@ -345,7 +351,19 @@ function resolveAddresses(linked: LinkedProgram, made: MadeMaps): Resolved {
     else jitMaps.set(slot, jitMap(created));
   }
   for (const [slot, insn] of insns.entries()) if (isLddw(insn) && insn.src === BPF_PSEUDO_FUNC) insn.imm = slot + insn.imm + 1;
+  if (verified !== undefined) sealDeadCode(insns, verified);
   return { bytes: encodeInsns(insns), maps: [...maps], areas: [...areas.values()], jitMaps };
+}
+
+/** What no path reaches may be anything, such as calls of functions that are not there: it becomes a jump to itself (sanitize_dead_code). */
+function sealDeadCode(insns: Insn[], { aux }: VerifyResult): void {
+  for (let slot = 0; slot < insns.length; slot++) {
+    const wide = isLddw(insns[slot]!);
+    if (aux.slots[slot]?.seen === false) {
+      for (const at of wide ? [slot, slot + 1] : [slot]) insns[at] = { code: BPF_JMP | BPF_JA, dst: 0, src: 0, off: -1, imm: 0 };
+    }
+    if (wide) slot++;
+  }
 }
 
 function setAddress(insns: readonly Insn[], slot: number, address: number): void {

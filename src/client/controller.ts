@@ -42,8 +42,7 @@ async function work(controller: Controller, queue: WorkQueue, log: Logger, signa
     try {
       const { requeueAfterMs } = await controller.reconcile(key, signal);
       queue.forget(key);
-      // Never at the same instant: what is due exactly now would be visited for ever, and time stand still.
-      if (requeueAfterMs !== undefined) queue.addAfter(key, Math.max(1, requeueAfterMs));
+      if (requeueAfterMs !== undefined) queue.addAfter(key, requeueAfterMs);
     } catch (e) {
       if (isNamespaceTerminating(e)) queue.forget(key);
       else if (!signal.aborted) {

@@ -7,7 +7,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { writeDescriptions } from "../../scripts/lib/descriptions.mjs";
 
-/** A needed tool: the first of `commands` that is found is used; `packages` are Debian's. */
+/** A needed tool: the first of `commands` that is found is used (a path: a file that has to be there); `packages` are Debian's. */
 interface Tool {
   readonly commands: readonly string[];
   readonly packages: readonly string[];
@@ -19,11 +19,15 @@ const TOOLS: readonly Tool[] = [
   { commands: ["capinfos"], packages: ["wireshark-common"] },
   { commands: ["editcap"], packages: ["wireshark-common"] },
   { commands: ["iptables-legacy-restore", "iptables-restore"], packages: ["iptables"] },
+  { commands: ["clang"], packages: ["clang"] },
+  { commands: ["llvm-objdump"], packages: ["llvm"] },
+  { commands: ["/usr/include/bpf/bpf_helpers.h"], packages: ["libbpf-dev"] },
 ];
 
 const FOLDERS = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
 
 function find(command: string): string | undefined {
+  if (command.startsWith("/")) return existsSync(command) ? command : undefined;
   for (const folder of FOLDERS) {
     const path = join(folder, command);
     try {
