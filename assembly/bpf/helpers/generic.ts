@@ -16,6 +16,8 @@ import { dynptrHelper } from "./dynptr";
 const INITIAL_JIFFIES: u64 = 0xfffffffffffedb08;
 const BPF_MAX_LOOPS: u32 = 8 * 1024 * 1024;
 const TASK_COMM_LEN: u32 = 16;
+/** Behind the six arguments that a function has room for. */
+const RETURNED: usize = 48;
 
 @inline function error(code: i32): u64 { return <u64><i64>-code; }
 
@@ -58,7 +60,7 @@ export function genericHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u
       const run = bpfCurrent();
       if (!bpfWritable(r2, 8)) return 0;
       if (run.returned == 0) return error(EOPNOTSUPP);
-      store<u64>(<usize>r2, load<u64>(run.args + (<usize>run.argCount << 3)));
+      store<u64>(<usize>r2, load<u64>(run.args + RETURNED));
       return 0;
     }
     default: return <u64>bpfCurrent().argCount; // get_func_arg_cnt

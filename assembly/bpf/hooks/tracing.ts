@@ -408,6 +408,7 @@ function run(t: Tracing, point: u32, flags: u32): void {
     run.cookie = link.cookie;
     run.args = changetype<usize>(t) + offsetof<Tracing>("a0");
     run.argCount = 4;
+    run.returned = flags != 0 ? 1 : 0;
     const ctx = run.ctx;
     switch (prog.type) {
       case TYPE_KPROBE:
