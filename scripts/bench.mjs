@@ -52,7 +52,7 @@ const circumstances = () => ({
  * Bundles a TypeScript file with all its packages and returns a function that runs it in a new process: its JSON. What is imported on use
  * is a file of its own, as in dist/. `pinned: false`: for what has threads of its own.
  */
-async function prepare(path, { pinned = true } = {}) {
+async function prepare(path, { pinned = true, flags = [], timeoutMs = 600_000 } = {}) {
   const name = `bench-${randomBytes(6).toString("hex")}`;
   const outfile = `.cache/${name}.mjs`;
   // yaml's build for Node is CommonJS, which a module can not bundle: take the one for browsers, as dist/ does.
@@ -61,14 +61,14 @@ async function prepare(path, { pinned = true } = {}) {
     ...bundleOptions(root), entryPoints: [{ in: path, out: name }], outdir: ".cache", outExtension: { ".js": ".mjs" }, splitting: true, chunkNames: `${name}-[hash]`,
     platform: "node", target: "node20", minify: true, alias,
   });
-  const [command, ...args] = [...(pinned ? pin : []), process.execPath, outfile];
+  const [command, ...args] = [...(pinned ? pin : []), process.execPath, ...flags, outfile];
   return {
     run: (...more) =>
       new Promise((resolve, reject) => {
         execFile(
           command,
           [...args, ...more],
-          { cwd: fileURLToPath(root), timeout: 600_000 },
+          { cwd: fileURLToPath(root), timeout: timeoutMs },
           (error, stdout, stderr) => {
             if (error !== null) reject(new Error(`${path}: ${error.message}\n${stderr}`));
             else resolve(JSON.parse(stdout.trimEnd().split("\n").at(-1)));

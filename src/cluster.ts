@@ -64,6 +64,8 @@ export interface ClusterOptions {
    * do so in real time; in virtual time, where nobody else can take them, only when asked.
    */
   readonly leaderElect?: boolean;
+  /** The controller manager's `--root-ca-file`, PEM: what the pods of a complete cluster find as kube-root-ca.crt. Without, that is empty: nobody serves TLS. */
+  readonly rootCA?: string;
   /** A cloud for the cloud controller manager of a complete cluster: one's own, or the one in the box. Without, there is none. */
   readonly cloud?: CloudProvider | "box";
   /** Profiles, plugins and extenders of a complete cluster's scheduler. */
@@ -241,7 +243,7 @@ export const clusterOn =
     const streams = complete !== undefined;
     const controlPlane = createControlPlane({ clock: master, random: master.random, log, clusterCidr: POD_CIDR, serviceCidr,
       recordEvents: observe.digest ?? false, controllers: options.controllers ?? ["*"], complete, scheduler: options.scheduler,
-      leaderElect: options.leaderElect ?? options.time === "real", cloud: options.cloud,
+      leaderElect: options.leaderElect ?? options.time === "real", cloud: options.cloud, rootCA: options.rootCA,
       serving: streams ? { ...serving, kubelets: (await import("./complete-node.ts")).newKubelets(master, specs, SITE_API_LATENCY_NS) } : serving,
     });
     serveSiteApi(master, controlPlane.handle);

@@ -26,6 +26,8 @@ export interface ControlPlaneOptions {
   readonly complete?: Complete | undefined;
   /** `--leader-elect` of a complete cluster's components (default no). */
   readonly leaderElect?: boolean | undefined;
+  /** The controller manager's `--root-ca-file`, PEM. */
+  readonly rootCA?: string | undefined;
   /** A complete cluster's cloud; without, nothing waits for one but Services of type LoadBalancer. */
   readonly cloud?: CloudProvider | "box" | undefined;
   /** A complete cluster's scheduler. */
@@ -56,7 +58,7 @@ export const createControlPlane = (options: ControlPlaneOptions): ControlPlane =
   const server = createApiServer({ ...served, ...options.serving, clock, random, log, storage, serviceCidr });
   const deps = { transport: server.handle, clock, log };
   const controllers = createControllerManager({ ...deps, random: random.fork("kube-controller-manager"), clusterCidr,
-    ...(wanted === false ? {} : { controllers: wanted }),
+    ...(wanted === false ? {} : { controllers: wanted }), ...(options.rootCA === undefined ? {} : { rootCA: options.rootCA }),
     ...(complete === undefined ? {} : { known: complete.controllers, resources: complete.resources, accounts: complete.accounts }),
   });
   const scheduler = createScheduler({ ...deps, random: random.fork("kube-scheduler"), ...complete?.scheduler(options.scheduler) });

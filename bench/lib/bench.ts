@@ -8,8 +8,8 @@ export interface Program {
 }
 
 export interface Bench {
-  /** Path from the root of the repository. `pinned: false`: not to one core, for a program with threads. */
-  prepare(path: string, options?: { readonly pinned?: boolean }): Promise<Program>;
+  /** Path from the root of the repository. `pinned: false`: not to one core, for a program with threads. `flags`: of the runtime. `timeoutMs`: default ten minutes. */
+  prepare(path: string, options?: { readonly pinned?: boolean; readonly flags?: readonly string[]; readonly timeoutMs?: number }): Promise<Program>;
   /** How often to measure. */
   readonly runs: number;
 }

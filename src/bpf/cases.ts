@@ -9,7 +9,7 @@ import { manualClock } from "../replay/clock.ts";
 import { BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, decodeInsns } from "./insn.ts";
 import { kernelTarget } from "./kernel-btf.ts";
 import { linkObject } from "./link.ts";
-import { loadObject, programSpec, type BpfEngine, type LoadedObject } from "./load.ts";
+import { loadObject, nodeMaps, programSpec, type BpfEngine, type LoadedObject } from "./load.ts";
 import { openObject, type BpfObject } from "./object.ts";
 import { progTypeOf } from "./sections.ts";
 import { MapType, type MapType as AnyMapType } from "./uapi.ts";
@@ -106,12 +106,16 @@ export function fromHex(text: string, what: string): Uint8Array {
   return bytes;
 }
 
+/** Of the machine that cases are recorded on: an LRU hands out free elements by it (bpf_lru_list.c target_free). Programs run on CPU 0. */
+const POSSIBLE_CPUS = 2;
+
 /** Runs one case on a fresh node. Throws what the object, a map or a run was refused for. */
 export function runCase(instance: KernelInstance, elf: Uint8Array, name: string, given: ObjectCase, options: CaseOptions = {}): CaseAnswer {
   const clock = manualClock();
   clock.set(START_NS);
   const kernel = createNodeKernel(instance, { name: "node", seed: 1, clock: clock.clock });
   try {
+    nodeMaps(kernel.context).setCpus(POSSIBLE_CPUS);
     const object = openObject(elf, { name });
     for (const global of given.globals ?? []) setGlobal(object, global);
     const loaded = loadObject(kernel.context, object, options);

@@ -79,12 +79,17 @@ const run = async (host: CliHost, flags: ReadonlyMap<string, FlagValue>): Promis
   const seed = flags.has("seed") ? value("seed", 0) : new DataView(entropy(host, 4).buffer).getUint32(0);
   const { serving, https, requestTimeoutMs, warnings } = await setUpApiServer(flags, host, token, seed);
   for (const warning of warnings) host.stderr(`W ${warning}\n`);
-  const cluster = await clusterOn(host.platform)({ nodes, seed, controllers, time: "real", log: logTo(host), serving, anyImage: value("any-image", false) });
-  const handle = withDeadlines(host, requestTimeoutMs, (message, connection) => cluster.serve(message, connection));
+  // The pods are told of the server's authority, so the server is there before them; who asks meanwhile waits.
+  let up!: (cluster: Cluster) => void;
+  const booted = new Promise<Cluster>((resolve) => (up = resolve));
+  let cluster: Cluster | undefined;
+  const handle = withDeadlines(host, requestTimeoutMs, async (message, connection) => (cluster ?? (await booted)).serve(message, connection));
   const netdevs: NetdevEnd[] = [];
   let server: HttpsServer | undefined;
   try {
     server = await host.serveHttps({ port, host: value("bind-address", "127.0.0.1"), ...https, handle });
+    cluster = await clusterOn(host.platform)({ nodes, seed, controllers, time: "real", log: logTo(host), serving, anyImage: value("any-image", false), rootCA: server.ca });
+    up(cluster);
     for (const address of netdev) netdevs.push(await plugNetdev(host, cluster, address));
     await host.writeFile(kubeconfig, [new TextEncoder().encode(kubeconfigOf(server.url, server.ca, token))], 0o600);
     host.stdout(`${server.url}\nexport KUBECONFIG=${kubeconfig}\nready\n`);
@@ -92,7 +97,7 @@ const run = async (host: CliHost, flags: ReadonlyMap<string, FlagValue>): Promis
   } finally {
     for (const netdev of netdevs) await netdev.close();
     await server?.close();
-    cluster.close();
+    cluster?.close();
   }
   return 0;
 };

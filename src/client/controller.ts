@@ -42,7 +42,8 @@ async function work(controller: Controller, queue: WorkQueue, log: Logger, signa
     try {
       const { requeueAfterMs } = await controller.reconcile(key, signal);
       queue.forget(key);
-      if (requeueAfterMs !== undefined) queue.addAfter(key, requeueAfterMs);
+      // Never at the same instant: what is due exactly now would be visited for ever, and time stand still.
+      if (requeueAfterMs !== undefined) queue.addAfter(key, Math.max(1, requeueAfterMs));
     } catch (e) {
       if (isNamespaceTerminating(e)) queue.forget(key);
       else if (!signal.aborted) {

@@ -306,10 +306,10 @@ export class Runtime implements RuntimeService, ImageService {
     return { exitCode: await ended, stdout, stderr };
   }
 
-  imageStatus(image: string): { id: string; sizeBytes: number } | undefined {
+  imageStatus(image: string): { id: string; sizeBytes: number; uid: number } | undefined {
     const name = this.deps.images.normalize(image);
     const found = name === undefined ? undefined : this.pulled.get(name);
-    return found === undefined ? undefined : { id: this.deps.images.id(found), sizeBytes: this.deps.images.sizeBytes(found) };
+    return found === undefined ? undefined : { id: this.deps.images.id(found), sizeBytes: this.deps.images.sizeBytes(found), uid: found.user?.uid ?? 0 };
   }
 
   async pullImage(image: string): Promise<string> {

@@ -184,8 +184,8 @@ export interface RuntimeService {
 }
 
 export interface ImageService {
-  /** Whether the image is on the node: its id. */
-  imageStatus(image: string): { readonly id: string; readonly sizeBytes: number } | undefined;
+  /** Whether the image is on the node: its id, and the user that its processes run as. */
+  imageStatus(image: string): { readonly id: string; readonly sizeBytes: number; readonly uid: number } | undefined;
   /** Makes it be there; resolves with its id. Rejects with CriError. */
   pullImage(image: string): Promise<string>;
   /** Takes it off the node; containers that run go on. */

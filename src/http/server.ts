@@ -22,6 +22,8 @@ export interface HttpServerResponse {
 
 export interface HttpServerOptions {
   readonly net: Sockets;
+  /** Default: any. */
+  readonly address?: string;
   readonly port: number;
   /** Stops accepting and closes what is open. */
   readonly signal: AbortSignal;
@@ -29,8 +31,8 @@ export interface HttpServerOptions {
 }
 
 /** Serves until the signal aborts. Throws SocketError EADDRINUSE at once when the port is taken. */
-export async function serveHttp({ net, port, signal, handler }: HttpServerOptions): Promise<void> {
-  const listener = net.listen({ port });
+export async function serveHttp({ net, address, port, signal, handler }: HttpServerOptions): Promise<void> {
+  const listener = net.listen(address === undefined ? { port } : { address, port });
   const open = new Set<TcpStream>();
   const onAbort = (): void => {
     listener.close();

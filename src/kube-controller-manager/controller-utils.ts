@@ -16,6 +16,7 @@ import type { EventRecorder } from "../client/events.ts";
 import type { Informer, Lister } from "../client/informer.ts";
 import { BY_OWNER } from "../client/informer.ts";
 import type { Clock } from "../time/clock.ts";
+import { EXPECTATIONS_TIMEOUT_MS } from "./expectations.ts";
 import { isPodReady, readyCondition } from "./controller-context.ts";
 
 /** The first batch of creations; each that succeeds whole is followed by one twice as large (SlowStartInitialBatchSize). */
@@ -123,7 +124,6 @@ export interface CountedExpectations {
   delete(key: string): void;
 }
 
-const EXPECTATIONS_TIMEOUT_MS = 5 * 60_000;
 
 export function createCountedExpectations(clock: Clock): CountedExpectations {
   const entries = new Map<string, { creations: number; deletions: number; atMs: number }>();

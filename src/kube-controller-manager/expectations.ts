@@ -14,14 +14,15 @@ export interface Expectations {
   delete(key: string): void;
 }
 
-const TIMEOUT_MS = 5 * 60_000;
+/** What was not seen for so long is not waited for any more (ExpectationsTimeout). */
+export const EXPECTATIONS_TIMEOUT_MS = 5 * 60_000;
 
 export function createExpectations(clock: Clock): Expectations {
   const entries = new Map<string, { adds: number; deletions: Set<string>; atMs: number }>();
   return {
     satisfied(key) {
       const entry = entries.get(key);
-      return entry === undefined || (entry.adds <= 0 && entry.deletions.size === 0) || clock.nowMs() - entry.atMs > TIMEOUT_MS;
+      return entry === undefined || (entry.adds <= 0 && entry.deletions.size === 0) || clock.nowMs() - entry.atMs > EXPECTATIONS_TIMEOUT_MS;
     },
     expectCreations(key, count) {
       entries.set(key, { adds: count, deletions: new Set(), atMs: clock.nowMs() });

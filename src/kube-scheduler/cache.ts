@@ -3,6 +3,7 @@
  * already. Follows pkg/scheduler/backend/cache.
  */
 import type { Node, Pod } from "../api/types.generated.ts";
+import { deepEqual } from "../apimachinery/meta.ts";
 import { addPod, newNodeInfo, podInfo, removePod, setNode } from "./framework.ts";
 import type { NodeInfo, PodInfo } from "./framework.ts";
 
@@ -99,6 +100,8 @@ export function createSchedulerCache(): SchedulerCache {
       const known = nodeOfPod.get(uid) === node ? byName.get(node)?.pods.get(uid) : undefined;
       // What an update of its status changes is the object alone.
       if (known !== undefined && known.pod.spec.containers === pod.spec.containers) {
+        const { labels, deletionTimestamp } = known.pod.metadata;
+        if (!deepEqual(labels, pod.metadata.labels) || deletionTimestamp !== pod.metadata.deletionTimestamp) byName.get(node)!.matching = undefined;
         known.pod = pod;
         assumed.delete(uid);
         return;

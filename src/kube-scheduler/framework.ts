@@ -48,6 +48,8 @@ export interface NodeInfo {
   nonZeroMemory: number;
   /** Host ports in use; undefined: none. */
   hostPorts: Map<string, number> | undefined;
+  /** How many of its pods a selector matches, by its text, until one of them changes. Of podtopologyspread. */
+  matching: Map<string, number> | undefined;
 }
 
 /** Why a node does not fit, or why no node does. */
@@ -215,7 +217,7 @@ export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
 
 export function newNodeInfo(node: Node, affinityNodes = new Set<NodeInfo>()): NodeInfo {
   const info: NodeInfo = { node, pods: new Map(), withAffinity: new Set(), affinityNodes, allocatable: newResources(), podsMax: 0, requested: newResources(),
-    nonZeroCpu: 0, nonZeroMemory: 0, hostPorts: undefined };
+    nonZeroCpu: 0, nonZeroMemory: 0, hostPorts: undefined, matching: undefined };
   setNode(info, node);
   return info;
 }
@@ -259,6 +261,7 @@ export function removePod(info: NodeInfo, uid: string): void {
 }
 
 function account(info: NodeInfo, pod: PodInfo, sign: number): void {
+  info.matching = undefined;
   add(info.requested, pod.requests, sign);
   info.nonZeroCpu += sign * pod.nonZeroCpu;
   info.nonZeroMemory += sign * pod.nonZeroMemory;

@@ -42,3 +42,21 @@ test("sk_lookup's ports are of 16 bits", async () => {
   expect(() => pass.testRun({ ctxIn })).toThrow("ERANGE");
   expect(() => pass.testRun()).toThrow("EINVAL");
 });
+
+test("a flow dissector answers keys, held to the packet", async () => {
+  const { programs } = await bpfMachine();
+  // r2 = ctx->flow_keys; nhoff = 60000, thoff = 20; n_proto is the answer
+  const dissect = programs.load({
+    type: ProgType.FLOW_DISSECTOR, verified: true,
+    program: program(slot(0x79, 2, 1, 144, 0), slot(0x6a, 2, 0, 0, -5536), slot(0x6a, 2, 0, 2, 20), slot(0x69, 0, 2, 10, 0), EXIT),
+  });
+  const dataIn = new Uint8Array(60);
+  dataIn.set([0x86, 0xdd], 12);
+  const { retval, dataOut } = dissect.testRun({ dataIn });
+  expect(retval).toBe(0xdd86);
+  expect(dataOut.length).toBe(56);
+  const keys = new DataView(dataOut.buffer);
+  expect([keys.getUint16(0, true), keys.getUint16(2, true), keys.getUint16(10)]).toEqual([60, 60, 0x86dd]);
+  expect(() => dissect.testRun({ dataIn: new Uint8Array(10) })).toThrow("EINVAL");
+  expect(() => dissect.testRun({ dataIn, ctxIn: Uint8Array.from({ length: 56 }, () => 1) })).toThrow("EINVAL");
+});

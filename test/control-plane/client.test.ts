@@ -77,6 +77,18 @@ describe("a controller", () => {
     expect(runs).toEqual([0, 5, 1005]);
     stop.abort();
   });
+
+  test("what is due at this very instant lets time go on", async () => {
+    const clock = new TestClock();
+    const startMs = clock.nowMs();
+    let visits = 0;
+    const controller = { name: "tie", setup: (queue: { add(key: string): void }) => queue.add("a"), reconcile: async () => (++visits < 1000 && clock.nowMs() === startMs ? requeueAfter(0) : done) };
+    const stop = new AbortController();
+    prepareController(controller, clock, silent)(stop.signal);
+    await clock.advance(10);
+    expect(visits).toBe(2);
+    stop.abort();
+  });
 });
 
 function server(historyMax?: number) {

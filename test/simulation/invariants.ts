@@ -20,7 +20,8 @@ const STALE_MS = 120_000;
 
 export class Checker {
   readonly violations: string[] = [];
-  readonly #world: () => World;
+  /** Undefined while it is being built. */
+  readonly #world: () => World | undefined;
   /** By the first two parts of the key: `/registry/pods`. */
   readonly #kinds = new Map<string, Map<string, KubeObject>>();
   /** By revision, the one before it of the same key. */
@@ -33,7 +34,7 @@ export class Checker {
   readonly #changedNs = new Map<string, number>();
   #disturbed: string | undefined;
 
-  constructor(world: () => World) {
+  constructor(world: () => World | undefined) {
     this.#world = world;
   }
 
@@ -96,7 +97,7 @@ export class Checker {
   }
 
   #nowNs(): number {
-    return this.#world().user.nowNs();
+    return this.#world()?.user.nowNs() ?? 0;
   }
 
   #raise(uid: string, to: number): void {
@@ -175,7 +176,8 @@ export class Checker {
     this.#raise(set.metadata.uid, (set as ReplicaSet & KubeObject).spec.replicas ?? 1);
     const above = controllerOf(set);
     const most = above === undefined ? undefined : this.#most.get(above.uid);
-    if (above === undefined || most === undefined) return;
+    // The Deployment controller decides by what it has heard of, and keeps no expectations.
+    if (above === undefined || most === undefined || this.#world()?.stale() === true) return;
     let sum = 0;
     for (const one of this.#owned<ReplicaSet & KubeObject>("replicasets", above.uid)) sum += one.spec.replicas ?? 1;
     if (sum > most) this.violated(`Deployment ${above.name} wants ${sum} pods of its ReplicaSets, of at most ${most}`);
@@ -214,8 +216,8 @@ export class Checker {
       const covered = this.#list<Pod>("pods").filter((one) => one.metadata.namespace === namespace && matches(labelSelector(budget.spec.selector), one.metadata.labels));
       const healthy = covered.filter((one) => isActive(one) && isReady(one)).length;
       // Beside evictions, only what the budget does not know of yet.
-      const owners = covered.flatMap((one) => [controllerOf(one)!.uid, ...this.#owners(one)]);
-      const since = Math.max(this.#world().lastFaultNs(), ...owners.map((uid) => this.#changedNs.get(uid) ?? -Infinity));
+      const owners = covered.flatMap((one) => [...[controllerOf(one)].flatMap((ref) => (ref === undefined ? [] : [ref.uid])), ...this.#owners(one)]);
+      const since = Math.max(this.#world()!.lastFaultNs(), ...owners.map((uid) => this.#changedNs.get(uid) ?? -Infinity));
       const settled = this.#nowNs() - since > STALE_MS * 1e6;
       return { budget, healthy, settled };
     });
@@ -236,7 +238,7 @@ export class Checker {
   /** What runs where; called every now and then. */
   machines(): void {
     const seen = new Map<string, string>();
-    for (const { name, running } of this.#world().machines) {
+    for (const { name, running } of this.#world()!.machines) {
       for (const { config, state } of running?.node.agent.runtime.listPodSandboxes() ?? []) {
         if (state !== "SANDBOX_READY") continue;
         const key = `${config.namespace}/${config.name}`;
@@ -338,7 +340,7 @@ export class Checker {
       if (addresses.has(podIP)) say(pod, `pod has the address ${podIP} of ${addresses.get(podIP)}`);
       addresses.set(podIP, keyOf(pod));
     }
-    for (const { name, running } of this.#world().machines) {
+    for (const { name, running } of this.#world()!.machines) {
       const sandboxes = (running?.node.agent.runtime.listPodSandboxes() ?? []).filter(({ state }) => state === "SANDBOX_READY");
       const bound = pods.filter((pod) => pod.spec.nodeName === name && !isOver(pod));
       for (const { config } of sandboxes) if (!bound.some(({ metadata }) => metadata.uid === config.uid)) out.push(`${name} runs ${config.namespace}/${config.name}, which it should not`);
@@ -352,7 +354,7 @@ export class Checker {
 
   /** The controller manager's caches are what is stored. */
   #caches(): string[] {
-    const informers = this.#world().manager()?.context.informers;
+    const informers = this.#world()!.manager()?.context.informers;
     if (informers === undefined) return ["no controller manager runs"];
     const out: string[] = [];
     const kinds = { pods: "pods", nodes: "minions", deployments: "deployments", replicaSets: "replicasets", jobs: "jobs", services: "services/specs", namespaces: "namespaces", endpointSlices: "endpointslices" } as const;

@@ -39,8 +39,10 @@ export function planOf(seed: number): Plan {
 }
 
 export async function simulate(plan: Plan, verbose?: (line: string) => void): Promise<Outcome> {
-  const checker = new Checker(() => world);
-  const world: World = await newWorld({ seed: plan.seed, nodes: plan.nodes, answered: checker.answered, ambiguous: checker.ambiguous, violated: checker.violated, event: checker.event, verbose });
+  const made: { world?: World } = {};
+  const checker = new Checker(() => made.world);
+  const world = await newWorld({ seed: plan.seed, nodes: plan.nodes, answered: checker.answered, ambiguous: checker.ambiguous, violated: checker.violated, event: checker.event, verbose });
+  made.world = world;
   const { user, client, storage } = world;
   const actors = { client, clock: user, checker };
   let unrest: string[] = [];

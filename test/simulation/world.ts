@@ -53,6 +53,8 @@ export interface World {
   manager(): ControllerManager | undefined;
   /** When the last fault that took something away was on; -Infinity: never. */
   lastFaultNs(): number;
+  /** Whether the controller manager may not have heard of what happened lately: its watches were silent, or late. */
+  stale(): boolean;
   begin(fault: Fault): void;
   end(fault: Fault): void;
   drive<T>(work: Promise<T>): Promise<T>;
@@ -72,6 +74,8 @@ export interface WorldOptions {
 }
 
 const EPOCH_MS = 1735689600000;
+/** A silent watch is given up after 45 s; what comes after it may fail a few times. */
+const RELIST_MS = 90_000;
 const USER = 0, MASTER = 1, FIRST = 2;
 
 let kernel: Promise<WebAssembly.Module> | undefined;
@@ -216,7 +220,11 @@ export async function newWorld(options: WorldOptions): Promise<World> {
   for (const name of PROCESSES) spawn(name);
 
   let lastFaultNs = -Infinity;
+  /** Since when its watches hear everything again. */
+  let heardNs = -Infinity;
+  const deafens = ({ kind, who }: Fault): boolean => (kind === "watches" || kind === "cut" || kind === "slow") && (who === "*" || who === PROCESSES[0]);
   return {
+    stale: () => user.nowNs() < heardNs || [...active].some(deafens),
     lastFaultNs: () => (active.size > 0 ? user.nowNs() : lastFaultNs),
     user, storage, client, machines, active, log: lines,
     manager: () => processes.get(PROCESSES[0])?.manager,
@@ -241,6 +249,7 @@ export async function newWorld(options: WorldOptions): Promise<World> {
       const at = addresses.findIndex(({ name }) => name === fault.who);
       active.delete(fault);
       lastFaultNs = user.nowNs();
+      if (deafens(fault)) heardNs = lastFaultNs + RELIST_MS * 1e6;
       switch (fault.kind) {
         case "crash": if (machines[at]!.running === undefined) powerOn(at); break;
         case "restart": if (!processes.has(fault.who)) spawn(fault.who); break;

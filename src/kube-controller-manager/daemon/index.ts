@@ -9,6 +9,7 @@ import type { WorkQueue } from "../../client/workqueue.ts";
 import { isPodReady } from "../controller-context.ts";
 import type { ControllerContext } from "../controller-context.ts";
 import { claimObjects, createCountedExpectations, createPodControl, indexOrphans, isPodTerminal, isTerminating, resolveControllerRef, selecting, slowStartBatch, typedAs, updateStatus } from "../controller-utils.ts";
+import { EXPECTATIONS_TIMEOUT_MS } from "../expectations.ts";
 import { templateHash } from "../template-hash.ts";
 import { cleanupHistory, constructHistory } from "./history.ts";
 import type { TypedDaemonSet } from "./history.ts";
@@ -264,7 +265,11 @@ export function newDaemonSetController(context: ControllerContext): Controller {
       const own = await claimObjects(client.controllerRevisions, revisions, { owner: ds, selector: labelSelector(ds.spec.selector) }, fresh, signal);
       const { current, old } = await constructHistory(client, ds, own, templateHash, signal);
       const hash = current.metadata.labels![HASH_LABEL]!;
-      if (!expectations.satisfied(key)) return writeStatus(ds, list, hash, false, signal);
+      if (!expectations.satisfied(key)) {
+        const { requeueAfterMs = Infinity } = await writeStatus(ds, list, hash, false, signal);
+        // What is waited for may have come and gone while nobody watched.
+        return requeueAfter(Math.min(requeueAfterMs, EXPECTATIONS_TIMEOUT_MS + 1));
+      }
       let failure: unknown;
       try {
         await updateDaemonSet(ds, list, hash, old, signal);

@@ -3,11 +3,12 @@ import type { Job, Pod } from "../../api/types.generated.ts";
 import { controllerOf, deepEqual, keyOf, splitKey } from "../../apimachinery/meta.ts";
 import { labelSelector, matches } from "../../apimachinery/selectors.ts";
 import { parseTime } from "../../apimachinery/time.ts";
-import { done } from "../../client/controller.ts";
+import { done, requeueAfter } from "../../client/controller.ts";
 import type { Controller, Result } from "../../client/controller.ts";
 import type { WorkQueue } from "../../client/workqueue.ts";
 import type { ControllerContext } from "../controller-context.ts";
 import { claimObjects, createCountedExpectations, createPodControl, indexOrphans, isTerminating, resolveControllerRef, selecting, typedAs } from "../controller-utils.ts";
+import { EXPECTATIONS_TIMEOUT_MS } from "../expectations.ts";
 import type { BackoffRecord } from "./backoff.ts";
 import { finishedType, hasFinalizer, isManagedElsewhere, TRACKING_FINALIZER } from "./pods.ts";
 import { removeFinalizer, syncJob } from "./sync.ts";
@@ -162,7 +163,8 @@ export function newJobController(context: ControllerContext): Controller {
       }
       const satisfied = expectations.satisfied(key);
       await syncJob(deps, typed, await podsOf(job, signal), satisfied, signal);
-      return done;
+      // What is waited for may have come and gone while nobody watched.
+      return satisfied ? done : requeueAfter(EXPECTATIONS_TIMEOUT_MS + 1);
     },
   };
 }

@@ -13,7 +13,7 @@ import type { Controller } from "../../client/controller.ts";
 import { BY_OWNER } from "../../client/informer.ts";
 import { isPodActive } from "../controller-context.ts";
 import type { ControllerContext } from "../controller-context.ts";
-import { createExpectations } from "../expectations.ts";
+import { createExpectations, EXPECTATIONS_TIMEOUT_MS } from "../expectations.ts";
 import { planReplicas, replicaSetStatus, statusDiffers } from "./plan.ts";
 
 /** The first batch of creations; each that succeeds whole is followed by one twice as large (SlowStartInitialBatchSize). */
@@ -180,7 +180,8 @@ export function newReplicaSetController(
       // Ready pods become available by the mere passing of time.
       if ((rs.spec.minReadySeconds ?? 0) > 0 && (status.readyReplicas ?? 0) === rs.spec.replicas && (status.availableReplicas ?? 0) !== rs.spec.replicas)
         return requeueAfter(rs.spec.minReadySeconds! * 1000);
-      return done;
+      // What is waited for may have come and gone while nobody watched.
+      return satisfied ? done : requeueAfter(EXPECTATIONS_TIMEOUT_MS + 1);
     },
   };
 }

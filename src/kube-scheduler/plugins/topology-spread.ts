@@ -163,12 +163,20 @@ function defaultConstraints(selector: Selector): Constraint[] {
 /** Pods of the same namespace that are selected and stay. Follows countPodsMatchSelector. */
 export function countMatching(info: NodeInfo, selector: Selector, { metadata: { namespace } }: Pod): number {
   if (selector.requirements.length === 0 && selector.nothing !== true) return 0;
+  let text = texts.get(selector);
+  if (text === undefined) texts.set(selector, (text = JSON.stringify([namespace, selector])));
+  const known = info.matching?.get(text);
+  if (known !== undefined) return known;
   let count = 0;
   for (const { pod: { metadata } } of info.pods.values()) {
     if (metadata.namespace === namespace && metadata.deletionTimestamp === undefined && matches(selector, metadata.labels)) count++;
   }
+  (info.matching ??= new Map()).set(text, count);
   return count;
 }
+
+/** A selector is made for one pod: its namespace is always the same. */
+const texts = new WeakMap<Selector, string>();
 
 /** The natural logarithm of a positive number out of basic operations, so that it is the same in every engine. */
 export function logarithm(x: number): number {

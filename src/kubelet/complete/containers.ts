@@ -78,7 +78,7 @@ export async function startContainer(deps: StartDeps, start: Start): Promise<Wai
   const podIPs = pod.spec.hostNetwork === true ? deps.hostIPs : ips;
   let id: string;
   try {
-    verifyRunAsNonRoot(pod, container);
+    verifyRunAsNonRoot(pod, container, runtime.imageStatus(container.image ?? "")?.uid ?? 0);
     const env = await environment(pod, container, {
       api: deps.api, podIPs, hostIPs: deps.hostIPs, allocatable: deps.allocatable(), event,
       serviceEnv: deps.serviceEnv(pod.metadata.namespace ?? "default", pod.spec.enableServiceLinks !== false),
@@ -136,12 +136,12 @@ function privileges({ spec }: Pod, { securityContext: own }: Container | Ephemer
   };
 }
 
-/** security_context.go: verifyRunAsNonRoot. Images in the box run as root. */
-function verifyRunAsNonRoot(pod: Pod, container: Container | EphemeralContainer): void {
+/** security_context.go: verifyRunAsNonRoot. `imageUser`: who the image's processes run as. */
+function verifyRunAsNonRoot(pod: Pod, container: Container | EphemeralContainer, imageUser: number): void {
   const nonRoot = container.securityContext?.runAsNonRoot ?? pod.spec.securityContext?.runAsNonRoot;
   if (nonRoot !== true) return;
   const user = container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
   const where = `(pod: "${formatPod(pod)}", container: ${container.name})`;
   if (user === 0) throw new ConfigError(`container's runAsUser breaks non-root policy ${where}`);
-  if (user === undefined) throw new ConfigError(`container has runAsNonRoot and image will run as root ${where}`);
+  if (user === undefined && imageUser === 0) throw new ConfigError(`container has runAsNonRoot and image will run as root ${where}`);
 }

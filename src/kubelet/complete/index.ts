@@ -11,10 +11,12 @@ import { podHostname } from "../container-config.ts";
 import type { KubeletContext, PodKeeper } from "../kubelet.ts";
 import { admit, type Rejected } from "./admission.ts";
 import { EvictionManager } from "./eviction.ts";
+import { ImageGC } from "./image-gc.ts";
 import { ImageManager } from "./images.ts";
 import { loggedContainer, streamLogs } from "./logs.ts";
 import { allocatableOf, capacityOf, completeStatus, EVICTION_MEMORY, EVICTION_STORAGE_PERCENT, units } from "./node.ts";
 import { isOver } from "./pod-status.ts";
+import { openPorts } from "./ports.ts";
 import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
 import { serveKubelet, type KubeletAnswer, type KubeletRequest } from "./server.ts";
 import { isMirror, isStatic, Mirrors, staticPod, type Source } from "./static-pods.ts";
@@ -30,6 +32,8 @@ const LOG_BYTES_MAX = 10 << 20;
 const MANIFESTS = "etc/kubernetes/manifests";
 /** evictionMonitoringPeriod. */
 const HOUSEKEEPING_MS = 10_000;
+/** ImageGCPeriod. */
+const IMAGE_GC_MS = 5 * 60_000;
 
 export interface CompleteKeeper extends PodKeeper {
   /** The node's own pods from `source` are these, and no others any more. */
@@ -147,19 +151,27 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
   const eviction = new EvictionManager({
     stats, pods: onNode, nowMs: () => clock.nowMs(), memoryCapacity: () => memoryCapacity, storageCapacity: () => storageCapacity, memoryThreshold: Number(EVICTION_MEMORY),
     storageThreshold: () => (storageCapacity * Number(EVICTION_STORAGE_PERCENT)) / 100,
-    reclaimImages: () => removeUnusedImages(runtime),
+    reclaimImages: async () => imageGC.deleteUnused(),
     evict(pod, failure) {
       events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", "Evicted", failure.message);
       workers.get(pod.metadata.uid)?.fail(failure);
     },
     event: (reason, message) => nodeEvent("Warning", reason, message),
   });
+  const imageGC = new ImageGC({
+    images: runtime, clock, disk: () => ({ capacity: storageCapacity, available: storageCapacity - stats.storageUsed() }), event: (reason, message) => nodeEvent("Warning", reason, message),
+  });
+  let imagesAtMs = clock.nowMs();
   let pressed = false;
   let timer: Cancel | undefined;
   const housekeep = async (): Promise<void> => {
     stats.sample();
     for (const { runs } of onNode()) for (const { id } of runs) runtime.rotateLog(id, LOG_BYTES_MAX);
     await readManifests();
+    if (clock.nowMs() - imagesAtMs >= IMAGE_GC_MS) {
+      imagesAtMs = clock.nowMs();
+      imageGC.collect();
+    }
     await eviction.synchronize();
     const { memory, disk } = eviction.pressure;
     if ((memory || disk) !== pressed) {
@@ -192,6 +204,7 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
     start(signal) {
       for (const reason of ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"]) nodeEvent("Normal", reason, `Node ${identity.name} status is now: ${reason}`);
       nodeEvent("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods");
+      openPorts(deps.kernel.host.sockets, log, signal);
       const arm = (): void => {
         timer = clock.after(HOUSEKEEPING_MS, () => {
           arm();
@@ -299,11 +312,3 @@ export function keepPods(context: KubeletContext): CompleteKeeper {
 
 /** An image by its digest: REPOSITORY@sha256:…. */
 const digestOf = (name: string, id: string): string => `${name.replace(/(:[^/]*|@.*)$/, "")}@${id}`;
-
-/** image_gc_manager.go: DeleteUnusedImages. Whether there were any. */
-async function removeUnusedImages(runtime: Runtime): Promise<boolean> {
-  const used = new Set(runtime.listContainers().map(({ image }) => image));
-  const unused = runtime.listImages().filter(({ names }) => !names.some((name) => used.has(name)));
-  for (const { names } of unused) for (const name of names) runtime.removeImage(name);
-  return unused.length > 0;
-}

@@ -35,10 +35,14 @@ export interface Disagreement {
   readonly log: string;
 }
 
+/** What stands behind the reason. */
+const BEHIND = ["processed ", "verification time", "stack depth", "mark_precise", "cur state:", "old state:"];
+
 /** The reason in a log of level 1. */
 export function reasonOf(log: string): string {
-  const lines = log.trimEnd().split("\n").filter((line) => !line.startsWith("processed ") && !line.startsWith("verification time") && !line.startsWith("stack depth") && !line.startsWith("mark_precise"));
-  return lines.at(-1) ?? "";
+  const lines = log.trimEnd().split("\n").filter((line) => !BEHIND.some((start) => line.startsWith(start)));
+  // Linux ends one of them without a new line.
+  return (lines.at(-1) ?? "").replace(/processed \d+ insns.*$/, "");
 }
 
 /** A message without its numbers, to count by. */
@@ -165,7 +169,9 @@ export function fuzzVerdicts(options: VerdictFuzz): { figures: VerdictFigures; d
     // Not enough memory for states, or the program is beyond what either walks in a second: no verdict.
     if (kernel.errno === "ENOMEM") continue;
     const result = verify(programSpec(seed, program, caps));
-    const ours: Verdict = { accepted: result.verdict === "accept", errno: result.errno ?? "", message: result.message };
+    const ours: Verdict = {
+      accepted: result.verdict === "accept", errno: result.errno ?? "", message: result.log === "" ? result.message : reasonOf(result.log) || result.message,
+    };
     figures.programs++;
     if (kernel.accepted) figures.accepted++;
     else figures.refused++;
@@ -182,8 +188,8 @@ export function fuzzVerdicts(options: VerdictFuzz): { figures: VerdictFigures; d
       continue;
     }
     const disagreement: Disagreement = {
-      number, seed: seed.name, kernel: { accepted: kernel.accepted, errno: kernel.errno, message: kernel.message }, ours, program: encodeInsns(program.insns), caps,
-      log: result.log,
+      number, seed: seed.name, kernel: { accepted: kernel.accepted, errno: kernel.errno, message: kernel.message }, ours, caps, log: result.log,
+      program: encodeInsns(program.insns),
     };
     disagreements.push(disagreement);
     options.onDisagreement?.(disagreement);

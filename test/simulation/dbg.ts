@@ -1,0 +1,4 @@
+
+export { planOf, simulate, chosen } from "./simulate.ts";
+import { Checker } from "./invariants.ts";
+export { Checker };
