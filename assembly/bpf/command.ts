@@ -14,6 +14,7 @@ import { BPF_TRACE_ATTACH } from "../abi/bpf-trace";
 import { traceCommand } from "./hooks/tracing";
 import { kfree, kmallocRaw } from "../mm/slab";
 import { bpfMapCommand } from "./maps/command";
+import { testStorageGone } from "./maps/storage";
 import { BpfProg, progFree, progGet, progInfo, progJit, progLoad } from "./prog";
 import { BpfRun, bpfEnter, bpfGo, bpfLeave, bpfReady } from "./run";
 
@@ -27,7 +28,11 @@ export function bpfCommand(op: u32, at: usize, length: u32, upload: usize, uploa
     case BPF_PROG_RUN: return rawRun(at, length);
     case BPF_PROG_JIT: return progJit(at, length);
     case BPF_TRACE_PIPE: return traceTake(at);
-    case BPF_PROG_TEST_RUN: return testRun(at, length, upload, uploaded);
+    case BPF_PROG_TEST_RUN: {
+      const result = testRun(at, length, upload, uploaded);
+      testStorageGone();
+      return result;
+    }
     default:
       if (op >= BPF_TRACE_ATTACH) return traceCommand(op, at, length);
       if (op >= BPF_ATTACH) return bpfAttachCommand(op, at, length);

@@ -19,7 +19,7 @@ import { mapDelete, mapLookup, mapLookupPerCpu, mapPop, mapPush, mapUpdate, valu
 import { perfOutput, perfRead } from "../maps/perf";
 import { BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, ringBusy, ringCommit, ringOf, ringOutput, ringQuery, ringReserve, userRingPeek, userRingRelease } from "../maps/ringbuf";
 import { stackTracePut } from "../maps/stackmap";
-import { cgroupStorage, isStorage, storageDelete, storageGet } from "../maps/storage";
+import { cgroupStorage, isCgroupStorage, isStorage, storageDelete, storageGet } from "../maps/storage";
 import { timerCancel, timerInit, timerKnown, timerSetCallback, timerStart, workInit } from "../maps/timer";
 import { bpfDisown, bpfFault, bpfOwn, bpfOwned, bpfReadable, bpfWritable } from "../memory";
 import { BpfProg } from "../prog";
@@ -413,12 +413,14 @@ function dropStorage(address: u64, pointer: u64): u64 {
   return owner == 0 ? errno(-EINVAL) : errno(storageDelete(at, owner));
 }
 
-/** bpf_get_local_storage: that of the cgroup and attach type for which the program runs; never 0 upstream. */
+/** bpf_get_local_storage: that of the control group and attach type for which the program runs; in a test run one of its own. */
 function getLocalStorage(address: u64): u64 {
   const at = mapArgument(address);
   if (at == 0) return 0;
-  const run = bpfCurrent(), map = changetype<BpfMap>(at);
-  const value = cgroupStorage(at, run.cookie, changetype<BpfProg>(run.prog).attachType);
+  const map = changetype<BpfMap>(at), hook = hookRun();
+  if (!isCgroupStorage(map.type)) return 0;
+  const cgroup: u64 = changetype<usize>(hook) == 0 ? 0 : <u64>hook.cgroup;
+  const value = cgroupStorage(at, cgroup, changetype<BpfProg>(bpfCurrent().prog).attachType);
   if (value != 0) ownValue(map, value);
   return <u64>value;
 }

@@ -53,6 +53,8 @@ export const HR_LWT: u32 = 16;
   extra: usize; // by kind
   iif: u32; // ingress_ifindex where the test run gives it
   testOut: usize;
+  /** Id of the control group whose program runs, 0: none. */
+  cgroup: u32;
 }
 
 export const KEYS_AT: usize = 256; // struct bpf_flow_keys

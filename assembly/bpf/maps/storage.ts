@@ -79,7 +79,12 @@ export function storageDelete(at: usize, owner: u64): i32 {
   return 0;
 }
 
-/** The storage of a cgroup for an attach type, made when a program is attached there (bpf_cgroup_storages_alloc); 0: no memory. */
+/** A test run ends: the storage that its program got is nobody's. */
+export function testStorageGone(): void {
+  storageOwnerGone(0);
+}
+
+/** The storage of a cgroup for an attach type, 0 that of a test run; made when a program is attached there (bpf_cgroup_storages_alloc); 0: no memory. */
 export function cgroupStorage(at: usize, cgroup: u64, attach: u32): usize {
   const map = changetype<BpfMap>(at), type: u32 = map.keySize == 8 ? 0 : attach;
   let e = find(map, cgroup, type);

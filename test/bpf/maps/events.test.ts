@@ -122,8 +122,8 @@ test("elements come in batches, in the order of the iteration", async () => {
   const { maps } = await mapMachine();
   const roll = dice(3);
   for (const type of [1, 9, 2, 11, 10]) {
-    const map = maps.create({ type, keySize: type === 11 ? 8 : 4, valueSize: 4, maxEntries: 3000, flags: type === 11 ? 1 : 0 });
-    for (let i = 0; i < 2500; i++) {
+    const map = maps.create({ type, keySize: type === 11 ? 8 : 4, valueSize: 4, maxEntries: 1000, flags: type === 11 ? 1 : 0 });
+    for (let i = 0; i < 800; i++) {
       const key = new Uint8Array(map.keySize);
       const view = new DataView(key.buffer);
       view.setUint32(0, type === 11 ? 32 : type === 2 ? i : roll(1 << 30), true);
@@ -224,4 +224,22 @@ test("samples that JavaScript puts into a user ring buffer are drained by the pr
   let put = 0;
   while (ring.put(new Uint8Array(100))) put++;
   expect(put).toBe(Math.floor(4096 / 112));
+});
+
+test("bpf_get_local_storage of a test run begins at zero, is the same in its repetitions, and is in no list", async () => {
+  const machine = await mapMachine();
+  for (const [type, keySize] of [[19, 16], [21, 8]] as const) {
+    const map = machine.maps.create({ type, keySize, valueSize: 8, maxEntries: 0 });
+    const code = [
+      ...lddwMap(1, map), mov(2, 0), helper(81), ldx("dw", 1, 0, 0), alu(64, "add", 1, { imm: 5 }), stx("dw", 0, 0, 1), mov(0, { reg: 1 }), exit(),
+    ];
+    // BPF_PROG_TYPE_CGROUP_SKB
+    const program = load(machine, code, [map], false, 8);
+    const dataIn = new Uint8Array(64);
+    expect(program.testRun({ dataIn }).retval).toBe(5);
+    expect(program.testRun({ dataIn, repeat: 3 }).retval).toBe(15);
+    expect(program.testRun({ dataIn }).retval).toBe(5);
+    expect(map.nextKey()).toBeUndefined();
+    expect(map.info().count).toBe(0);
+  }
 });

@@ -8,13 +8,13 @@ import { errnoOf, mapMachine, ourTarget } from "./target.ts";
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 describe("against models", () => {
-  test.each([1, 2, 3, 4, 5, 8, 11, 12, 13, 16, 20, 36])("hash with keys of %i bytes is a Map", async (keySize) => {
+  test.each([1, 3, 4, 8, 12, 13, 16, 36])("hash with keys of %i bytes is a Map", async (keySize) => {
     const { maps } = await mapMachine();
     const roll = dice(keySize);
     const map = maps.create({ type: 1, keySize, valueSize: 5, maxEntries: 700, flags: keySize & 1 });
     const model = new Map<string, string>();
     const newKey = (): Uint8Array => Uint8Array.from({ length: keySize }, (_, i) => (i === 0 || i === keySize - 1 ? roll(40) : 0));
-    for (let i = 0; i < 4000; i++) {
+    for (let i = 0; i < 2500; i++) {
       const key = newKey();
       const known = model.has(hex(key));
       switch (roll(4)) {
@@ -56,7 +56,7 @@ describe("against models", () => {
     };
     const lengthOf = (key: Uint8Array): number => key[0]! | (key[1]! << 8);
     const model = new Map<string, number>();
-    for (let i = 0; i < 1500; i++) {
+    for (let i = 0; i < 500; i++) {
       const key = newKey();
       const prefix = bits(key, lengthOf(key));
       if (roll(3) === 0) expect(map.delete(key)).toBe(model.delete(prefix));
@@ -76,7 +76,7 @@ describe("against models", () => {
   test("an LRU never has more elements than it may, and keeps the newest", async () => {
     const { maps } = await mapMachine();
     const map = maps.create({ type: 9, keySize: 4, valueSize: 4, maxEntries: 50 });
-    for (let i = 0; i < 2000; i++) {
+    for (let i = 0; i < 1000; i++) {
       const key = new Uint8Array(Uint32Array.of(i).buffer);
       map.update(key, key);
       expect(map.lookup(key)).toEqual(key);
@@ -131,7 +131,7 @@ test("requests of any bytes get an answer", async () => {
     errnoOf(() => all.push(maps.create({ type: question.type, keySize: question.key, valueSize: question.value, maxEntries: question.entries, flags: question.flags ?? 0 })));
   }
   expect(all.length).toBe(60);
-  for (let i = 0; i < 30_000; i++) {
+  for (let i = 0; i < 15_000; i++) {
     const length = roll(3) === 0 ? roll(200) : 64;
     for (let at = 0; at < length; at++) instance.u8[at] = roll(4) === 0 ? roll(256) : 0;
     instance.view.setUint32(0, all[roll(all.length)]!.handle, true);
