@@ -71,7 +71,7 @@ export function hostMaps(host: Host, specs: readonly MapSpec[]): number[] {
 }
 
 /** Whether every `lddw` that names something has it. */
-function complete({ insns, maps }: Mutable): boolean {
+export function complete({ insns, maps }: Mutable): boolean {
   const named = new Set(maps.map(({ slot }) => slot));
   for (let slot = 0; slot < insns.length; slot++) {
     const insn = insns[slot]!;
