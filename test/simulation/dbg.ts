@@ -1,4 +1,0 @@
-
-export { planOf, simulate, chosen } from "./simulate.ts";
-import { Checker } from "./invariants.ts";
-export { Checker };
