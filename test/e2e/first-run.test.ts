@@ -86,7 +86,8 @@ describe("one request through a whole cluster", () => {
 
 describe("the demo breaks when the packets do", () => {
   it("succeeds over a network that loses 5 % of all frames, by retransmitting", async () => {
-    const cluster = await firstRun({ link: { loss: 0.05 }, observe: { capture: true }, seed: 5 });
+    // With this seed one of the client's own segments is among the lost: with one in ten seeds none is.
+    const cluster = await firstRun({ link: { loss: 0.05 }, observe: { capture: true }, seed: 6 });
     let answered = 0;
     for (let i = 0; i < 25; i++) {
       const { exitCode, stdout } = await curl(cluster, URL_WEB);
