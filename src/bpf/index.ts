@@ -25,6 +25,8 @@ export type { TypedMap } from "./typed-map.ts";
 export type { BpfMap } from "../kernel/bpf-maps.ts";
 export type { BpfFault } from "../kernel/bpf.ts";
 export { bpfOf, type BpfLink, type NetnsBpf } from "../kernel/bpf-attach.ts";
+export { tracingOf, type KernelTracing } from "../kernel/bpf-tracing.ts";
+export { dropReason } from "./kernel-btf.ts";
 export { elementsOf, perfBuffer, ringBuffer } from "./maps.ts";
 
 /** What a program is run on. */

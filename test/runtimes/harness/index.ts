@@ -37,6 +37,8 @@ export interface Job {
   readonly root: URL;
   /** Path from the root. */
   readonly entry: string;
+  /** What `main` is given first: the runtime's platform, or its `kubewire/bpf`. */
+  readonly given?: "platform" | "bpf";
   readonly args?: unknown;
   /** Longest run, in milliseconds; the process is ended then. */
   readonly timeoutMs?: number;
@@ -49,6 +51,8 @@ export interface Bundle {
   readonly path: string;
   readonly args: unknown;
   readonly timeoutMs: number;
+  /** The kernel that it imports at the edge, below build/. */
+  readonly kernel: string;
 }
 
 /** A bootstrap turns `main`'s promise into this, whatever happens; a runner may add the process's peak memory. */
@@ -57,6 +61,8 @@ export type Outcome = ({ readonly value: unknown } | { readonly error: string })
 const FOLDER = ".cache";
 
 const PLATFORM = { node: "node", deno: "deno", chromium: "browser", "chromium-worker": "worker", workerd: "edge" };
+/** A worker of a page uses the page's. */
+const LIBRARY = { ...PLATFORM, "chromium-worker": "browser" };
 
 /** How each runtime hands the outcome back to its runner. `outcome(args)` never rejects. */
 const BOOTSTRAP = {
@@ -88,7 +94,7 @@ export async function measure(runtime: Runtime, job: Job): Promise<{ value: unkn
     ...bundleOptions(job.root),
     stdin: {
       contents: `
-        import { platform } from "./runtimes/${PLATFORM[kind]}/platform.ts";
+        ${job.given === "bpf" ? `import * as platform from "./runtimes/${LIBRARY[kind]}/bpf.ts";` : `import { platform } from "./runtimes/${PLATFORM[kind]}/platform.ts";`}
         import { main } from "./${job.entry}";
         async function outcome(args) {
           try { return { value: (await main(platform, args)) ?? null }; }
@@ -97,11 +103,12 @@ export async function measure(runtime: Runtime, job: Job): Promise<{ value: unkn
         ${BOOTSTRAP[kind]}`,
       resolveDir: root,
     },
+    alias: { "kubewire/bpf": fileURLToPath(new URL("src/bpf/index.ts", job.root)) },
     target: kind === "node" ? "node20" : "es2022",
     outfile: path,
   });
   try {
-    const bundle = { root, path, args: job.args ?? null, timeoutMs: job.timeoutMs ?? 120_000 };
+    const bundle = { root, path, args: job.args ?? null, timeoutMs: job.timeoutMs ?? 120_000, kernel: job.given === "bpf" ? "kernel.plain.wasm" : "kernel-core.plain.wasm" };
     const outcome = await RUNNERS[kind](bundle, isolated === "isolated");
     if ("error" in outcome) throw new Error(`${runtime}: ${outcome.error}`);
     return outcome;

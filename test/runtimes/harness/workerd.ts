@@ -11,7 +11,7 @@ const COMPATIBILITY_DATE = "2026-11-01";
  * The modules are named by their paths below the root, so that the bundle's relative imports resolve; the files are
  * found from the configuration, which stands beside the bundle.
  */
-const config = (path: string): string => `using Workerd = import "/workerd/workerd.capnp";
+const config = (path: string, kernel: string): string => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [(name = "main", worker = .main)],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
@@ -19,16 +19,16 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "${path}", esModule = embed "${basename(path)}"),
-    (name = "build/kernel-core.plain.wasm", wasm = embed "../build/kernel-core.plain.wasm"),
+    (name = "build/${kernel}", wasm = embed "../build/${kernel}"),
   ],
   compatibilityDate = "${COMPATIBILITY_DATE}",
   compatibilityFlags = ["nodejs_compat"],
 );
 `;
 
-export async function runInWorkerd({ root, path, args, timeoutMs }: Bundle): Promise<Outcome> {
+export async function runInWorkerd({ root, path, args, timeoutMs, kernel }: Bundle): Promise<Outcome> {
   const file = join(root, `${path}.capnp`);
-  await writeFile(file, config(path));
+  await writeFile(file, config(path, kernel));
   const workerd = spawn(join(root, "node_modules/.bin/workerd"), ["serve", "--control-fd=3", file], {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
