@@ -123,10 +123,50 @@ function deduceMixed(reg: RegState): void {
   }
 }
 
-function deduce(reg: RegState): void {
+/** One round; false when it told nothing new. */
+function deduce(reg: RegState): boolean {
+  const { umin, umax, smin, smax, u32min, u32max, s32min, s32max } = reg;
   deduce32(reg);
   deduce64(reg);
   deduceMixed(reg);
+  return reg.u32min !== u32min || reg.u32max !== u32max || reg.s32min !== s32min || reg.s32max !== s32max ||
+    reg.umin !== umin || reg.umax !== umax || reg.smin !== smin || reg.smax !== smax;
+}
+
+const S32_END = 0x8000_0000n;
+
+/**
+ * regBoundsSync of a number that is at least 0 and below 2^31: its four ranges are one, which plain numbers hold. False
+ * when it is not one, or its ranges contradict each other.
+ */
+function syncSmall(reg: RegState): boolean {
+  const { value, mask } = reg.varOff;
+  if (reg.umax >= S32_END || value >= S32_END || reg.smax < 0n || (reg.smin > 0n && reg.smax >= S32_END)) return false;
+  let low = Math.max(Number(reg.umin), reg.u32min, reg.s32min, Number(value));
+  if (reg.smin > 0n) low = Math.max(low, Number(reg.smin));
+  // Bits from 31 on are 0, whatever the mask still says.
+  const known = Number(value);
+  const unknown = Number(mask & LOW) & S32_MAX;
+  let high = Math.min(Number(reg.umax), reg.u32max, known | unknown);
+  if (reg.s32max < high) high = reg.s32max;
+  if (reg.smax < S32_END) high = Math.min(high, Number(reg.smax));
+  if (low > high || low < 0) return false;
+  // tnum_range and tnum_intersect of 31 bits.
+  const bits = 32 - Math.clz32(low ^ high);
+  const spread = 2 ** bits - 1;
+  const mu = spread & unknown;
+  const merged = (known | (low & ~spread)) & ~mu;
+  low = Math.max(low, merged);
+  high = Math.min(high, merged | mu);
+  if (low > high) return false;
+  reg.u32min = reg.s32min = low;
+  reg.u32max = reg.s32max = high;
+  const min = BigInt(low);
+  const max = low === high ? min : BigInt(high);
+  reg.umin = reg.smin = min;
+  reg.umax = reg.smax = max;
+  reg.varOff = { value: BigInt(merged), mask: BigInt(mu) };
+  return true;
 }
 
 /** reg_bounds_sync: makes ranges and known bits agree as far as three rounds of deduction go. */
@@ -135,10 +175,14 @@ export function regBoundsSync(reg: RegState): void {
     reg.varOff.mask === U64_MAX && reg.umin === 0n && reg.umax === U64_MAX && reg.smin === S64_MIN &&
     reg.smax === S64_MAX && reg.u32min === 0 && reg.u32max === U32_MAX && reg.s32min === S32_MIN && reg.s32max === S32_MAX
   ) return;
+  if (syncSmall(reg)) return;
+  syncAny(reg);
+}
+
+/** regBoundsSync for whatever ranges. */
+export function syncAny(reg: RegState): void {
   updateRegBounds(reg);
-  deduce(reg);
-  deduce(reg);
-  deduce(reg);
+  for (let round = 0; round < 3 && deduce(reg); round++);
   const var64 = tnumIntersect(reg.varOff, tnumRange(reg.umin, reg.umax));
   const var32 = tnumIntersect(tnumSubreg(var64), tnumRange(BigInt(reg.u32min), BigInt(reg.u32max)));
   reg.varOff = tnumOr(tnumClearSubreg(var64), var32);
