@@ -53,15 +53,14 @@ const MEMORY = [
   PTR_TO_STACK, PTR_TO_PACKET, PTR_TO_PACKET_META, PTR_TO_MAP_KEY, PTR_TO_MAP_VALUE, PTR_TO_MEM, PTR_TO_MEM | MEM_RINGBUF,
   PTR_TO_BUF, PTR_TO_BTF_ID | PTR_TRUSTED,
 ];
-const KEY_VALUE = [PTR_TO_STACK, PTR_TO_PACKET, PTR_TO_PACKET_META, PTR_TO_MAP_KEY, PTR_TO_MAP_VALUE];
 const SCALARS = [SCALAR_VALUE];
 const MAP_VALUES = [PTR_TO_MAP_VALUE];
 
 /** compatible_reg_types: register types each kind of argument takes. */
 const COMPATIBLE: Readonly<Record<number, readonly number[]>> = {
   [ARG.map]: [CONST_PTR_TO_MAP],
-  [ARG.key]: KEY_VALUE,
-  [ARG.value]: KEY_VALUE,
+  [ARG.key]: MEMORY,
+  [ARG.value]: MEMORY,
   [ARG.size]: SCALARS,
   [ARG.size0]: SCALARS,
   [ARG.alloc_size0]: SCALARS,

@@ -268,7 +268,7 @@ export function ctxAccess(env: Env, off: number, size: number, write: boolean): 
   if (off < 0) return undefined;
   switch (type) {
     case ProgType.TRACEPOINT:
-      return write || off % size !== 0 || off + size > TRACE_SIZE ? undefined : SCALAR;
+      return write || off < 8 || off % size !== 0 || off >= TRACE_SIZE ? undefined : SCALAR;
     case ProgType.SYSCALL:
       return off % size !== 0 || off >= SYSCALL_SIZE ? undefined : SCALAR;
     case ProgType.TRACING:

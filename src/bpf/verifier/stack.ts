@@ -88,17 +88,17 @@ export function checkStackBounds(env: Env, regno: number, off: number, size: num
 }
 
 /** mark_stack_slot_misc: what a partial write leaves of the rest of its slot. */
-function misc(env: Env, frame: FuncState, byte: number): void {
+function misc(frame: FuncState, byte: number): void {
   const type = frame.slotType[byte]!;
-  if (type === STACK_ZERO || (env.allowPtrLeaks && type === STACK_INVALID)) return;
+  if (type === STACK_ZERO || type === STACK_INVALID) return;
   frame.slotType[byte] = STACK_MISC;
 }
 
 /** save_register_state. */
-function spill(env: Env, frame: FuncState, spi: number, reg: RegState, size: number): void {
+function spill(frame: FuncState, spi: number, reg: RegState, size: number): void {
   frame.spilledAt(spi).set(reg);
   for (let i = 8; i > 8 - size; i--) frame.slotType[spi * 8 + i - 1] = STACK_SPILL;
-  for (let i = 8 - size; i > 0; i--) misc(env, frame, spi * 8 + i - 1);
+  for (let i = 8 - size; i > 0; i--) misc(frame, spi * 8 + i - 1);
 }
 
 /** scrub_spilled_slot for a whole slot. */
@@ -136,13 +136,13 @@ function writeFixed(env: Env, frame: FuncState, off: number, size: number, value
   if (reg !== null && aligned && reg.type === SCALAR_VALUE) {
     const fits = width(reg) <= size * 8;
     if (fits) assignScalarId(env, reg);
-    spill(env, frame, spi, reg, size);
+    spill(frame, spi, reg, size);
     if (!fits) frame.spilledAt(spi).id = 0;
   } else if (reg === null && aligned && storesImm) {
     const value = new RegState();
     value.type = SCALAR_VALUE;
     value.setConst(BigInt(insn.imm));
-    spill(env, frame, spi, value, size);
+    spill(frame, spi, value, size);
   } else if (reg !== null && SPILLABLE.has(baseType(reg.type))) {
     if (size !== 8) {
       env.printLine(slot, "; ");
@@ -151,7 +151,7 @@ function writeFixed(env: Env, frame: FuncState, off: number, size: number, value
     if (frame !== cur && reg.type === PTR_TO_STACK) {
       env.reject("EINVAL", "cannot spill pointers to stack into stack frame of the caller");
     }
-    spill(env, frame, spi, reg, size);
+    spill(frame, spi, reg, size);
   } else {
     frame.spilledAt(spi).type = NOT_INIT;
     if (isSpecial(frame, spi)) scrubSlot(frame, spi);

@@ -153,5 +153,8 @@ export const tnumWithSubreg = (a: Tnum, sub: Tnum): Tnum =>
   make((a.value & ~LOW) | (sub.value & LOW), (a.mask & ~LOW) | (sub.mask & LOW));
 export const tnumConstSubreg = (a: Tnum, value: number): Tnum => tnumWithSubreg(a, tnumConst(BigInt(value >>> 0)));
 
-/** tnum_strn: `(0x0; 0xff)`. */
-export const tnumString = (a: Tnum): string => `(0x${a.value.toString(16)}; 0x${a.mask.toString(16)})`;
+/** tnum_strn: `(0x0; 0xff)`; a constant is just its value. */
+export function tnumString(a: Tnum): string {
+  if (a.mask === 0n) return a.value === 0n ? "0" : `0x${a.value.toString(16)}`;
+  return `(0x${a.value.toString(16)}; 0x${a.mask.toString(16)})`;
+}
