@@ -6,6 +6,8 @@ import { isLayer3 } from "../../net/tunnel";
 import { skbLength } from "../../net/skb";
 import { deviceFind } from "../../net/devices";
 import { Netns } from "../../layout";
+import { VLAN_HEADER_LEN, isVlanType } from "../../net/vlan";
+import { be16 } from "../../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, ETH_P_IPV6 } from "../../wire/ethernet";
 import { IPPROTO_TCP, IPPROTO_UDP, IPV4_HEADER_LEN } from "../../wire/ipv4";
 import { IPV6_HEADER_LEN } from "../../wire/ipv6";
@@ -197,10 +199,21 @@ export function skbHash(skb: Skb): u32 {
   return h == 0 ? 1 : h;
 }
 
-/** INET_ECN_set_ce */
+/** skb_protocol behind all tags, those in the bytes too. */
+function innerProtocol(skb: Skb): u32 {
+  let protocol = skb.protocol, at = skb.mac + ETH_HEADER_LEN;
+  for (let depth: u32 = 0; depth < 8 && isVlanType(protocol); depth++) {
+    if (at + VLAN_HEADER_LEN > skb.tail) return 0;
+    protocol = be16(at, 2);
+    at += VLAN_HEADER_LEN;
+  }
+  return protocol;
+}
+
+/** INET_ECN_set_ce: at the network header, whatever stands between it and the protocol. */
 export function ecnSetCe(r: HookRun): u64 {
-  const skb = changetype<Skb>(r.skb), ip = skb.network;
-  if (skb.protocol == ETH_P_IP) {
+  const skb = changetype<Skb>(r.skb), ip = skb.network, protocol = innerProtocol(skb);
+  if (protocol == ETH_P_IP) {
     if (ip == 0 || ip + IPV4_HEADER_LEN > skb.tail) return 0;
     const tos = <u32>load<u8>(ip, 1), ecn = (tos + 1) & 3;
     if ((ecn & 2) == 0) return ecn == 0 ? 1 : 0;
@@ -208,7 +221,7 @@ export function ecnSetCe(r: HookRun): u64 {
     csumReplace2(ip + 10, tos << 8, (tos | 3) << 8);
     return 1;
   }
-  if (skb.protocol != ETH_P_IPV6 || ip == 0 || ip + IPV6_HEADER_LEN > skb.tail) return 0;
+  if (protocol != ETH_P_IPV6 || ip == 0 || ip + IPV6_HEADER_LEN > skb.tail) return 0;
   if ((load<u8>(ip, 1) & 0x30) == 0) return 0;
   store<u8>(ip, load<u8>(ip, 1) | 0x30, 1);
   return 1;
@@ -217,7 +230,7 @@ export function ecnSetCe(r: HookRun): u64 {
 export function skbSetTstamp(r: HookRun, time: u64, type: u32): u64 {
   const skb = changetype<Skb>(r.skb);
   if (skb.protocol != ETH_P_IP && skb.protocol != ETH_P_IPV6) return failed(EOPNOTSUPP);
-  if (type > 2 || (type == 0) != (time == 0)) return failed(EINVAL);
+  if (type > 2 || (type != 0 && time == 0)) return failed(EINVAL);
   skbCtxStore(r);
   skb.tstamp = time;
   skb.tcIndex = (skb.tcIndex & ~(<u32>3 << 16)) | type << 16;

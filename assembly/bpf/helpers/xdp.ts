@@ -25,6 +25,13 @@ function room(r: HookRun, before: u32, behind: u32): bool {
   return true;
 }
 
+/** Bytes before the frame that never were of it read as zeros: `low` is the least room there has been. After `room` changed. */
+function clean(r: HookRun): void {
+  if (r.room >= r.low) return;
+  memory.fill(changetype<Skb>(r.skb).data - <usize>r.meta, 0, <usize>(r.low - r.room));
+  r.low = r.room;
+}
+
 export function xdpAdjustHead(r: HookRun, offset: i32): u64 {
   const length = <i32>skbLength(changetype<Skb>(r.skb));
   if (offset < 0 ? -offset > <i32>r.room || offset == i32.MIN_VALUE : offset > length - <i32>ETH_HEADER_LEN) return failed(EINVAL);
@@ -33,6 +40,11 @@ export function xdpAdjustHead(r: HookRun, offset: i32): u64 {
   if (r.meta != 0) memory.copy(at + offset, at, <usize>r.meta);
   skb.data += offset;
   r.room += offset;
+  // Metadata has moved down already: what is new stands behind it.
+  if (r.room < r.low) {
+    memory.fill(skb.data, 0, <usize>min<u32>(r.low - r.room, <u32>-offset));
+    r.low = r.room;
+  }
   xdpCtxFill(r);
   return 0;
 }
@@ -44,6 +56,7 @@ export function xdpAdjustMeta(r: HookRun, offset: i32): u64 {
   if (offset < 0 && !room(r, <u32>-offset, 0)) return failed(ENOMEM);
   r.meta = <u32>meta;
   r.room += offset;
+  clean(r);
   xdpCtxFill(r);
   return 0;
 }

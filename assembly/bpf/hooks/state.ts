@@ -34,6 +34,7 @@ export const HR_LWT: u32 = 16;
   room: u32; // bytes that may still go before the data (and metadata)
   meta: u32; // bytes of metadata before the data
   limit: u32; // bytes that the data may grow at its end
+  low: u32; // the least `room` so far
   egress: u32; // ifindex, in a device map's program
   // struct bpf_redirect_info
   riFlags: u32;

@@ -10,9 +10,11 @@ import { NetDevice, Netns, Skb } from "../../layout";
 import { node } from "../../mm/node";
 import { deviceFind } from "../../net/devices";
 import { skbAlloc, skbFree, skbLength } from "../../net/skb";
-import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST } from "../../abi/net";
+import { DEV_LOOPBACK, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST } from "../../abi/net";
 import { be16 } from "../../wire/bytes";
-import { ETH_HEADER_LEN, EthernetView, macIsBroadcast, macIsGroup } from "../../wire/ethernet";
+import { IPV4_HEADER_LEN } from "../../wire/ipv4";
+import { IPV6_HEADER_LEN } from "../../wire/ipv6";
+import { ETH_HEADER_LEN, ETH_P_IP, ETH_P_IPV6, EthernetView, macIsBroadcast, macIsGroup } from "../../wire/ethernet";
 import { XDP_FRAME, XDP_ROOM } from "../helpers/xdp";
 import { kfree, kmalloc } from "../../mm/slab";
 import { netnsGet } from "../../net/netns";
@@ -121,6 +123,8 @@ export function testRunSkb(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32,
     if (dev == 0) return -ENODEV;
   }
   if (whole != 0) return whole;
+  const ether = be16(data, 12);
+  if (length - ETH_HEADER_LEN < (ether == ETH_P_IP ? IPV4_HEADER_LEN : ether == ETH_P_IPV6 ? IPV6_HEADER_LEN : 0)) return -EINVAL;
   if (changetype<usize>(hookState()) == 0) return -ENOMEM;
   const skb = skbAlloc(length, 128);
   if (changetype<usize>(skb) == 0) return -ENOMEM;
@@ -146,7 +150,7 @@ export function testRunSkb(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32,
     skb.tstamp = <u64>word(ctx, ctxLength, 152) | <u64>word(ctx, ctxLength, 156) << 32;
   }
   r.wireLen = word(ctx, ctxLength, 160);
-  if (r.wireLen == 0) r.wireLen = skbLength(skb);
+  if (ctxLength != 0 && r.wireLen == 0) r.wireLen = skbLength(skb);
   r.fields = progFields(changetype<usize>(prog));
   out.r0 = 0;
   for (let i: u32 = 0; i < max<u32>(repeat, 1); i++) {
@@ -215,7 +219,8 @@ export function testRunXdp(prog: BpfProg, ns: Netns, ctx: usize, ctxLength: u32,
   r.dev = dev;
   skb.dev = dev;
   r.meta = meta;
-  r.room = XDP_ROOM - meta;
+  r.room = XDP_ROOM;
+  r.low = XDP_ROOM;
   r.limit = XDP_FRAME > length - meta ? XDP_FRAME - (length - meta) : 0;
   out.r0 = 0;
   for (let i: u32 = 0; i < max<u32>(repeat, 1); i++) {
@@ -254,7 +259,7 @@ function setHeaders(skb: Skb, dev: NetDevice): void {
   skb.network = skb.data + ETH_HEADER_LEN;
   skb.protocol = be16(skb.data, 12);
   if (eth.dst0 == dev.mac0 && eth.dst1 == dev.mac1) skb.pktType = PACKET_HOST;
-  else if (macIsGroup(eth.dst0)) skb.pktType = macIsBroadcast(eth.dst0, eth.dst1) ? PACKET_BROADCAST : PACKET_MULTICAST;
+  else if (macIsGroup(eth.dst0)) skb.pktType = macIsBroadcast(eth.dst0, eth.dst1) && dev.kind != DEV_LOOPBACK ? PACKET_BROADCAST : PACKET_MULTICAST;
   else skb.pktType = PACKET_OTHERHOST;
 }
 

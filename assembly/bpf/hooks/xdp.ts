@@ -64,6 +64,7 @@ function begin(r: HookRun, skb: Skb): void {
   const length = skbLength(skb);
   r.meta = 0;
   r.room = XDP_ROOM;
+  r.low = XDP_ROOM;
   r.limit = XDP_FRAME > length ? XDP_FRAME - length : 0;
   xdpCtxFill(r);
 }
