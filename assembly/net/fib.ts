@@ -32,6 +32,7 @@ import { flowDport, flowProtocol, flowSport, flowTos, flowUid, nexthopAt, nextho
   nexthops: usize; // net/multipath.ts: several next hops, of which dev and gateway are the first; 0: one
   rtf: u32; // IPv6: RTF6_* of net/fib6.ts
   expires: u64; // IPv6: ns, 0: never
+  lwt: usize; // bpf/hooks/lwt.ts: programs of the route, 0: none
 }
 
 @unmanaged export class FibTable {

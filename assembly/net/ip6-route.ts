@@ -87,13 +87,13 @@ export function route6Input(skb: Skb, ns: Netns, dev: NetDevice): void {
 }
 
 /** ip6_mtu */
-function mtuOf(entry: FibEntry, dev: NetDevice): u32 {
+export function mtuOf(entry: FibEntry, dev: NetDevice): u32 {
   const own: u32 = changetype<usize>(entry) != 0 ? entry.mtu : 0;
   return min<u32>(own != 0 ? own : dev.inet6 != 0 ? <u32>conf6(dev, CONF6_MTU) : IPV6_MIN_MTU, 65575);
 }
 
 /** fib6_select_path: by the hash of the flow (rt6_multipath_hash, policy 0: addresses, flow label and protocol; 1: ports instead of the label). */
-function selectHop(ns: Netns, entry: FibEntry, oif: u32, sourceHi: u64, sourceLo: u64, hi: u64, lo: u64, label: u32, skb: Skb): Nexthop {
+export function selectHop(ns: Netns, entry: FibEntry, oif: u32, sourceHi: u64, sourceLo: u64, hi: u64, lo: u64, label: u32, skb: Skb): Nexthop {
   const list = entry.nexthops, count = nexthopCount(list);
   let total: u32 = 0, first: usize = 0;
   for (let i: u32 = 0; i < count; i++) {

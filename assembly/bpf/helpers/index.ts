@@ -18,7 +18,7 @@ function owner(id: u32): u32 {
     case 181: case 182: case 183: case 184: case 185: case 197: case 201: case 202: case 203: case 208:
       return GENERIC;
     case 9: case 10: case 11: case 13: case 17: case 18: case 19: case 23: case 24: case 26: case 31: case 32: case 34: case 38: case 39: case 40:
-    case 41: case 43: case 44: case 48: case 50: case 51: case 54: case 65: case 68: case 97: case 135: case 151: case 152: case 155: case 163:
+    case 41: case 43: case 44: case 48: case 50: case 51: case 54: case 65: case 68: case 69: case 97: case 135: case 151: case 152: case 155: case 163:
     case 188: case 189: case 190: case 192:
       return PACKET;
     default: return isMapHelper(id) ? MAPS : id >= 0x10000 ? kfuncOwner(id) : NOBODY;

@@ -1,6 +1,7 @@
 // Which helper is which, of those that work on the packet or socket behind a hook. Numbers: enum bpf_func_id.
 import { EINVAL, ENOTSUPP } from "../../abi/core";
 import { Skb } from "../../layout";
+import { fibHelper } from "./fib";
 import { skbLength } from "../../net/skb";
 import { cloneRedirect, redirect, redirectNeigh, redirectPeer } from "../hooks/redirect";
 import { HookRun, hookRun } from "../hooks/state";
@@ -18,6 +19,7 @@ export function packetHelper(id: u32, a: u64, b: u64, c: u64, d: u64, e: u64): u
   if (changetype<usize>(r) == 0) return failed(EINVAL);
   switch (id) {
     case 23: return redirect(r, <u32>a, b);
+    case 69: return r.kind == RUN_SKB || r.kind == RUN_XDP ? fibHelper(r, b, <u32>c, <u32>d) : failed(EINVAL);
     case 155: return redirectPeer(r, <u32>a, b);
     case 152: return redirectNeigh(r, <u32>a, b, <u32>c, d);
     default:
