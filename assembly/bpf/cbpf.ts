@@ -92,9 +92,9 @@ function ancillaryKnown(what: u32): bool {
 }
 
 /** Where `size` bytes at offset `k` stand, or 0: not in the packet. Negative offsets are from the network or link header. */
-function find(skb: Skb, k: i32, size: u32): usize {
+function find(skb: Skb, base: usize, k: i32, size: u32): usize {
   let at: usize = 0;
-  if (k >= 0) at = skb.network + <usize>k;
+  if (k >= 0) at = base + <usize>k;
   else if (k >= NET_OFF) at = skb.network + <usize>(k - NET_OFF);
   else if (k >= LL_OFF && skb.mac != 0) at = skb.mac + <usize>(k - LL_OFF);
   else return 0;
@@ -115,10 +115,12 @@ function ancillary(what: u32, skb: Skb): u32 {
   }
 }
 
-/** Runs a checked program on the packet from its IP header on: what it returns. `memory`: BPF_SCRATCH bytes. */
-export function cbpfRun(program: usize, count: u32, skb: Skb, scratch: usize): u32 {
+/**
+ * Runs a checked program on the packet from `base` on (its IP header, or what a socket gets): what it returns. `scratch`: BPF_SCRATCH bytes.
+ */
+export function cbpfRun(program: usize, count: u32, skb: Skb, scratch: usize, base: usize = skb.network): u32 {
   let a: u32 = 0, x: u32 = 0, pc: u32 = 0;
-  const length = <u32>(skb.tail - skb.network);
+  const length = <u32>(skb.tail - base);
   while (pc < count) {
     const i = program + <usize>(pc * BPF_INSTRUCTION);
     const code = <u32>load<u16>(i), k = load<u32>(i, 4);
@@ -131,7 +133,7 @@ export function cbpfRun(program: usize, count: u32, skb: Skb, scratch: usize): u
           case 0x60: value = load<u32>(scratch + (<usize>k << 2)); break;
           case 0x80: value = length; break;
           case 0xa0: { // 4*([k]&0xf)
-            const at = find(skb, <i32>k, 1);
+            const at = find(skb, base, <i32>k, 1);
             if (at == 0) return 0;
             value = (<u32>load<u8>(at) & 15) << 2;
             break;
@@ -145,7 +147,7 @@ export function cbpfRun(program: usize, count: u32, skb: Skb, scratch: usize): u
               break;
             }
             const size: u32 = code & 0x18 ? (code & 0x18) == 8 ? 2 : 1 : 4;
-            const at = find(skb, <i32>(indirect ? x + k : k), size);
+            const at = find(skb, base, <i32>(indirect ? x + k : k), size);
             if (at == 0) return 0;
             value = size == 4 ? be32(at, 0) : size == 2 ? be16(at, 0) : <u32>load<u8>(at);
           }

@@ -4,11 +4,12 @@ import { TRACE_IP_LOCAL_OUT, TRACE_IP_OUTPUT } from "../abi/bpf-trace";
 import { traceOutput, watched } from "../bpf/hooks/tracing";
 import { HOOK_OUTPUT, HOOK_POSTROUTING, NF_ACCEPT, NF_STOLEN } from "../abi/netfilter";
 import {
-  DEV_LOOPBACK, DEV_VXLAN, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_NOT_SPECIFIED, DROP_PKT_TOO_BIG, IFF_NOARP, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
+  DEV_LOOPBACK, DEV_VXLAN, DROP_BPF_CGROUP_EGRESS, DROP_IP_OUTNOROUTES, DROP_NETFILTER, DROP_NOT_SPECIFIED, DROP_PKT_TOO_BIG, IFF_NOARP, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
   SNMP_IPEXT_OUTBCASTOCTETS, SNMP_IPEXT_OUTBCASTPKTS, SNMP_IPEXT_OUTMCASTOCTETS, SNMP_IPEXT_OUTMCASTPKTS,
   SNMP_IPEXT_OUTOCTETS, SNMP_IP_FRAGFAILS, SNMP_IP_OUTDISCARDS, SNMP_IP_OUTNOROUTES, SNMP_IP_OUTREQUESTS,
   SNMP_IP_OUTTRANSMITS,
 } from "../abi/net";
+import { CGROUP_INET_EGRESS, cgroupActive, cgroupSkbEgress } from "../bpf/hooks/cgroup";
 import { FULL } from "../features";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
 import { SockCreds, Socket } from "../sock/socket";
@@ -295,6 +296,7 @@ export function loopBackFinish(copy: Skb, dev: NetDevice): void {
 
 /** After POSTROUTING (ip_finish_output). */
 export function finishOutput(skb: Skb, ns: Netns): i32 {
+  if (FULL && skb.sock != 0 && !cgroupLets(skb, ns)) return -EPERM;
   const mtu = skb.rtMtu;
   const length = skbLength(skb);
   if (length <= mtu && skb.fragMax == 0) {
@@ -310,6 +312,15 @@ export function finishOutput(skb: Skb, ns: Netns): i32 {
     return -EMSGSIZE;
   }
   return ipDoFragment(skb, ns, mtu, 0);
+}
+
+/** BPF_CGROUP_RUN_PROG_INET_EGRESS; false: a program dropped the packet. */
+export function cgroupLets(skb: Skb, ns: Netns): bool {
+  if (!cgroupActive(CGROUP_INET_EGRESS)) return true;
+  const sk = handleGet(HANDLE_SOCKET, <u32>skb.sock);
+  if (sk == 0 || cgroupSkbEgress(changetype<Socket>(sk), skb) == 0) return true;
+  skbDrop(skb, ns, skb.rtDev, DROP_BPF_CGROUP_EGRESS);
+  return false;
 }
 
 /** A packet that fits goes to its neighbour (ip_finish_output2). */

@@ -9,6 +9,7 @@ import {
   SNMP6_IP_OUTMCASTOCTETS, SNMP6_IP_OUTMCASTPKTS, SNMP6_IP_OUTNOROUTES, SNMP6_IP_OUTOCTETS, SNMP6_IP_OUTREQUESTS,
   SNMP6_IP_OUTTRANSMITS,
 } from "../abi/net6";
+import { cgroupLets } from "./ip-output";
 import { NetDevice, Netns, Skb } from "../layout";
 import { random32 } from "../mm/rng";
 import { nfHook6 } from "../netfilter/hooks6";
@@ -180,6 +181,7 @@ export function dst6Output(skb: Skb, ns: Netns): i32 {
 
 /** After POSTROUTING (ip6_finish_output). */
 export function finish6(skb: Skb, ns: Netns): i32 {
+  if (skb.sock != 0 && !cgroupLets(skb, ns)) return -EPERM;
   const length = skbLength(skb);
   if (length > skb.rtMtu || (skb.fragMax != 0 && length > skb.fragMax)) return fragment(skb, ns, skb.rtMtu);
   finishOutput6(skb, ns);

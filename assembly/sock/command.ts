@@ -12,6 +12,11 @@ import {
   SOCK_SHUTDOWN, SOCK_SOURCE, SOCK_STATS, SOCK_TCP, SOCK_UDP, SOCK_WRITE, SOCKOPT_NODELAY, SOCKOPT_RCVBUF, SOCKOPT_REUSEADDR,
   SOCKOPT_GID, SOCKOPT_MARK, SOCKOPT_SNDBUF, SOCKOPT_TRANSPARENT, SOCKOPT_UID, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT,
 } from "../abi/sock";
+import {
+  CGROUP_INET4_BIND, CGROUP_INET4_CONNECT, CGROUP_INET4_GETPEERNAME, CGROUP_INET4_GETSOCKNAME, CGROUP_INET4_POST_BIND, CGROUP_INET6_POST_BIND,
+  CGROUP_INET_SOCK_CREATE, CGROUP_UDP4_RECVMSG, CGROUP_UDP4_SENDMSG, addressHi, addressLo, addressPort, cgroupAddress, cgroupSock, messageHi,
+  messageLo,
+} from "../bpf/hooks/cgroup";
 import { FULL } from "../features";
 import { NetDevice, Netns, Skb } from "../layout";
 import { HANDLE_SOCKET, handleGet } from "../mm/handle";
@@ -131,11 +136,19 @@ function call(op: u32, record: usize, length: u32): i32 {
       const refused = takesFamily(sk, hi, lo, record);
       if (refused != 0) return refused;
       if (port == 0 || port > 65535) return sk.kind == SOCK_UDP ? -EINVAL : -EADDRNOTAVAIL;
+      let toHi = hi, toLo = lo, toPort = port;
+      if (FULL && node().bpfHooks != 0) {
+        const denied = cgroupAddress(sk, CGROUP_INET4_CONNECT, hi, lo, port);
+        if (denied != 0) return denied;
+        toHi = addressHi;
+        toLo = addressLo;
+        toPort = addressPort;
+      }
       // 0.0.0.0 and :: as a destination are this host.
-      const to = isAny(hi, lo) ? (FULL && lo == 0 ? LOOPBACK6 : LOOPBACK) : lo;
-      if (sk.kind == SOCK_UDP) return datagramConnect(sk, hi, to, port);
+      const to = isAny(toHi, toLo) ? (FULL && toLo == 0 ? LOOPBACK6 : LOOPBACK) : toLo;
+      if (sk.kind == SOCK_UDP) return datagramConnect(sk, toHi, to, toPort);
       if (sk.kind != SOCK_TCP) return -EOPNOTSUPP;
-      const result = tcpConnect(changetype<Tcp>(at), hi, to, port);
+      const result = tcpConnect(changetype<Tcp>(at), toHi, to, toPort);
       return result < 0 ? result : wait(sk, READY_WRITE, -EINPROGRESS);
     }
     case SOCK_FINISH: return finish(sk);
@@ -209,12 +222,27 @@ function open(ns: Netns, kindAndFamily: u32): i32 {
     boundInsert(sk);
     changetype<SockNetns>(ns.sock).raw++;
   }
+  if (FULL && node().bpfHooks != 0) {
+    const denied = cgroupSock(sk, CGROUP_INET_SOCK_CREATE);
+    if (denied != 0) {
+      close(sk, true);
+      return denied;
+    }
+  }
   return <i32>sk.handle;
 }
 
 /** inet_bind */
-function bind(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
+function bind(sk: Socket, wantedHi: u64, wantedLo: u64, wantedPort: u32): i32 {
   if (sk.kind == SOCK_RAW) return -EOPNOTSUPP;
+  let hi = wantedHi, lo = wantedLo, port = wantedPort;
+  if (FULL && node().bpfHooks != 0) {
+    const denied = cgroupAddress(sk, CGROUP_INET4_BIND, hi, lo, port);
+    if (denied != 0) return denied;
+    hi = addressHi;
+    lo = addressLo;
+    port = addressPort;
+  }
   if (sk.flags & SK_BOUND || sk.state != TCP_CLOSE || port > 65535) return -EINVAL;
   const ns = changetype<Netns>(sk.ns);
   const any = isAny(hi, lo);
@@ -232,6 +260,17 @@ function bind(sk: Socket, hi: u64, lo: u64, port: u32): i32 {
     sk.flags |= SK_BOUND_ADDRESS;
   }
   if (port != 0) sk.flags |= SK_BOUND_PORT;
+  if (FULL && node().bpfHooks != 0) {
+    const denied = cgroupSock(sk, (sk.flags & SK_INET6) != 0 ? CGROUP_INET6_POST_BIND : CGROUP_INET4_POST_BIND);
+    if (denied != 0) {
+      tableRemove(sk);
+      sk.ports = 0;
+      sk.localHi = 0;
+      sk.localLo = (sk.flags & SK_INET6) != 0 ? 0 : 0xffff0000;
+      sk.flags &= ~(SK_BOUND_ADDRESS | SK_BOUND_PORT);
+      return denied;
+    }
+  }
   return 0;
 }
 
@@ -297,7 +336,13 @@ function send(sk: Socket, record: usize, ttl: u32, port: u32, bytes: u32, hi: u6
   const here = isAny(hi, lo);
   const toLo = here ? (FULL && lo == 0 && hi == 0 && (sk.flags & SK_INET6) != 0 ? LOOPBACK6 : LOOPBACK) : lo;
   if (kind == SOCK_PING) return here ? -EDESTADDRREQ : pingSend(sk, hi, lo, port, ttl, record + SOCK_BYTES, bytes);
-  const sourceHi = load<u64>(record, SOCK_SOURCE), sourceLo = load<u64>(record, SOCK_SOURCE + 8);
+  let sourceHi = load<u64>(record, SOCK_SOURCE), sourceLo = load<u64>(record, SOCK_SOURCE + 8);
+  if (FULL && port != 0 && node().bpfHooks != 0) {
+    const denied = cgroupAddress(sk, CGROUP_UDP4_SENDMSG, hi, toLo, port, sourceHi, sourceLo);
+    if (denied != 0) return denied;
+    if (addressPort == 0) return -EINVAL;
+    return udpSend(sk, addressHi, addressLo, addressPort, messageHi, messageLo, ttl, scopeOf(sk), record + SOCK_BYTES, bytes);
+  }
   return udpSend(sk, hi, port == 0 ? lo : toLo, port, sourceHi, sourceLo, ttl, scopeOf(sk), record + SOCK_BYTES, bytes);
 }
 
@@ -310,10 +355,18 @@ function receive(sk: Socket, record: usize, room: u32): i32 {
   const six = FULL && load<u8>(skb.network) >>> 4 == 6;
   const bytes = min<u32>(min<u32>(skbLength(skb), room), MAILBOX_BYTES - SOCK_BYTES);
   store<u32>(record, sk.kind == SOCK_UDP ? UdpView.at(skb.transport).sourcePort : 0, SOCK_PORT);
+  if (FULL && sk.kind == SOCK_UDP && node().bpfHooks != 0) {
+    const hi = toHi, lo = toLo;
+    cgroupAddress(sk, CGROUP_UDP4_RECVMSG, fromHi, fromLo, UdpView.at(skb.transport).sourcePort);
+    store<u32>(record, addressPort, SOCK_PORT);
+    putAddress(record + SOCK_ADDRESS, addressHi, addressLo);
+    putAddress(record + SOCK_SOURCE, hi, lo);
+  } else {
+    putAddress(record + SOCK_ADDRESS, fromHi, fromLo);
+    putAddress(record + SOCK_SOURCE, toHi, toLo);
+  }
   store<u32>(record, bytes, SOCK_LENGTH);
   store<u32>(record, <u32>load<u8>(skb.network + (six ? 7 : 8)), SOCK_ARG);
-  putAddress(record + SOCK_ADDRESS, fromHi, fromLo);
-  putAddress(record + SOCK_SOURCE, toHi, toLo);
   store<u32>(record, six && skb.inDev != 0 && isLinkLocal6(fromHi) ? changetype<NetDevice>(skb.inDev).ifindex : 0, SOCK_SCOPE);
   memory.copy(record + SOCK_BYTES, skb.data, <usize>bytes);
   chargeCopy(bytes);
@@ -385,6 +438,15 @@ function name(sk: Socket, record: usize): i32 {
   store<u32>(record, scopeOf(sk), SOCK_SCOPE);
   putAddress(record + SOCK_ADDRESS, sk.remoteHi, sk.remoteLo);
   putAddress(record + SOCK_SOURCE, sk.localHi, sk.localLo);
+  if (FULL && node().bpfHooks != 0) {
+    // getpeername, getsockname
+    cgroupAddress(sk, CGROUP_INET4_GETPEERNAME, sk.remoteHi, sk.remoteLo, remotePort(sk));
+    putAddress(record + SOCK_ADDRESS, addressHi, addressLo);
+    store<u32>(record, addressPort, SOCK_LENGTH);
+    cgroupAddress(sk, CGROUP_INET4_GETSOCKNAME, sk.localHi, sk.localLo, localPort(sk));
+    putAddress(record + SOCK_SOURCE, addressHi, addressLo);
+    store<u32>(record, addressPort, SOCK_PORT);
+  }
   return SOCK_BYTES;
 }
 

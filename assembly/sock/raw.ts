@@ -7,7 +7,10 @@ import { Netns, Skb } from "../layout";
 import { rawSend6 } from "./raw6";
 import { ipPartialChecksum, ipRawVisible } from "../net/ip-input";
 import { ipRawOut } from "../net/ip-output";
-import { skbAlloc } from "../net/skb";
+import { skbAlloc, skbDrop } from "../net/skb";
+import { DROP_SOCKET_FILTER } from "../abi/net";
+import { sockFilter } from "../bpf/hooks/sock";
+import { node } from "../mm/node";
 import { putBe16 } from "../wire/bytes";
 import { IPV4_HEADER_LEN, Ipv4View } from "../wire/ipv4";
 import { Socket } from "./socket";
@@ -26,6 +29,10 @@ export function rawDeliver(skb: Skb, ns: Netns): void {
     if (changetype<usize>(copy) == 0) return;
     copy.data = copy.network;
     ipPartialChecksum(skb, copy.data);
+    if (FULL && node().bpfHooks != 0 && !sockFilter(sk, copy, 1)) {
+      skbDrop(copy, ns, skb.dev, DROP_SOCKET_FILTER);
+      continue;
+    }
     datagramQueue(sk, copy, 0);
   }
 }

@@ -1,6 +1,7 @@
 // What all sockets have: their place in the tables of the namespace, their queue, their news for the driver.
 import { READY_ERROR, READY_HANGUP, READY_READ, READY_WRITE, SOCK_TCP } from "../abi/sock";
 import { mapsSocketGone } from "../bpf/maps/sockmap";
+import { sockBpfExit } from "../bpf/hooks/sock";
 import { FULL } from "../features";
 import { Netns, Skb } from "../layout";
 import { HANDLE_SOCKET, handleFree, handleNew } from "../mm/handle";
@@ -53,6 +54,7 @@ export const SK_TRANSPARENT: u32 = 512; // IP_TRANSPARENT
   rcvMem: u32; // bytes of the packets in it (sk_rmem_alloc)
   rcvBuf: u32; sndBuf: u32;
   creds: usize; // SockCreds, 0: root's, without a mark
+  bpf: usize; // bpf/hooks/sock.ts: SockBpf, 0: nothing of its own
 }
 
 /** Who a socket belongs to, and what its packets are marked with (SO_MARK). */
@@ -162,6 +164,7 @@ export function socketFree(sk: Socket, bytes: u32): void {
   socketTakeHandle(sk);
   queuePurge(sk);
   if (sk.creds != 0) kfree(sk.creds, CREDS_BYTES);
+  if (FULL && node().bpfHooks != 0) sockBpfExit(sk);
   if (sk.nsNext != 0) changetype<Socket>(sk.nsNext).nsPrev = sk.nsPrev;
   if (sk.nsPrev != 0) changetype<Socket>(sk.nsPrev).nsNext = sk.nsNext;
   else table.sockets = sk.nsNext;

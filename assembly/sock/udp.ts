@@ -4,12 +4,14 @@ import { ETH_P_IP } from "../wire/ethernet";
 import { TRACE_UDP_RCV } from "../abi/bpf-trace";
 import { traceFunction, watched } from "../bpf/hooks/tracing";
 import {
-  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
+  DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_SOCKET_FILTER, DROP_SOCKET_RCVBUFF, DROP_UDP_CSUM, RTN_BROADCAST, RTN_MULTICAST,
   SNMP_IP_OUTNOROUTES, SNMP_UDP_IGNOREDMULTI, SNMP_UDP_INDATAGRAMS, SNMP_UDP_INCSUMERRORS, SNMP_UDP_INERRORS, SNMP_UDP_NOPORTS, SNMP_UDP_OUTDATAGRAMS, SNMP_UDP_SNDBUFERRORS,
   SNMP_UDP_RCVBUFERRORS, SYSCTL_CORE_RMEM_DEFAULT, SYSCTL_IP_DEFAULT_TTL,
 } from "../abi/net";
 import { READY_ERROR, READY_READ, READY_WRITE, SOCK_UDP, TCP_CLOSE, TCP_ESTABLISHED } from "../abi/sock";
+import { sockFilter } from "../bpf/hooks/sock";
 import { Netns, Skb } from "../layout";
+import { node } from "../mm/node";
 import { IPSKB_CSUM_PARTIAL, IPSKB_LOOPED } from "../net/ip-input";
 import { icmpSend, ipSend, routeOutput } from "../net/ip-output";
 import { nfSkbReset } from "../netfilter/hooks";
@@ -203,6 +205,11 @@ export function udpReceive(skb: Skb, ns: Netns): void {
 function deliver(sk: Socket, skb: Skb, ns: Netns): void {
   const six = FULL && load<u8>(skb.network) >>> 4 == 6;
   observeDelivery(skb, ns, IPPROTO_UDP, sk.handle);
+  if (FULL && node().bpfHooks != 0 && !sockFilter(sk, skb, UDP_HEADER_LEN)) {
+    udpCount(ns, SNMP_UDP_INERRORS, six);
+    skbDrop(skb, ns, skb.dev, DROP_SOCKET_FILTER);
+    return;
+  }
   if (datagramQueue(sk, skb, UDP_HEADER_LEN)) return;
   udpCount(ns, SNMP_UDP_RCVBUFERRORS, six);
   udpCount(ns, SNMP_UDP_INERRORS, six);

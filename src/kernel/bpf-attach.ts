@@ -189,6 +189,100 @@ export function bpfStats(context: NodeContext): { readonly missed: number; reado
   return { missed: view.getUint32(0, true), xdpExceptions: view.getUint32(4, true), redirectErrors: view.getUint32(8, true) };
 }
 
+/** How a program stands beside others of its cgroup: alone (the default), alone but groups below may have their own, or one of several. */
+export type CgroupMode = "single" | "override" | "multi";
+
+/** A control group of a node: sockets belong to one, and so do the programs that judge them. */
+export interface Cgroup {
+  readonly id: number;
+  /** A group below this one. */
+  child(): Cgroup;
+  /** EBUSY while groups are below it or sockets in it. */
+  delete(): void;
+  /** Sockets of the namespace that were not put elsewhere. */
+  join(netns: Netns): void;
+  /**
+   * BPF_PROG_ATTACH with AttachType.CGROUP_* (src/bpf/uapi.ts). Throws KernelError EPERM where a group above or what stands here forbids
+   * it, EINVAL for a program of another type, E2BIG beyond 64.
+   */
+  attach(type: number, program: AttachableProgram, options?: AttachPosition & { readonly mode?: CgroupMode }): void;
+  /** ENOENT: it is not there. */
+  detach(type: number, program?: AttachableProgram): void;
+  link(type: number, program: AttachableProgram, position?: AttachPosition): BpfLink;
+  /** What is attached here; with `effective` also what the groups above add, in the order in which they run. */
+  query(type: number, effective?: boolean): BpfQuery;
+}
+
+/** The root of a node's control groups. */
+export const rootCgroup = (context: NodeContext): Cgroup => cgroupOf(context, 1);
+
+function cgroupOf(context: NodeContext, id: number): Cgroup {
+  const { instance } = context;
+  const record = (type: number, program: number, flags: number, { before, after, replace }: AttachPosition): void => {
+    const { view } = instance;
+    const related = before !== undefined ? before : after;
+    instance.u8.fill(0, 0, abi.ATTACH_BYTES);
+    view.setUint32(abi.ATTACH_TYPE, type, true);
+    view.setUint32(abi.ATTACH_PROG, program, true);
+    view.setUint32(abi.ATTACH_TARGET, id, true);
+    view.setUint32(abi.ATTACH_FLAGS, flags | (before === undefined ? 0 : BPF_F_BEFORE) | (after === undefined ? 0 : BPF_F_AFTER)
+      | (replace === undefined ? 0 : BPF_F_REPLACE), true);
+    if (typeof related === "object" && "handle" in related) view.setUint32(abi.ATTACH_RELATIVE, related.handle, true);
+    view.setUint32(abi.ATTACH_REPLACED, replace?.handle ?? 0, true);
+  };
+  return {
+    id,
+    child() {
+      instance.view.setUint32(0, id, true);
+      return cgroupOf(context, context.command(abi.BPF_CGROUP_NEW, 4, "cgroup"));
+    },
+    delete() {
+      instance.view.setUint32(0, id, true);
+      context.command(abi.BPF_CGROUP_DELETE, 4, "cgroup");
+    },
+    join(netns) {
+      instance.view.setUint32(0, kernelOf(netns).handle, true);
+      instance.view.setUint32(4, id, true);
+      context.command(abi.BPF_CGROUP_JOIN, 8, "cgroup");
+    },
+    attach(type, program, options = {}) {
+      record(type, program.handle, MODES[options.mode ?? "single"], options);
+      context.command(abi.BPF_ATTACH, abi.ATTACH_BYTES, "cgroup");
+    },
+    detach(type, program) {
+      record(type, program?.handle ?? 0, 0, {});
+      context.command(abi.BPF_DETACH, abi.ATTACH_BYTES, "cgroup");
+    },
+    link(type, program, position = {}) {
+      record(type, program.handle, 0, position);
+      return linkOf(context, context.command(abi.BPF_LINK_CREATE, abi.ATTACH_BYTES, "cgroup"));
+    },
+    query(type, effective = false) {
+      record(type, 0, effective ? abi.BPF_F_QUERY_EFFECTIVE : 0, {});
+      context.command(abi.BPF_QUERY, abi.ATTACH_BYTES, "cgroup");
+      return readQuery(context);
+    },
+  };
+}
+
+const MODES = { single: 0, override: abi.BPF_F_ALLOW_OVERRIDE, multi: abi.BPF_F_ALLOW_MULTI } as const;
+
+/**
+ * SO_ATTACH_BPF (a program of type SOCKET_FILTER), SO_ATTACH_FILTER (instructions of classic BPF, 8 bytes each: `{u16 code, u8 jt, u8 jf,
+ * u32 k}` as `tcpdump -ddd` counts them) or SO_DETACH_FILTER (nothing) of the socket with that kernel handle. Throws KernelError EINVAL for a
+ * program that is none, ENOENT where nothing is to detach.
+ */
+export function attachSocketFilter(context: NodeContext, socket: number, filter?: AttachableProgram | Uint8Array): void {
+  const { view, u8 } = context.instance;
+  const classic = filter instanceof Uint8Array ? filter : undefined;
+  if (classic !== undefined && (classic.length % 8 !== 0 || classic.length > 32768)) throw new KernelError("EINVAL", "filter: EINVAL");
+  view.setUint32(0, socket, true);
+  view.setUint32(4, filter === undefined ? abi.SOCKFILTER_NONE : classic === undefined ? abi.SOCKFILTER_BPF : abi.SOCKFILTER_CLASSIC, true);
+  view.setUint32(8, classic !== undefined ? classic.length / 8 : ((filter as AttachableProgram | undefined)?.handle ?? 0), true);
+  if (classic !== undefined) u8.set(classic, 12);
+  context.command(abi.BPF_SOCK_FILTER, 12 + (classic?.length ?? 0), "filter");
+}
+
 // uapi/linux/bpf.h
 const BPF_F_REPLACE = 4;
 const BPF_F_BEFORE = 8;

@@ -2,8 +2,8 @@
 // dev_xdp_attach). Each kind of hook keeps what is attached to it in its own file.
 import {
   ATTACH_BYTES, ATTACH_FLAGS, ATTACH_IFINDEX, ATTACH_PROG, ATTACH_RELATIVE, ATTACH_REPLACED, ATTACH_REVISION, ATTACH_TARGET, ATTACH_TYPE, BPF_ATTACH,
-  BPF_DETACH, BPF_HOOK_STATS, BPF_LINK_CREATE, BPF_LINK_DETACH, BPF_LINK_FREE, BPF_LINK_INFO,
-  BPF_LINK_UPDATE, BPF_QUERY, BPF_TCX_EGRESS, BPF_TCX_INGRESS, BPF_XDP, BPF_XDP_INFO, QUERY_BYTES, QUERY_FLAGS, QUERY_LINK, QUERY_NAME, QUERY_PROG, QUERY_TAG, QUERY_TYPE,
+  BPF_CGROUP_DELETE, BPF_CGROUP_JOIN, BPF_CGROUP_NEW, BPF_DETACH, BPF_HOOK_STATS, BPF_LINK_CREATE, BPF_LINK_DETACH, BPF_LINK_FREE, BPF_LINK_INFO,
+  BPF_LINK_UPDATE, BPF_QUERY, BPF_SOCK_FILTER, BPF_TCX_EGRESS, BPF_TCX_INGRESS, BPF_XDP, BPF_XDP_INFO, QUERY_BYTES, QUERY_FLAGS, QUERY_LINK, QUERY_NAME, QUERY_PROG, QUERY_TAG, QUERY_TYPE,
   XDP_FLAGS_DRV_MODE, XDP_FLAGS_HW_MODE, XDP_FLAGS_REPLACE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_UPDATE_IF_NOEXIST,
 } from "../../abi/bpf-attach";
 import { EBADF, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, MAILBOX_BYTES } from "../../abi/core";
@@ -13,6 +13,8 @@ import { deviceFind } from "../../net/devices";
 import { flowsInvalidate } from "../../net/flow";
 import { netnsGet } from "../../net/netns";
 import { attachMore, detachMore, linkTakeMore, linkUpdateMore, queryMore } from "./attach-more";
+import { cgroupDelete, cgroupJoin, cgroupNew } from "./cgroup";
+import { sockFilterCommand } from "./sock";
 import { progById } from "./program";
 import { BpfProg, progGet, progHold, progPut } from "../prog";
 import { DeviceBpf, XDP_DRV, XDP_SKB, deviceBpf, deviceBpfTidy } from "./device";
@@ -45,6 +47,10 @@ export function bpfAttachCommand(op: u32, record: usize, length: u32): i32 {
       return 0;
     }
     case BPF_XDP_INFO: return xdpInfo(record);
+    case BPF_CGROUP_NEW: return cgroupNew(load<u32>(record));
+    case BPF_CGROUP_DELETE: return cgroupDelete(load<u32>(record));
+    case BPF_CGROUP_JOIN: return cgroupJoin(load<u32>(record), load<u32>(record, 4));
+    case BPF_SOCK_FILTER: return sockFilterCommand(record, length);
     case BPF_HOOK_STATS: {
       store<u32>(record, s.missed);
       store<u32>(record, s.exceptions, 4);

@@ -110,6 +110,20 @@ export function listAttach(list: usize, prog: usize, link: usize, replaced: usiz
   return 0;
 }
 
+/** Puts an entry at `at`, or in place of the one there; the caller looked at everything. The list takes over the reference of a program. */
+export function listPut(list: usize, at: i32, prog: usize, link: usize, over: bool): void {
+  const l = changetype<ProgList>(list);
+  if (over) {
+    if (listLink(list, <u32>at) != 0) linkDetached(listLink(list, <u32>at));
+    else progPut(changetype<BpfProg>(listProg(list, <u32>at)));
+  } else {
+    for (let i = <i32>l.count; i > at; i--) setEntry(list, <u32>i, listProg(list, <u32>i - 1), listLink(list, <u32>i - 1));
+    l.count++;
+  }
+  setEntry(list, <u32>at, prog, link);
+  l.revision++;
+}
+
 /**
  * bpf_mprog_detach: the program (0: the one at the end that the flags name), or what stands for `link`. The list's reference goes,
  * where it is not a link's. 0 or -errno.

@@ -76,7 +76,7 @@ const LEVEL_BYTES: usize = VIEWS_AT + VIEW_BYTES * VIEWS_MAX;
   nextCgroup: u32;
   tunnels: usize; // bpf/hooks/tunnel.ts
   tunnelNext: u32;
-  users: u32; // cgroups with programs
+  active: u64; // bit by attach type: some cgroup has programs of it
   missed: u32; // programs that could not be run: nested too deep
   cookie: u64; // bpf_get_socket_cookie, bpf_get_netns_cookie: the next one
   redirectErrors: u32;

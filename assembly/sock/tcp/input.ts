@@ -6,14 +6,16 @@ import { TRACE_TCP_V4_RCV } from "../../abi/bpf-trace";
 import { traceFunction, watched } from "../../bpf/hooks/tracing";
 import {
   DROP_HDR_TRUNC, DROP_NO_SOCKET, DROP_OTHERHOST, DROP_TCP_CLOSE, DROP_TCP_CSUM, DROP_TCP_FLAGS, DROP_TCP_INVALID_ACK_SEQUENCE,
-  DROP_TCP_INVALID_SEQUENCE, DROP_TCP_OVERWINDOW, DROP_TCP_RESET, PACKET_HOST, RTN_LOCAL, SNMP_TCP_INCSUMERRORS, SNMP_TCP_INERRS,
+  DROP_TCP_INVALID_SEQUENCE, DROP_TCP_OVERWINDOW, DROP_TCP_RESET, DROP_SOCKET_FILTER, PACKET_HOST, RTN_LOCAL, SNMP_TCP_INCSUMERRORS, SNMP_TCP_INERRS,
   SNMP_TCP_INSEGS,
 } from "../../abi/net";
 import {
   READY_WRITE, SOCK_TCP, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_LAST_ACK,
   TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT, TCP_TIME_WAIT,
 } from "../../abi/sock";
+import { sockFilter } from "../../bpf/hooks/sock";
 import { Netns, Skb } from "../../layout";
+import { node } from "../../mm/node";
 import { snmpInc } from "../../net/snmp";
 import { skbDrop, skbFree, skbLength, skbPull } from "../../net/skb";
 import { checksumAdd, checksumFold } from "../../wire/checksum";
@@ -93,6 +95,7 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
     if (endpoint.kind == SOCK_TCP) {
       const sk = changetype<Tcp>(found);
       observeDelivery(skb, ns, IPPROTO_TCP, sk.handle);
+      if (FULL && node().bpfHooks != 0 && !filtered(sk, skb, header)) return;
       connectionReceive(sk, skb);
       return;
     }
@@ -118,7 +121,22 @@ export function tcpReceive(skb: Skb, ns: Netns): void {
     return;
   }
   observeDelivery(skb, ns, IPPROTO_TCP, changetype<Tcp>(listener).handle);
+  if (FULL && node().bpfHooks != 0 && !filtered(changetype<Tcp>(listener), skb, header)) return;
   listenReceive(changetype<Listener>(listener), skb, ns, 0);
+}
+
+/** tcp_filter: programs see the segment with its header. False: it was dropped. */
+function filtered(sk: Tcp, skb: Skb, header: u32): bool {
+  skb.data -= <usize>header;
+  if (sockFilter(sk, skb, header)) {
+    skb.data += <usize>header;
+    // What was cut off never came.
+    const flags = flagsOf(skb);
+    setEnd(skb, seqOf(skb) + skbLength(skb) + (flags & TCP_FIN) + ((flags >> 1) & 1));
+    return true;
+  }
+  skbDrop(skb, changetype<Netns>(sk.ns), skb.dev, DROP_SOCKET_FILTER);
+  return false;
 }
 
 /** Nobody is there: RST, unless it was sent to everybody. */
