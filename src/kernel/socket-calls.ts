@@ -50,6 +50,19 @@ export interface NetnsSockets extends Sockets {
   stats(): SocketStats;
 }
 
+const ids = new WeakMap<object, number>();
+const known = <T extends object>({ id }: { readonly id: number }, socket: T): T => {
+  ids.set(socket, id);
+  return socket;
+};
+
+/** The kernel's handle of a socket made here, for what the calls of `Sockets` do not do; throws EBADF for another object. */
+export function socketHandle(socket: object): number {
+  const id = ids.get(socket);
+  if (id === undefined) throw new SocketError("EBADF", "socket");
+  return id;
+}
+
 /** Result of an attempt: undefined asks to wait. */
 type Attempt<T> = () => T | undefined;
 
@@ -336,7 +349,7 @@ export function createSockets(context: NodeContext, netns: number, findDevice: (
         bind(handle, local?.address ?? (family.includes(":") ? ANY6 : ANY), local?.port ?? 0);
         if (remote !== undefined) connectRequest(handle, remote);
         const name = names(handle).local;
-        return {
+        return known(handle, {
           local: name,
           send(data, to, source = ANY) {
             if (to !== undefined) {
@@ -350,7 +363,7 @@ export function createSockets(context: NodeContext, netns: number, findDevice: (
           close() {
             close(handle);
           },
-        };
+        });
       });
     },
 
@@ -364,7 +377,7 @@ export function createSockets(context: NodeContext, netns: number, findDevice: (
         bind(handle, local.address ?? ANY, local.port);
         put(handle.id, Math.max(0, Math.min(backlog, SOMAXCONN)));
         request(SOCK_LISTEN, SOCK_BYTES, "listen");
-        return listenerOf(handle);
+        return known(handle, listenerOf(handle));
       });
     },
 
@@ -381,7 +394,7 @@ export function createSockets(context: NodeContext, netns: number, findDevice: (
             return request(SOCK_FINISH, SOCK_BYTES, "connect") === undefined ? undefined : true;
           }, signal);
         }
-        return streamOf(handle);
+        return known(handle, streamOf(handle));
       } catch (error) {
         close(handle, true);
         throw error;

@@ -20,6 +20,8 @@ function owner(id: u32): u32 {
     case 9: case 10: case 11: case 13: case 17: case 18: case 19: case 23: case 24: case 26: case 31: case 32: case 34: case 38: case 39: case 40:
     case 41: case 43: case 44: case 48: case 50: case 51: case 54: case 65: case 68: case 69: case 97: case 135: case 151: case 152: case 155: case 163:
     case 188: case 189: case 190: case 192:
+    case 46: case 47: case 49: case 57: case 64: case 79: case 83: case 84: case 85: case 86: case 95: case 96: case 98: case 99: case 122: case 124:
+    case 128: case 129: case 136: case 137: case 138: case 139: case 140: case 178: case 186: case 187:
       return PACKET;
     default: return isMapHelper(id) ? MAPS : id >= 0x10000 ? kfuncOwner(id) : NOBODY;
   }

@@ -3,13 +3,14 @@ import { EINVAL, ENOTSUPP } from "../../abi/core";
 import { Skb } from "../../layout";
 import { fibHelper } from "./fib";
 import { skbLength } from "../../net/skb";
-import { cloneRedirect, redirect, redirectNeigh, redirectPeer } from "../hooks/redirect";
+import { cloneRedirect, redirect, redirectMap, redirectNeigh, redirectPeer } from "../hooks/redirect";
 import { HookRun, hookRun } from "../hooks/state";
 import { RUN_SKB, RUN_XDP } from "../run";
 import {
   checkMtu, csumLevel, ecnSetCe, failed, getHashRecalc, l3CsumReplace, l4CsumReplace, setHash, setHashInvalid, skbChangeType, skbLoadBytes,
   skbLoadBytesRelative, skbPullData, skbSetTstamp, skbStoreBytes,
 } from "./skb";
+import { NOT_SOCK, sockHelper } from "./sock";
 import { adjustRoom, changeHead, changeProto, changeTail, vlanPopHelper, vlanPushHelper } from "./skb-room";
 import { xdpAdjustHead, xdpAdjustMeta, xdpAdjustTail, xdpBytes } from "./xdp";
 
@@ -20,10 +21,13 @@ export function packetHelper(id: u32, a: u64, b: u64, c: u64, d: u64, e: u64): u
   switch (id) {
     case 23: return redirect(r, <u32>a, b);
     case 69: return r.kind == RUN_SKB || r.kind == RUN_XDP ? fibHelper(r, b, <u32>c, <u32>d) : failed(EINVAL);
+    case 51: return r.kind == RUN_XDP ? redirectMap(r, a, b, c) : failed(EINVAL);
     case 155: return redirectPeer(r, <u32>a, b);
     case 152: return redirectNeigh(r, <u32>a, b, <u32>c, d);
     default:
   }
+  const socket = sockHelper(r, id, a, b, c, d, e);
+  if (socket != NOT_SOCK) return socket;
   if (r.kind == RUN_XDP) return xdpHelper(r, id, b, c, d, e);
   return r.kind == RUN_SKB ? skbHelper(r, id, b, c, d, e) : failed(EINVAL);
 }

@@ -18,7 +18,7 @@ import { queryEntry } from "./attach";
 import { SKB_CTX_BYTES } from "./context";
 import { Link, linkDetached } from "./link";
 import { BPF_F_AFTER, BPF_F_BEFORE, BPF_F_ID, BPF_F_LINK, BPF_F_REPLACE, ProgList, listDetach, listFind, listLink, listProg, listPut, listUpdate, progListFree, progListNew } from "./list";
-import { NetnsBpf } from "./netns";
+import { NetnsBpf, netnsBpf } from "./netns";
 import { SockBpf, sockBpf, sockProgram } from "./sock";
 import { BPF_SOCK_BYTES, sockProtocol, sockType, sockView, sockWrite } from "./sock-view";
 import { HookRun, HookState, hookEnter, hookGo, hookLeave, hookState, progFields } from "./state";
@@ -121,10 +121,9 @@ export function cgroupJoin(handle: u32, id: u32): i32 {
   } else {
     const ns = handleGet(HANDLE_NETNS, handle);
     if (ns == 0) return -EBADF;
-    const own = changetype<Netns>(ns);
-    if (own.bpf == 0) own.bpf = kmalloc(<u32>offsetof<NetnsBpf>());
-    if (own.bpf == 0) return -ENOMEM;
-    field = own.bpf + offsetof<NetnsBpf>("cgroup");
+    const own = netnsBpf(changetype<Netns>(ns));
+    if (changetype<usize>(own) == 0) return -ENOMEM;
+    field = changetype<usize>(own) + offsetof<NetnsBpf>("cgroup");
   }
   if (load<u32>(field) != 0) changetype<Cgroup>(<usize>load<u32>(field)).refs--;
   store<u32>(field, <u32>at);
@@ -313,6 +312,7 @@ function runAll(r: HookRun, sk: Socket, type: u32): i32 {
   let ran = false;
   for (let at = sockCgroup(sk); at != 0; at = above(at, type, ran)) {
     const list = listOf(at, type), n = countOf(at, type);
+    r.cgroup = changetype<Cgroup>(at).id;
     for (let i: u32 = 0; i < n; i++) {
       const prog = listProg(list, i);
       ran = true;

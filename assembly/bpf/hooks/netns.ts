@@ -1,4 +1,6 @@
 // What is attached to a network namespace (kernel/bpf/net_namespace.c, net/netfilter/nf_bpf_link.c), and the cgroup its sockets belong to.
+import { Netns } from "../../layout";
+import { kmalloc } from "../../mm/slab";
 
 @unmanaged export class NetnsBpf {
   cgroup: usize; // Cgroup
@@ -7,4 +9,10 @@
   lookup: usize; // ProgList of sk_lookup
   filters: u32; // netfilter programs
   cookie: u64;
+}
+
+/** The namespace's, made where there is none; null (0): no memory. */
+export function netnsBpf(ns: Netns): NetnsBpf {
+  if (ns.bpf == 0) ns.bpf = kmalloc(<u32>offsetof<NetnsBpf>());
+  return changetype<NetnsBpf>(ns.bpf);
 }

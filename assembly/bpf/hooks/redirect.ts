@@ -15,6 +15,8 @@ import { ETH_HEADER_LEN, ETH_P_IP, ETH_P_IPV6, EthernetView } from "../../wire/e
 import { IPV4_HEADER_LEN, Ipv4View } from "../../wire/ipv4";
 import { IPV6_HEADER_LEN, Ipv6View } from "../../wire/ipv6";
 import { failed } from "../helpers/skb";
+import { devmapLookup, xskmapLookup } from "../maps/devmap";
+import { BpfMap, bpfMapFind } from "../maps/map";
 import { bpfReadable } from "../memory";
 import { RUN_XDP } from "../run";
 import { skbCtxStore } from "./context";
@@ -22,6 +24,8 @@ import { HR_INGRESS, HR_TEST, HookRun, HookState } from "./state";
 
 const TC_ACT_SHOT: u64 = 2, TC_ACT_REDIRECT: u64 = 7;
 const XDP_ABORTED: u64 = 0, XDP_REDIRECT: u64 = 4;
+const MAP_DEVMAP: u32 = 14, MAP_CPUMAP: u32 = 16, MAP_XSKMAP: u32 = 17, MAP_DEVMAP_HASH: u32 = 25;
+const BPF_F_BROADCAST: u32 = 8, BPF_F_EXCLUDE_INGRESS: u32 = 16;
 export const BPF_F_INGRESS: u32 = 1;
 export const BPF_F_PEER: u32 = 4;
 export const BPF_F_NEIGH: u32 = 2;
@@ -71,6 +75,26 @@ export function redirectNeigh(r: HookRun, ifindex: u32, params: u64, length: u32
     }
   }
   return TC_ACT_REDIRECT;
+}
+
+/** bpf_redirect_map of XDP: to an element of a map of devices, CPUs or AF_XDP sockets; without one the flags' lowest bits are the answer. */
+export function redirectMap(r: HookRun, map: u64, key: u64, flags: u64): u64 {
+  const at = bpfMapFind(map);
+  if (at == 0) return XDP_ABORTED;
+  const type = changetype<BpfMap>(at).type, devices = type == MAP_DEVMAP || type == MAP_DEVMAP_HASH;
+  if (!devices && type != MAP_CPUMAP && type != MAP_XSKMAP) return XDP_ABORTED;
+  if ((flags & ~<u64>(3 | (devices ? BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS : 0))) != 0) return XDP_ABORTED;
+  const value = type == MAP_XSKMAP ? xskmapLookup(at, <u32>key) : devmapLookup(at, <u32>key);
+  const all = (flags & BPF_F_BROADCAST) != 0;
+  if (value == 0 && !all) {
+    r.riMapType = 0;
+    return flags & 3;
+  }
+  r.riValue = value;
+  r.riMap = at;
+  r.riMapType = type;
+  r.riFlags = all ? <u32>flags : 0;
+  return XDP_REDIRECT;
 }
 
 /** bpf_clone_redirect: a copy goes now. */
