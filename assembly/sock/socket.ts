@@ -159,12 +159,13 @@ export function socketTakeHandle(sk: Socket): void {
 
 /** Gives the memory of a socket back that stands in no table any more. */
 export function socketFree(sk: Socket, bytes: u32): void {
+  // Programs that hear of its end still see all of it.
+  if (FULL && node().bpfHooks != 0) sockBpfExit(sk);
   if (FULL && node().bpfMaps != 0) mapsSocketGone(changetype<usize>(sk));
   const table = changetype<SockNetns>(changetype<Netns>(sk.ns).sock);
   socketTakeHandle(sk);
   queuePurge(sk);
   if (sk.creds != 0) kfree(sk.creds, CREDS_BYTES);
-  if (FULL && node().bpfHooks != 0) sockBpfExit(sk);
   if (sk.nsNext != 0) changetype<Socket>(sk.nsNext).nsPrev = sk.nsPrev;
   if (sk.nsPrev != 0) changetype<Socket>(sk.nsPrev).nsNext = sk.nsNext;
   else table.sockets = sk.nsNext;

@@ -1,7 +1,7 @@
 /** Programs at the hooks of devices: XDP and tcx, what they do to packets on the way through a node, and how they are attached. */
 import { describe, expect, it } from "vitest";
 import * as b from "../../src/bpf/insn.ts";
-import { Helper, MapType } from "../../src/bpf/uapi.ts";
+import { Helper, MapType, ProgType } from "../../src/bpf/uapi.ts";
 import { bpfOf, bpfStats } from "../../src/kernel/bpf-attach.ts";
 import { createBpfMaps } from "../../src/kernel/bpf-maps.ts";
 import { createBpfPrograms } from "../../src/kernel/bpf.ts";
@@ -103,6 +103,58 @@ describe("XDP", () => {
     one.free();
     two.free();
     void node;
+  });
+});
+
+describe("redirects", () => {
+  it("go through a device map, or end as the flags say", async () => {
+    const node = await createTestNode();
+    const { host } = node.kernel;
+    for (const [i, name] of ["eth0", "eth1"].entries()) {
+      host.addLink({ kind: "nic", name, mac: `02:00:00:00:00:0${i + 1}` });
+      host.setLink(name, { up: true });
+    }
+    const map = createBpfMaps(node.kernel.context).create({ type: MapType.DEVMAP, keySize: 4, valueSize: 4, maxEntries: 2 });
+    const programs = createBpfPrograms(node.kernel.context);
+    const program = programs.load({
+      type: ProgType.XDP, maps: [map.address],
+      program: assemble([0x18, 1, 1, 0, map.address], [0, 0, 0, 0, 0], mov(2, 1), mov(3, XDP_TX), call(Helper.redirect_map), exit),
+    });
+    bpfOf(host).attachXdp("eth0", program);
+    await node.settle();
+    const frame = `02000000000102000000000208004500${"00".repeat(40)}`;
+    const sentBy = async (): Promise<number[]> => {
+      node.takeFrames();
+      node.inject(host.link("eth0")!.ifindex, frame);
+      await node.settle();
+      return node.takeFrames().map(({ ifindex }) => ifindex);
+    };
+    expect(await sentBy()).toEqual([host.link("eth0")!.ifindex]);
+    const words = (...numbers: number[]): Uint8Array => new Uint8Array(Uint32Array.from(numbers).buffer);
+    map.update(words(1), words(host.link("eth1")!.ifindex));
+    expect(await sentBy()).toEqual([host.link("eth1")!.ifindex]);
+    host.setLink("eth1", { up: false });
+    expect(await sentBy()).toEqual([]);
+    expect(bpfStats(node.kernel.context).redirectErrors).toBe(1);
+  });
+
+  it("reach the peer's namespace at once, and neighbours by their addresses", async () => {
+    const p = await pair();
+    // A packet for 10.0.0.2 that comes back in by `lo` of a third namespace's cable goes straight into c.
+    const host = p.node.kernel.host;
+    host.addLink({ kind: "nic", name: "eth0", mac: "02:00:00:00:00:0a" });
+    host.setLink("eth0", { up: true });
+    host.addLink({ kind: "veth", name: "lxc", mac: "02:00:00:00:00:0b", peer: { name: "eth1", netns: p.c, mac: "02:00:00:00:00:0c" } });
+    host.setLink("lxc", { up: true });
+    p.c.setLink("eth1", { up: true });
+    p.c.addAddress("eth1", "10.1.0.2/24");
+    const to = cls(p.programs, assemble(mov(1, host.link("lxc")!.ifindex), mov(2, 0), call(Helper.redirect_peer), exit));
+    bpfOf(host).attachTcx("eth0", "ingress", to);
+    // An ARP request for 10.1.0.2 is answered by c, through eth1 and lxc.
+    p.node.inject(host.link("eth0")!.ifindex, "ffffffffffff02000000000d08060001080006040001" + "02000000000d0a010009" + "0000000000000a010002");
+    await p.node.settle();
+    expect(p.c.link("eth1")!.stats).toMatchObject({ rxPackets: expect.any(Number) as number });
+    expect(p.c.neighbours().some(({ dst }) => dst === "10.1.0.9")).toBe(true);
   });
 });
 
