@@ -54,7 +54,6 @@ export const SK_TRANSPARENT: u32 = 512; // IP_TRANSPARENT
   rcvMem: u32; // bytes of the packets in it (sk_rmem_alloc)
   rcvBuf: u32; sndBuf: u32;
   creds: usize; // SockCreds, 0: root's, without a mark
-  bpf: usize; // bpf/hooks/sock.ts: SockBpf, 0: nothing of its own
 }
 
 /** Who a socket belongs to, and what its packets are marked with (SO_MARK). */
@@ -63,6 +62,7 @@ export const SK_TRANSPARENT: u32 = 512; // IP_TRANSPARENT
   mark: u32;
   /** ifindex that its addresses of the link are of, 0: none (sk_bound_dev_if). */
   scope: u32;
+  bpf: usize; // bpf/hooks/sock.ts: SockBpf, 0: nothing of its own
 }
 const CREDS_BYTES: u32 = <u32>offsetof<SockCreds>();
 

@@ -13,7 +13,7 @@ import { udpFind } from "../../sock/udp";
 import { be16, mapped4 } from "../../wire/bytes";
 import { cgroupId } from "../hooks/cgroup";
 import { netnsBpf } from "../hooks/netns";
-import { SockBpf, sockBpf, sockCookie } from "../hooks/sock";
+import { SockBpf, sockBpf, sockBpfOf, sockCookie } from "../hooks/sock";
 import { isFull, sockFamily, sockOfView, sockView, sockViewRelease, tcpView } from "../hooks/sock-view";
 import { HR_INGRESS, HookRun, hookState } from "../hooks/state";
 import { bpfReadable, bpfWritable } from "../memory";
@@ -215,7 +215,7 @@ function getOption(r: HookRun, level: u32, name: u32, value: u64, length: u32): 
       case SO_REUSEADDR: number = sk.flags & SK_REUSE ? 1 : 0; break;
       case SO_SNDBUF: number = sk.sndBuf; break;
       case SO_RCVBUF: number = sk.rcvBuf; break;
-      case SO_PRIORITY: number = sk.bpf == 0 ? 0 : changetype<SockBpf>(sk.bpf).priority; break;
+      case SO_PRIORITY: number = sockBpfOf(sk) == 0 ? 0 : changetype<SockBpf>(sockBpfOf(sk)).priority; break;
       case SO_TYPE: number = sk.kind == SOCK_TCP ? 1 : 2; break;
       case SO_DOMAIN: number = sk.flags & SK_INET6 ? 10 : 2; break;
       default: {

@@ -19,7 +19,7 @@ import { SKB_CTX_BYTES } from "./context";
 import { Link, linkDetached } from "./link";
 import { BPF_F_AFTER, BPF_F_BEFORE, BPF_F_ID, BPF_F_LINK, BPF_F_REPLACE, ProgList, listDetach, listFind, listLink, listProg, listPut, listUpdate, progListFree, progListNew } from "./list";
 import { NetnsBpf, netnsBpf } from "./netns";
-import { SockBpf, sockBpf, sockProgram } from "./sock";
+import { SockBpf, sockBpf, sockBpfOf, sockProgram } from "./sock";
 import { BPF_SOCK_BYTES, sockProtocol, sockType, sockView, sockWrite } from "./sock-view";
 import { HookRun, HookState, hookEnter, hookGo, hookLeave, hookState, progFields } from "./state";
 
@@ -133,7 +133,7 @@ export function cgroupJoin(handle: u32, id: u32): i32 {
 
 /** The group of a socket; 0: there are no groups. */
 export function sockCgroup(sk: Socket): usize {
-  if (sk.bpf != 0 && changetype<SockBpf>(sk.bpf).cgroup != 0) return changetype<SockBpf>(sk.bpf).cgroup;
+  if (sockBpfOf(sk) != 0 && changetype<SockBpf>(sockBpfOf(sk)).cgroup != 0) return changetype<SockBpf>(sockBpfOf(sk)).cgroup;
   const ns = changetype<Netns>(sk.ns);
   if (ns.bpf != 0 && changetype<NetnsBpf>(ns.bpf).cgroup != 0) return changetype<NetnsBpf>(ns.bpf).cgroup;
   return cgroupFind(1);
@@ -376,7 +376,7 @@ export function cgroupSock(sk: Socket, type: u32): i32 {
 
 export function cgroupRelease(sk: Socket): void {
   if (cgroupActive(CGROUP_INET_SOCK_RELEASE)) cgroupSock(sk, CGROUP_INET_SOCK_RELEASE);
-  if (sk.bpf != 0 && changetype<SockBpf>(sk.bpf).cgroup != 0) changetype<Cgroup>(changetype<SockBpf>(sk.bpf).cgroup).refs--;
+  if (sockBpfOf(sk) != 0 && changetype<SockBpf>(sockBpfOf(sk)).cgroup != 0) changetype<Cgroup>(changetype<SockBpf>(sockBpfOf(sk)).cgroup).refs--;
 }
 
 // What programs made of an address (struct sockaddr); read at once.

@@ -1,12 +1,12 @@
 // What belongs to one socket: its cgroup, its filter, its cookie (net/core/sock.c, filter.c sk_attach_filter, sock_diag.c). Sockets without any
-// of it have a 0 in Socket.bpf and belong to the cgroup of their namespace.
+// of it have a 0 in SockCreds.bpf and belong to the cgroup of their namespace.
 import { BPF_SOCK_FILTER, SOCKFILTER_BPF, SOCKFILTER_CLASSIC, SOCKFILTER_NONE } from "../../abi/bpf-attach";
 import { EBADF, EINVAL, ENOENT, ENOMEM } from "../../abi/core";
 import { Netns, Skb } from "../../layout";
 import { HANDLE_SOCKET, handleGet } from "../../mm/handle";
 import { kfree, kmalloc } from "../../mm/slab";
 import { skbLength } from "../../net/skb";
-import { Socket } from "../../sock/socket";
+import { SockCreds, Socket, sockCreds } from "../../sock/socket";
 import { BPF_INSTRUCTION, BPF_MAXINSNS, BPF_SCRATCH, cbpfCheck, cbpfRun } from "../cbpf";
 import { BpfProg, progGet, progHold, progPut } from "../prog";
 import { RUN_SKB } from "../run";
@@ -30,18 +30,25 @@ const TYPE_SOCKET_FILTER: u32 = 1;
 
 /** The socket's, made where there is none; null (0): no memory. */
 export function sockBpf(sk: Socket): SockBpf {
-  if (sk.bpf == 0 && changetype<usize>(hookState()) != 0) sk.bpf = kmalloc(<u32>offsetof<SockBpf>());
-  return changetype<SockBpf>(sk.bpf);
+  const creds = sockCreds(sk);
+  if (changetype<usize>(creds) == 0 || changetype<usize>(hookState()) == 0) return changetype<SockBpf>(0);
+  if (creds.bpf == 0) creds.bpf = kmalloc(<u32>offsetof<SockBpf>());
+  return changetype<SockBpf>(creds.bpf);
+}
+
+/** The socket's; 0: it has none. */
+@inline export function sockBpfOf(sk: Socket): usize {
+  return sk.creds == 0 ? 0 : changetype<SockCreds>(sk.creds).bpf;
 }
 
 /** The socket ends. */
 export function sockBpfExit(sk: Socket): void {
   cgroupRelease(sk);
-  if (sk.bpf == 0) return;
-  const b = changetype<SockBpf>(sk.bpf);
-  filterFree(b);
-  kfree(sk.bpf, <u32>offsetof<SockBpf>());
-  sk.bpf = 0;
+  const at = sockBpfOf(sk);
+  if (at == 0) return;
+  filterFree(changetype<SockBpf>(at));
+  kfree(at, <u32>offsetof<SockBpf>());
+  changetype<SockCreds>(sk.creds).bpf = 0;
 }
 
 function filterFree(b: SockBpf): void {
@@ -107,8 +114,9 @@ export function sockFilterCommand(record: usize, length: u32): i32 {
  */
 export function sockFilter(sk: Socket, skb: Skb, least: u32): bool {
   if (!cgroupSkbIngress(sk, skb)) return false;
-  if (sk.bpf == 0) return true;
-  const b = changetype<SockBpf>(sk.bpf);
+  const own = sockBpfOf(sk);
+  if (own == 0) return true;
+  const b = changetype<SockBpf>(own);
   let keep: u32;
   if (b.classic != 0) {
     const code = b.classic;
