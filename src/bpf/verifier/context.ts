@@ -5,6 +5,7 @@
 // except for the fields of `pointers`: "76:4=pkt" is a load of four bytes at 76 that gives a packet pointer.
 
 import { AttachType, ProgType } from "../uapi.ts";
+import { Kind, skipModifiers } from "./btf.ts";
 import type { Env } from "./env.ts";
 import {
   PTR_MAYBE_NULL, PTR_TO_BTF_ID, PTR_TO_FLOW_KEYS, PTR_TO_PACKET, PTR_TO_PACKET_END, PTR_TO_PACKET_META,
@@ -273,12 +274,35 @@ export function ctxAccess(env: Env, off: number, size: number, write: boolean): 
       return off % size !== 0 || off >= SYSCALL_SIZE ? undefined : SCALAR;
     case ProgType.TRACING:
     case ProgType.LSM:
-      return undefined;
+      return write ? undefined : traceArgument(env, off, size);
     case ProgType.CGROUP_SOCK:
       if (attachType === AttachType.CGROUP_INET_INGRESS) return lookup(type, AttachType.CGROUP_INET_SOCK_CREATE, off, size, write);
       break;
   }
   return lookup(type, attachType, off, size, write);
+}
+
+/** MAX_BPF_FUNC_ARGS: arguments of a traced function. */
+const MAX_ARGS = 12;
+
+/** btf_ctx_access: arguments of the function or event a program is attached to, 8 bytes each. */
+function traceArgument(env: Env, off: number, size: number): CtxField | undefined {
+  if (off % 8 !== 0 || size !== 8) return undefined;
+  const { attachTo, attachType } = env.spec;
+  let index = off / 8;
+  if (attachTo === undefined) return index < MAX_ARGS ? SCALAR : undefined;
+  // The first argument of a tracepoint's typedef is its own data.
+  if (attachType === AttachType.TRACE_RAW_TP) index++;
+  const { btf, proto } = attachTo;
+  const params = proto.params ?? [];
+  if (index > params.length) return undefined;
+  const id = index < params.length ? params[index]!.type : proto.type ?? 0;
+  if (index === params.length && attachType !== AttachType.TRACE_FEXIT && attachType !== AttachType.MODIFY_RETURN) return undefined;
+  const type = skipModifiers(btf, id);
+  if (type?.kind !== Kind.PTR) return SCALAR;
+  const target = skipModifiers(btf, type.type ?? 0);
+  if (target?.kind !== Kind.STRUCT) return SCALAR;
+  return { type: PTR_TO_BTF_ID | PTR_TRUSTED, struct: target.name };
 }
 
 function lookup(type: number, attach: number, off: number, size: number, write: boolean): CtxField | undefined {
