@@ -1,5 +1,6 @@
 // Network namespaces: creation, look-up, end.
 import { DEV_LOOPBACK, DROPS_MAX, SNMP_MAX } from "../abi/net";
+import { netnsBpfExit } from "../bpf/hooks/netns";
 import { FULL } from "../features";
 import { Netns, Node } from "../layout";
 import { HANDLE_NETNS, handleFree, handleGet, handleNew } from "../mm/handle";
@@ -95,6 +96,7 @@ function release(ns: Netns): void {
   if (FULL) {
     multipathExit(ns);
     inet6Exit(ns);
+    netnsBpfExit(ns);
   }
   neighExit(ns);
   peersExit(ns);

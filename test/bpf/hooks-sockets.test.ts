@@ -48,6 +48,10 @@ describe("control groups", () => {
     expect(() => pods.attach(type, deny, { mode: "multi" })).toThrow("EPERM");
     expect(() => pods.attach(type, cls(p.programs, returns(0)))).toThrow("EINVAL");
     expect(() => pods.delete()).toThrow("EBUSY");
+    expect(() => pod.delete()).toThrow("EBUSY");
+    p.a.delete();
+    pod.delete();
+    pods.delete();
   });
 
   it("drop what comes in before the socket has it", async () => {
