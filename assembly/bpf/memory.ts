@@ -12,6 +12,14 @@ import { BpfRun, OWNED_MAX, RUN_SKB, RUN_SOCK, bpfCurrent } from "./run";
 // An owned piece: {u32 from, u32 to, u32 writable}
 const OWNED_BYTES: u32 = 12;
 
+/** memory.copy and memory.fill for helpers: nothing is copied from or to any address; WebAssembly traps there even then. */
+@inline export function bpfCopy(to: usize, from: usize, length: usize): void {
+  if (length != 0) memory.copy(to, from, length);
+}
+@inline export function bpfFill(to: usize, value: u8, length: usize): void {
+  if (length != 0) memory.fill(to, value, length);
+}
+
 /** May the running program read `length` bytes at `at`? Otherwise its run is over (BpfRun.fault). */
 @inline export function bpfReadable(at: u64, length: u32): bool {
   const run = bpfCurrent();

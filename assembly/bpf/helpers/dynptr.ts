@@ -7,7 +7,7 @@
 // A packet's `data` is its Skb; the bytes are looked up when they are needed, since helpers move them.
 import { E2BIG, EINVAL } from "../../abi/core";
 import { Skb } from "../../layout";
-import { bpfOwn, bpfReadable, bpfWritable } from "../memory";
+import { bpfCopy, bpfFill, bpfOwn, bpfReadable, bpfWritable } from "../memory";
 import { bpfCurrent } from "../run";
 
 export const DYNPTR_LOCAL: u32 = 1, DYNPTR_RINGBUF: u32 = 2, DYNPTR_SKB: u32 = 3, DYNPTR_XDP: u32 = 4;
@@ -47,7 +47,7 @@ export function dynptrInit(at: usize, data: usize, size: u32, type: u32, readonl
 
 /** bpf_dynptr_set_null */
 export function dynptrNull(at: usize): void {
-  memory.fill(at, 0, <usize>DYNPTR_BYTES);
+  bpfFill(at, 0, <usize>DYNPTR_BYTES);
 }
 
 /** An unverified program's structure may hold anything: what it says has to be owned. */
@@ -92,7 +92,7 @@ export function dynptrHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u6
       if (!sound(d, false) || !bpfWritable(r1, length)) return 0;
       if (d.data == 0 || r5 != 0) return error(EINVAL);
       if (!inside(d, <u64><u32>r4, <u64>length)) return error(E2BIG);
-      memory.copy(<usize>r1, bytesAt(d) + <usize>r4, <usize>length);
+      bpfCopy(<usize>r1, bytesAt(d) + <usize>r4, <usize>length);
       return 0;
     }
     case 202: { // dynptr_write(dst, offset, src, len, flags)
@@ -101,7 +101,7 @@ export function dynptrHelper(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u6
       if (d.data == 0 || readOnly(d)) return error(EINVAL);
       if (typeOf(d) != DYNPTR_SKB ? r5 != 0 : (r5 & ~(BPF_F_RECOMPUTE_CSUM | 2)) != 0) return error(EINVAL);
       if (!inside(d, <u64><u32>r2, <u64>length)) return error(E2BIG);
-      memory.copy(bytesAt(d) + <usize>r2, <usize>r3, <usize>length);
+      bpfCopy(bytesAt(d) + <usize>r2, <usize>r3, <usize>length);
       return 0;
     }
     default: { // dynptr_data(ptr, offset, len)
@@ -155,20 +155,20 @@ export function dynptrKfunc(id: u32, r1: u64, r2: u64, r3: u64, r4: u64, r5: u64
         dynptrNull(<usize>r2);
         return error(EINVAL);
       }
-      memory.copy(<usize>r2, changetype<usize>(d), <usize>DYNPTR_BYTES);
+      bpfCopy(<usize>r2, changetype<usize>(d), <usize>DYNPTR_BYTES);
       return 0;
     case 0x1000c: { // copy(dst, offset, src, offset, size)
       const s = changetype<Dynptr>(<usize>r3);
       if (!sound(s, false)) return 0;
       if (d.data == 0 || s.data == 0 || readOnly(d)) return error(EINVAL);
       if (!inside(d, <u64><u32>r2, <u64><u32>r5) || !inside(s, <u64><u32>r4, <u64><u32>r5)) return error(E2BIG);
-      memory.copy(bytesAt(d) + <usize><u32>r2, bytesAt(s) + <usize><u32>r4, <usize><u32>r5);
+      bpfCopy(bytesAt(d) + <usize><u32>r2, bytesAt(s) + <usize><u32>r4, <usize><u32>r5);
       return 0;
     }
     case 0x1000d: // memset(ptr, offset, size, value)
       if (d.data == 0 || readOnly(d)) return error(EINVAL);
       if (!inside(d, <u64><u32>r2, <u64><u32>r3)) return error(E2BIG);
-      memory.fill(bytesAt(d) + <usize><u32>r2, <u8>r4, <usize><u32>r3);
+      bpfFill(bytesAt(d) + <usize><u32>r2, <u8>r4, <usize><u32>r3);
       return 0;
     default: return error(EINVAL);
   }

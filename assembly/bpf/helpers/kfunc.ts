@@ -1,6 +1,6 @@
 // Kfuncs that belong to no subsystem (kernel/bpf/helpers.c, kernel/bpf/bpf_iter.c): iterators over numbers and bits, sections of RCU, casts.
 import { E2BIG, EINVAL } from "../../abi/core";
-import { bpfOwn, bpfReadable, bpfWritable } from "../memory";
+import { bpfFill, bpfOwn, bpfReadable, bpfWritable } from "../memory";
 
 const BPF_MAX_LOOPS: i64 = 8 * 1024 * 1024;
 /** Words of a bit iterator at most (BITS_ITER_NR_WORDS_MAX). */
@@ -38,7 +38,7 @@ export function plainKfunc(id: u32, r1: u64, r2: u64, r3: u64): u64 {
     case 0x10061: { // bpf_iter_bits_new(it, words, count): {u32 words, u32 number, u32 bits, i32 bit}
       const words = <u32>r3, at = <usize>r1;
       if (!bpfWritable(r1, 16)) return 0;
-      memory.fill(at, 0, 16);
+      bpfFill(at, 0, 16);
       if (words == 0 || r2 == 0) return error(EINVAL);
       if (words > BITS_WORDS) return error(E2BIG);
       if (!bpfReadable(r2, words << 3)) return 0;

@@ -21,7 +21,7 @@ import { BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, ringBusy, ringCommit, ringOf, ri
 import { stackTracePut } from "../maps/stackmap";
 import { cgroupStorage, isCgroupStorage, isStorage, storageDelete, storageGet } from "../maps/storage";
 import { timerCancel, timerInit, timerKnown, timerSetCallback, timerStart, workInit } from "../maps/timer";
-import { bpfDisown, bpfFault, bpfOwn, bpfOwned, bpfReadable, bpfWritable } from "../memory";
+import { bpfCopy, bpfDisown, bpfFault, bpfFill, bpfOwn, bpfOwned, bpfReadable, bpfWritable } from "../memory";
 import { BpfProg } from "../prog";
 import { RUN_SKB, RUN_XDP, bpfCallSubprogram, bpfCurrent } from "../run";
 import { DYNPTR_BYTES, DYNPTR_LOCAL, DYNPTR_RINGBUF, dynptrInit, dynptrNull } from "./dynptr";
@@ -349,7 +349,7 @@ function perfEventReadValue(address: u64, flags: u64, to: u64, size: u64): u64 {
   const at = typed(address, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
   if (at == 0 || size != 24) return errno(-EINVAL);
   if (!bpfWritable(to, 24)) return errno(-EFAULT);
-  memory.fill(<usize>to, 0, 24);
+  bpfFill(<usize>to, 0, 24);
   return <u64>perfRead(changetype<BpfMap>(at), flags);
 }
 
@@ -380,8 +380,8 @@ function getStack(to: u64, size: u64, flags: u64): u64 {
   const chain = kmalloc(FRAMES << 3);
   if (chain == 0) return errno(-EFAULT);
   const depth = callChain(chain), bytes = depth <= skip ? 0 : min<u32>((depth - skip) << 3, <u32>size);
-  memory.copy(<usize>to, chain + <usize>(skip << 3), <usize>bytes);
-  memory.fill(<usize>to + <usize>bytes, 0, <usize>(<u32>size - bytes));
+  bpfCopy(<usize>to, chain + <usize>(skip << 3), <usize>bytes);
+  bpfFill(<usize>to + <usize>bytes, 0, <usize>(<u32>size - bytes));
   kfree(chain, FRAMES << 3);
   return depth <= skip ? errno(-EFAULT) : <u64>bytes;
 }

@@ -3,7 +3,7 @@
 import { EFAULT, EINVAL } from "../../abi/core";
 import { CHUNK_BYTES } from "../../layout";
 import { node } from "../../mm/node";
-import { bpfWritable } from "../memory";
+import { bpfCopy, bpfFill, bpfWritable } from "../memory";
 
 /** Bytes from `at` that are in one piece of the arena; 0: none. */
 export function arenaBytes(at: u64): u32 {
@@ -22,10 +22,10 @@ export function probeRead(r1: u64, r2: u64, r3: u64): u64 {
   if (size == 0) return 0;
   if (!bpfWritable(r1, size)) return 0;
   if (arenaBytes(r3) < size) {
-    memory.fill(<usize>r1, 0, <usize>size);
+    bpfFill(<usize>r1, 0, <usize>size);
     return <u64><i64>-EFAULT;
   }
-  memory.copy(<usize>r1, <usize>r3, <usize>size);
+  bpfCopy(<usize>r1, <usize>r3, <usize>size);
   return 0;
 }
 
@@ -43,7 +43,7 @@ export function probeReadString(r1: u64, r2: u64, r3: u64): u64 {
     if (byte == 0) return <u64>(n + 1);
   }
   if (n == available) { // ran off what there is
-    memory.fill(to, 0, <usize>size);
+    bpfFill(to, 0, <usize>size);
     return <u64><i64>-EFAULT;
   }
   store<u8>(to + <usize>n, 0);

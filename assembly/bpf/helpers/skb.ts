@@ -11,7 +11,7 @@ import { be16 } from "../../wire/bytes";
 import { ETH_HEADER_LEN, ETH_P_IP, ETH_P_IPV6 } from "../../wire/ethernet";
 import { IPPROTO_TCP, IPPROTO_UDP, IPV4_HEADER_LEN } from "../../wire/ipv4";
 import { IPV6_HEADER_LEN } from "../../wire/ipv6";
-import { bpfReadable, bpfWritable } from "../memory";
+import { bpfCopy, bpfFill, bpfReadable, bpfWritable } from "../memory";
 import { skbCtxRefresh, skbCtxStore } from "../hooks/context";
 import { RUN_SKB } from "../run";
 import { HookRun } from "../hooks/state";
@@ -56,7 +56,7 @@ export function skbStoreBytes(r: HookRun, offset: u32, from: u64, length: u32, f
   if (offset > 0x7fffffff || !bpfReadable(from, length)) return failed(EFAULT);
   const skb = changetype<Skb>(r.skb), at = pointer(skb, offset, length);
   if (at == 0) return failed(EFAULT);
-  memory.copy(at, <usize>from, <usize>length);
+  bpfCopy(at, <usize>from, <usize>length);
   if (flags & 2) clearHash(r, skb);
   return 0;
 }
@@ -65,10 +65,10 @@ export function skbLoadBytes(r: HookRun, offset: u32, to: u64, length: u32): u64
   if (!bpfWritable(to, length)) return failed(EFAULT);
   const at = offset > 0x7fffffff ? 0 : pointer(changetype<Skb>(r.skb), offset, length);
   if (at == 0) {
-    memory.fill(<usize>to, 0, <usize>length);
+    bpfFill(<usize>to, 0, <usize>length);
     return failed(EFAULT);
   }
-  memory.copy(<usize>to, at, <usize>length);
+  bpfCopy(<usize>to, at, <usize>length);
   return 0;
 }
 
@@ -78,10 +78,10 @@ export function skbLoadBytesRelative(r: HookRun, offset: u32, to: u64, length: u
   const skb = changetype<Skb>(r.skb);
   const from = start == 0 ? skb.mac : start == 1 ? skb.network : 0;
   if (offset > 0xffff || from == 0 || from > skb.tail || <u64>offset + <u64>length > <u64>(skb.tail - from)) {
-    memory.fill(<usize>to, 0, <usize>length);
+    bpfFill(<usize>to, 0, <usize>length);
     return failed(EFAULT);
   }
-  memory.copy(<usize>to, from + <usize>offset, <usize>length);
+  bpfCopy(<usize>to, from + <usize>offset, <usize>length);
   return 0;
 }
 

@@ -16,7 +16,7 @@ import { netnsBpf } from "../hooks/netns";
 import { SockBpf, sockBpf, sockBpfOf, sockCookie } from "../hooks/sock";
 import { isFull, sockFamily, sockOfView, sockView, sockViewRelease, tcpView } from "../hooks/sock-view";
 import { HR_INGRESS, HookRun, hookState } from "../hooks/state";
-import { bpfReadable, bpfWritable } from "../memory";
+import { bpfFill, bpfReadable, bpfWritable } from "../memory";
 import { RUN_SKB, RUN_SK_LOOKUP } from "../run";
 import { failed } from "./skb";
 
@@ -204,7 +204,7 @@ function getOption(r: HookRun, level: u32, name: u32, value: u64, length: u32): 
   if (!bpfWritable(value, length)) return failed(EFAULT);
   const to = <usize>value;
   if (r.sock == 0 || !isFull(r.sock) || length < 4) {
-    memory.fill(to, 0, <usize>length);
+    bpfFill(to, 0, <usize>length);
     return failed(EINVAL);
   }
   const sk = changetype<Socket>(r.sock);
@@ -219,18 +219,18 @@ function getOption(r: HookRun, level: u32, name: u32, value: u64, length: u32): 
       case SO_TYPE: number = sk.kind == SOCK_TCP ? 1 : 2; break;
       case SO_DOMAIN: number = sk.flags & SK_INET6 ? 10 : 2; break;
       default: {
-        memory.fill(to, 0, <usize>length);
+        bpfFill(to, 0, <usize>length);
         return failed(ENOPROTOOPT);
       }
     }
   } else if (level == SOL_TCP && sk.kind == SOCK_TCP && name == TCP_NODELAY) number = sk.flags & SK_NODELAY ? 1 : 0;
   else if (level == SOL_TCP && sk.kind == SOCK_TCP && name == TCP_CONGESTION && length >= 6) {
-    memory.fill(to, 0, <usize>length);
+    bpfFill(to, 0, <usize>length);
     store<u32>(to, 0x69627563);
     store<u8>(to, 0x63, 4);
     return 0;
   } else {
-    memory.fill(to, 0, <usize>length);
+    bpfFill(to, 0, <usize>length);
     return failed(EINVAL);
   }
   store<u32>(to, number);

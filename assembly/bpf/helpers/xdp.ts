@@ -4,7 +4,7 @@ import { EACCES, EFAULT, EINVAL, ENOMEM } from "../../abi/core";
 import { Skb } from "../../layout";
 import { skbExpand, skbLength } from "../../net/skb";
 import { ETH_HEADER_LEN } from "../../wire/ethernet";
-import { bpfReadable, bpfWritable } from "../memory";
+import { bpfCopy, bpfFill, bpfReadable, bpfWritable } from "../memory";
 import { xdpCtxFill } from "../hooks/context";
 import { HookRun, hookSkb } from "../hooks/state";
 import { failed } from "./skb";
@@ -28,7 +28,7 @@ function room(r: HookRun, before: u32, behind: u32): bool {
 /** Bytes before the frame that never were of it read as zeros: `low` is the least room there has been. After `room` changed. */
 function clean(r: HookRun): void {
   if (r.room >= r.low) return;
-  memory.fill(changetype<Skb>(r.skb).data - <usize>r.meta, 0, <usize>(r.low - r.room));
+  bpfFill(changetype<Skb>(r.skb).data - <usize>r.meta, 0, <usize>(r.low - r.room));
   r.low = r.room;
 }
 
@@ -37,12 +37,12 @@ export function xdpAdjustHead(r: HookRun, offset: i32): u64 {
   if (offset < 0 ? -offset > <i32>r.room || offset == i32.MIN_VALUE : offset > length - <i32>ETH_HEADER_LEN) return failed(EINVAL);
   if (offset < 0 && !room(r, <u32>-offset, 0)) return failed(ENOMEM);
   const skb = changetype<Skb>(r.skb), at = skb.data - <usize>r.meta;
-  if (r.meta != 0) memory.copy(at + offset, at, <usize>r.meta);
+  if (r.meta != 0) bpfCopy(at + offset, at, <usize>r.meta);
   skb.data += offset;
   r.room += offset;
   // Metadata has moved down already: what is new stands behind it.
   if (r.room < r.low) {
-    memory.fill(skb.data, 0, <usize>min<u32>(r.low - r.room, <u32>-offset));
+    bpfFill(skb.data, 0, <usize>min<u32>(r.low - r.room, <u32>-offset));
     r.low = r.room;
   }
   xdpCtxFill(r);
@@ -66,7 +66,7 @@ export function xdpAdjustTail(r: HookRun, offset: i32): u64 {
   if (offset > <i32>r.limit || offset < <i32>ETH_HEADER_LEN - length) return failed(EINVAL);
   if (offset > 0) {
     if (!room(r, 0, <u32>offset)) return failed(ENOMEM);
-    memory.fill(changetype<Skb>(r.skb).tail, 0, <usize>offset);
+    bpfFill(changetype<Skb>(r.skb).tail, 0, <usize>offset);
   }
   changetype<Skb>(r.skb).tail += offset;
   r.limit -= offset;
@@ -80,10 +80,10 @@ export function xdpBytes(r: HookRun, offset: u32, buffer: u64, length: u32, writ
   if (offset + length > skbLength(skb)) return failed(EINVAL);
   if (write) {
     if (!bpfReadable(buffer, length)) return failed(EFAULT);
-    memory.copy(skb.data + <usize>offset, <usize>buffer, <usize>length);
+    bpfCopy(skb.data + <usize>offset, <usize>buffer, <usize>length);
   } else {
     if (!bpfWritable(buffer, length)) return failed(EFAULT);
-    memory.copy(<usize>buffer, skb.data + <usize>offset, <usize>length);
+    bpfCopy(<usize>buffer, skb.data + <usize>offset, <usize>length);
   }
   return 0;
 }
