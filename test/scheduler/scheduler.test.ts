@@ -143,6 +143,7 @@ describe("volumes", () => {
         capacity: { storage: "2Gi" }, accessModes: ["ReadWriteOnce"], storageClassName: "local", persistentVolumeReclaimPolicy: "Retain", local: { path: "/x" },
         nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [{ key: HOST, operator: "In", values: [node] }] }] } },
       } });
+      await c.clock.advance(100);
       const made = await c.client.persistentVolumes.get("", `pv-${node}`);
       await c.client.persistentVolumes.updateStatus({ ...made, status: { phase: "Available" } });
     }
