@@ -68,6 +68,11 @@ export interface KernelTracing {
   attachFunction(program: AttachableProgram, name: string, options?: TraceOptions & { readonly atReturn?: boolean }): BpfLink;
   /** tracepoint: `skb/kfree_skb`; raw tracepoint and tp_btf: `kfree_skb`. ENOENT, EINVAL. */
   attachTracepoint(program: AttachableProgram, name: string, options?: TraceOptions): BpfLink;
+  /**
+   * Something happened outside of the kernel: runs the programs of a tracepoint of category sched. `record`: as events/sched/NAME/format has it, without the
+   * common fields. ENOENT for another tracepoint, EINVAL for a record that is too long.
+   */
+  tell(name: string, record: Uint8Array): void;
   /** Events that did not run their programs, because one of them was running (nothing a program does is watched). */
   missed(): bigint;
 }
@@ -102,6 +107,15 @@ export function tracingOf({ context }: NodeKernelHandle, reasonOf: (name: string
     attachTracepoint(program, name, options = {}) {
       const found = name.includes("/") ? name : Object.keys(TRACEPOINTS).find((whole) => whole.endsWith(`/${name}`)) ?? name;
       return attach(program, TRACEPOINTS[found], name, 0, options);
+    },
+    tell(name, record) {
+      const point = name.startsWith("sched/") ? TRACEPOINTS[name] : undefined;
+      if (point === undefined) throw new KernelError("ENOENT", `${name}: No such file or directory`);
+      instance.view.setUint32(0, point, true);
+      instance.view.setUint32(4, record.length, true);
+      instance.view.setBigUint64(8, 0n, true);
+      instance.u8.set(record, 16);
+      context.command(abi.BPF_TRACE_EMIT, 16 + record.length, name);
     },
     missed() {
       context.command(abi.BPF_TRACE_STATS, 0, "bpf tracing");

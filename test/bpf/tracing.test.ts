@@ -118,6 +118,18 @@ test("kprobes see the arguments of a connection's functions, kretprobes what the
   listener.close();
 });
 
+test("what happens outside of the kernel is told", async () => {
+  const { tracing, watcher, seen } = await setUp();
+  const comm = watcher(ProgType.TRACEPOINT, 8, [load(b.BPF_W, 2, 6, 12), store(b.BPF_W, 10, 2, -8), load(b.BPF_W, 2, 6, 16), store(b.BPF_W, 10, 2, -4)]);
+  tracing.attachTracepoint(comm, "sched/sched_process_exec");
+  tracing.tell("sched/sched_process_exec", new Uint8Array(Uint32Array.of(0, 41, 40).buffer));
+  tracing.tell("sched/sched_process_exit", new Uint8Array(24));
+  const [told, ...others] = seen();
+  expect([told!.getUint32(0, true), told!.getUint32(4, true), others.length]).toEqual([41, 40, 0]);
+  expect(() => tracing.tell("skb/kfree_skb", new Uint8Array(8))).toThrow("No such file or directory");
+  expect(() => tracing.tell("sched/sched_process_exec", new Uint8Array(4096))).toThrow("EINVAL");
+});
+
 test("what does not fit is refused", async () => {
   const { tracing, watcher } = await setUp();
   const probe = watcher(ProgType.KPROBE, 8, [mov(2, 0), store(b.BPF_DW, 10, 2, -8)]);
