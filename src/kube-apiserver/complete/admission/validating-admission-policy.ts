@@ -77,33 +77,52 @@ async function denialsOf(policy: Policy, binding: Binding, request: AdmissionReq
 
 /** The objects that are judged by, each for itself; a text: why there are none. Follows generic.CollectParams. */
 async function paramsOf({ apiVersion, kind }: ParamKind, ref: ParamRef, request: AdmissionRequest, context: AdmissionContext): Promise<readonly (KubeObject | null)[] | string> {
-  const known = ALL_RESOURCES_BY_KIND().get(`${apiVersion}/${kind}`);
-  let prefix = known === undefined ? undefined : `/registry/${known.resource === "services" ? "services/specs" : known.resource}/`;
-  let namespaced = known?.namespaced ?? false;
-  if (prefix === undefined) {
-    const [group = ""] = (apiVersion ?? "").split("/");
-    const crd = (await context.list("customresourcedefinitions", "")).find(({ spec }: KubeObject & { spec?: { group?: string; names?: { kind?: string } } }) => spec?.group === group && spec.names?.kind === kind) as
-      | (KubeObject & { spec: { scope: string; names: { plural: string } } }) | undefined;
-    if (crd === undefined) return "failed to find resource referenced by paramKind: '" + `${apiVersion}, Kind=${kind}` + "'";
-    prefix = `/registry/${group}/${crd.spec.names.plural}/`;
-    namespaced = crd.spec.scope === "Namespaced";
-  }
+  const known = builtIn().get(`${apiVersion}/${kind}`) ?? (await declared(apiVersion ?? "", kind ?? "", context));
+  if (known === undefined) return `failed to find resource referenced by paramKind: '${apiVersion}, Kind=${kind}'`;
+  const { namespaced } = known;
   const namespace = !namespaced ? "" : (ref.namespace ?? "") !== "" ? ref.namespace! : request.namespace;
   if (namespaced && namespace === "") return "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources";
   if (!namespaced && (ref.namespace ?? "") !== "") return "paramRef.namespace must not be provided for a cluster-scoped `paramKind`";
-  const at = namespaced ? `${prefix}${namespace}/` : prefix;
   const missing = (): readonly null[] | string => (ref.parameterNotFoundAction === "Allow" ? [] : "no params found for policy binding with `Deny` parameterNotFoundAction");
   if ((ref.name ?? "") !== "") {
-    const one = (await context.storage.get(at + ref.name!))?.value;
+    const one = await known.find(namespace, ref.name!, context);
     return one === undefined ? missing() : [one];
   }
   const selector = labelSelector(ref.selector);
-  const all = (await context.storage.range(at)).items.map(({ value }) => value).filter(({ metadata }) => matches(selector, metadata.labels ?? {}));
+  const all = (await known.list(namespace, context)).filter(({ metadata }) => matches(selector, metadata.labels ?? {}));
   return all.length === 0 ? missing() : all;
 }
 
-let byKind: ReadonlyMap<string, (typeof ALL_RESOURCES)[keyof typeof ALL_RESOURCES]> | undefined;
-const ALL_RESOURCES_BY_KIND = (): NonNullable<typeof byKind> => (byKind ??= new Map(Object.values(ALL_RESOURCES).map((name) => [`${apiVersionOf(name)}/${name.kind}`, name])));
+/** A kind of parameters: where they are. */
+interface ParamSource {
+  readonly namespaced: boolean;
+  find(namespace: string, name: string, context: AdmissionContext): Promise<KubeObject | undefined>;
+  list(namespace: string, context: AdmissionContext): Promise<readonly KubeObject[]>;
+}
+
+/** The server's own kinds, by apiVersion and kind. */
+const builtIn = (): ReadonlyMap<string, ParamSource> => (byKind ??= new Map(Object.values(ALL_RESOURCES).map((name): [string, ParamSource] => [`${apiVersionOf(name)}/${name.kind}`, {
+  namespaced: name.namespaced,
+  find: (namespace, one, context) => context.find(name.resource, namespace, one),
+  list: (namespace, context) => context.list(name.resource, namespace),
+}])));
+let byKind: ReadonlyMap<string, ParamSource> | undefined;
+
+type Definition = KubeObject & { spec?: { group?: string; scope?: string; names?: { kind?: string; plural?: string } } };
+
+/** A kind that a CustomResourceDefinition declares; its objects are stored as crd/resource.ts has them. */
+async function declared(apiVersion: string, kind: string, context: AdmissionContext): Promise<ParamSource | undefined> {
+  const [group = ""] = apiVersion.split("/");
+  const found = ((await context.list("customresourcedefinitions", "")) as readonly Definition[]).find(({ spec }) => spec?.group === group && spec.names?.kind === kind);
+  if (found === undefined) return undefined;
+  const namespaced = found.spec!.scope === "Namespaced";
+  const at = (namespace: string): string => `/registry/${group}/${found.spec!.names!.plural!}/${namespaced ? `${namespace}/` : ""}`;
+  return {
+    namespaced,
+    find: async (namespace, name) => (await context.storage.get(at(namespace) + name))?.value,
+    list: async (namespace) => (await context.storage.range(at(namespace))).items.map(({ value }) => value),
+  };
+}
 
 /** Follows validator.Validate: conditions, then each validation. */
 async function judge(cel: Cel, { spec }: Policy, request: AdmissionRequest, context: AdmissionContext, params: KubeObject | null | undefined, failed: (message: string) => Denial[]): Promise<Denial[]> {
