@@ -118,3 +118,34 @@ test("a policy asks the authorizer, and fails as it says", async () => {
   await ask("PATCH", `${POLICIES}/validatingadmissionpolicies/broken`, { spec: { failurePolicy: "Fail" } });
   expect(await create("a", { who: "app" })).toEqual([422, "expression 'object.data.none == 'x'' resulted in error: no such key: none"]);
 });
+
+test("what is tolerated is warned of", async () => {
+  const ask = server();
+  await ask("POST", "/api/v1/namespaces/default/serviceaccounts", { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } });
+  const warnings = async (path: string, body: Json): Promise<string[]> => {
+    const { status, warning } = await ask("POST", `${path}?dryRun=All`, body);
+    expect(status, JSON.stringify(body)).toBe(201);
+    return (warning ?? "").split(/, (?=299 - )/).filter((text) => text !== "").map((text) => JSON.parse(text.slice("299 - ".length)) as string);
+  };
+  const pods = "/api/v1/namespaces/default/pods";
+  const container = (more: Json): Json => ({ containers: [{ name: "c", image: "nginx", ...more }] });
+  for (const [spec, expected] of [
+    [{ nodeSelector: { "beta.kubernetes.io/os": "linux" } }, ['spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead']],
+    [{ hostAliases: [{ ip: "1.2.3.4", hostnames: ["a"] }, { ip: "1.2.3.4", hostnames: ["b"] }] }, ['spec.hostAliases[1].ip: duplicate ip "1.2.3.4"']],
+    [{ imagePullSecrets: [{ name: "a" }, { name: "a" }] }, ['spec.imagePullSecrets[1].name: duplicate name "a"']],
+    [{ volumes: [{ name: "v", gitRepo: { repository: "x" } }] }, ["spec.volumes[0].gitRepo: deprecated in v1.11"]],
+    [container({ env: [{ name: "A", value: "1" }, { name: "A", value: "2" }, { name: "A", value: "$(A)3" }] }), ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply']],
+    [container({ ports: [{ containerPort: 80 }, { containerPort: 80 }] }), ["spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"]],
+    [container({ resources: { requests: { memory: "1500m" } } }), ['spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is invalid, must be an integer']],
+    [{}, []],
+  ] as const) expect(await warnings(pods, pod("p", spec as Json))).toEqual(expected);
+  expect(await warnings(pods, pod("a.b", {}))).toEqual([expect.stringMatching(/^metadata\.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: \[/)]);
+  const job = { apiVersion: "batch/v1", kind: "CronJob", metadata: { name: "j" }, spec: { schedule: "TZ=UTC * * * * *", jobTemplate: { spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x" }] } } } } } };
+  expect((await ask("POST", "/apis/batch/v1/namespaces/default/cronjobs?dryRun=All", job)).status).toBe(422);
+  expect(await warnings("/apis/networking.k8s.io/v1/namespaces/default/ingresses", {
+    apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata: { name: "i", annotations: { "kubernetes.io/ingress.class": "nginx" } }, spec: { defaultBackend: { service: { name: "s", port: { number: 80 } } } },
+  })).toEqual([`annotation "kubernetes.io/ingress.class" is deprecated, please use 'spec.ingressClassName' instead`]);
+  expect(await warnings("/api/v1/persistentvolumes", {
+    apiVersion: "v1", kind: "PersistentVolume", metadata: { name: "pv" }, spec: { capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"], persistentVolumeReclaimPolicy: "Recycle", hostPath: { path: "/x" } },
+  })).toEqual(["spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."]);
+});
