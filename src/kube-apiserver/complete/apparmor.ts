@@ -3,6 +3,7 @@
  * pkg/registry/core/pod/strategy.go (applyAppArmorVersionSkew) and pkg/api/pod/util.go.
  */
 import type { Container, Pod } from "../../api/types.generated.ts";
+import { containersOf } from "./pod-containers.ts";
 import type { Any } from "./validation/common.ts";
 
 const PREFIX = "container.apparmor.security.beta.kubernetes.io/";
@@ -12,13 +13,11 @@ const SAYS = 'deprecated since v1.30; use the "appArmorProfile" field instead';
 /** The containers of new pods whose profile came from an annotation: what a client is told of once. */
 const fromAnnotation = new WeakMap<object, readonly string[]>();
 
-const containersOf = ({ spec }: Pick<Pod, "spec">): Container[] => [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...((spec.ephemeralContainers ?? []) as unknown as Container[])];
-
 /** Gives a new pod the fields for its annotations, and the annotations for its fields, that kubelets of before look at. */
 export function syncAppArmor(pod: Pod): void {
   if (pod.spec.os?.name === "windows") return;
   const taken: string[] = [];
-  for (const container of containersOf(pod)) {
+  for (const container of containersOf(pod.spec)) {
     const key = PREFIX + container.name;
     const annotation = pod.metadata.annotations?.[key];
     const profile = container.securityContext?.appArmorProfile;
@@ -38,7 +37,7 @@ export function syncAppArmor(pod: Pod): void {
 /** What is said of the annotations. In templates they are not taken over, so all without a field are named. */
 export function deprecatedAppArmor({ metadata, spec }: Any, at: string, isTemplate: boolean): string[] {
   const names = isTemplate
-    ? containersOf({ spec }).filter(({ name, securityContext }) => securityContext?.appArmorProfile === undefined && metadata.annotations?.[PREFIX + name] !== undefined).map(({ name }) => name)
+    ? containersOf(spec).filter(({ name, securityContext }) => securityContext?.appArmorProfile === undefined && metadata.annotations?.[PREFIX + name] !== undefined).map(({ name }) => name)
     : fromAnnotation.get(spec) ?? [];
   return names.map((name) => `${at}metadata.annotations[${PREFIX}${name}]: ${SAYS}`);
 }

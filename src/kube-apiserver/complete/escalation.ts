@@ -11,10 +11,9 @@ import { newForbidden, newNotFound } from "../../apimachinery/status.ts";
 import type { UserInfo } from "../../client/transport.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { AdmissionContext, AdmissionRequest } from "../extension.ts";
-import { decide, grantsOf } from "./rbac.ts";
+import { coversUrl, decide, grantsOf, has, PRIVILEGED } from "./rbac.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
-const PRIVILEGED = "system:masters";
 const AUTHORITY: readonly PolicyRule[] = [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }, { verbs: ["*"], nonResourceURLs: ["*"] }];
 
 /** Throws 403, and 404 for a binding to a role that is not there. Before validation, after all that changes the object. */
@@ -83,15 +82,10 @@ function broken({ verbs, apiGroups = [], resources = [], resourceNames = [], non
   ];
 }
 
-const has = (set: readonly string[], wanted: string): boolean => set.includes("*") || set.includes(wanted);
-
 /** Whether the rule holds all of a broken one (ruleCovers). */
 function covers(own: PolicyRule, { verbs, apiGroups, resources, resourceNames, nonResourceURLs }: PolicyRule): boolean {
   if (!has(own.verbs, verbs[0]!)) return false;
-  if (nonResourceURLs !== undefined) {
-    const [url] = nonResourceURLs;
-    return (own.nonResourceURLs ?? []).some((path) => path === "*" || path === url || (path.endsWith("*") && url!.startsWith(path.replace(/\*+$/, ""))));
-  }
+  if (nonResourceURLs !== undefined) return coversUrl(own.nonResourceURLs ?? [], nonResourceURLs[0]!);
   const [resource] = resources as [string];
   const slash = resource.indexOf("/");
   const names = own.resourceNames ?? [];

@@ -7,6 +7,7 @@ import type { ClusterRole, PersistentVolume, PersistentVolumeClaim, Pod, VolumeA
 import type { KubeObject } from "../../apimachinery/meta.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { Attributes } from "./attributes.ts";
+import { containersOf } from "./pod-containers.ts";
 import { allows } from "./rbac.ts";
 import type { Decision } from "./rbac.ts";
 
@@ -157,7 +158,7 @@ interface References {
 function referencesOf({ spec }: Pod): References {
   const secrets = new Set<string | undefined>((spec.imagePullSecrets ?? []).map(({ name }) => name));
   const configMaps = new Set<string | undefined>();
-  for (const { env = [], envFrom = [] } of [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])]) {
+  for (const { env = [], envFrom = [] } of containersOf(spec)) {
     for (const { valueFrom } of env ?? []) {
       secrets.add(valueFrom?.secretKeyRef?.name);
       configMaps.add(valueFrom?.configMapKeyRef?.name);

@@ -22,7 +22,7 @@ interface Granted {
 }
 
 /** Members may do all, whatever the roles say. Follows k8s.io/apiserver/pkg/authentication/user.SystemPrivilegedGroup. */
-const PRIVILEGED = "system:masters";
+export const PRIVILEGED = "system:masters";
 
 export async function decide(storage: Storage<KubeObject>, attributes: Attributes): Promise<Decision> {
   if (attributes.user.groups.includes(PRIVILEGED)) return { allowed: true, reason: "" };
@@ -100,7 +100,7 @@ function describe({ kind, name, namespace: own = "" }: Subject, namespace: strin
 /** Follows RuleAllows. */
 export function allows({ verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] }: PolicyRule, wanted: Attributes): boolean {
   if (!has(verbs, wanted.verb)) return false;
-  if (wanted.resource === "") return nonResourceURLs.some((url) => url === "*" || url === wanted.path || (url.endsWith("*") && wanted.path.startsWith(url.replace(/\*+$/, ""))));
+  if (wanted.resource === "") return coversUrl(nonResourceURLs, wanted.path);
   const { resource, subresource } = wanted;
   const whole = subresource === "" ? resource : `${resource}/${subresource}`;
   return has(apiGroups, wanted.apiGroup)
@@ -108,4 +108,9 @@ export function allows({ verbs, apiGroups = [], resources = [], resourceNames = 
     && (resourceNames.length === 0 || resourceNames.includes(wanted.name));
 }
 
-const has = (list: readonly string[], wanted: string): boolean => list.includes("*") || list.includes(wanted);
+/** Follows NonResourceURLMatches. */
+export const coversUrl = (urls: readonly string[], path: string): boolean =>
+  urls.some((url) => url === "*" || url === path || (url.endsWith("*") && path.startsWith(url.replace(/\*+$/, ""))));
+
+/** Whether a list of a rule's, where "*" stands for all, has this. */
+export const has = (list: readonly string[], wanted: string): boolean => list.includes("*") || list.includes(wanted);

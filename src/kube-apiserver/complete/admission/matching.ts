@@ -6,6 +6,7 @@ import type { LabelSelector, MatchResources } from "../../../api/types.generated
 import type { KubeObject } from "../../../apimachinery/meta.ts";
 import { labelSelector, matches } from "../../../apimachinery/selectors.ts";
 import type { AdmissionContext, AdmissionRequest } from "../../extension.ts";
+import { has } from "../rbac.ts";
 
 /** A rule of a policy or a webhook. */
 export interface OperationRule {
@@ -17,15 +18,13 @@ export interface OperationRule {
   readonly resourceNames?: readonly string[] | undefined;
 }
 
-const has = (list: readonly string[] = [], wanted: string): boolean => list.includes("*") || list.includes(wanted);
-
 /** Follows rules.Matcher: operation, group, version, scope, resource. */
 export function ruleMatches(rule: OperationRule, { operation, descriptor, subresource, name }: AdmissionRequest): boolean {
   const { group, version, resource, namespaced } = descriptor.name;
   // A namespace counts as one of its own things only by the selector, not by its scope.
   const inScope = rule.scope === undefined || rule.scope === "*" || (rule.scope === "Namespaced") === namespaced;
   const named = (rule.resourceNames ?? []).length === 0 || rule.resourceNames!.includes(name);
-  return inScope && named && has(rule.operations, operation) && has(rule.apiGroups, group) && has(rule.apiVersions, version)
+  return inScope && named && has(rule.operations ?? [], operation) && has(rule.apiGroups ?? [], group) && has(rule.apiVersions ?? [], version)
     && (rule.resources ?? []).some((pattern) => {
       const [of, sub = ""] = pattern.split("/");
       return (of === "*" || of === resource) && (sub === "*" || sub === subresource);

@@ -6,6 +6,7 @@ import { deepEqual } from "../../../apimachinery/meta.ts";
 import { parseQuantity } from "../../../apimachinery/quantity.ts";
 import { validateDNS1123Label } from "../../../apimachinery/validation.ts";
 import { deprecatedAppArmor } from "../apparmor.ts";
+import { containersOf } from "../pod-containers.ts";
 import type { Any } from "./common.ts";
 
 type Warnings = (object: Any, old: Any) => readonly string[];
@@ -96,7 +97,7 @@ function podWarnings({ metadata = {}, spec }: Any, at: string, isTemplate: boole
   });
   doubled(spec.imagePullSecrets ?? [], (one) => one.name ?? "", (i, name) => `${at}spec.imagePullSecrets[${i}].name: duplicate name ${JSON.stringify(name)}`, out);
   for (const field of ["initContainers", "containers"]) (spec[field] ?? []).forEach((container: Any, i: number) => containerWarnings(container, `${at}spec.${field}[${i}]`, out));
-  for (const { name } of [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])]) {
+  for (const { name } of containersOf(spec)) {
     if (annotations[SECCOMP + name] !== undefined) out.push(`${at}metadata.annotations[${SECCOMP}${name}]: non-functional in v1.27+; use the "seccompProfile" field instead`);
   }
   out.push(...deprecatedAppArmor({ metadata, spec }, at, isTemplate));

@@ -3,6 +3,7 @@
  * are upstream's.
  */
 import type { Container, PodSpec } from "../../../../api/types.generated.ts";
+import { containersOf } from "../../pod-containers.ts";
 import type { Any } from "../types.ts";
 
 /** What a check looks at. */
@@ -34,13 +35,8 @@ const sorted = (set: Iterable<string>): string[] => [...new Set(set)].sort();
 const isWindows = ({ spec }: Judged): boolean => spec.os?.name === "windows";
 const unlessWindows = (check: Check): Check => (pod) => (isWindows(pod) ? undefined : check(pod));
 
-/** Follows visitor.go: init containers, containers, ephemeral containers. */
-function containersOf({ spec }: Judged): readonly Container[] {
-  return [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...((spec.ephemeralContainers ?? []) as unknown as Container[])];
-}
-
 /** The names of the containers of which this holds. */
-const those = (pod: Judged, holds: (container: Container) => boolean): string[] => containersOf(pod).filter(holds).map(({ name }) => name);
+const those = (pod: Judged, holds: (container: Container) => boolean): string[] => containersOf(pod.spec).filter(holds).map(({ name }) => name);
 
 const finding = (reason: string, detail: string): Finding => ({ reason, detail });
 
